@@ -205,7 +205,8 @@ fn an_interrupted_read_prints_the_command_that_resumes_it() {
     let hidden = second.with_extension("hidden");
     fs::rename(&second, &hidden).unwrap();
     let out = network.file("what was read");
-    let arguments = ["records", "get", "--as", PATIENT, "--own-key", "--patient", &patient, "--all"];
+    let arguments =
+        ["records", "get", "--as", PATIENT, "--own-key", "--patient", &patient, "--all"];
     let mut reading =
         Running::start(&network, &[&arguments[..], &["--out", out.to_str().unwrap()]].concat());
     let until = Instant::now() + PATIENCE;

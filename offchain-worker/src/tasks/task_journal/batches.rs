@@ -303,7 +303,8 @@ impl TaskJournal {
                 )?;
                 let mut rows = Vec::new();
                 for record in records {
-                    let found = row.query_row(params![record.0, now as i64], |row| row.get(0));
+                    let found =
+                        row.query_row(params![record.0, now as i64], |row| row.get::<_, i64>(0));
                     rows.extend(found.optional()?);
                 }
                 Ok(rows)
