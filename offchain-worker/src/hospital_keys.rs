@@ -160,7 +160,7 @@ fn renewed(keys: &PatientKeys, user: UserId) -> PatientKeys {
     keys.renewed().unwrap_or_else(|error| {
         tracing::warn!(
             %user, %error,
-            "A PATIENT'S KEYS CANNOT BE RENEWED: the profile is sealed to the current keys, but whoever has an earlier \
+            "A PATIENT'S KEYS CANNOT BE RENEWED: the profile is sealed to the current keys, but a thief of an earlier \
              key also opens later visits. Register the patient as a new user"
         );
         keys.clone()

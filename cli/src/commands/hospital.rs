@@ -154,7 +154,7 @@ impl fmt::Display for SealingKeySet {
              under earlier_keystores. Keep the previous one until every profile is sealed to the \
              new key (the metric epione_worker_profiles_to_rewrap counts the remaining profiles): \
              without the key file to which a profile is sealed, nobody can read it. With the new key, \
-             each patient gets a fresh patient key: whoever has the previous key file cannot read \
+             each patient gets a fresh patient key: a thief of the previous key file cannot read \
              what is written after that"
         )
     }

@@ -56,7 +56,7 @@ pub enum Command {
     /// Keeps the chain of lite blocks in a file of your own, to verify, list and search without a node
     #[command(subcommand)]
     Lite(lite::Command),
-    /// Pins the chain that a node must prove to belong to
+    /// Stores which chain a node must belong to: the hash of the chain's first block
     #[command(subcommand)]
     Chain(chain::Command),
     /// Runs a complete network on this machine, for trials and tests

@@ -346,9 +346,9 @@ impl From<HospitalKeysError> for ApiError {
             HospitalKeysError::KeysUsedUp { .. } => Self::conflict(
                 "keys-used-up",
                 "You have rotated your keys very often",
-                "The hospital keeps every version of your patient key, and the rest of the versions is for rotations \
-                 that it confirms. Nothing was changed. Ask the hospital to confirm your keys (its governance runs \
-                 epione user confirm-keys).",
+                "Each rotation uses one of the 255 versions of your patient key, and the hospital keeps the last ones \
+                 for rotations that it confirms. Nothing was changed. Ask the hospital to confirm your keys (its \
+                 governance runs epione user confirm-keys).",
             ),
             error => Self::internal(&error),
         }

@@ -11,7 +11,7 @@ use crate::{context::Context, failure::Failure, show};
 pub enum Command {
     /// Lists who read a patient's records: emergencies first, then newest first
     WhoLooked(who_looked::WhoLookedArgs),
-    /// Lists emergencies and their reviews by the council of hospitals; fails if one was not judged in time
+    /// Lists emergencies and their reviews by the other hospitals; fails if one was not judged in time
     Reviews(reviews::ReviewsArgs),
     /// Votes, as a hospital, on whether another hospital's emergency was justified
     Judge(reviews::JudgeArgs),

@@ -41,7 +41,7 @@ pub enum Command {
     /// Reads records into files: by a grant of their hospital or with the patient's own key; verifies
     /// and decrypts them
     Get(GetArgs),
-    /// Shares sections of your record: whoever the hospital's policies let read shared sections may then read them
+    /// Shares sections of your record with those whom the hospital's policies let read shared sections
     ///
     /// All sections of a new record are private. Only the patient shares sections, with their own key. Shared sections
     /// can be read by those whom the policies of the record's hospital let read shared sections, for example

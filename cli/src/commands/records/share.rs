@@ -117,7 +117,7 @@ impl fmt::Display for SharedRecord {
         }
         write!(
             f,
-            "who read a section before may keep it; `epione audit who-looked` lists who did"
+            "what somebody read before, they may keep; `epione audit who-looked` lists who read"
         )?;
         self.undo.iter().try_for_each(|command| write!(f, "\nto undo this: {command}"))
     }
