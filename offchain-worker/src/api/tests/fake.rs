@@ -148,6 +148,11 @@ impl FakeChain {
         before
     }
 
+    /// The state after a block before the newest one, from [`next_block`](Self::next_block).
+    pub fn state_after(&self, block: SignedAt) -> Box<dyn FinalState> {
+        Box::new(self.facts().past[&block.number].clone())
+    }
+
     /// Does what the profiles pallet does, without its checks.
     pub fn register(&self, hospital: HospitalId, user: UserId, profile: Profile, body: Vec<u8>) {
         let body_hash = HashedBody::new(&body).hash();
