@@ -199,6 +199,26 @@ async fn keys_that_wait_are_remembered_and_sealed_to_when_the_delay_has_passed()
 }
 
 #[tokio::test]
+async fn keys_are_remembered_only_if_the_chain_names_them_and_the_user_is_registered() {
+    let world = World::new().await;
+    let waits = async || world.journal.read(journal::renewals::waiting).await.unwrap().len();
+    let patient = rotated(&world, &world.patient, delay());
+    let resealing = world.state.hospital_keys.begin_resealing(patient.user).unwrap();
+    let busy = (503, "busy".to_owned());
+    // A key that the chain does not name.
+    assert_eq!(renew(&world, &patient, &world.doctor.keys).await.refusal(), busy);
+    set_status(&world, patient.user, RegistrationStatus::Ended);
+    assert_eq!(renew(&world, &patient, &patient.keys).await.refusal(), busy);
+    assert_eq!(waits().await, 0);
+    set_status(&world, patient.user, RegistrationStatus::Active);
+    assert_eq!(renew(&world, &patient, &patient.keys).await.refusal(), busy);
+    assert_eq!(waits().await, 1);
+    drop(resealing);
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 1));
+}
+
+#[tokio::test]
 async fn the_keys_that_wait_are_few_and_one_of_each_user() {
     let journal = Journal::in_memory().await.unwrap();
     let counted = journal.write(|tx| {
