@@ -47,8 +47,9 @@ async fn renewed(
     caller: &Caller,
     patient: UserId,
 ) -> Result<PatientKeys, ApiError> {
-    let _slot = state.transaction_slot(caller.holder()).await?;
+    // First, so that visits that wait for one patient's keys take no places from other transactions.
     let resealing = state.hospital_keys.await_resealing(patient).await;
+    let _slot = state.transaction_slot(caller.holder()).await?;
     // Another visit may have renewed them meanwhile.
     let before = latest(state, caller, patient).await?;
     if !before.is_retired {
