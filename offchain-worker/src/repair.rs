@@ -27,7 +27,7 @@ pub trait Repair: Send + Sync {
     /// fails. At most 4 MiB.
     fn obtain(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<Bytes, RepairError>>;
 
-    /// Those of these segments of which no other hospital says that it stores them. Asks few hospitals, and only for
-    /// some seconds.
+    /// Those of these segments of which no other hospital says that it stores them. Asks a few hospitals at once, and
+    /// only for some seconds.
     fn missing_elsewhere(&self, segments: Vec<[u8; 32]>) -> BoxFuture<'_, Vec<[u8; 32]>>;
 }

@@ -132,13 +132,13 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
         return Ok(Prepared::Known(sealed));
     }
     check_unanswered(asked).await?;
-    check_emergencies(asked).await?;
     check_rate(state, asked)?;
     let granted = only_deliverable(state, asked, granted).await?;
     // What is left of an emergency may have been granted before.
     if let Some(sealed) = recorded(state, asked, &granted, &recipient).await? {
         return Ok(Prepared::Known(sealed));
     }
+    check_emergencies(asked).await?;
     let (question, mut release) = described(asked, &granted, &recipient)?;
     let segments = granted.segments();
     let terms = terms(state, asked);

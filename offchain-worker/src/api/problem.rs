@@ -163,6 +163,12 @@ impl ApiError {
         self.is_the_workers() || self.1.is_some() || kind == Some("awaiting-confirmation")
     }
 
+    /// Whether other calls would fail as well now: the node does not answer, or the chain accepts nothing in time.
+    pub fn concerns_all_calls(&self) -> bool {
+        let kind = self.0.kind.strip_prefix(PREFIX);
+        matches!(kind, Some("timed-out" | "quota" | "node"))
+    }
+
     pub fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large", detail)
     }

@@ -19,7 +19,7 @@ use epione_client::{
 use epione_envelope::{profile::Recipient, sealing_keys::SealingPublicKey};
 use epione_primitives::{
     Hash, Moment, UserId,
-    profile::{Registration, RegistrationStatus},
+    profile::{Profile, Registration, RegistrationStatus},
 };
 
 use super::{
@@ -31,7 +31,7 @@ use super::{
     users::parse_sealing_key,
 };
 use crate::{
-    chain::{CallError, Identity},
+    chain::{CallError, FinalState, Identity},
     resealing::Resealing,
 };
 
@@ -128,7 +128,9 @@ pub(super) async fn renew_key(
         let _slot = state.transaction_slot(holder).await?;
         let key = sealing_key.clone();
         let sealed = seal_anew(&state, identity, user, key, Confirmation::ByNobody).await;
-        if sealed.as_ref().is_err_and(ApiError::may_pass) {
+        let waits = sealed.as_ref().is_err_and(ApiError::may_pass);
+        // A failure may have come before these checks.
+        if waits && named(&state, identity, user, &sealing_key).await.is_ok() {
             renewals::remember(&state, user, &sealing_key).await?;
         }
         sealed.map(|()| StatusCode::NO_CONTENT)
@@ -174,13 +176,8 @@ pub(super) async fn seal_anew(
 ) -> Result<(), ApiError> {
     let resealing = state.hospital_keys.begin_resealing(user).ok_or_else(underway)?;
     // Another request may have changed the profile before this one began.
-    let latest = state.view.finalized().await?;
-    let registration = latest.registration(identity.hospital, user).await?;
-    let registration = in_force(registration)?;
-    let profile = latest.profile(user).await?.ok_or_else(unknown_key)?;
-    if profile.sealing_key_hash != sealing_key.hash() {
-        return Err(unknown_key());
-    }
+    let Named { latest, registration, profile } =
+        named(state, identity, user, &sealing_key).await?;
     let keys = &state.hospital_keys;
     let recipient = Recipient { account: &profile.account, key: &sealing_key };
     if keys.is_sealed_to(identity, user, &registration, recipient).await? {
@@ -196,6 +193,31 @@ pub(super) async fn seal_anew(
     replace(state, resealing, previous, body).await?;
     tracing::info!(%user, ?confirmation, "a profile is sealed to its user's new keys");
     Ok(())
+}
+
+/// A user who is registered here, and whose sealing key the chain names.
+struct Named {
+    /// The newest finalized state, which the rest is from.
+    latest: Box<dyn FinalState>,
+    registration: Registration,
+    profile: Profile,
+}
+
+/// Checks that the user's registration is in force, and that the chain names this sealing key.
+async fn named(
+    state: &AppState,
+    identity: Identity,
+    user: UserId,
+    sealing_key: &SealingPublicKey,
+) -> Result<Named, ApiError> {
+    let latest = state.view.finalized().await?;
+    let registration = latest.registration(identity.hospital, user).await?;
+    let registration = in_force(registration)?;
+    let profile = latest.profile(user).await?.ok_or_else(unknown_key)?;
+    if profile.sealing_key_hash != sealing_key.hash() {
+        return Err(unknown_key());
+    }
+    Ok(Named { latest, registration, profile })
 }
 
 /// Replaces a profile body by one that was made from it.

@@ -26,6 +26,13 @@ pub fn waiting(connection: &Connection) -> rusqlite::Result<Vec<(UserId, Vec<u8>
         .collect()
 }
 
+/// Forgets the keys that were remembered before a moment.
+pub fn forget_before(tx: &Connection, before: Moment) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM renewals WHERE at < ?1")?
+        .execute(params![before as i64])
+        .map(drop)
+}
+
 /// Forgets a user's key, unless the user has sent another one meanwhile.
 pub fn forget(tx: &Connection, user: UserId, key: &[u8]) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM renewals WHERE user = ?1 AND sealing_key = ?2")?

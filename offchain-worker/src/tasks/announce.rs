@@ -215,7 +215,7 @@ async fn set_outdated_aside(context: &Context, head: BlockRef) -> Result<(), Tas
         tracing::error!(
             %record,
             "A VISIT WAS NOT ANNOUNCED IN TIME: it was signed more than a day ago, so the other hospitals would reject \
-             it. Its author must submit it again. The journal keeps it"
+             it. Its author must submit it again. The journal keeps it, and the worker keeps its media for two weeks"
         );
     }
     Ok(())
@@ -481,7 +481,7 @@ async fn set_repeated_aside(context: &Context, record: RecordId) -> Result<(), T
         tracing::error!(
             %record,
             "a visit has the record id of a committed record, and is another visit: its author must submit it again, \
-             with a new record id. The journal keeps it"
+             with a new record id. The journal keeps it, and the worker keeps its media for two weeks"
         );
     }
     Ok(())

@@ -74,7 +74,7 @@ const LOOKS: usize = 16;
 /// same block.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// Hospitals that are asked, at once, whether they have segments that may have to be fetched later, and for how long in
-/// all. One that does not answer a question in time makes room for the next.
+/// all. One that has answered, or does not answer in time, makes room for the next.
 const ASKED: usize = 4;
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -163,8 +163,8 @@ impl Fetcher {
         Ok(aside.store.read(&segment.hash).await?)
     }
 
-    /// Those of these segments of which none of a few hospitals says in time that it stores them. Each time, other
-    /// hospitals are asked first, and the next ones in place of those that do not answer.
+    /// Those of these segments of which no hospital says in time that it stores them. Each time, other hospitals are
+    /// asked first, and the next ones while a segment is still missing.
     pub async fn missing_elsewhere(
         &self,
         segments: &[[u8; 32]],
@@ -176,36 +176,29 @@ impl Fetcher {
         let ask = |peer| self.held_by(genesis, peer, segments);
         let mut answers: FuturesUnordered<_> = next.by_ref().take(ASKED).map(ask).collect();
         let asking = async {
-            while let Some((held, answered)) = answers.next().await {
+            while let Some(held) = answers.next().await {
                 held.iter().for_each(|segment| {
                     missing.remove(segment);
                 });
                 if missing.is_empty() {
                     break;
                 }
-                if !answered {
-                    answers.extend(next.next().map(ask));
-                }
+                answers.extend(next.next().map(ask));
             }
         };
         timeout(ASK_LIMIT, asking).await.ok();
         Ok(missing.into_iter().collect())
     }
 
-    /// Those of these segments that a hospital says it stores, and whether it answered all questions.
-    async fn held_by(
-        &self,
-        genesis: Hash,
-        peer: Peer,
-        segments: &[[u8; 32]],
-    ) -> (Vec<[u8; 32]>, bool) {
+    /// Those of these segments that a hospital says it stores, as far as it answers in time.
+    async fn held_by(&self, genesis: Hash, peer: Peer, segments: &[[u8; 32]]) -> Vec<[u8; 32]> {
         let mut stored = Vec::new();
         for named in segments.chunks(MAX_NAMED) {
             let answer = timeout(ANSWER_LIMIT, self.courier.held(genesis, &peer, named)).await;
-            let Ok(Ok(held)) = answer else { return (stored, false) };
+            let Ok(Ok(held)) = answer else { break };
             stored.extend(named.iter().zip(held).filter(|(_, held)| *held).map(|(hash, _)| *hash));
         }
-        (stored, true)
+        stored
     }
 
     /// Fetches those segments that are not in the store. `segments` are all segments of a block, in its order, and

@@ -11,7 +11,9 @@ use frame_support::{ensure, traits::Time};
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::Zero;
 
-use crate::{Accounts, Config, Error, InForce, LastRotation, Pallet, ProfileHistory, Profiles};
+use crate::{
+    Accounts, Config, Error, InForce, LastRotation, Pallet, ProfileHistory, Profiles, SealingKeys,
+};
 
 impl<T: Config> Pallet<T> {
     /// Checks that these first keys lead to the id of the user.
@@ -23,6 +25,7 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn create(user: UserId, profile: Profile) -> Result<(), Error<T>> {
         Self::claim(&profile.account, user)?;
+        SealingKeys::<T>::insert(user, profile.sealing_key_hash, ());
         Profiles::<T>::insert(user, profile);
         Ok(())
     }
@@ -50,6 +53,9 @@ impl<T: Config> Pallet<T> {
     ///
     /// `since` becomes now, even if the sealing key stays. A thief of an account's key who rotates only the account,
     /// and later the sealing key, gains no time by the first rotation: hospitals wait from the last one on.
+    ///
+    /// A sealing key never comes back. A hospital's body may still contain an earlier one, so that a thief of that key
+    /// would need neither delay nor confirmation.
     pub(crate) fn rotate(
         user: UserId,
         account: Option<(AccountId, Signature)>,
@@ -64,10 +70,13 @@ impl<T: Config> Pallet<T> {
         let mut next = current.clone();
         next.version = current.version.checked_add(1).ok_or(Error::<T>::TooManyVersions)?;
         next.since = now;
-        if let Some(hash) = sealing_key_hash {
+        let new_key = sealing_key_hash.filter(|hash| *hash != current.sealing_key_hash);
+        if let Some(hash) = new_key {
+            let is_used = SealingKeys::<T>::contains_key(user, hash);
+            ensure!(!is_used, Error::<T>::SealingKeyUsedBefore);
             next.sealing_key_hash = hash;
         }
-        let changed = account.is_some() || next.sealing_key_hash != current.sealing_key_hash;
+        let changed = account.is_some() || new_key.is_some();
         ensure!(changed, Error::<T>::NothingToRotate);
         if let Some((account, consent)) = account {
             let naming = Naming::Rotation { user, version: current.version };
@@ -77,6 +86,7 @@ impl<T: Config> Pallet<T> {
             next.account = account;
         }
         let version = next.version;
+        SealingKeys::<T>::insert(user, next.sealing_key_hash, ());
         ProfileHistory::<T>::insert(user, current.version, current);
         Profiles::<T>::insert(user, next);
         LastRotation::<T>::insert(user, now);

@@ -1,6 +1,6 @@
 //! The invariants of this pallet's state, which the crate documentation lists.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use epione_primitives::{
     HospitalId, UserId,
     limits::{MAX_REGISTRATION_PERIODS, PERIODS_PER_PAGE},
@@ -12,14 +12,16 @@ use sp_runtime::TryRuntimeError;
 
 use crate::{
     Accounts, Config, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, Pallet,
-    ProfileHistory, Profiles, RegistrationBodies, Registrations,
+    ProfileHistory, Profiles, RegistrationBodies, Registrations, SealingKeys,
 };
 
 impl<T: Config> Pallet<T> {
     pub fn check_state() -> Result<(), TryRuntimeError> {
         let (mut profiles, mut earlier, mut rotated) = (0_usize, 0_usize, 0_usize);
+        let mut sealing_keys = 0_usize;
         for (user, profile) in Profiles::<T>::iter() {
             Self::check_profile(user, &profile)?;
+            sealing_keys = sealing_keys.saturating_add(Self::check_sealing_keys(user, &profile)?);
             profiles = profiles.saturating_add(1);
             earlier = earlier.saturating_add(profile.version.saturating_sub(1) as usize);
             rotated = rotated.saturating_add(usize::from(profile.version > 1));
@@ -35,6 +37,10 @@ impl<T: Config> Pallet<T> {
         ensure!(
             LastRotation::<T>::iter_keys().count() == rotated,
             "a rotation is recorded for a user who has the first keys"
+        );
+        ensure!(
+            SealingKeys::<T>::iter_keys().count() == sealing_keys,
+            "a sealing key is listed that its user never had"
         );
         Self::check_registrations()
     }
@@ -110,6 +116,18 @@ impl<T: Config> Pallet<T> {
         };
         ensure!(as_old, "a user's keys are not as old as the last rotation");
         Ok(())
+    }
+
+    /// Returns how many sealing keys the user has or had.
+    fn check_sealing_keys(user: UserId, profile: &Profile) -> Result<usize, TryRuntimeError> {
+        let earlier = ProfileHistory::<T>::iter_prefix_values(user);
+        let mut keys: BTreeSet<_> = earlier.map(|earlier| earlier.sealing_key_hash).collect();
+        keys.insert(profile.sealing_key_hash);
+        ensure!(
+            keys.iter().all(|hash| SealingKeys::<T>::contains_key(user, hash)),
+            "a user's sealing key is not listed"
+        );
+        Ok(keys.len())
     }
 
     fn check_registration(

@@ -27,7 +27,8 @@
 //! 9. [`EarlierPeriods`] contains complete pages of closed periods, which come before the periods in the
 //!    registration, and a registration that is not active has room for another period;
 //! 10. the id of every user follows from the account and sealing key of the profile's first version, and the current
-//!     version is as old as the last rotation.
+//!     version is as old as the last rotation;
+//! 11. [`SealingKeys`] contains exactly the sealing keys of all versions of every profile.
 //!
 //! [`UserId::of`]: epione_primitives::UserId::of
 //! [`Consent`]: epione_primitives::consent::Consent
@@ -150,6 +151,11 @@ pub mod pallet {
         Hash,
     >;
 
+    /// The hashes of the sealing keys that a user has or had. None becomes the user's again.
+    #[pallet::storage]
+    pub type SealingKeys<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, UserId, Blake2_128Concat, Hash, ()>;
+
     /// When a user last rotated a key.
     #[pallet::storage]
     pub type LastRotation<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Moment>;
@@ -241,6 +247,9 @@ pub mod pallet {
         /// from it.
         #[codec(index = 18)]
         AnotherBody,
+        /// The user had this sealing key before, so somebody may have stolen it. Use a new sealing key.
+        #[codec(index = 19)]
+        SealingKeyUsedBefore,
     }
 
     #[pallet::hooks]
@@ -403,7 +412,8 @@ pub mod pallet {
         ///
         /// Fails with [`NotUser`](Error::NotUser), [`NotRegistered`](Error::NotRegistered),
         /// [`RotatedTooRecently`](Error::RotatedTooRecently),
-        /// [`NothingToRotate`](Error::NothingToRotate), [`AccountInUse`](Error::AccountInUse),
+        /// [`NothingToRotate`](Error::NothingToRotate),
+        /// [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore), [`AccountInUse`](Error::AccountInUse),
         /// [`InvalidConsent`](Error::InvalidConsent) or
         /// [`TooManyVersions`](Error::TooManyVersions).
         #[pallet::call_index(5)]

@@ -25,7 +25,7 @@ const DEFAULT: Limits = Limits {
         account: Budget { ref_time: 6 * MILLIS, bytes: 256 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
     },
-    // Three rotations in a window, but few in a day: only thousands of users can use up what all users of their
+    // Two rotations in a window, but few in a day: only thousands of users can use up what all users of their
     // hospital have for rotations.
     rotations: Share {
         account: Budget { ref_time: 3 * MILLIS, bytes: 8 * KIB },

@@ -16,8 +16,8 @@ impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
         Weight::from_parts(70_398_939, 0)
             .saturating_add(Weight::from_parts(2_066, 0).saturating_mul(b.into()))
             .saturating_add(T::DbWeight::get().reads_writes(8, 4))
-            // By hand: up to 16 hospitals of a full list, which may be removed.
-            .saturating_add(T::DbWeight::get().reads(16))
+            // By hand: up to 16 hospitals of a full list, which may be removed, and a new user's sealing key.
+            .saturating_add(T::DbWeight::get().reads_writes(16, 1))
     }
 
     /// `b`: 1 to 16384.
@@ -46,7 +46,8 @@ impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
 
     /// At least 64_546 ns.
     fn rotate_keys() -> Weight {
-        // By hand: 16 of these reads, the hospitals of a full list, which may be removed.
-        Weight::from_parts(67_791_000, 0).saturating_add(T::DbWeight::get().reads_writes(22, 6))
+        // By hand: 16 of these reads, the hospitals of a full list, which may be removed; and one read and one write,
+        // the new sealing key.
+        Weight::from_parts(67_791_000, 0).saturating_add(T::DbWeight::get().reads_writes(23, 7))
     }
 }

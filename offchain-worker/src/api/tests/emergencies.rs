@@ -84,6 +84,21 @@ async fn an_emergency_gets_what_can_be_handed_out() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_an_emergency_is_handed_out_again_when_no_more_emergencies_are_allowed() {
+    let (world, record) = committed().await;
+    world.chain.facts().rescuers.insert(world.stranger.user);
+    lose_segments(&world, &record).await;
+    assert_eq!(ask(&world, &world.stranger).await.status, 200);
+    world.chain.facts().tallies.entry(world.stranger.user).or_default().emergencies =
+        MAX_EMERGENCIES_PER_DAY;
+    assert_eq!(ask(&world, &world.stranger).await.status, 200);
+    let text = world.stranger.signs(&urgent(of_sections(&world, &world.stranger, 0b1)));
+    let refused = send(&world, &world.stranger, &text).await;
+    assert_eq!(refused.refusal(), (429, "too-many-emergencies".into()));
+    assert_eq!(world.chain.facts().receipts.len(), 1);
+}
+
+#[tokio::test]
 async fn an_emergency_that_policies_deny_is_recorded_as_one() {
     let (world, _) = committed().await;
     // Not even a doctor who may read without an emergency.

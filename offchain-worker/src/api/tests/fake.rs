@@ -22,6 +22,7 @@ use epione_primitives::{
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
     profile::{Period, Profile, Registration, RegistrationStatus, Role},
+    refusal::Refusal,
     release::{Release, ReleasedRecord, Request, Review, ReviewId, Right, SectionSet, Tally},
 };
 use futures::{FutureExt, future::BoxFuture, stream};
@@ -75,6 +76,8 @@ pub struct Facts {
     pub calls: Vec<Call>,
     /// If set, every call fails with this error.
     pub failure: Option<DispatchFailure>,
+    /// If set, the next call is refused for this reason.
+    pub refusal: Option<Refusal>,
     /// A change between a decision and the block of the next call.
     pub meanwhile: Option<Change>,
     /// Whether calls are never finalized.
@@ -146,6 +149,11 @@ impl FakeChain {
         facts.past.insert(before.number, past);
         facts.head += 1;
         before
+    }
+
+    /// The state after a block before the newest one, from [`next_block`](Self::next_block).
+    pub fn state_after(&self, block: SignedAt) -> Box<dyn FinalState> {
+        Box::new(self.facts().past[&block.number].clone())
     }
 
     /// Does what the profiles pallet does, without its checks.
@@ -532,6 +540,9 @@ impl ChainCalls for FakeChain {
             }
             (facts.stalled, facts.latency)
         };
+        if let Some(refusal) = self.facts().refusal.take() {
+            return std::future::ready(Err(CallError::Refused(refusal))).boxed();
+        }
         if stalled {
             return std::future::pending().boxed();
         }

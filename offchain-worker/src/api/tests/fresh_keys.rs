@@ -177,6 +177,27 @@ async fn visits_that_come_together_share_one_renewal() {
 }
 
 #[tokio::test]
+async fn a_visit_that_waits_for_its_patient_s_keys_keeps_no_transaction_waiting() {
+    let objects = Arc::new(InMemory::new());
+    let limits = Limits { transactions: 1, ..Limits::default() };
+    let world = World::with(objects.clone(), objects, limits).await;
+    rotated(&world, &world.patient, 0);
+    let doctor = rotated(&world, &world.doctor, delay());
+    let resealing = world.state.hospital_keys.begin_resealing(world.patient.user).unwrap();
+    let visit = note(&world).await;
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let renewed = renew(&world, &doctor, &doctor.keys);
+        let renewed = tokio::time::timeout(Duration::from_secs(5), renewed).await;
+        drop(resealing);
+        renewed
+    };
+    let (_, renewed) = tokio::join!(world.submit(&visit), other);
+    assert_eq!(renewed.unwrap().status, 204);
+    assert_eq!((newest(&world).await.key_version(), calls(&world)), (2, 2));
+}
+
+#[tokio::test]
 async fn a_renewal_that_takes_too_long_ends_the_request_and_is_not_made_twice() {
     let objects = Arc::new(InMemory::new());
     let limits = Limits { transaction_timeout: Duration::from_millis(200), ..Limits::default() };

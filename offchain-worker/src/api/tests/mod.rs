@@ -11,7 +11,7 @@ mod links;
 mod offers;
 mod own_records;
 mod refused_visits;
-mod registrations;
+pub(crate) mod registrations;
 mod requests;
 mod segments;
 mod serving;

@@ -9,7 +9,10 @@ use epione_envelope::{
     profile::{ProfileBody, ProfileContext, Recipient},
     sealing_keys::SealingSuite,
 };
-use epione_primitives::{Hash, Moment, UserId, ports::HashedBody, profile::RegistrationStatus};
+use epione_primitives::{
+    Hash, Moment, UserId, limits::DAY_MILLIS, ports::HashedBody, profile::RegistrationStatus,
+    refusal::Refusal,
+};
 
 use super::{
     fake::{HOSPITAL, genesis},
@@ -194,6 +197,78 @@ async fn keys_that_wait_are_remembered_and_sealed_to_when_the_delay_has_passed()
     renew(&world, &next, &next.keys).await;
     set_status(&world, next.user, RegistrationStatus::Suspended);
     world.chain.facts().profiles.get_mut(&next.user).unwrap().since = crate::now() - delay();
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn the_keys_that_wait_are_not_tried_one_by_one_while_the_chain_accepts_nothing() {
+    let world = World::new().await;
+    let waits = async || world.journal.read(journal::renewals::waiting).await.unwrap().len();
+    for actor in [&world.patient, &world.doctor] {
+        let actor = rotated(&world, actor, 0);
+        renew(&world, &actor, &actor.keys).await;
+        let since = crate::now() - delay();
+        world.chain.facts().profiles.get_mut(&actor.user).unwrap().since = since;
+    }
+    // Only the first call.
+    world.chain.facts().refusal = Some(Refusal::HospitalQuotaExceeded);
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (2, 0));
+    renewals::look(&world.state).await.unwrap();
+    assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 2));
+}
+
+#[tokio::test]
+async fn a_key_whose_profile_the_node_does_not_have_does_not_hold_up_the_others() {
+    let world = World::new().await;
+    for actor in [&world.patient, &world.doctor] {
+        let actor = rotated(&world, actor, 0);
+        renew(&world, &actor, &actor.keys).await;
+        let since = crate::now() - delay();
+        world.chain.facts().profiles.get_mut(&actor.user).unwrap().since = since;
+    }
+    let body = body_hash(&world, world.patient.user);
+    world.chain.facts().bodies.remove(&body);
+    for _ in 0..100 {
+        renewals::look(&world.state).await.unwrap();
+    }
+    let waiting = world.journal.read(journal::renewals::waiting).await.unwrap();
+    assert_eq!(waiting.iter().map(|(user, _)| *user).collect::<Vec<_>>(), [world.patient.user]);
+}
+
+#[tokio::test]
+async fn keys_that_wait_for_a_week_after_the_delay_are_forgotten() {
+    let world = World::new().await;
+    let waits = async || world.journal.read(journal::renewals::waiting).await.unwrap().len();
+    let patient = rotated(&world, &world.patient, 0);
+    for (ago, left) in [(delay() + 6 * DAY_MILLIS, 1), (delay() + 8 * DAY_MILLIS, 0)] {
+        let (user, at) = (patient.user, crate::now() - ago);
+        let key = patient.keys.sealing.public().as_bytes().to_vec();
+        let remember =
+            world.journal.write(move |tx| journal::renewals::remember(tx, user, &key, at));
+        remember.await.unwrap();
+        renewals::look(&world.state).await.unwrap();
+        assert_eq!(waits().await, left);
+    }
+}
+
+#[tokio::test]
+async fn keys_are_remembered_only_if_the_chain_names_them_and_the_user_is_registered() {
+    let world = World::new().await;
+    let waits = async || world.journal.read(journal::renewals::waiting).await.unwrap().len();
+    let patient = rotated(&world, &world.patient, delay());
+    let resealing = world.state.hospital_keys.begin_resealing(patient.user).unwrap();
+    let busy = (503, "busy".to_owned());
+    // A key that the chain does not name.
+    assert_eq!(renew(&world, &patient, &world.doctor.keys).await.refusal(), busy);
+    set_status(&world, patient.user, RegistrationStatus::Ended);
+    assert_eq!(renew(&world, &patient, &patient.keys).await.refusal(), busy);
+    assert_eq!(waits().await, 0);
+    set_status(&world, patient.user, RegistrationStatus::Active);
+    assert_eq!(renew(&world, &patient, &patient.keys).await.refusal(), busy);
+    assert_eq!(waits().await, 1);
+    drop(resealing);
     renewals::look(&world.state).await.unwrap();
     assert_eq!((waits().await, world.chain.facts().calls.len()), (0, 1));
 }

@@ -28,13 +28,14 @@ struct Found {
     is_retired: bool,
 }
 
-/// The keys of a patient whose newest version no replaced key opens. Renews them if needed.
+/// The keys of a patient whose newest version no replaced key opens. Renews them if needed. The caller's state is older
+/// than the request's body, which may have arrived slowly: a key may have been rotated meanwhile.
 pub(super) async fn of(
     state: &AppState,
     caller: &Caller,
     patient: UserId,
 ) -> Result<PatientKeys, ApiError> {
-    let found = find(state, caller, &*caller.state, patient).await?;
+    let found = latest(state, caller, patient).await?;
     if !found.is_retired {
         return Ok(found.keys);
     }
@@ -46,8 +47,9 @@ async fn renewed(
     caller: &Caller,
     patient: UserId,
 ) -> Result<PatientKeys, ApiError> {
-    let _slot = state.transaction_slot(caller.holder()).await?;
+    // First, so that visits that wait for one patient's keys take no places from other transactions.
     let resealing = state.hospital_keys.await_resealing(patient).await;
+    let _slot = state.transaction_slot(caller.holder()).await?;
     // Another visit may have renewed them meanwhile.
     let before = latest(state, caller, patient).await?;
     if !before.is_retired {
@@ -105,4 +107,30 @@ fn gone() -> ApiError {
     ApiError::forbidden(
         "The patient is not registered at this hospital: ask the hospital to register the patient first.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::{
+        caller::Caller,
+        tests::{
+            registrations::rotated,
+            world::{Raw, World},
+        },
+    };
+
+    #[tokio::test]
+    async fn a_rotation_while_the_body_arrives_counts() {
+        let world = World::new().await;
+        let raw = Raw::get("/v1/visits");
+        let mut request = http::Request::builder().method(raw.method.clone()).uri(&raw.target);
+        *request.headers_mut().unwrap() = raw.signed(&world.doctor);
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut caller = Caller::of(&world.state, &parts).await.unwrap();
+        let before = world.chain.next_block();
+        caller.state = world.chain.state_after(before);
+        rotated(&world, &world.patient, 0);
+        let keys = super::of(&world.state, &caller, world.patient.user).await.unwrap();
+        assert_eq!((keys.versions(), world.chain.facts().calls.len()), (2, 1));
+    }
 }

@@ -16,7 +16,7 @@ use epione_primitives::{Moment, limits::DAY_MILLIS};
 use rusqlite::Transaction;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Context, TaskError};
+use super::{Context, TaskError, own_blocks};
 use crate::{
     journal::{self, Journal, visits},
     metrics::Metrics,
@@ -71,7 +71,7 @@ impl Sweeper {
 
     async fn collect(&self) -> Result<(), journal::SweepError> {
         let Context { journal, metrics, .. } = self.context.as_ref();
-        self.release_aside().await?;
+        release_aside(journal, self.head_time().await, now()).await?;
         let deleted = journal::sweep(journal, &self.store, self.garbage_grace, now()).await?;
         if deleted > 0 {
             metrics.segments_collected.inc_by(deleted);
@@ -80,20 +80,10 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Releases the media of visits that were set aside long ago. Their authors were told to submit them again.
-    async fn release_aside(&self) -> Result<(), journal::JournalError> {
-        let moment = now();
-        let before = moment.saturating_sub(ASIDE_KEPT);
-        let release =
-            move |tx: &Transaction<'_>| visits::release_aside(tx, before, RELEASED_AT_ONCE, moment);
-        let released = self.context.journal.write(release).await?;
-        if released > 0 {
-            tracing::warn!(
-                visits = released,
-                "the worker keeps the media of visits no longer that were set aside two weeks ago"
-            );
-        }
-        Ok(())
+    /// The time of the newest finalized block; none while the node is away.
+    async fn head_time(&self) -> Option<Moment> {
+        let (_, snapshot) = self.context.look().ok()?;
+        snapshot.time().await.ok()
     }
 
     async fn examine(&self) -> Result<(), TaskError> {
@@ -117,6 +107,29 @@ impl Sweeper {
         }
         Ok(())
     }
+}
+
+/// Releases the media of visits that were set aside long ago. Their authors were told to submit them again. The worker
+/// believes its machine's clock only if the newest finalized block agrees: a clock that is ahead deletes nothing.
+async fn release_aside(
+    journal: &Journal,
+    head_time: Option<Moment>,
+    now: Moment,
+) -> Result<(), journal::JournalError> {
+    if !head_time.is_some_and(|time| own_blocks::is_of_now(time, now)) {
+        return Ok(());
+    }
+    let before = now.saturating_sub(ASIDE_KEPT);
+    let release =
+        move |tx: &Transaction<'_>| visits::release_aside(tx, before, RELEASED_AT_ONCE, now);
+    let released = journal.write(release).await?;
+    if released > 0 {
+        tracing::warn!(
+            visits = released,
+            "the worker keeps the media of visits no longer that were set aside two weeks ago"
+        );
+    }
+    Ok(())
 }
 
 /// Counts the visits that wait, and those that were set aside within a day.

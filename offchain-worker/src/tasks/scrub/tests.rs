@@ -441,6 +441,25 @@ async fn queue(journal: &Journal, seed: u8) {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_or_a_node_that_is_away_releases_no_media() {
+    let journal = Journal::in_memory().await.unwrap();
+    let (record, outdated) = (RecordId([1; 16]), visits::Aside::Outdated);
+    queue(&journal, 1).await;
+    let media = segment(b"media");
+    journal.reference(Owner::Visit(record), &[media]).await.unwrap();
+    let set = journal.write(move |tx| visits::set_aside(tx, record, outdated, "too old", 5_000));
+    assert!(set.await.unwrap());
+    let late = 5_000 + 15 * 24 * HOUR;
+    let owners = async || journal.claims(media.hash).await.unwrap().len();
+    for head in [None, Some(5_000), Some(late - HOUR), Some(late + HOUR)] {
+        release_aside(&journal, head, late).await.unwrap();
+        assert_eq!(owners().await, 1, "{head:?}");
+    }
+    release_aside(&journal, Some(late - 6_000), late).await.unwrap();
+    assert_eq!(owners().await, 0);
+}
+
+#[tokio::test]
 async fn visits_that_were_set_aside_are_reported_for_a_day() {
     let metrics = Metrics::new().unwrap();
     let journal = Journal::in_memory().await.unwrap();

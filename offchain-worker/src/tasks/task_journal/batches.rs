@@ -36,6 +36,11 @@ pub struct Batch {
 /// back.
 const MAX_HOLD: Moment = 60 * 60_000;
 
+/// The last moment until which a visit may be held back now.
+fn held_until(now: Moment) -> Moment {
+    now.saturating_add(MAX_HOLD).min(i64::MAX as Moment)
+}
+
 /// SCALE in a column.
 struct Scale<T>(T);
 
@@ -63,12 +68,12 @@ fn forget(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<usize> {
 impl TaskJournal {
     /// Queued visits that are not held back, oldest first.
     pub async fn queue(&self, limit: usize, now: Moment) -> Result<Vec<QueuedVisit>, JournalError> {
-        let too_late = now.saturating_add(MAX_HOLD).min(i64::MAX as Moment);
+        let last = held_until(now);
         self.journal
             .read(move |connection| {
                 let held: std::collections::HashSet<i64> = connection
                     .prepare_cached("SELECT visit FROM setbacks WHERE until > ?1 AND until <= ?2")?
-                    .query_map([now as i64, too_late as i64], |row| row.get(0))?
+                    .query_map([now as i64, last as i64], |row| row.get(0))?
                     .collect::<rusqlite::Result<_>>()?;
                 let asked = u32::try_from(limit + held.len()).unwrap_or(u32::MAX);
                 let mut queue = visits::queued(connection, asked)?;
@@ -294,18 +299,23 @@ impl TaskJournal {
         signed_before: BlockNumber,
         now: Moment,
     ) -> Result<Vec<i64>, JournalError> {
+        let last = held_until(now);
         self.journal
             .read(move |connection| {
                 let records = visits::queued_before(connection, signed_before)?;
                 let mut row = connection.prepare_cached(
                     "SELECT row FROM visits WHERE record_id = ?1 AND NOT EXISTS
-                         (SELECT 1 FROM setbacks WHERE visit = visits.row AND until > ?2)",
+                         (SELECT 1 FROM setbacks
+                          WHERE visit = visits.row AND until > ?2 AND until <= ?3)",
                 )?;
                 let mut rows = Vec::new();
                 for record in records {
-                    let found =
-                        row.query_row(params![record.0, now as i64], |row| row.get::<_, i64>(0));
-                    rows.extend(found.optional()?);
+                    let found = row
+                        .query_row(params![record.0, now as i64, last as i64], |row| {
+                            row.get::<_, i64>(0)
+                        })
+                        .optional()?;
+                    rows.extend(found);
                 }
                 Ok(rows)
             })

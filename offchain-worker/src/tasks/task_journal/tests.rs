@@ -250,6 +250,12 @@ async fn outdated_visits_can_be_held_back_instead_and_the_age_of_a_batch_is_know
     assert_eq!(task_journal.outdated(30, 8).await.unwrap(), Vec::<i64>::new());
     assert_eq!(task_journal.outdated(30, 200).await.unwrap().len(), 2);
     assert_eq!(task_journal.queue(10, 8).await.unwrap().len(), 1);
+    // The clock was ahead, and is set back: no visit is held back for longer than an hour.
+    let rows = task_journal.outdated(30, 200).await.unwrap();
+    for row in rows {
+        task_journal.hold(row, 3 * 3_600_000, |_| 100, "the clocks differ").await.unwrap();
+    }
+    assert_eq!(task_journal.outdated(30, 8).await.unwrap().len(), 2);
     let batch = pack(&task_journal, 200).await;
     assert_eq!(task_journal.first_signed(batch).await.unwrap(), Some(10));
     assert_eq!(task_journal.first_signed(batch + 1).await.unwrap(), None);

@@ -493,6 +493,19 @@ async fn hospitals_that_do_not_answer_make_room_for_the_next() {
 }
 
 #[tokio::test]
+async fn the_only_hospital_that_has_a_segment_is_asked_however_many_do_not_have_it() {
+    let content = content(2);
+    let mut manners = [Manner::Absent; 9];
+    manners[8] = Manner::Honest;
+    let network = Network::new(&manners, &content).await;
+    let (_journal, repair) = keep(&network, &segments(&content)).await;
+    let named: Vec<_> = segments(&content).iter().map(|segment| segment.hash).collect();
+    for _ in 0..5 {
+        assert_eq!(repair.missing_elsewhere(named.clone()).await, Vec::<[u8; 32]>::new());
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_segment_is_replaced() {
     let content = content(1);
     let objects = Arc::new(InMemory::new());

@@ -8,7 +8,7 @@ use frame_support::assert_ok;
 
 use crate::{
     Accounts, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, PeriodPage,
-    ProfileHistory, Profiles as Stored, RegistrationBodies, Registrations, mock::*,
+    ProfileHistory, Profiles as Stored, RegistrationBodies, Registrations, SealingKeys, mock::*,
 };
 
 /// The error after `damage` to Alice, who has rotated her keys once and whose
@@ -98,6 +98,14 @@ fn keys_of_another_age_are_found() {
         Stored::<Test>::mutate(alice(), |profile| profile.as_mut().unwrap().since += 1);
     };
     assert!(after(damage).contains("not as old"));
+}
+
+#[test]
+fn sealing_keys_that_disagree_are_found() {
+    let missing = || SealingKeys::<Test>::remove(alice(), sealing_key(1));
+    assert!(after(missing).contains("sealing key is not listed"));
+    let stray = || SealingKeys::<Test>::insert(alice(), sealing_key(9), ());
+    assert!(after(stray).contains("never had"));
 }
 
 #[test]

@@ -178,6 +178,28 @@ fn a_rotation_without_changes_is_refused() {
     });
 }
 
+/// A thief has the first sealing key and the account: the hospital's body may still contain that key.
+#[test]
+fn no_earlier_sealing_key_comes_back() {
+    chain(|| {
+        alice_at_a();
+        assert_ok!(rotate(1, None, Some(sealing_key(2))));
+        at(START + ROTATION_PAUSE_MILLIS);
+        for new in [None, Some(held(2, alice()))] {
+            let back = rotate(1, new, Some(sealing_key(1)));
+            assert_noop!(back, Error::<Test>::SealingKeyUsedBefore);
+        }
+        assert_ok!(rotate(1, None, Some(sealing_key(3))));
+        at(START + 2 * ROTATION_PAUSE_MILLIS);
+        for earlier in [1, 2] {
+            let back = rotate(1, None, Some(sealing_key(earlier)));
+            assert_noop!(back, Error::<Test>::SealingKeyUsedBefore);
+        }
+        // The account alone, with the key that stays.
+        assert_ok!(rotate(1, Some(held(2, alice())), Some(sealing_key(3))));
+    });
+}
+
 #[test]
 fn an_account_in_use_is_refused() {
     chain(|| {
