@@ -239,7 +239,7 @@ mod tests {
             ("epione visit submit --patent x", "'--patient'"),
             ("epione relate --kind famly-doctor", "'family-doctor'"),
             ("epione visit submit --text diagnosys=x", "did you mean diagnosis?"),
-            ("epione visit submit --text report:sharred=x", "did you mean shared?"),
+            ("epione visit submit --text report:sharred=x", "did you mean report?"),
             ("epione policy explain --action read-txt", "'read-text'"),
         ] {
             let failure = failure(line).await;

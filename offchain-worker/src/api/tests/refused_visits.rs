@@ -310,8 +310,10 @@ async fn a_false_or_missing_signature_of_a_nurse_is_refused() {
     // Named after the author signed.
     let removed = VisitRequest { nurse: None, nurse_signature: None, ..good.clone() };
     assert_refused(&world, &removed, 400, "author-signature").await;
-    // Doctors and patients are no nurses.
-    for other in [&world.stranger, &world.patient] {
+    // Another doctor is no nurse, and neither is a stranger.
+    let doctor = Actor::new("Another doctor");
+    world.register(&doctor, Role::Doctor);
+    for other in [&world.stranger, &doctor] {
         let visit = nursed(&world, other, other).await;
         assert_refused(&world, &visit, 400, "nurse").await;
     }
