@@ -24,7 +24,7 @@ use epione_envelope::{
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
-    block::{AnnouncedEntries, AnnouncedHeader, Segment, SignedAt},
+    block::{AnnouncedEntries, AnnouncedHeader, Segment, SignedAt, record_hash},
 };
 use epione_worker::{
     config::Config,
@@ -65,6 +65,8 @@ impl Forged {
         first.hash = hash;
         let segments: Vec<_> = self.segments.iter().map(|(segment, _)| *segment).collect();
         self.header.segments = summary(&segments);
+        // The body contains one record.
+        self.entries[0].hash = record_hash(&self.body);
         self
     }
 }
