@@ -361,6 +361,13 @@ impl Store {
         })
     }
 
+    /// Until the result is dropped, all reads see the file as the first of them sees it, also while another process
+    /// writes to it.
+    pub(super) fn snapshot(&self) -> Result<Transaction<'_>, LiteError> {
+        let begun = self.connection.unchecked_transaction();
+        begun.map_err(|error| LiteError::sqlite(&self.path, error))
+    }
+
     fn one<T>(
         &self,
         query: &str,

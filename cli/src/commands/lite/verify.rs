@@ -94,27 +94,28 @@ pub(super) async fn verified(args: &VerifyArgs, context: &Context) -> Result<Ver
     let path = args.file.path(context)?;
     let mut counter = Counter::new(progress::waiting(context, "verifying the lite blocks"));
     let file = path.clone();
-    let checked = blocking(move || {
+    let (store, checked) = blocking(move || {
         let store = Store::open(&file)?;
-        lite::check(&store, |height, newest| {
+        let checked = lite::check(&store, |height, newest| {
             counter.reached("verifying lite block", height, newest);
-        })
+        })?;
+        Ok((store, checked))
     })
     .await?;
     let mut verified = Verified {
-        file: path.clone(),
+        file: path,
         passed: checked.wrong.is_none(),
         height: checked.height,
         records: checked.records,
         sealed_records: checked.sealed_records,
-        wrong: checked.wrong.map(Wrong::from),
+        wrong: checked.wrong.clone().map(Wrong::from),
         compared: None,
     };
     if args.offline || !verified.passed {
         return Ok(verified);
     }
     let chain = context.chain().await.map_err(not_compared)?;
-    match lite::compare(chain, &Store::open(&path)?).await {
+    match lite::compare(chain, &store, &checked).await {
         Ok(source) => {
             let (block, proven) = (source.number, source.proven);
             verified.compared = Some(Compared { block, proven });
