@@ -70,7 +70,8 @@ pub fn check(store: &Store, mut progress: impl FnMut(u32, u32)) -> Result<Checke
 }
 
 /// Compares the newest block that was checked with the chain's block of this height. The hashes of a block cover all
-/// blocks before it. Returns the state by which it was compared.
+/// blocks before it, but no approvals: nothing compares these again. Returns the state by which it was compared. It
+/// counts as proven only if all blocks were also copied from proven states.
 pub async fn compare(chain: &Chain, store: &Store, checked: &Checked) -> Result<Source, LiteError> {
     let (kept, asked) = (store.genesis(), chain.genesis_hash());
     if kept != asked {
@@ -78,7 +79,9 @@ pub async fn compare(chain: &Chain, store: &Store, checked: &Checked) -> Result<
     }
     let lite = chain.lite_chain().await?;
     agrees(&lite, checked.height, checked.hashes).await?;
-    Ok(source(chain, &lite))
+    let source = source(chain, &lite);
+    let proven = source.proven && store.status()?.source.proven;
+    Ok(Source { proven, ..source })
 }
 
 /// Why a check ends early.

@@ -52,7 +52,7 @@ pub struct Wrong {
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
     pub block: BlockNumber,
-    /// Whether it was proven that this block is final.
+    /// Whether it was proven that this block is final, and that all blocks of the file were copied from final states.
     pub proven: bool,
 }
 
@@ -77,15 +77,15 @@ impl fmt::Display for Verified {
         if let Some(wrong) = &self.wrong {
             return write!(f, "FAILED at height {}: {}", wrong.height, wrong.reason);
         }
-        match &self.compared {
-            Some(Compared { block, proven: true }) => {
-                write!(f, "the chain has the same, by chain block {block}, proven to be final")
-            }
-            Some(Compared { block, proven: false }) => {
-                write!(f, "the chain has the same, by chain block {block}, as the node says")
-            }
-            None => write!(f, "not compared with the chain"),
-        }
+        let Some(Compared { block, proven }) = &self.compared else {
+            return write!(f, "not compared with the chain");
+        };
+        let proof = match proven {
+            true => "proven to be final",
+            false => "NOT PROVEN: this command, or an earlier copy, believed a node",
+        };
+        writeln!(f, "the chain has the same, by chain block {block}, {proof}")?;
+        write!(f, "approvals are compared only when they are copied, by epione lite sync")
     }
 }
 
@@ -136,4 +136,33 @@ fn not_compared(failure: Failure) -> Failure {
     );
     let help = format!("{}; or verify only the file, with --offline", failure.help);
     Failure::new(error, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The result for a file of so many blocks, without a fault, before it is compared.
+    fn verified(height: u32) -> Verified {
+        Verified {
+            file: "lite.sqlite".into(),
+            passed: true,
+            height,
+            records: height.into(),
+            sealed_records: 0,
+            wrong: None,
+            compared: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_proven_is_not_called_proven_and_approvals_are_never_called_compared() {
+        for proven in [true, false] {
+            let compared = Some(Compared { block: 9, proven });
+            let text = Verified { compared, ..verified(3) }.to_string();
+            assert_eq!(text.contains("proven to be final"), proven, "{text}");
+            assert_eq!(text.contains("NOT PROVEN"), !proven, "{text}");
+            assert!(text.contains("approvals are compared only when they are copied"), "{text}");
+        }
+    }
 }

@@ -98,18 +98,22 @@ async fn a_later_copy_adds_what_is_new() {
     node.edit(|network| put(network, &blocks));
     assert_eq!(place.sync(&chain).await.unwrap(), 10);
     assert_eq!(place.height(), 80);
-    place.compare(&chain).await.unwrap();
+    assert!(place.compare(&chain).await.unwrap().proven);
 }
 
 #[tokio::test]
 async fn a_handle_that_believes_its_node_copies_the_same_and_the_file_says_so() {
-    let blocks = made::chain(3);
-    let node = Node::new(with_blocks(&blocks));
+    let network = with_blocks(&made::chain(3));
+    let known = pinned(&network);
+    let node = Node::new(network);
     let chain = node.connect().await.trusting(Trust::Node).await.unwrap();
     let place = Place::new();
     assert_eq!(place.sync(&chain).await.unwrap(), 3);
     assert!(!Store::open(&place.path).unwrap().status().unwrap().source.proven);
     assert_eq!(place.height(), 3);
+    // Its approvals stay unproven, also when its hashes are compared with a proven state.
+    let verifying = connect(&node, known).await.unwrap();
+    assert!(!place.compare(&verifying).await.unwrap().proven);
 }
 
 #[tokio::test]
