@@ -96,6 +96,7 @@ async fn a_later_copy_adds_what_is_new() {
     assert_eq!(place.sync(&chain).await.unwrap(), 70);
     assert_eq!(place.sync(&chain).await.unwrap(), 0);
     node.edit(|network| put(network, &blocks));
+    assert_eq!(place.compare(&chain).await.unwrap().height, 80, "the file lacks ten blocks");
     assert_eq!(place.sync(&chain).await.unwrap(), 10);
     assert_eq!(place.height(), 80);
     assert!(place.compare(&chain).await.unwrap().proven);
