@@ -43,6 +43,9 @@ pub struct Verified {
     /// The chain block with whose state the newest lite block was compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
+    /// Why it was not compared, although it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_compared: Option<Failure>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -81,6 +84,14 @@ impl Verified {
         self
     }
 
+    /// The file is right in itself, and the chain could not be asked.
+    fn not_compared(mut self, mut failure: Failure) -> Self {
+        failure.help += "; or verify only the file, with --offline";
+        self.passed = false;
+        self.not_compared = Some(failure);
+        self
+    }
+
     fn contradicted(mut self, reason: String) -> Self {
         self.passed = false;
         self.wrong = Some(Wrong { height: self.height, reason });
@@ -102,6 +113,9 @@ impl fmt::Display for Verified {
         writeln!(f, "{blocks} verified: {records}, and the bytes of {sealed}")?;
         if let Some(wrong) = &self.wrong {
             return write!(f, "FAILED at height {}: {}", wrong.height, wrong.reason);
+        }
+        if let Some(failure) = &self.not_compared {
+            return write!(f, "NOT COMPARED with the chain\n{failure}");
         }
         let Some(Compared { block, proven, chain_height, sync }) = &self.compared else {
             return write!(f, "not compared with the chain");
@@ -147,33 +161,28 @@ pub(super) async fn verified(args: &VerifyArgs, context: &Context) -> Result<Ver
         sealed_records: checked.sealed_records,
         wrong: checked.wrong.clone().map(Wrong::from),
         compared: None,
+        not_compared: None,
     };
     if args.offline || !verified.passed {
         return Ok(verified);
     }
-    let chain = context.chain().await.map_err(not_compared)?;
-    match lite::compare(chain, &store, &checked).await {
-        Ok(source) => Ok(verified.agrees(source, &sync(args, context))),
+    let chain = match context.chain().await {
+        Ok(chain) => chain,
+        Err(failure) => return Ok(verified.not_compared(failure)),
+    };
+    Ok(match lite::compare(chain, &store, &checked).await {
+        Ok(source) => verified.agrees(source, &sync(args, context)),
         Err(error @ (LiteError::Fork { .. } | LiteError::RolledBack { .. })) => {
-            Ok(verified.contradicted(error.to_string()))
+            verified.contradicted(error.to_string())
         }
-        Err(error) => Err(not_compared(error.into())),
-    }
+        Err(error) => verified.not_compared(error.into()),
+    })
 }
 
 /// The command that copies into the same file what it lacks.
 fn sync(args: &VerifyArgs, context: &Context) -> Invocation {
     let file = args.file.file.iter().flat_map(|file| [OsStr::new("--file"), file.as_os_str()]);
     context.command(["lite", "sync"]).with(file)
-}
-
-fn not_compared(failure: Failure) -> Failure {
-    let error = format!(
-        "the file is right in itself, but it was not compared with the chain: {}",
-        failure.error
-    );
-    let help = format!("{}; or verify only the file, with --offline", failure.help);
-    Failure::new(error, help)
 }
 
 #[cfg(test)]
@@ -197,7 +206,23 @@ mod tests {
             sealed_records: 0,
             wrong: None,
             compared: None,
+            not_compared: None,
         }
+    }
+
+    #[test]
+    fn the_result_of_the_check_is_printed_although_no_node_answers() {
+        let verified = verified(3).not_compared(Failure::new("no node answers", "start it"));
+        assert!(!verified.passed());
+        let text = verified.to_string();
+        assert!(text.starts_with("3 lite blocks verified"), "{text}");
+        for said in ["NOT COMPARED", "no node answers", "start it", "--offline"] {
+            assert!(text.contains(said), "{text}");
+        }
+        let json = serde_json::to_value(&verified).unwrap();
+        assert_eq!(json["height"], 3, "{json}");
+        assert_eq!(json["passed"], false, "{json}");
+        assert_eq!(json["notCompared"]["error"], "no node answers");
     }
 
     #[test]
