@@ -30,6 +30,10 @@ pub enum Doubt {
          {expected:?}: the chain has two histories, so ask the hospitals before you go on"
     )]
     Fork { number: BlockNumber, expected: Hash, found: Hash },
+    #[error(
+        "no block is final yet: wait until the network has started, and check that enough hospitals' nodes run"
+    )]
+    NothingFinal,
     #[error("block {hash:?} is not one of the chain's final blocks")]
     NotFinal { hash: Hash },
     #[error(
@@ -87,17 +91,21 @@ pub enum Doubt {
 const FEW_BLOCKS: BlockNumber = 20;
 
 impl Doubt {
-    /// Whether the node will have what was verified earlier in a moment.
+    /// Whether the node will have what was verified earlier, or a first final block, in a moment.
     fn is_few_blocks_behind(&self) -> bool {
         match self {
             Self::RolledBack { found, seen } => seen.saturating_sub(*found) <= FEW_BLOCKS,
+            Self::NothingFinal => true,
             _ => false,
         }
     }
 
     /// Whether an honest node may give the same answer for a while, because it is behind.
     pub(in crate::chain) fn is_transient(&self) -> bool {
-        matches!(self, Self::RolledBack { .. } | Self::Time(TimeError::Behind { .. }))
+        matches!(
+            self,
+            Self::RolledBack { .. } | Self::NothingFinal | Self::Time(TimeError::Behind { .. })
+        )
     }
 }
 
