@@ -143,8 +143,12 @@ fn the_file_of_another_chain_of_another_program_or_of_a_newer_one_is_refused() {
         }
         assert_eq!(fs::read(&path).unwrap(), before);
     }
-    let nothing = Store::open(&folder.path().join("none.sqlite")).unwrap_err();
-    assert!(matches!(nothing, LiteError::Missing { .. }), "{nothing}");
+    let empty = folder.path().join("empty.sqlite");
+    fs::write(&empty, "").unwrap();
+    for path in [folder.path().join("none.sqlite"), empty] {
+        let nothing = Store::open(&path).unwrap_err();
+        assert!(matches!(nothing, LiteError::Missing { .. }), "{nothing}");
+    }
 }
 
 #[test]
