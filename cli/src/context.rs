@@ -268,17 +268,14 @@ impl Context {
     fn pinned(&self, genesis: Hash) -> Pinned {
         let pinned = Pinned::new(genesis).with_patience(CATCH_UP);
         let devnet = self.devnet.as_ref().and(self.common.devnet.as_deref());
-        let Some(file) = pins::head_file(genesis, devnet) else { return pinned };
-        let folder = file.parent().unwrap_or(Path::new("."));
-        match private::folder(folder) {
-            Ok(()) => pinned.remembering(file),
-            Err(error) => {
-                let folder = folder.display();
+        match prepared(pins::head_file(genesis, devnet)) {
+            Ok(file) => pinned.remembering(file),
+            Err(reason) => {
                 progress::warn(
                     self,
                     &format!(
-                        "the last verified block is not kept in {folder} ({error}), so the next run cannot notice a \
-                         node that goes back to an earlier block"
+                        "the last verified block is not kept ({reason}), so the next run cannot notice a node that \
+                         goes back to an earlier block"
                     ),
                 );
                 pinned
@@ -500,6 +497,14 @@ impl Known {
     }
 }
 
+/// The file for the last verified block, after its folder was made; or why there can be none.
+fn prepared(file: Option<PathBuf>) -> Result<PathBuf, String> {
+    let file = file.ok_or("there is no home folder: set HOME or XDG_STATE_HOME")?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    private::folder(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(file)
+}
+
 /// Nobody has said which chain the node must belong to.
 fn unknown_chain(url: &str, claimed: Hash) -> Failure {
     let hash = format!("{claimed:?}");
@@ -585,6 +590,18 @@ mod tests {
         for wrong in ["", "0x", "07", &format!("{digits}07"), &"zz".repeat(32)] {
             genesis_hash(wrong).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_block_that_cannot_be_kept_has_a_reason() {
+        let reason = prepared(None).unwrap_err();
+        assert!(reason.contains("HOME"), "{reason}");
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("heads/one.json");
+        assert_eq!(prepared(Some(file.clone())), Ok(file.clone()));
+        std::fs::write(&file, "").unwrap();
+        let reason = prepared(Some(file.join("two.json"))).unwrap_err();
+        assert!(reason.contains("one.json"), "{reason}");
     }
 
     #[test]
