@@ -54,7 +54,10 @@ pub enum Doubt {
         "the chain's state has no value for key {key}, which its count includes: use a client of the chain's version"
     )]
     Absent { key: StorageKey },
-    #[error("the answer needs more of the chain's state than this client reads for one answer")]
+    #[error(
+        "the answer needs more of the chain's state than this client reads for one answer: request less at once, or \
+         read it from a node that you trust, without verification"
+    )]
     TooLong,
     #[error(
         "the node sent other bytes than those of record {pointer}, whose hash is on the chain: use another node"
@@ -83,7 +86,10 @@ pub enum Doubt {
     NoOutcome { block: Hash, extrinsic: u32 },
     #[error("the node's metadata has {flaw}, as no runtime of this chain has: use another node")]
     Metadata { flaw: &'static str },
-    #[error("this client does not know the number of the call {call}, so it does not sign it")]
+    #[error(
+        "this client does not know the number of the call {call}, so it does not sign it: use a newer client, or sign \
+         it with a node that you trust, without verification"
+    )]
     UnknownCall { call: String },
 }
 
