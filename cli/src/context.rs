@@ -268,17 +268,14 @@ impl Context {
     fn pinned(&self, genesis: Hash) -> Pinned {
         let pinned = Pinned::new(genesis).with_patience(CATCH_UP);
         let devnet = self.devnet.as_ref().and(self.common.devnet.as_deref());
-        let Some(file) = pins::head_file(genesis, devnet) else { return pinned };
-        let folder = file.parent().unwrap_or(Path::new("."));
-        match private::folder(folder) {
-            Ok(()) => pinned.remembering(file),
-            Err(error) => {
-                let folder = folder.display();
+        match prepared(pins::head_file(genesis, devnet)) {
+            Ok(file) => pinned.remembering(file),
+            Err(reason) => {
                 progress::warn(
                     self,
                     &format!(
-                        "the last verified block is not kept in {folder} ({error}), so the next run cannot notice a \
-                         node that goes back to an earlier block"
+                        "the last verified block is not kept ({reason}), so the next run cannot notice a node that \
+                         goes back to an earlier block"
                     ),
                 );
                 pinned
@@ -480,8 +477,8 @@ enum KnownBy {
 impl Known {
     /// The node says that it belongs to another chain.
     fn is_another(self, url: &str, found: Hash) -> Failure {
-        let expected = self.genesis;
-        let other = ChainError::OtherChain { url: url.into(), expected, found }.to_string();
+        let (url, expected) = (pins::address(url), self.genesis);
+        let other = ChainError::OtherChain { url: url.clone(), expected, found }.to_string();
         match self.by {
             KnownBy::Devnet => Failure::new(
                 format!("the node at {url} is not a node of the devnet that --devnet names"),
@@ -495,14 +492,22 @@ impl Known {
                 "choose another --node; only if the hospitals have announced a new chain, remove the pin and pin the \
                  hash that they publish",
             )
-            .with_command(Invocation::new(["chain", "unpin", "--node", url])),
+            .with_command(Invocation::new(["chain", "unpin", "--node", &url])),
         }
     }
 }
 
+/// The file for the last verified block, after its folder was made; or why there can be none.
+fn prepared(file: Option<PathBuf>) -> Result<PathBuf, String> {
+    let file = file.ok_or("there is no home folder: set HOME or XDG_STATE_HOME")?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    private::folder(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(file)
+}
+
 /// Nobody has said which chain the node must belong to.
 fn unknown_chain(url: &str, claimed: Hash) -> Failure {
-    let hash = format!("{claimed:?}");
+    let (url, hash) = (pins::address(url), format!("{claimed:?}"));
     Failure::new(
         format!(
             "the node at {url} says that the first block of its chain is {hash}, and nobody has confirmed that this is \
@@ -511,7 +516,7 @@ fn unknown_chain(url: &str, claimed: Hash) -> Failure {
         "compare this hash with the one that your hospital publishes; only if they are equal, run the command below, \
          and then your command again",
     )
-    .with_command(Invocation::new(["chain", "pin", &hash, "--node", url]))
+    .with_command(Invocation::new(["chain", "pin", &hash, "--node", &url]))
 }
 
 fn not_started() -> Failure {
@@ -525,7 +530,7 @@ fn not_started() -> Failure {
 async fn connect(waits: &Waits, node: Node<'_>) -> Result<Chain, Failure> {
     let url = node.url();
     let waiting = waits.begin(Awaited::Node, None);
-    waiting.because(format!("no node has answered at {url} yet"));
+    waiting.because(format!("no node has answered at {} yet", pins::address(url)));
     let connected = match node {
         // A devnet runs on one machine, if not on loopback then in network namespaces, and everybody has its keys.
         Node::OfDevnet(url) => Chain::connect_unprotected(url).await,
@@ -588,12 +593,24 @@ mod tests {
     }
 
     #[test]
+    fn a_block_that_cannot_be_kept_has_a_reason() {
+        let reason = prepared(None).unwrap_err();
+        assert!(reason.contains("HOME"), "{reason}");
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("heads/one.json");
+        assert_eq!(prepared(Some(file.clone())), Ok(file.clone()));
+        std::fs::write(&file, "").unwrap();
+        let reason = prepared(Some(file.join("two.json"))).unwrap_err();
+        assert!(reason.contains("one.json"), "{reason}");
+    }
+
+    #[test]
     fn an_unknown_chain_is_not_believed_and_the_command_that_pins_it_is_printed() {
         let failure = unknown_chain("wss://node.example", Hash::repeat_byte(7));
         let hash = format!("{:?}", Hash::repeat_byte(7));
         assert!(failure.error.contains(&hash), "{failure}");
         assert!(failure.help.contains("compare") && failure.help.contains("only if"), "{failure}");
-        let command = format!("epione chain pin {hash} --node wss://node.example");
+        let command = format!("epione chain pin {hash} --node wss://node.example/");
         assert_eq!(failure.commands[..], [command]);
     }
 
@@ -606,6 +623,19 @@ mod tests {
             assert!(failure.error.contains(&format!("{genesis:?}")), "{failure}");
             let pins = |command: &String| command.contains(&format!("{found:?}"));
             assert!(!failure.commands.iter().any(pins), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_password_in_an_address_is_not_printed() {
+        let (url, hash) = ("wss://ada:secret@node.example", Hash::repeat_byte(7));
+        let mut printed = vec![unknown_chain(url, hash)];
+        for by in [KnownBy::Devnet, KnownBy::Option, KnownBy::Pin] {
+            printed.push(Known { genesis: hash, by }.is_another(url, Hash::repeat_byte(8)));
+        }
+        for failure in printed {
+            let text = failure.to_string();
+            assert!(!text.contains("secret"), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path};
 
 use epione_client::{
     api::Problem,
-    chain::{ChainError, SubmitError},
+    chain::{ChainError, Doubt, SubmitError},
     lite::LiteError,
     reader::ReadError,
     verify::VerifyError,
@@ -139,6 +139,9 @@ impl From<ChainError> for Failure {
                 "nothing of this answer was used: try again when the node has caught up, or use another node with \
                  --node URL"
             }
+            ChainError::Unproven { doubt, .. } if is_of_client(doubt) => {
+                "the node is not at fault; only for a node that you run yourself, repeat the command with --trust-node"
+            }
             ChainError::Unproven { .. } => {
                 "nothing of this answer was used: use another node with --node URL, and tell the hospital that runs \
                  this one"
@@ -150,6 +153,11 @@ impl From<ChainError> for Failure {
         };
         Self::new(error.to_string(), help)
     }
+}
+
+/// Whether this client cannot prove the answer of any node.
+fn is_of_client(doubt: &Doubt) -> bool {
+    matches!(doubt, Doubt::TooLong | Doubt::NoProof { .. } | Doubt::UnknownCall { .. })
 }
 
 impl From<SubmitError> for Failure {
@@ -373,6 +381,28 @@ mod tests {
         let text = failure.to_string();
         assert!(text.contains("care team reads"), "{text}");
         assert!(text.contains("family doctor or treating"), "{text}");
+    }
+
+    #[test]
+    fn the_node_is_not_blamed_for_what_this_client_cannot_prove() {
+        let help = |doubt| {
+            let doubt = Box::new(doubt);
+            Failure::from(ChainError::Unproven { url: "wss://node".into(), doubt }).help
+        };
+        let name = || "Council.vote".to_owned();
+        let limits = [
+            Doubt::TooLong,
+            Doubt::NoProof { method: name() },
+            Doubt::UnknownCall { call: name() },
+        ];
+        for doubt in limits {
+            let text = doubt.to_string();
+            assert!(text.contains("without verification"), "{text}");
+            let help = help(doubt);
+            assert!(!help.contains("another node") && help.contains("--trust-node"), "{help}");
+        }
+        let hash = epione_primitives::Hash::zero();
+        assert!(help(Doubt::NotFinal { hash }).contains("another node"));
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Pins {
 }
 
 /// An address in one way of writing it, without a user's name and password.
-fn address(node: &str) -> String {
+pub fn address(node: &str) -> String {
     let Ok(mut url) = Url::parse(node) else { return node.into() };
     // They fail only for URLs that have no host.
     let _ = url.set_username("");

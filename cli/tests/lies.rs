@@ -336,7 +336,8 @@ fn an_unknown_chain_is_believed_only_after_the_user_has_pinned_it() {
     let said = refusal(&refused, "an unknown chain");
     assert!(said.contains(&genesis), "{said}");
     let failure: Value = serde_json::from_str(stderr(&refused).lines().last().unwrap()).unwrap();
-    let command = format!("epione chain pin {genesis} --node {node}");
+    let address = url::Url::parse(node).unwrap();
+    let command = format!("epione chain pin {genesis} --node {address}");
     assert_eq!(failure["commands"], json!([command]));
     assert!(!home.join("config/epione/chains/pins.json").exists(), "nothing is pinned unasked");
 

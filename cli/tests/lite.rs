@@ -116,9 +116,11 @@ fn a_patient_searches_without_a_node(case: &Case) {
 
     let offline = [&["verify", "--offline"], &NOWHERE[..]].concat();
     assert_eq!(case.lite(&offline)["passed"], true);
-    let (status, failure) = case.outcome(&[&["verify"], &NOWHERE[..]].concat());
-    assert_eq!(status, 1);
-    assert!(failure["error"].as_str().unwrap().contains("not compared"), "{failure}");
+    let (status, verified) = case.outcome(&[&["verify"], &NOWHERE[..]].concat());
+    assert_eq!((status, &verified["passed"]), (1, &json!(false)), "{verified}");
+    assert_eq!((&verified["height"], &verified["compared"]), (&json!(2), &Value::Null));
+    let reason = verified["notCompared"]["error"].as_str().unwrap();
+    assert!(reason.contains("no node answers"), "{verified}");
 }
 
 fn a_doctor_searches_what_earlier_reads_saved(case: &Case) {
@@ -149,6 +151,9 @@ fn others_find_nothing(case: &Case) {
 fn later_blocks_are_added(case: &Case) {
     case.submit("report", "healed");
     case.committed("3");
+    let (status, verified) = case.outcome(&["verify"]);
+    assert_eq!((status, &verified["passed"]), (1, &json!(false)), "{verified}");
+    assert_eq!((&verified["height"], &verified["compared"]["chainHeight"]), (&json!(2), &json!(3)));
     let copied = case.lite(&["sync", "--as", PATIENT]);
     assert_eq!((&copied["added"], &copied["records"]), (&json!(1), &json!(1)), "{copied}");
     assert_eq!(case.lite(&["verify"])["height"], 3);

@@ -17,6 +17,8 @@ const TERMS: [&str; 30] = [
 const MAX_DEPTH: usize = 8;
 /// Longest code that is read from a FHIR resource.
 const MAX_CODE_BYTES: usize = 16;
+/// Most codes that are read from a FHIR resource.
+const MAX_CODES: usize = 16;
 
 /// Media type of a FHIR resource in JSON.
 const FHIR: &str = "application/fhir+json";
@@ -67,7 +69,7 @@ fn read_resource(resource: &Value, depth: usize, found: &mut BTreeSet<String>) {
 
 /// Reads a `Coding`, a `CodeableConcept`, or a list of them: the versions of FHIR differ.
 fn read_codes(value: &Value, depth: usize, found: &mut BTreeSet<String>) {
-    if depth > MAX_DEPTH {
+    if depth > MAX_DEPTH || found.len() >= MAX_CODES {
         return;
     }
     if let Some(code) = value["code"].as_str().filter(|code| code.len() <= MAX_CODE_BYTES) {
@@ -133,5 +135,9 @@ mod tests {
         );
         assert_eq!(codes(&long), [""; 0]);
         assert_eq!(codes("no json"), [""; 0]);
+        let many: Vec<_> = (0..1_000).map(|number| format!(r#"{{"code":"X{number}"}}"#)).collect();
+        let many = many.join(",");
+        let many = format!(r#"{{"resourceType":"ImagingStudy","modality":[{many}]}}"#);
+        assert_eq!(codes(&many).len(), MAX_CODES);
     }
 }

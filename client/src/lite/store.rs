@@ -94,7 +94,8 @@ impl Store {
         let connection = connect(path)?;
         let failed = |error| LiteError::sqlite(path, error);
         if schema::is_empty(&connection).map_err(failed)? {
-            return Err(LiteError::foreign(path, "it is empty"));
+            // Another process has just made the file, or was killed when it had.
+            return Err(LiteError::Missing { path: path.into() });
         }
         let store = Self::recognized(connection, path, None)?;
         store.connection.pragma_update(None, "query_only", true).map_err(failed)?;
@@ -359,6 +360,13 @@ impl Store {
                 .query_map([], pointer)?
                 .collect()
         })
+    }
+
+    /// Until the result is dropped, all reads see the file as the first of them sees it, also while another process
+    /// writes to it.
+    pub(super) fn snapshot(&self) -> Result<Transaction<'_>, LiteError> {
+        let begun = self.connection.unchecked_transaction();
+        begun.map_err(|error| LiteError::sqlite(&self.path, error))
     }
 
     fn one<T>(

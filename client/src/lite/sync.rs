@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use epione_primitives::block::BlockHashes;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{LiteError, Source, Store, Tip};
@@ -34,7 +35,7 @@ pub async fn sync(
     let lite = chain.lite_chain().await?;
     let source = source(chain, &lite);
     let mut tip = store.tip()?;
-    agrees(&lite, &tip).await?;
+    agrees(&lite, tip.height(), tip.hashes()).await?;
     let begun = tip.height();
     let pages = pages(begun, lite.height()).map(|heights| {
         let lite = lite.clone();
@@ -61,9 +62,12 @@ pub(super) fn source(chain: &Chain, lite: &LiteChain) -> Source {
     }
 }
 
-/// Checks that the chain contains the newest block of the file, and so all blocks of the file.
-pub(super) async fn agrees(lite: &LiteChain, tip: &Tip) -> Result<(), LiteError> {
-    let height = tip.height();
+/// Checks that the chain contains this block, which is the newest one of the file, and so all blocks before it.
+pub(super) async fn agrees(
+    lite: &LiteChain,
+    height: u32,
+    hashes: BlockHashes,
+) -> Result<(), LiteError> {
     if height == 0 {
         return Ok(());
     }
@@ -71,9 +75,8 @@ pub(super) async fn agrees(lite: &LiteChain, tip: &Tip) -> Result<(), LiteError>
         return Err(LiteError::RolledBack { chain: lite.height(), kept: height });
     }
     let found = lite.hashes(height).await?.unwrap_or_default();
-    if found != tip.hashes() {
-        let kept = tip.hashes().lite;
-        return Err(LiteError::Fork { height, chain: found.lite, kept });
+    if found != hashes {
+        return Err(LiteError::Fork { height, chain: found.lite, kept: hashes.lite });
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Checks a whole file again, without a node, and compares its end with the chain.
 
-use epione_primitives::RecordPointer;
+use epione_primitives::{RecordPointer, block::BlockHashes};
 
 use super::{
     LiteError, Source, Store, Tip, WrongBlock,
@@ -17,6 +17,8 @@ const STEP: u32 = 256;
 pub struct Checked {
     /// Height of the newest block that is right, as are all before it.
     pub height: u32,
+    /// The hashes of that block.
+    pub hashes: BlockHashes,
     pub records: u64,
     /// Sealed records that were compared with their entries.
     pub sealed_records: u64,
@@ -25,14 +27,21 @@ pub struct Checked {
 }
 
 /// Checks every block of the file, in order, up to the first wrong one. Calls `progress` with the height that is
-/// checked and the height of the file.
+/// checked and the height of the file. What another process adds meanwhile is not checked.
 pub fn check(store: &Store, mut progress: impl FnMut(u32, u32)) -> Result<Checked, LiteError> {
+    let _snapshot = store.snapshot()?;
     store.check_pages()?;
     let newest = store.height()?;
     let kept = store.kept_records()?;
     let mut kept = kept.into_iter().peekable();
     let mut tip = Tip::default();
-    let mut checked = Checked { height: 0, records: 0, sealed_records: 0, wrong: None };
+    let mut checked = Checked {
+        height: 0,
+        hashes: BlockHashes::default(),
+        records: 0,
+        sealed_records: 0,
+        wrong: None,
+    };
     for height in 1..=newest {
         let block = match next(store, &mut tip, height) {
             Ok(block) => block,
@@ -46,6 +55,7 @@ pub fn check(store: &Store, mut progress: impl FnMut(u32, u32)) -> Result<Checke
             checked.sealed_records += 1;
         }
         checked.height = height;
+        checked.hashes = block.hashes;
         checked.records += block.entries.len() as u64;
         if height % STEP == 0 || height == newest {
             progress(height, newest);
@@ -59,16 +69,19 @@ pub fn check(store: &Store, mut progress: impl FnMut(u32, u32)) -> Result<Checke
     Ok(checked)
 }
 
-/// Compares the newest block of the file with the chain's block of this height. The hashes of a block cover all blocks
-/// before it. Returns the state by which it was compared.
-pub async fn compare(chain: &Chain, store: &Store) -> Result<Source, LiteError> {
+/// Compares the newest block that was checked with the chain's block of this height. The hashes of a block cover all
+/// blocks before it, but no approvals: nothing compares these again. Returns the state by which it was compared. It
+/// counts as proven only if all blocks were also copied from proven states.
+pub async fn compare(chain: &Chain, store: &Store, checked: &Checked) -> Result<Source, LiteError> {
     let (kept, asked) = (store.genesis(), chain.genesis_hash());
     if kept != asked {
         return Err(LiteError::OtherChain { path: store.path().into(), kept, asked });
     }
     let lite = chain.lite_chain().await?;
-    agrees(&lite, &store.tip()?).await?;
-    Ok(source(chain, &lite))
+    agrees(&lite, checked.height, checked.hashes).await?;
+    let source = source(chain, &lite);
+    let proven = source.proven && store.status()?.source.proven;
+    Ok(Source { proven, ..source })
 }
 
 /// Why a check ends early.

@@ -284,7 +284,7 @@ async fn a_node_that_was_reset_is_refused_and_an_old_one_too() {
     assert!(matches!(*doubt, Doubt::RolledBack { .. } | Doubt::Fork { .. }), "{doubt}");
 
     let chain = node.connect().await;
-    let strict = Pinned::new(genesis).with_max_age(Duration::ZERO);
+    let strict = Pinned::new(genesis).with_max_age(Duration::ZERO).with_patience(PATIENCE);
     let chain = chain.trusting(Trust::Verified(strict)).await.unwrap();
     let refused = chain.finalized().await.unwrap_err();
     assert!(refused.is_transient(), "{refused}");

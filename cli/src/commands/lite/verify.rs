@@ -1,9 +1,9 @@
 //! `epione lite verify`: checks the whole file, and compares its end with the chain.
 
-use std::{fmt, path::PathBuf};
+use std::{ffi::OsStr, fmt, path::PathBuf};
 
 use clap::Args;
-use epione_client::lite::{self, LiteError, Store, WrongBlock};
+use epione_client::lite::{self, LiteError, Source, Store, WrongBlock};
 use epione_primitives::BlockNumber;
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use super::{Counter, FileArgs, blocking};
 use crate::{
     context::{Context, Output},
     failure::Failure,
+    invocation::Invocation,
     progress,
     wording::counted,
 };
@@ -29,6 +30,7 @@ pub struct VerifyArgs {
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     pub file: PathBuf,
+    /// Whether the blocks are right, and all that the chain has, as far as they were compared.
     pub passed: bool,
     /// All lite blocks up to this height are right.
     pub height: u32,
@@ -41,6 +43,9 @@ pub struct Verified {
     /// The chain block with whose state the newest lite block was compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
+    /// Why it was not compared, although it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_compared: Option<Failure>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -50,15 +55,47 @@ pub struct Wrong {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Compared {
     pub block: BlockNumber,
-    /// Whether it was proven that this block is final.
+    /// Whether it was proven that this block is final, and that all blocks of the file were copied from final states.
     pub proven: bool,
+    /// Height of the newest lite block on the chain.
+    pub chain_height: u32,
+    /// The command that copies what the file lacks, if it lacks lite blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
 }
 
 impl From<WrongBlock> for Wrong {
     fn from(wrong: WrongBlock) -> Self {
         Self { height: wrong.height, reason: wrong.to_string() }
+    }
+}
+
+impl Verified {
+    /// The chain has the same lite blocks, and maybe later ones, which `sync` would copy.
+    fn agrees(mut self, source: Source, sync: &Invocation) -> Self {
+        let Source { number: block, proven, height: chain_height, .. } = source;
+        let lacks = chain_height > self.height;
+        self.passed &= !lacks;
+        let sync = lacks.then(|| sync.to_string());
+        self.compared = Some(Compared { block, proven, chain_height, sync });
+        self
+    }
+
+    /// The file is right in itself, and the chain could not be asked.
+    fn not_compared(mut self, mut failure: Failure) -> Self {
+        failure.help += "; or verify only the file, with --offline";
+        self.passed = false;
+        self.not_compared = Some(failure);
+        self
+    }
+
+    fn contradicted(mut self, reason: String) -> Self {
+        self.passed = false;
+        self.wrong = Some(Wrong { height: self.height, reason });
+        self
     }
 }
 
@@ -77,15 +114,29 @@ impl fmt::Display for Verified {
         if let Some(wrong) = &self.wrong {
             return write!(f, "FAILED at height {}: {}", wrong.height, wrong.reason);
         }
-        match &self.compared {
-            Some(Compared { block, proven: true }) => {
-                write!(f, "the chain has the same, by chain block {block}, proven to be final")
-            }
-            Some(Compared { block, proven: false }) => {
-                write!(f, "the chain has the same, by chain block {block}, as the node says")
-            }
-            None => write!(f, "not compared with the chain"),
+        if let Some(failure) = &self.not_compared {
+            return write!(f, "NOT COMPARED with the chain\n{failure}");
         }
+        let Some(Compared { block, proven, chain_height, sync }) = &self.compared else {
+            return write!(f, "not compared with the chain");
+        };
+        let proof = match proven {
+            true => "proven to be final",
+            false => "NOT PROVEN: this command, or an earlier copy, believed a node",
+        };
+        match self.height {
+            0 => writeln!(f, "nothing to compare with chain block {block}, {proof}")?,
+            _ => {
+                writeln!(f, "the chain has the same, by chain block {block}, {proof}")?;
+                writeln!(
+                    f,
+                    "approvals are compared only when they are copied, by epione lite sync"
+                )?;
+            }
+        }
+        let Some(sync) = sync else { return Ok(()) };
+        let blocks = counted(*chain_height, "lite block", "lite blocks");
+        write!(f, "INCOMPLETE: the chain has {blocks}; run: {sync}")
     }
 }
 
@@ -94,45 +145,112 @@ pub(super) async fn verified(args: &VerifyArgs, context: &Context) -> Result<Ver
     let path = args.file.path(context)?;
     let mut counter = Counter::new(progress::waiting(context, "verifying the lite blocks"));
     let file = path.clone();
-    let checked = blocking(move || {
+    let (store, checked) = blocking(move || {
         let store = Store::open(&file)?;
-        lite::check(&store, |height, newest| {
+        let checked = lite::check(&store, |height, newest| {
             counter.reached("verifying lite block", height, newest);
-        })
+        })?;
+        Ok((store, checked))
     })
     .await?;
-    let mut verified = Verified {
-        file: path.clone(),
+    let verified = Verified {
+        file: path,
         passed: checked.wrong.is_none(),
         height: checked.height,
         records: checked.records,
         sealed_records: checked.sealed_records,
-        wrong: checked.wrong.map(Wrong::from),
+        wrong: checked.wrong.clone().map(Wrong::from),
         compared: None,
+        not_compared: None,
     };
     if args.offline || !verified.passed {
         return Ok(verified);
     }
-    let chain = context.chain().await.map_err(not_compared)?;
-    match lite::compare(chain, &Store::open(&path)?).await {
-        Ok(source) => {
-            let (block, proven) = (source.number, source.proven);
-            verified.compared = Some(Compared { block, proven });
-        }
+    let chain = match context.chain().await {
+        Ok(chain) => chain,
+        Err(failure) => return Ok(verified.not_compared(failure)),
+    };
+    Ok(match lite::compare(chain, &store, &checked).await {
+        Ok(source) => verified.agrees(source, &sync(args, context)),
         Err(error @ (LiteError::Fork { .. } | LiteError::RolledBack { .. })) => {
-            verified.passed = false;
-            verified.wrong = Some(Wrong { height: verified.height, reason: error.to_string() });
+            verified.contradicted(error.to_string())
         }
-        Err(error) => return Err(not_compared(error.into())),
-    }
-    Ok(verified)
+        Err(error) => verified.not_compared(error.into()),
+    })
 }
 
-fn not_compared(failure: Failure) -> Failure {
-    let error = format!(
-        "the file is right in itself, but it was not compared with the chain: {}",
-        failure.error
-    );
-    let help = format!("{}; or verify only the file, with --offline", failure.help);
-    Failure::new(error, help)
+/// The command that copies into the same file what it lacks.
+fn sync(args: &VerifyArgs, context: &Context) -> Invocation {
+    let file = args.file.file.iter().flat_map(|file| [OsStr::new("--file"), file.as_os_str()]);
+    context.command(["lite", "sync"]).with(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::Hash;
+
+    use super::*;
+
+    /// A state of the chain with so many lite blocks.
+    fn source(height: u32, proven: bool) -> Source {
+        Source { number: 9, hash: Hash::zero(), time: 1, height, proven }
+    }
+
+    /// The result for a file of so many blocks, without a fault, before it is compared.
+    fn verified(height: u32) -> Verified {
+        Verified {
+            file: "lite.sqlite".into(),
+            passed: true,
+            height,
+            records: height.into(),
+            sealed_records: 0,
+            wrong: None,
+            compared: None,
+            not_compared: None,
+        }
+    }
+
+    #[test]
+    fn the_result_of_the_check_is_printed_although_no_node_answers() {
+        let verified = verified(3).not_compared(Failure::new("no node answers", "start it"));
+        assert!(!verified.passed());
+        let text = verified.to_string();
+        assert!(text.starts_with("3 lite blocks verified"), "{text}");
+        for said in ["NOT COMPARED", "no node answers", "start it", "--offline"] {
+            assert!(text.contains(said), "{text}");
+        }
+        let json = serde_json::to_value(&verified).unwrap();
+        assert_eq!(json["height"], 3, "{json}");
+        assert_eq!(json["passed"], false, "{json}");
+        assert_eq!(json["notCompared"]["error"], "no node answers");
+    }
+
+    #[test]
+    fn what_is_not_proven_is_not_called_proven_and_approvals_are_never_called_compared() {
+        for proven in [true, false] {
+            let sync = Invocation::new(["lite", "sync"]);
+            let text = verified(3).agrees(source(3, proven), &sync).to_string();
+            assert_eq!(text.contains("proven to be final"), proven, "{text}");
+            assert_eq!(text.contains("NOT PROVEN"), !proven, "{text}");
+            assert!(text.contains("approvals are compared only when they are copied"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_shortened_file_does_not_pass_and_the_command_that_completes_it_is_printed() {
+        let sync = Invocation::new(["lite", "sync"]);
+        for (height, chain, complete) in [(0, 0, true), (3, 3, true), (0, 3, false), (2, 3, false)]
+        {
+            let verified = verified(height).agrees(source(chain, true), &sync);
+            assert_eq!(verified.passed(), complete);
+            let text = verified.to_string();
+            assert_eq!(text.contains("nothing to compare"), height == 0, "{text}");
+            assert_eq!(text.contains("the chain has the same"), height > 0, "{text}");
+            let said = "INCOMPLETE: the chain has 3 lite blocks; run: epione lite sync";
+            assert_eq!(text.ends_with(said), !complete, "{text}");
+            let json = serde_json::to_value(&verified).unwrap();
+            assert_eq!(json["compared"]["chainHeight"], chain);
+            assert_eq!(json["compared"]["sync"] == "epione lite sync", !complete, "{json}");
+        }
+    }
 }

@@ -30,6 +30,10 @@ pub enum Doubt {
          {expected:?}: the chain has two histories, so ask the hospitals before you go on"
     )]
     Fork { number: BlockNumber, expected: Hash, found: Hash },
+    #[error(
+        "no block is final yet: wait until the network has started, and check that enough hospitals' nodes run"
+    )]
+    NothingFinal,
     #[error("block {hash:?} is not one of the chain's final blocks")]
     NotFinal { hash: Hash },
     #[error(
@@ -50,7 +54,10 @@ pub enum Doubt {
         "the chain's state has no value for key {key}, which its count includes: use a client of the chain's version"
     )]
     Absent { key: StorageKey },
-    #[error("the answer needs more of the chain's state than this client reads for one answer")]
+    #[error(
+        "the answer needs more of the chain's state than this client reads for one answer: request less at once, or \
+         read it from a node that you trust, without verification"
+    )]
     TooLong,
     #[error(
         "the node sent other bytes than those of record {pointer}, whose hash is on the chain: use another node"
@@ -79,7 +86,10 @@ pub enum Doubt {
     NoOutcome { block: Hash, extrinsic: u32 },
     #[error("the node's metadata has {flaw}, as no runtime of this chain has: use another node")]
     Metadata { flaw: &'static str },
-    #[error("this client does not know the number of the call {call}, so it does not sign it")]
+    #[error(
+        "this client does not know the number of the call {call}, so it does not sign it: use a newer client, or sign \
+         it with a node that you trust, without verification"
+    )]
     UnknownCall { call: String },
 }
 
@@ -87,17 +97,21 @@ pub enum Doubt {
 const FEW_BLOCKS: BlockNumber = 20;
 
 impl Doubt {
-    /// Whether the node will have what was verified earlier in a moment.
+    /// Whether the node will have what was verified earlier, or a first final block, in a moment.
     fn is_few_blocks_behind(&self) -> bool {
         match self {
             Self::RolledBack { found, seen } => seen.saturating_sub(*found) <= FEW_BLOCKS,
+            Self::NothingFinal => true,
             _ => false,
         }
     }
 
     /// Whether an honest node may give the same answer for a while, because it is behind.
     pub(in crate::chain) fn is_transient(&self) -> bool {
-        matches!(self, Self::RolledBack { .. } | Self::Time(TimeError::Behind { .. }))
+        matches!(
+            self,
+            Self::RolledBack { .. } | Self::NothingFinal | Self::Time(TimeError::Behind { .. })
+        )
     }
 }
 

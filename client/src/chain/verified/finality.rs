@@ -135,7 +135,7 @@ impl Following {
     }
 
     /// Each step has a time limit of its own: to what the node claims, over each change of the authorities, to the
-    /// proof.
+    /// proof, and back to the last verified block.
     async fn try_to_advance(&mut self, chain: &Chain) -> Result<bool, ChainError> {
         let Some(claimed) = within(chain, LIMIT, self.claim(chain)).await? else {
             return Ok(false);
@@ -149,7 +149,7 @@ impl Following {
         // The votes may be for another block than the claimed one.
         not_before(chain, self.head.block, head.number)?;
         if let Some(seen) = self.seen {
-            descends(chain, head, &state, seen).await?;
+            within(chain, LIMIT, descends(chain, head, &state, seen)).await?;
         }
         let time = read(chain, &state, &FinalizedHead::time_key())?
             .ok_or_else(|| chain.doubt(TimeError::NoTime))?;

@@ -107,12 +107,19 @@ impl Verifier {
         Ok(head.block)
     }
 
-    /// Moves to the newest final block that the node proves, and waits for a node that is a few blocks behind.
+    /// Moves to the newest final block that the node proves. Waits for a node that is a few blocks behind, and for the
+    /// first final block after the genesis block.
     async fn advance(&self, chain: &Chain, following: &mut Following) -> Result<bool, ChainError> {
         let until = Instant::now() + self.pinned.patience;
         let mut waiting = None;
         loop {
-            match following.advance(chain).await {
+            let advanced = match following.advance(chain).await {
+                Ok(_) if following.head().block.number == 0 => {
+                    Err(chain.doubt(Doubt::NothingFinal))
+                }
+                advanced => advanced,
+            };
+            match advanced {
                 Err(error) if error.is_few_blocks_behind() && Instant::now() < until => {
                     waiting
                         .get_or_insert_with(|| chain.waits().begin(Awaited::Node, None))

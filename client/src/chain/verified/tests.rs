@@ -359,6 +359,25 @@ async fn a_node_that_is_a_block_behind_gets_time_to_catch_up() {
 }
 
 #[tokio::test]
+async fn right_after_the_start_of_a_network_the_first_final_block_gets_some_time() {
+    let whole = network();
+    let node = Node::new(whole.clone().until(0));
+    let chain = connect(&node, pinned(&whole)).await.unwrap();
+    let refused = chain.finalized_head().await.unwrap_err();
+    assert!(refused.is_transient());
+    assert_eq!(doubt(refused), Doubt::NothingFinal);
+
+    let patient = pinned(&whole).with_patience(Duration::from_secs(60));
+    let chain = connect(&node, patient).await.unwrap();
+    let starting = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        node.replace(whole.until(1));
+    };
+    let (head, ()) = tokio::join!(chain.finalized_head(), starting);
+    assert_eq!(head.unwrap().number, 1);
+}
+
+#[tokio::test]
 async fn a_node_that_hides_many_blocks_gets_no_time() {
     let mut long = network();
     for _ in 0..30 {

@@ -69,6 +69,23 @@ fn a_whole_file_is_checked_with_progress() {
     assert_eq!(seen, [(256, 300), (300, 300)]);
 }
 
+#[test]
+fn what_another_process_adds_during_a_check_does_not_make_the_file_wrong() {
+    let (_folder, path) = file(300);
+    let blocks = made::chain(301);
+    let mut writer = Store::create(&path, GENESIS).unwrap();
+    let reader = Store::open(&path).unwrap();
+    let add = |height: u32, _: u32| {
+        if height == 256 {
+            writer.append(&blocks[300..], &source(301)).unwrap();
+        }
+    };
+    let checked = check(&reader, add).unwrap();
+    assert_eq!((checked.height, checked.wrong), (300, None));
+    assert_eq!(checked.hashes, blocks[299].hashes);
+    assert_eq!(reader.height().unwrap(), 301);
+}
+
 /// The goal is a copy of 10,000 blocks under a minute on two cores, of which this is the part without the node.
 #[test]
 fn ten_thousand_blocks_are_written_and_checked_in_seconds() {
@@ -126,8 +143,12 @@ fn the_file_of_another_chain_of_another_program_or_of_a_newer_one_is_refused() {
         }
         assert_eq!(fs::read(&path).unwrap(), before);
     }
-    let nothing = Store::open(&folder.path().join("none.sqlite")).unwrap_err();
-    assert!(matches!(nothing, LiteError::Missing { .. }), "{nothing}");
+    let empty = folder.path().join("empty.sqlite");
+    fs::write(&empty, "").unwrap();
+    for path in [folder.path().join("none.sqlite"), empty] {
+        let nothing = Store::open(&path).unwrap_err();
+        assert!(matches!(nothing, LiteError::Missing { .. }), "{nothing}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     chain::{Chain, LiteBlock, PAGE_BLOCKS, Trust},
-    lite::{Fault, LiteError, Store, check, compare, made, sync},
+    lite::{Fault, LiteError, Source, Store, check, compare, made, sync},
 };
 use serde_json::Value;
 
@@ -49,6 +49,12 @@ impl Place {
     async fn sync(&self, chain: &Chain) -> Result<u32, LiteError> {
         let mut store = Store::create(&self.path, chain.genesis_hash())?;
         Ok(sync(chain, &mut store, |_, _| {}).await?.added)
+    }
+
+    async fn compare(&self, chain: &Chain) -> Result<Source, LiteError> {
+        let store = Store::open(&self.path)?;
+        let checked = check(&store, |_, _| {})?;
+        compare(chain, &store, &checked).await
     }
 
     fn height(&self) -> u32 {
@@ -90,20 +96,25 @@ async fn a_later_copy_adds_what_is_new() {
     assert_eq!(place.sync(&chain).await.unwrap(), 70);
     assert_eq!(place.sync(&chain).await.unwrap(), 0);
     node.edit(|network| put(network, &blocks));
+    assert_eq!(place.compare(&chain).await.unwrap().height, 80, "the file lacks ten blocks");
     assert_eq!(place.sync(&chain).await.unwrap(), 10);
     assert_eq!(place.height(), 80);
-    compare(&chain, &Store::open(&place.path).unwrap()).await.unwrap();
+    assert!(place.compare(&chain).await.unwrap().proven);
 }
 
 #[tokio::test]
 async fn a_handle_that_believes_its_node_copies_the_same_and_the_file_says_so() {
-    let blocks = made::chain(3);
-    let node = Node::new(with_blocks(&blocks));
+    let network = with_blocks(&made::chain(3));
+    let known = pinned(&network);
+    let node = Node::new(network);
     let chain = node.connect().await.trusting(Trust::Node).await.unwrap();
     let place = Place::new();
     assert_eq!(place.sync(&chain).await.unwrap(), 3);
     assert!(!Store::open(&place.path).unwrap().status().unwrap().source.proven);
     assert_eq!(place.height(), 3);
+    // Its approvals stay unproven, also when its hashes are compared with a proven state.
+    let verifying = connect(&node, known).await.unwrap();
+    assert!(!place.compare(&verifying).await.unwrap().proven);
 }
 
 #[tokio::test]
@@ -173,8 +184,7 @@ async fn a_rolled_back_chain_or_another_history_changes_nothing_in_the_file() {
         let (_fork, chain) = honest(with_blocks(&other[..length])).await;
         let refused = place.sync(&chain).await.unwrap_err();
         assert!(matches!(refused, LiteError::Fork { height: 20, .. }), "{refused}");
-        let store = Store::open(&place.path).unwrap();
-        let refused = compare(&chain, &store).await.unwrap_err();
+        let refused = place.compare(&chain).await.unwrap_err();
         assert!(matches!(refused, LiteError::Fork { height: 20, .. }), "{refused}");
     }
     assert_eq!(place.height(), 20);
