@@ -74,13 +74,16 @@ impl Store {
         if schema::is_empty(&connection).map_err(failed)? {
             schema::make(&mut connection, genesis).map_err(failed)?;
         }
-        let store = Self::recognized(connection, path, Some(lock))?;
-        if store.genesis != genesis {
-            let (path, kept) = (path.into(), store.genesis);
+        let found = Self::recognized(connection, path, None)?;
+        if found.genesis != genesis {
+            let (path, kept) = (path.into(), found.genesis);
             return Err(LiteError::OtherChain { path, kept, asked: genesis });
         }
+        // SQLite makes its other files with the mode that this one has then: with a connection made after the change.
+        drop(found);
         fs::set_permissions(path, fs::Permissions::from_mode(private::FILE))
             .map_err(|error| LiteError::io(path, error))?;
+        let store = Self::recognized(connect(path)?, path, Some(lock))?;
         store.prepare().map_err(failed)?;
         Ok(store)
     }

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use epione_primitives::{
     HospitalId,
     approval::{Approval, BallotOutcome},
@@ -170,14 +168,4 @@ fn a_resumed_chain_needs_the_newest_records_of_its_patients() {
     }
     tip.advance(&next[0]).unwrap();
     assert!(tip.knows(&patient) && tip.height() == 60);
-}
-
-/// The goal is a copy of 10,000 blocks under a minute on two cores; the check is a small part of it.
-#[test]
-fn ten_thousand_blocks_are_checked_in_seconds() {
-    let blocks = made::chain(10_000);
-    let begun = Instant::now();
-    assert_eq!(fault(&blocks), None);
-    let lasted = begun.elapsed();
-    assert!(lasted < Duration::from_secs(10), "{lasted:?}");
 }
