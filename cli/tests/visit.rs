@@ -91,7 +91,7 @@ fn a_visit_is_read_back_byte_for_byte_and_its_block_verifies() {
     assert_eq!(block["header"]["height"], json!(1));
     let verified = network.run(&["block", "verify", "1", "--segments"]);
     assert_eq!(verified["passed"], json!(true), "{verified}");
-    assert_eq!(signatures(&verified), ["announcer's signature"]);
+    assert_eq!(signatures(&verified), ["signatures of record 1/0", "announcer's signature"]);
     let missing = network.try_run(&["block", "verify", "9"]).unwrap_err();
     assert!(missing["help"].as_str().unwrap().contains("between 1 and 1"), "{missing}");
 }
@@ -269,6 +269,9 @@ fn an_invalid_visit_is_explained_and_not_sent() {
     let refused = network.try_run(&submit(&patient, &rule)).unwrap_err();
     assert!(refused["help"].as_str().unwrap().contains("numbered from 0"), "{refused}");
     let refused = network.try_run(&submit(&patient, &["--nurse", DOCTOR])).unwrap_err();
+    assert!(refused["error"].as_str().unwrap().contains("author of the visit"), "{refused}");
+    network.register("doctor", "//Surgeon");
+    let refused = network.try_run(&submit(&patient, &["--nurse", "//Surgeon"])).unwrap_err();
     assert!(refused["error"].as_str().unwrap().contains("not a nurse"), "{refused}");
 
     // Not DICOM in spite of its name: kept as opaque media, with that media type.

@@ -262,13 +262,16 @@ async fn a_grant_that_does_not_answer_the_request_is_rejected(chain: &Chain, unr
 async fn a_receipt_that_differs_from_the_grant_is_rejected(chain: &Chain, good: &Answer) {
     let edits: [(&str, Edit); 2] = [
         ("purpose", |release| release.request.purpose = Purpose::Audit),
-        ("sections", |release| assert!(release.records[0].sections.insert(2))),
+        ("request", |release| {
+            release.request.records[0].sections = SectionSet::ALL;
+            assert!(release.records[0].sections.insert(2));
+        }),
     ];
-    let (purpose, sections) = tokio::join!(
+    let (purpose, request) = tokio::join!(
         open(chain, Answer { recorded: Recorded::Before(edits[0].1), ..good.clone() }),
         open(chain, Answer { recorded: Recorded::Before(edits[1].1), ..good.clone() }),
     );
-    for (refused, (expected, _)) in [purpose, sections].into_iter().zip(edits) {
+    for (refused, (expected, _)) in [purpose, request].into_iter().zip(edits) {
         let error = refused.unwrap_err();
         let told = matches!(&error, ReadError::Receipt { what, .. } if *what == expected);
         assert!(told, "{error}");
