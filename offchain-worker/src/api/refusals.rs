@@ -12,12 +12,12 @@ use epione_primitives::{
     AccountId, Signature, UserId,
     limits::{MAX_HOSPITAL_REFUSALS, MAX_REFUSALS_PER_DAY},
     profile::Role,
-    release::Request,
+    release::{ReleasedRecord, Request},
 };
 use tokio::time::timeout;
 
 use super::{AppState, limits::Holder, problem::Chained};
-use crate::chain::CallError;
+use crate::chain::{CallError, FinalState, ViewError};
 
 /// A refused request.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ enum Noted {
     HospitalLimit,
     /// No such patient exists, to whose list it could be added.
     NoPatient,
+    /// A requested record is not one of this patient at this hospital, so this hospital had nothing to refuse.
+    Elsewhere,
     /// Too many requests wait for transactions.
     Busy,
 }
@@ -105,6 +107,7 @@ async fn note(state: AppState, refusal: Refusal) {
             "hospital-limit"
         }
         Ok(Noted::NoPatient) => "no-patient",
+        Ok(Noted::Elsewhere) => "elsewhere",
         Ok(Noted::Busy) => {
             tracing::warn!("a refusal was not recorded: too many requests wait for transactions");
             "failed"
@@ -127,6 +130,9 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
     if profile.is_none_or(|profile| profile.role != Role::Patient) {
         return Ok(Noted::NoPatient);
     }
+    if !are_here(finalized.as_ref(), &request).await? {
+        return Ok(Noted::Elsewhere);
+    }
     let tally = finalized.tally(hospital, requester).await?;
     let Some(_recording) = state.shared.refusals.begin(requester, tally.refusals) else {
         return Ok(Noted::Enough);
@@ -144,6 +150,20 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether all requested records are of the requested patient and hospital. The chain records no other refusal.
+async fn are_here(state: &dyn FinalState, request: &Request) -> Result<bool, ViewError> {
+    for ReleasedRecord { pointer, .. } in &request.records {
+        let entry = state.record(*pointer).await?;
+        let header = state.header(pointer.height).await?;
+        let is_here = entry.is_some_and(|entry| entry.patient == request.patient)
+            && header.is_some_and(|header| header.announcer == request.hospital);
+        if !is_here {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -67,7 +67,8 @@ metrics! {
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \
          the chain: recorded, beyond-limit (the requester's daily limit), hospital-limit (the \
-         hospital's daily limit), no-patient (no such patient), or failed.";
+         hospital's daily limit), no-patient (no such patient), \
+         elsewhere (a record of another hospital or patient), known (recorded before), or failed.";
     reviews_open: IntGauge = "reviews_open", "Emergencies of all hospitals that wait for a verdict.";
     reviews_expired: IntGauge = "reviews_expired",
         "Emergencies of all hospitals that expired without a verdict.";

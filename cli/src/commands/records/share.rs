@@ -117,7 +117,7 @@ impl fmt::Display for SharedRecord {
         }
         write!(
             f,
-            "what somebody read before, they may keep; `epione audit who-looked` lists who read"
+            "what somebody read before, they may keep; the command `audit who-looked` lists who read"
         )?;
         self.undo.iter().try_for_each(|command| write!(f, "\nto undo this: {command}"))
     }

@@ -187,9 +187,9 @@ struct Submission<'a> {
 impl<'a> Submission<'a> {
     /// Looks everything up, and reads texts and pipes. Nothing is signed or sent.
     async fn prepare(args: &'a SubmitArgs, context: &'a Context) -> Result<Self, Failure> {
-        Content::check(&args.texts, &args.media)?;
         let count = args.texts.len() + args.media.len();
         let extraction = extraction::policy(args.mandatory, args.never, &args.together, count)?;
+        Content::check(&args.texts, &args.media)?;
         let keys = context.keys(&args.signer)?;
         let account = identity::account(&keys);
         let hospital = context.hospital(&args.hospital).await?;

@@ -69,7 +69,7 @@ impl Story {
         let snapshot = context.chain().await?.finalized().await?;
         let registered = snapshot.registration(B, cast.patient.id).await?;
         check(registered.is_none(), "B never received a key of the patient")?;
-        self.line("B's worker has no key of this patient, and refuses:");
+        self.line("B's worker has neither records nor a key of this patient, and refuses:");
         self.refused(specialist, at_b)?;
         Ok(until)
     }

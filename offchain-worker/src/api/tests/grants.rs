@@ -392,6 +392,18 @@ async fn no_refusal_is_recorded_for_an_unknown_patient() {
 }
 
 #[tokio::test]
+async fn no_refusal_is_recorded_about_records_that_are_not_here() {
+    let (world, _) = committed().await;
+    let nowhere = RecordPointer { height: 99, ..POINTER };
+    for pointers in [&[nowhere][..], &[POINTER, nowhere]] {
+        let asked = world.request_of(&world.stranger, pointers);
+        let refused = send(&world, &world.stranger, &world.stranger.signs(&asked)).await;
+        assert_eq!(refused.refusal(), (403, "denied".into()));
+    }
+    assert_eq!((refusals(&world), counted(&world, "elsewhere")), (0, 2));
+}
+
+#[tokio::test]
 async fn a_patient_cannot_read_other_patients_records() {
     let (world, _) = committed().await;
     let other = Actor::new("Another patient");
