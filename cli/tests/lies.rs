@@ -245,7 +245,7 @@ impl Trap {
     /// With an address as long as the real one, so that only its value differs in the answers of a node.
     fn instead_of(worker_url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("https://{}", listener.local_addr().unwrap());
         assert_eq!(url.len(), worker_url.trim_end_matches('/').len(), "{url}, {worker_url}");
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
