@@ -32,7 +32,8 @@ const HOSPITAL: HospitalId = HospitalId(0);
 
 /// Another connection to the node, which verifies.
 async fn verifying(node: &Node, trusting: &Chain) -> Chain {
-    let pinned = Pinned::new(trusting.genesis_hash());
+    // Right after the start, no block but the first is final.
+    let pinned = Pinned::new(trusting.genesis_hash()).with_patience(PATIENCE);
     node.connect().await.trusting(Trust::Verified(pinned)).await.unwrap()
 }
 
