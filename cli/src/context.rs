@@ -291,6 +291,8 @@ impl Context {
 
     /// The command with these arguments, and with the options that it needs to reach the same node and worker as this
     /// run.
+    ///
+    /// This run's options follow these words: the last one must not be an option that expects a value.
     pub fn command<W: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = W>) -> Invocation {
         self.common.complete(Invocation::new(words))
     }

@@ -248,7 +248,7 @@ fn undo(args: &ShareArgs, change: Change, changed: SectionSet, context: &Context
         Change::Share => "unshare",
         Change::Unshare => "share",
     };
-    let command = context.command(["records", other, "--as"]).with([&args.signer]);
+    let command = context.command(["records", other]).with(["--as"]).with([&args.signer]);
     let record = args.record.to_string();
     command.with(["--record", &record, "--sections", &numbers(changed)]).to_string()
 }

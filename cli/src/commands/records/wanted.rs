@@ -67,7 +67,7 @@ fn no_records(patient: UserId, context: &Context) -> Failure {
 
 /// The patient has no record with this pointer.
 pub(super) fn unknown(patient: UserId, pointer: RecordPointer, context: &Context) -> Failure {
-    let list = context.command(["records", "list", "--patient"]).with([patient.to_string()]);
+    let list = context.command(["records", "list"]).with(["--patient", &patient.to_string()]);
     Failure::new(
         format!("the patient has no record {pointer}"),
         "choose one of the patient's records",
