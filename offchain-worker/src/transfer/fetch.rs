@@ -82,7 +82,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(100);
 
 /// Fetches segments into the store. There is one for the whole worker: its bounds apply to all blocks together. A
-/// segment is in the store if this worker has read it back: see [`journal::verified`].
+/// segment is in the store if this worker has verified it: see [`journal::verified`].
 pub struct Fetcher {
     roster: Arc<dyn Roster>,
     courier: Courier,
@@ -348,7 +348,7 @@ impl Fetcher {
     ) -> Done {
         let (log, segment) = (SharedLog::default(), errand.segment);
         let began = Instant::now();
-        // Only what this worker read back before: a download that has ended meanwhile did so.
+        // Only what this worker has verified before: a download that has ended meanwhile did so.
         let result = match self.journal.verified_length(segment.hash).await {
             Ok(length) if length == Some(segment.length) => Fetched::Here,
             Ok(_) => self.relay(genesis, &errand, log.clone(), arrived).await,
@@ -367,27 +367,23 @@ impl Fetcher {
         let (limit, segment) = (self.bounds.segment_limit, errand.segment);
         let peers = (errand.peer.clone(), errand.reserve.clone());
         let relay = Relay::new(&self.courier, genesis, segment, peers, limit, (log, arrived));
-        match self.store.put(&segment, relay.stream()).await {
-            Ok(()) => self.confirm(&segment).await,
+        let write = self.store.put(&segment, relay.stream());
+        match journal::complete_write(&self.journal, &self.store, write).await {
+            Ok(()) => self.stored(&segment),
             Err(PutError::Source(Exhausted)) => Fetched::Missed,
             Err(PutError::Store(StoreError::Mismatch | StoreError::Length)) => Fetched::Wrong,
             Err(PutError::Store(error)) => Fetched::Failed(error.into()),
         }
     }
 
-    /// Reads back a segment that the storage says it has stored.
-    async fn confirm(&self, segment: &Segment) -> Fetched {
-        match journal::confirm(&self.journal, &self.store, &segment.hash).await {
-            Ok(()) => {
-                self.holdings.arrived(&segment.hash);
-                if self.stores {
-                    self.metrics.segments_stored.inc();
-                    self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
-                }
-                Fetched::New
-            }
-            Err(error) => Fetched::Failed(error.into()),
+    /// Counts a segment that was stored now.
+    fn stored(&self, segment: &Segment) -> Fetched {
+        self.holdings.arrived(&segment.hash);
+        if self.stores {
+            self.metrics.segments_stored.inc();
+            self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
         }
+        Fetched::New
     }
 
     /// Waits until another download of a segment has ended, but not for long, and checks whether the segment is here.

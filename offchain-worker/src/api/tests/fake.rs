@@ -606,7 +606,8 @@ impl Repair for FakePeers {
             let segment =
                 epione_primitives::block::Segment { hash: segment, length: bytes.len() as u32 };
             let source = stream::iter([Ok::<_, std::io::Error>(bytes)]);
-            self.store.put(&segment, source).await.map_err(|_| RepairError::Unavailable)
+            let written = self.store.put(&segment, source).await;
+            written.map(drop).map_err(|_| RepairError::Unavailable)
         }
         .boxed()
     }
