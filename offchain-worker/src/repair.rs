@@ -19,8 +19,8 @@ pub enum RepairError {
 
 /// Fetches segments from other hospitals.
 pub trait Repair: Send + Sync {
-    /// Fetches the segment of this hash, verifies and stores it, and reads it back. Concurrent calls for one segment
-    /// share one fetch.
+    /// Fetches the segment of this hash and stores it, so that it is verified: see
+    /// [`journal::verified`](crate::journal::verified). Concurrent calls for one segment share one fetch.
     fn repair(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<(), RepairError>>;
 
     /// Fetches the segment of this hash and verifies it, without the storage: for a reader who waits while the storage

@@ -39,7 +39,7 @@ pub(super) async fn missing(state: &AppState, needed: &[Needed]) -> HashSet<[u8;
     missing
 }
 
-/// The segments that are not stored here. What the storage does not say in time is here if this worker has read it back
+/// The segments that are not stored here. What the storage does not say in time is here if this worker has verified it
 /// before.
 async fn not_here(state: &AppState, needed: &[Needed]) -> Vec<[u8; 32]> {
     let mut known = HashSet::new();
@@ -61,12 +61,12 @@ async fn not_here(state: &AppState, needed: &[Needed]) -> Vec<[u8; 32]> {
     missing
 }
 
-/// Those of these segments that this worker has not read back from its storage.
+/// Those of these segments that this worker has not verified.
 async fn not_verified(state: &AppState, segments: Vec<[u8; 32]>) -> Vec<[u8; 32]> {
     match state.journal.not_verified(segments.clone()).await {
         Ok(missing) => missing,
         Err(error) => {
-            tracing::warn!(%error, "the journal does not say which segments were read back");
+            tracing::warn!(%error, "the journal does not say which segments were verified");
             segments
         }
     }

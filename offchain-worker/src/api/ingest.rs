@@ -185,11 +185,9 @@ impl Ingest {
 
     async fn finish(&mut self, writer: SegmentWriter, segment: Segment) -> Result<(), ApiError> {
         self.claim.reference(&segment).await?;
-        writer.finish(&segment).await?;
-        if self.store.is_remote() {
-            // No other hospital has these bytes yet.
-            journal::confirm(&self.claim.journal, &self.store, &segment.hash).await?;
-        }
+        // No other hospital has these bytes yet.
+        let write = writer.finish(&segment);
+        journal::complete_write(&self.claim.journal, &self.store, write).await?;
         self.metrics.segments_stored.inc();
         self.metrics.segment_bytes_stored.inc_by(u64::from(segment.length));
         Ok(())

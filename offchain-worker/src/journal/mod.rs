@@ -17,7 +17,7 @@ pub use error::JournalError;
 pub use nonces::{NonceUse, Nonces};
 pub use references::Owner;
 pub use sweep::{SweepError, discard_owner, sweep};
-pub use verified::{confirm, read_back};
+pub use verified::{complete_write, read_back};
 pub use visits::{
     CommittedVisit, Enqueued, NewVisit, QueuedVisit, SealedVisit, StageCounts, Visit, fingerprint,
 };
@@ -68,6 +68,7 @@ impl Journal {
     fn with(mut connection: Connection) -> Result<Self, JournalError> {
         schema::prepare(&mut connection, "FULL")?;
         schema::migrate(&mut connection)?;
+        verified::prepare(&connection)?;
         let transaction = connection.transaction()?;
         references::release_uploads(&transaction, crate::now())?;
         transaction.commit()?;
@@ -165,13 +166,12 @@ impl Journal {
         self.read(move |connection| references::claims(connection, &hash)).await
     }
 
-    /// The length of a segment that this worker read back and hashed; none if it did not, or failed to do so again.
+    /// The length of a verified segment; none if it is not verified: see [`verified`].
     pub async fn verified_length(&self, hash: [u8; 32]) -> Result<Option<u32>, JournalError> {
         self.read(move |connection| verified::length(connection, &hash)).await
     }
 
-    /// Forgets that a segment was read back: the storage says that it is gone.
-    /// Those of these segments that this worker has not read back, or could not read since then.
+    /// Those of these segments that are not verified.
     pub async fn not_verified(&self, hashes: Vec<[u8; 32]>) -> Result<Vec<[u8; 32]>, JournalError> {
         self.read(move |connection| {
             let mut missing = Vec::new();
@@ -185,11 +185,12 @@ impl Journal {
         .await
     }
 
+    /// Forgets that a segment was verified: the storage says that it is gone.
     pub async fn forget_verified(&self, hash: [u8; 32]) -> Result<(), JournalError> {
         self.write(move |tx| verified::forget(tx, &hash)).await
     }
 
-    /// Counts as stored only what was read back from the storage with this id. Returns whether it was another storage
+    /// Counts as stored only what was verified in the storage with this id. Returns whether it was another storage
     /// before.
     pub async fn bind_storage(&self, id: [u8; 32]) -> Result<bool, JournalError> {
         self.write(move |tx| verified::bind(tx, id)).await

@@ -5,7 +5,7 @@ use epione_primitives::{block::Segment, limits::SEGMENT_BYTES};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
-use super::{PutError, Store, StoreError, faulty::Faulty, segment_path};
+use super::{PutError, Store, StoreError, faulty::Faulty, segment_path, server::Server};
 
 type Chunks = Vec<Result<Bytes, &'static str>>;
 
@@ -26,7 +26,7 @@ async fn put(
     segment: &Segment,
     source: Chunks,
 ) -> Result<(), PutError<&'static str>> {
-    store.put(segment, stream::iter(source)).await
+    store.put(segment, stream::iter(source)).await.map(drop)
 }
 
 async fn objects(store: &Store) -> usize {
@@ -171,6 +171,21 @@ conformance! {
     deleting_twice_succeeds,
     empty_and_too_long_segments_are_rejected,
     a_probe_leaves_nothing,
+}
+
+#[tokio::test]
+async fn only_writes_to_this_machine_are_durable() {
+    let (directory, server) = (tempfile::tempdir().unwrap(), Server::start());
+    let bytes = pattern(100_000, 9);
+    let segment = segment_of(&bytes);
+    for (store, is_durable) in [
+        (Store::local(directory.path()).unwrap(), true),
+        (Store::in_memory(), true),
+        (server.store(), false),
+    ] {
+        let written = store.put(&segment, stream::iter(chunks(&bytes, 65_536))).await.unwrap();
+        assert_eq!((*written.segment(), written.is_durable()), (segment, is_durable), "{store:?}");
+    }
 }
 
 #[tokio::test]

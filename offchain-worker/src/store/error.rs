@@ -241,7 +241,7 @@ pub enum PutError<E> {
     #[error("the source of the bytes failed: {0}")]
     Source(E),
     #[error(transparent)]
-    Store(StoreError),
+    Store(#[from] StoreError),
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! A storage that is full after a number of bytes, like a disk, or that waits in the middle of an operation.
+//! A storage that is full after a number of bytes, like a disk, or that waits in the middle of an operation. It counts
+//! how often objects are read.
 
 use std::{
     fmt, io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -75,6 +76,7 @@ pub struct Faulty {
     inner: Arc<InMemory>,
     room: Room,
     pauses: Option<Arc<Pauses>>,
+    reads: AtomicUsize,
 }
 
 impl Faulty {
@@ -82,16 +84,23 @@ impl Faulty {
     pub fn with_room(bytes: u64) -> (Arc<Self>, Room, Arc<InMemory>) {
         let inner = Arc::new(InMemory::new());
         let room = Room(Arc::new(AtomicU64::new(bytes)));
-        let backend = Self { inner: Arc::clone(&inner), room: room.clone(), pauses: None };
-        (Arc::new(backend), room, inner)
+        (Arc::new(Self::new(&inner, room.clone(), None)), room, inner)
     }
 
     /// A storage that waits in every GET and DELETE, and its content.
     pub fn with_pauses() -> (Arc<Self>, Arc<Pauses>, Arc<InMemory>) {
         let (pauses, inner) = (Arc::<Pauses>::default(), Arc::new(InMemory::new()));
         let room = Room(Arc::new(AtomicU64::new(u64::MAX)));
-        let paused = Some(Arc::clone(&pauses));
-        (Arc::new(Self { inner: Arc::clone(&inner), room, pauses: paused }), pauses, inner)
+        (Arc::new(Self::new(&inner, room, Some(Arc::clone(&pauses)))), pauses, inner)
+    }
+
+    fn new(inner: &Arc<InMemory>, room: Room, pauses: Option<Arc<Pauses>>) -> Self {
+        Self { inner: Arc::clone(inner), room, pauses, reads: AtomicUsize::new(0) }
+    }
+
+    /// How often the bytes of an object were read so far.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
     }
 }
 
@@ -148,6 +157,7 @@ impl ObjectStore for Faulty {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let is_get = !options.head;
+        self.reads.fetch_add(is_get.into(), Ordering::SeqCst);
         let found = self.inner.get_opts(location, options).await;
         if let Some(pauses) = self.pauses.as_ref().filter(|_| is_get) {
             pauses.after_get.pass().await;

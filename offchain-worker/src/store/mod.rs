@@ -18,7 +18,7 @@ pub use claim::{Claimant, Claimed, Mark, RENEWAL, SILENCE};
 pub use error::{PutError, StoreError};
 pub use reserve::{Claim, Reserve};
 pub use s3::OpenError;
-pub use writer::SegmentWriter;
+pub use writer::{SegmentWriter, Written};
 
 use std::{fmt, path::Path as FsPath, sync::Arc, time::Duration};
 
@@ -96,7 +96,9 @@ impl Store {
             std::fs::create_dir_all(directory.join(folder))?;
         }
         let backend = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
-        let traits = Traits { directory: Some(directory.into()), ..Traits::default() };
+        // Bytes and names are flushed before a write returns.
+        let directory = Some(directory.into());
+        let traits = Traits { durable_writes: true, directory, ..Traits::default() };
         Ok(Self::with(Arc::new(backend), traits))
     }
 
@@ -111,9 +113,10 @@ impl Store {
         Self::over(Arc::new(InMemory::new()))
     }
 
-    /// Segments in any storage that accepts an object in parts, one after another, and renames objects.
+    /// Segments in any storage of this process that accepts an object in parts, one after another, renames objects, and
+    /// has what it confirmed.
     pub fn over(backend: Arc<dyn ObjectStore>) -> Self {
-        Self::with(backend, Traits::default())
+        Self::with(backend, Traits { durable_writes: true, ..Traits::default() })
     }
 
     fn with(backend: Arc<dyn ObjectStore>, traits: Traits) -> Self {
@@ -128,7 +131,7 @@ impl Store {
     /// Stores bytes from a source that should be those of `segment`, and replaces what may be stored under its name.
     /// Needs up to 2 MiB of memory, or a whole segment on S3. A failure changes nothing and leaves nothing behind. If
     /// the bytes are not those of the segment, the error is [`StoreError::Mismatch`].
-    pub async fn put<S, E>(&self, segment: &Segment, source: S) -> Result<(), PutError<E>>
+    pub async fn put<S, E>(&self, segment: &Segment, source: S) -> Result<Written, PutError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Send,
         E: Send,
@@ -175,8 +178,8 @@ impl Store {
         }
     }
 
-    /// Whether another machine, or another process, stores the segments, so that its word is not enough.
-    pub fn is_remote(&self) -> bool {
+    /// Whether another machine, or another process, stores the segments, so that the way from there may fail too.
+    fn is_remote(&self) -> bool {
         self.traits.shared
     }
 

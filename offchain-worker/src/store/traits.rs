@@ -4,10 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use object_store::signer::Signer;
 
-/// The traits of a backend. The default is a backend of this machine: a directory, or memory.
+/// The traits of a backend. The default claims nothing.
 #[derive(Default)]
 pub(super) struct Traits {
     pub publishing: Publishing,
+    /// Whether the storage has the bytes of every write that it confirmed. Otherwise, the worker reads each segment
+    /// back before the segment counts as stored.
+    pub durable_writes: bool,
     /// For one operation, with all its attempts and pauses. Absent: no limit.
     pub deadline: Option<Duration>,
     /// Signs URLs under which readers fetch segments from the backend itself. Absent: the worker serves them.

@@ -20,8 +20,28 @@ const PART_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct SegmentWriter {
     sink: Sink,
+    is_durable: bool,
     hasher: blake3::Hasher,
     length: u32,
+}
+
+/// The proof that a writer hashed the bytes of a segment, compared them with its name, and stored them. Nothing but
+/// [`SegmentWriter::finish`] makes one: a file that is found in the storage has none.
+#[derive(Debug)]
+pub struct Written {
+    segment: Segment,
+    is_durable: bool,
+}
+
+impl Written {
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Whether the storage has the bytes of every write that it confirmed, so that they need not be read back.
+    pub fn is_durable(&self) -> bool {
+        self.is_durable
+    }
 }
 
 #[derive(Debug)]
@@ -37,7 +57,8 @@ impl SegmentWriter {
             Publishing::Whole => Sink::Whole { store: store.clone(), buffer: store.buffers.take() },
             Publishing::Staged => Sink::Staged(Staged::begin(Arc::clone(&store.backend)).await?),
         };
-        Ok(Self { sink, hasher: blake3::Hasher::new(), length: 0 })
+        let is_durable = store.traits.durable_writes;
+        Ok(Self { sink, is_durable, hasher: blake3::Hasher::new(), length: 0 })
     }
 
     /// Appends bytes. The error is [`StoreError::Length`] if the segment becomes too long.
@@ -58,14 +79,15 @@ impl SegmentWriter {
     }
 
     /// Makes the segment visible and durable, if the written bytes are those of `segment`.
-    pub async fn finish(self, segment: &Segment) -> Result<(), StoreError> {
+    pub async fn finish(self, segment: &Segment) -> Result<Written, StoreError> {
         let written = Segment { hash: self.hasher.finalize().into(), length: self.length };
         let wrong = if !written.has_valid_length() {
             StoreError::Length
         } else if written != *segment {
             StoreError::Mismatch
         } else {
-            return self.sink.publish(segment).await;
+            self.sink.publish(segment).await?;
+            return Ok(Written { segment: written, is_durable: self.is_durable });
         };
         self.sink.abort().await;
         Err(wrong)

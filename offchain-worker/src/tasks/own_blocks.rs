@@ -21,7 +21,7 @@ use crate::{now, transfer::Fetcher};
 /// This hospital's own lite blocks.
 pub struct OwnBlocks {
     pub context: Arc<Context>,
-    /// Reads segments back, as for the blocks of other hospitals.
+    /// Says which segments are stored, as for the blocks of other hospitals.
     fetcher: Arc<Fetcher>,
     /// Of one block, as the configuration sets them.
     pub bounds: BlockBounds,
@@ -44,8 +44,8 @@ impl OwnBlocks {
     }
 
     /// Checks a lite block of this hospital as the others will: its body, its signatures as of the last chain block
-    /// that may include the announcement, and that the storage returns every segment. `head` is the newest finalized
-    /// block.
+    /// that may include the announcement, and that every segment is verified: those that were received before the
+    /// worker's last start are read back. `head` is the newest finalized block.
     pub async fn check(
         &self,
         header: &AnnouncedHeader,

@@ -149,7 +149,7 @@ async fn is_signed(
     }
 }
 
-/// The segments that this worker has not read back from its storage, each once.
+/// The segments that are not verified in this worker's storage, each once.
 pub async fn missing(
     fetcher: &Fetcher,
     segments: &[Segment],

@@ -201,6 +201,18 @@ async fn acknowledged_segments_outlive_the_worker_on_a_real_disk() {
 }
 
 #[tokio::test]
+async fn acknowledged_segments_on_a_disk_count_as_stored_without_a_read() {
+    let (backend, _, objects) = Faulty::with_room(u64::MAX);
+    let world = World::with(backend.clone(), objects, Limits::default()).await;
+    world.submit(&world.visit(SEGMENT_BYTES as usize + 100_000).await).await;
+    let visits = sealed(&world).await;
+    let hashes: Vec<_> = visits[0].segments.iter().map(|segment| segment.hash).collect();
+    assert!(hashes.len() > 1, "{}", hashes.len());
+    assert_eq!(world.journal.not_verified(hashes).await.unwrap(), Vec::<[u8; 32]>::new());
+    assert_eq!(backend.reads(), 0);
+}
+
+#[tokio::test]
 async fn the_patient_s_signature_is_kept_with_the_record() {
     let world = World::new().await;
     world.chain.facts().cosigning = true;

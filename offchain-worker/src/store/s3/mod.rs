@@ -79,8 +79,15 @@ pub(super) fn connect(settings: &S3Settings) -> Result<(Arc<dyn ObjectStore>, Tr
         false => None,
     };
     let deadline = Some(settings.deadline);
-    let traits =
-        Traits { publishing: Publishing::Whole, deadline, links, shared: true, directory: None };
+    let traits = Traits {
+        publishing: Publishing::Whole,
+        // A server, a proxy or a cache may confirm what it loses.
+        durable_writes: false,
+        deadline,
+        links,
+        shared: true,
+        directory: None,
+    };
     Ok((Arc::new(open(&settings.endpoint)?), traits))
 }
 

@@ -27,7 +27,7 @@ fn content(bytes: usize) -> (Segment, Bytes) {
 
 async fn put(store: &Store, segment: &Segment, content: &Bytes) -> Result<(), StoreError> {
     let source = stream::iter([Ok::<_, std::convert::Infallible>(content.clone())]);
-    store.put(segment, source).await.map_err(|error| match error {
+    store.put(segment, source).await.map(drop).map_err(|error| match error {
         PutError::Store(error) => error,
         PutError::Source(never) => match never {},
     })

@@ -26,7 +26,7 @@ pub struct ScrubReport {
     pub damaged: u64,
     /// Segments that the storage lists and does not return: archived objects, answers that break off, bad sectors.
     pub unreadable: u64,
-    /// Segments that were fetched from other hospitals, stored, and read back.
+    /// Segments that were fetched from other hospitals, stored, and verified.
     pub repaired: u64,
     /// Segments that are needed, and still missing or damaged here.
     pub unrepaired: Names,

@@ -37,6 +37,7 @@ use crate::{
     store::{Store, StoreError, faulty::Faulty},
 };
 
+mod directories;
 mod hospitals;
 mod lying_storage;
 mod seeding;

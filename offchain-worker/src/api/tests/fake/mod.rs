@@ -1,11 +1,13 @@
 //! A chain in memory, with simplified decisions, and hospitals that may or may not have a segment.
 
+mod pallets;
+mod peers;
+
+pub use peers::FakePeers;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,26 +16,20 @@ use epione_client::chain::{Call, DispatchFailure};
 use epione_envelope::{account::Signer, keystore::ActorKeys};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature, UserId,
-    access::{
-        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
-    },
+    access::{AccessRequest, Decision},
     block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     hospital::{Duty, Hospital, HospitalStatus},
-    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
     profile::{Period, Profile, Registration, RegistrationStatus, Role},
     refusal::Refusal,
-    release::{Release, ReleasedRecord, Request, Review, ReviewId, Right, SectionSet, Tally},
+    release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
 };
-use futures::{FutureExt, future::BoxFuture, stream};
+use futures::{FutureExt, future::BoxFuture};
 
-use crate::{
-    chain::{
-        Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, ViewError,
-    },
-    repair::{Repair, RepairError},
-    store::Store,
+use crate::chain::{
+    Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, ViewError,
 };
+use pallets::{allows, decide, execute, opens};
 
 pub const HOSPITAL: HospitalId = HospitalId(3);
 pub const ELSEWHERE: HospitalId = HospitalId(4);
@@ -215,170 +211,6 @@ impl FakeChain {
         let answer = if facts.away { Err(ViewError::Away) } else { Ok(find(&mut facts)) };
         async { answer }.boxed()
     }
-}
-
-fn failed(condition: Condition) -> Decision {
-    let policy = FailedPolicy { policy: b"treatment".to_vec(), conditions: vec![condition] };
-    Decision::Deny(Denial::Failed(vec![policy]))
-}
-
-fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
-    let AccessRequest { requester, action, patient, hospital, class, .. } = *request;
-    let registered = |user| {
-        facts
-            .registrations
-            .get(&(hospital, user))
-            .is_some_and(|registration| registration.status == RegistrationStatus::Active)
-    };
-    let Some(profile) = facts.profiles.get(&requester) else {
-        return Decision::Deny(Denial::UnknownRequester);
-    };
-    if !facts.profiles.contains_key(&patient) {
-        return Decision::Deny(Denial::UnknownPatient);
-    }
-    if !registered(patient) {
-        return failed(Condition::PatientRegistered);
-    }
-    if !registered(requester) {
-        return failed(Condition::RequesterRegistered(Place::Here));
-    }
-    if action == Action::Submit && facts.cosigning && !request.cosigned {
-        return failed(Condition::PatientCosigned);
-    }
-    let allowed = match profile.role {
-        _ if facts.denied.contains(&Right { action, class }) => false,
-        _ if action == Action::BreakGlass => facts.rescuers.contains(&requester),
-        Role::Patient => requester == patient && action != Action::Submit,
-        Role::Doctor | Role::Nurse => facts.related.contains(&(requester, patient)),
-        // Represents the users who may read shared sections.
-        Role::Researcher => class == SectionClass::Shared && action == Action::ReadText,
-        Role::Auditor => return Decision::Deny(Denial::NoPolicy { role: profile.role, action }),
-    };
-    if allowed {
-        Decision::Allow { version: 0, policy: b"treatment".to_vec().try_into().unwrap() }
-    } else {
-        failed(Condition::Related(Default::default()))
-    }
-}
-
-/// The policies' decisions about the rights of a release.
-fn allows(facts: &Facts, release: &Release) -> bool {
-    let Request { requester, patient, purpose, .. } = release.request;
-    let request = |right: &Right| AccessRequest {
-        requester,
-        action: right.action,
-        patient,
-        hospital: HOSPITAL,
-        class: right.class,
-        purpose,
-        cosigned: false,
-    };
-    release.rights.iter().all(|right| decide(facts, &request(right)).is_allowed())
-}
-
-/// Whether the rights of a release open its sections.
-fn opens(facts: &Facts, release: &Release) -> bool {
-    let shared_of =
-        |pointer: RecordPointer| facts.shared.get(&pointer).copied().unwrap_or_default();
-    let is_shared =
-        |record: &ReleasedRecord| record.sections.is_subset_of(shared_of(record.pointer));
-    Right::open(&release.rights, !release.records.iter().all(is_shared))
-}
-
-/// Accepts a request once, if its requester signed it for this hospital.
-fn answer(
-    facts: &mut Facts,
-    request: &Request,
-    signature: &Signature,
-    grant: Option<Hash>,
-) -> Result<(), DispatchFailure> {
-    let is_signed = request.hospital == HOSPITAL
-        && facts
-            .profiles
-            .get(&request.requester)
-            .is_some_and(|profile| request.is_signed_by(genesis(), &profile.account, signature));
-    if !is_signed {
-        return Err(failure("Releases", "InvalidRequest"));
-    }
-    if facts.answers.contains_key(&request.hash()) {
-        return Err(failure("Releases", "AlreadyAnswered"));
-    }
-    facts.answers.insert(request.hash(), grant);
-    Ok(())
-}
-
-/// Does what the releases pallet does, without most of its checks.
-fn record(facts: &mut Facts, release: Release) -> Result<(), DispatchFailure> {
-    let requester = release.request.requester;
-    if !opens(facts, &release) {
-        return Err(failure("Releases", "ClassMismatch"));
-    }
-    if !allows(facts, &release) {
-        return Err(failure("Releases", "NotAllowed"));
-    }
-    let today = facts.tallies.get(&requester).copied().unwrap_or_default();
-    let is_emergency = release.request.emergency.is_some();
-    if is_emergency && today.emergencies >= MAX_EMERGENCIES_PER_DAY {
-        return Err(failure("Releases", "TooManyEmergencies"));
-    }
-    answer(facts, &release.request, &release.signature, Some(release.grant))?;
-    if is_emergency {
-        facts.tallies.entry(requester).or_default().emergencies += 1;
-    }
-    facts.receipts.insert(release.grant, release);
-    Ok(())
-}
-
-/// Does what the releases pallet does, without most of its checks.
-fn refuse(
-    facts: &mut Facts,
-    request: Request,
-    signature: &Signature,
-) -> Result<(), DispatchFailure> {
-    let today = facts.tallies.get(&request.requester).copied().unwrap_or_default();
-    if today.refusals >= MAX_REFUSALS_PER_DAY {
-        return Err(failure("Releases", "TooManyRefusals"));
-    }
-    answer(facts, &request, signature, None)?;
-    facts.tallies.entry(request.requester).or_default().refusals += 1;
-    facts.refusals.push(request);
-    Ok(())
-}
-
-/// Does what the pallets do, without most of their checks.
-fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
-    let mut arguments = call.arguments.as_slice();
-    match (call.pallet, call.name) {
-        ("Profiles", "update") => {
-            let (user, previous, body) = <(UserId, Hash, Vec<u8>)>::decode(&mut arguments).unwrap();
-            let registration = facts.registrations.get_mut(&(HOSPITAL, user)).unwrap();
-            if registration.body_hash != previous {
-                return Err(failure("Profiles", "AnotherBody"));
-            }
-            registration.version += 1;
-            registration.body_hash = HashedBody::new(&body).hash();
-            facts.bodies.insert(registration.body_hash, body);
-        }
-        ("Profiles", change @ ("suspend" | "reinstate" | "end_registration")) => {
-            let user = UserId::decode(&mut arguments).unwrap();
-            let registration = facts
-                .registrations
-                .get_mut(&(HOSPITAL, user))
-                .ok_or_else(|| failure("Profiles", "NotRegistered"))?;
-            registration.status = match change {
-                "suspend" => RegistrationStatus::Suspended,
-                "reinstate" => RegistrationStatus::Active,
-                _ => RegistrationStatus::Ended,
-            };
-        }
-        ("Releases", "record") => record(facts, Release::decode(&mut arguments).unwrap())?,
-        ("Releases", "refuse") => {
-            let (request, signature) = <(Request, Signature)>::decode(&mut arguments).unwrap();
-            refuse(facts, request, &signature)?;
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 impl PastStates for FakeChain {
@@ -570,51 +402,6 @@ impl FakeChain {
             facts.calls.push(call);
         }
         done
-    }
-}
-
-/// Another hospital's copies of segments.
-pub struct FakePeers {
-    pub store: Store,
-    pub copies: Mutex<HashMap<[u8; 32], bytes::Bytes>>,
-    /// How many times they were asked whether they have segments.
-    pub asked: AtomicUsize,
-}
-
-impl FakePeers {
-    fn copy(&self, segment: &[u8; 32]) -> Result<bytes::Bytes, RepairError> {
-        match self.copies.lock().unwrap().get(segment) {
-            Some(bytes) if bytes.is_empty() => Err(RepairError::Unavailable),
-            Some(bytes) => Ok(bytes.clone()),
-            None => Err(RepairError::UnknownSegment),
-        }
-    }
-}
-
-impl Repair for FakePeers {
-    fn obtain(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<bytes::Bytes, RepairError>> {
-        let right = |bytes: &bytes::Bytes| blake3::hash(bytes) == segment;
-        let copy = self.copy(&segment);
-        let copy =
-            copy.and_then(|it| if right(&it) { Ok(it) } else { Err(RepairError::Unavailable) });
-        async move { copy }.boxed()
-    }
-
-    fn repair(&self, segment: [u8; 32]) -> BoxFuture<'_, Result<(), RepairError>> {
-        async move {
-            let bytes = self.copy(&segment)?;
-            let segment =
-                epione_primitives::block::Segment { hash: segment, length: bytes.len() as u32 };
-            let source = stream::iter([Ok::<_, std::io::Error>(bytes)]);
-            self.store.put(&segment, source).await.map_err(|_| RepairError::Unavailable)
-        }
-        .boxed()
-    }
-
-    fn missing_elsewhere(&self, mut segments: Vec<[u8; 32]>) -> BoxFuture<'_, Vec<[u8; 32]>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        segments.retain(|segment| self.copy(segment).is_err());
-        async move { segments }.boxed()
     }
 }
 
