@@ -445,6 +445,8 @@ fn unusable(error: EndpointError) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -467,7 +469,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_node_the_help_says_how_to_give_one() {
-        let nowhere = "ws://127.0.0.1:1";
+        let (nowhere, begun) = ("ws://127.0.0.1:1", Instant::now());
         let failure = connect(&Waits::default(), Node::Usual(nowhere)).await.unwrap_err();
         for option in ["--node", "EPIONE_NODE", "--devnet", "EPIONE_DEVNET"] {
             assert!(failure.help.contains(option), "{failure}");
@@ -475,6 +477,8 @@ mod tests {
         assert_eq!(failure.commands[..], ["epione devnet up --detach"]);
         let named = connect(&Waits::default(), Node::Given(nowhere)).await.unwrap_err();
         assert!(named.commands.is_empty() && named.error.contains(nowhere), "{named}");
+        assert!(named.help.contains("--node") && named.help.contains("--devnet"), "{named}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
