@@ -58,12 +58,22 @@ fn record(patient: UserId, sections: &[(Description, String)], keys: &PatientKey
     sealer.finish().unwrap()
 }
 
+const CONTEXT: ProfileContext =
+    ProfileContext { genesis: GENESIS, hospital: HOSPITAL, user: PATIENT };
+
 fn profile(keys: &PatientKeys, sealing: &SealingKeyPair) -> ProfileBody {
     let agent = development::keys("//Alice//agent").unwrap();
     let account = development::keys("//Patient").unwrap().account();
-    let context = ProfileContext { genesis: GENESIS, hospital: HOSPITAL, user: PATIENT };
     let user = Recipient { account: &account, key: sealing.public() };
-    ProfileBody::for_patient(&context, "Zoë", keys, user, agent.sealing.public(), &agent).unwrap()
+    ProfileBody::for_patient(&CONTEXT, "Zoë", keys, user, agent.sealing.public(), &agent).unwrap()
+}
+
+/// A profile whose newest key the hospital withholds from the patient.
+fn withheld(keys: &PatientKeys, sealing: &SealingKeyPair) -> ProfileBody {
+    let agent = development::keys("//Alice//agent").unwrap();
+    let account = development::keys("//Patient").unwrap().account();
+    let user = Recipient { account: &account, key: sealing.public() };
+    ProfileBody::withheld(&CONTEXT, "Zoë", keys, user, agent.sealing.public(), &agent).unwrap()
 }
 
 fn world() -> World {
@@ -101,7 +111,29 @@ fn world() -> World {
     World { _folder: folder, store, records, sealing, keys }
 }
 
+/// A record of the patient, of one text.
+fn note(keys: &PatientKeys) -> Record {
+    record(PATIENT, &[section(SectionKind::Report, "text/plain", "", "healed")], keys)
+}
+
 impl World {
+    /// Commits a further record, at height 5.
+    fn add(&mut self, record: &Record) {
+        let mut maker = Maker::default();
+        for before in &self.records {
+            maker.commit(&[(before.patient(), before.encode())]);
+        }
+        let block = maker.commit(&[(record.patient(), record.encode())]);
+        let source = Source { number: 11, hash: Hash::zero(), time: 2, height: 5, proven: true };
+        self.store.append(&[block], &source).unwrap();
+        self.store.keep_record(RecordPointer { height: 5, index: 0 }, &record.encode()).unwrap();
+    }
+
+    fn keep_profile(&mut self, number: u8, body: &ProfileBody) {
+        let hash = Hash::repeat_byte(number);
+        self.store.keep_profile(PATIENT, HOSPITAL, hash, &body.encode()).unwrap();
+    }
+
     fn search(&self, filter: &Filter) -> Searched {
         let sealing = std::slice::from_ref(&self.sealing);
         let own = OwnKeys { user: PATIENT, sealing };
@@ -155,7 +187,7 @@ fn other_keys_find_nothing_and_say_so() {
     let searched = search(&world.store, Some(own), Vec::new(), &Filter::default()).unwrap();
     assert_eq!(searched.found, []);
     let reasons: Vec<_> = searched.closed.iter().map(|closed| closed.reason).collect();
-    assert_eq!(reasons, [OTHER_KEYS; 3]);
+    assert_eq!(reasons, [OTHER_RECIPIENT; 3]);
 }
 
 #[test]
@@ -168,6 +200,79 @@ fn records_from_before_a_rotation_open_with_the_key_of_that_time() {
     let own = OwnKeys { user: PATIENT, sealing: &sealing };
     let searched = search(&world.store, Some(own), Vec::new(), &Filter::default()).unwrap();
     assert_eq!((searched.found.len(), searched.closed.len()), (5, 0));
+}
+
+#[test]
+fn a_record_under_a_newer_key_opens_when_the_newer_profile_is_in_the_file() {
+    let mut world = world();
+    let renewed = world.keys.renewed().unwrap();
+    world.add(&note(&renewed));
+    let closed = |world: &World| {
+        let closed = world.search(&Filter::default()).closed;
+        closed.into_iter().map(|it| (it.pointer.height, it.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(closed(&world), [(5, OLD_PROFILE)]);
+    let sealing = world.sealing.clone();
+    world.keep_profile(5, &withheld(&renewed, &sealing));
+    assert_eq!(closed(&world), [(5, WITHHELD)], "older records open with the profile of that time");
+    world.keep_profile(6, &profile(&renewed, &sealing));
+    assert!(closed(&world).is_empty());
+    assert_eq!(world.search(&Filter::default()).found.len(), 6);
+}
+
+#[test]
+fn a_hospital_whose_profile_is_not_in_the_file_is_told_apart_from_keys_that_do_not_fit() {
+    let world = world();
+    let sealing = std::slice::from_ref(&world.sealing);
+    let own = OwnKeys { user: UserId([9; 32]), sealing };
+    let searched = search(&world.store, Some(own), Vec::new(), &Filter::default()).unwrap();
+    assert_eq!(searched.found, []);
+    assert_eq!((searched.closed.len(), searched.closed[0].reason), (1, NO_PROFILE));
+}
+
+#[test]
+fn a_record_that_is_added_with_its_key_during_a_search_waits_for_the_next_one() {
+    let mut world = world();
+    let reader = Store::open(world.store.path()).unwrap();
+    let (sealing, renewed) = (world.sealing.clone(), world.keys.renewed().unwrap());
+    let own = OwnKeys { user: PATIENT, sealing: std::slice::from_ref(&sealing) };
+    let mut left = Some(&mut world);
+    // The search reads what was saved after the keys, and before the records.
+    let adding = std::iter::from_fn(|| {
+        if let Some(world) = left.take() {
+            world.keep_profile(5, &profile(&renewed, &sealing));
+            world.add(&note(&renewed));
+        }
+        None::<Saved>
+    });
+    let searched = search(&reader, Some(own), adding, &Filter::default()).unwrap();
+    assert_eq!((searched.found.len(), searched.closed), (5, vec![]));
+    let searched = search(&reader, Some(own), Vec::new(), &Filter::default()).unwrap();
+    assert_eq!((searched.found.len(), searched.closed), (6, vec![]));
+}
+
+#[test]
+fn what_several_reads_saved_of_a_record_is_found_together_also_by_its_patient() {
+    let world = world();
+    let (first, pointer) = (&world.records[0], RecordPointer { height: 1, index: 0 });
+    let saved = |section| {
+        let key = first.content_key(GENESIS, section, &world.keys).unwrap();
+        let described = first.describe(GENESIS, section, &key).unwrap();
+        Saved { pointer, record: first.id(), sections: BTreeMap::from([(section, described)]) }
+    };
+    let both = || vec![saved(0), saved(1)];
+    let searched = search(&world.store, None, both(), &Filter::default()).unwrap();
+    let places = |searched: &Searched| {
+        let found = searched.found.iter();
+        found.map(|found| (found.pointer.height, found.section)).collect::<Vec<_>>()
+    };
+    assert_eq!((places(&searched), searched.closed), (vec![(1, 0), (1, 1)], vec![]));
+    // The patient has no key for the record, but has read it.
+    let stranger = development::keys("//Stranger").unwrap().sealing;
+    let own = OwnKeys { user: PATIENT, sealing: &[stranger] };
+    let searched = search(&world.store, Some(own), both(), &Filter::default()).unwrap();
+    assert_eq!(places(&searched), [(1, 0), (1, 1)]);
+    assert!(searched.closed.iter().all(|closed| closed.pointer != pointer), "{searched:?}");
 }
 
 #[test]
