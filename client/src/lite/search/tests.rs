@@ -1,18 +1,26 @@
+use std::sync::Mutex;
+
+use codec::Encode;
 use epione_envelope::{
     account::Signer, development, profile::Recipient, record::Draft, record_sealer::RecordSealer,
 };
-use epione_primitives::block::SignedAt;
+use epione_primitives::{
+    block::{AnnouncedEntry, Announcement, Header, SignedAt, Stage},
+    profile::{Registration, RegistrationStatus},
+    rpc::RecordReply,
+};
+use serde_json::{Value, json};
+use sp_core::{Blake2Hasher, Bytes, Hasher as _};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    chain::LiteBlock,
+    chain::{LiteBlock, fake::FakeNode},
     lite::{
-        Source,
+        Source, fetch, keep_profiles,
         made::{BEGUN, DAY, Maker},
     },
 };
-use codec::Encode;
 
 const GENESIS: Hash = Hash::repeat_byte(6);
 const HOSPITAL: HospitalId = HospitalId(0);
@@ -273,6 +281,76 @@ fn what_several_reads_saved_of_a_record_is_found_together_also_by_its_patient() 
     let searched = search(&world.store, Some(own), both(), &Filter::default()).unwrap();
     assert_eq!(places(&searched), [(1, 0), (1, 1)]);
     assert!(searched.closed.iter().all(|closed| closed.pointer != pointer), "{searched:?}");
+}
+
+fn hash_of(number: u64) -> Hash {
+    Hash::from_low_u64_be(number)
+}
+
+/// A node of a chain with this lite block of one record of the patient, which was announced in chain block 7. Until
+/// then the patient had the first of these profiles at the hospital, and now has the other one.
+fn node(block: &LiteBlock, record: &Record, profiles: [Vec<u8>; 2]) -> FakeNode {
+    let (entry, text) = (block.entries[0].clone(), Bytes(record.encode()));
+    let record = RecordReply { pointer: RecordPointer { height: 1, index: 0 }, entry, text };
+    let Header { announcer, body_hash, body_bytes, records, segments, .. } = block.header;
+    let (announced_at, stage) = (7, Stage::Committed { height: 1 });
+    let announcement =
+        Announcement { announcer, body_hash, body_bytes, records, segments, announced_at, stage };
+    let announced = Some((announcement, Vec::<AnnouncedEntry>::new())).encode();
+    let [before, present] = [(1, &profiles[0]), (2, &profiles[1])].map(|(version, body)| {
+        let (status, periods) = (RegistrationStatus::Active, Default::default());
+        Registration { status, periods, version, body_hash: Blake2Hasher::hash(body) }
+    });
+    // The present one is requested first.
+    let bodies = Mutex::new(profiles.to_vec());
+    FakeNode::new(move |method, params: &[Value]| match method {
+        "chain_getFinalizedHead" => json!(hash_of(19)),
+        "chain_getHeader" => json!({ "number": "0x13" }),
+        "chain_getBlockHash" => json!(hash_of(params[0].as_u64().unwrap())),
+        "liteBlocks_record" => json!(record),
+        "LiteBlocksApi_announcement" => json!(Bytes(announced.clone())),
+        "ProfilesApi_registrations" => json!(Bytes(vec![(HOSPITAL, present.clone())].encode())),
+        "ProfilesApi_registration" => {
+            assert_eq!(params[2], json!(hash_of(7)));
+            json!(Bytes(Some(before.clone()).encode()))
+        }
+        "bitswap_v1_get" => json!(Bytes(bodies.lock().unwrap().pop().unwrap())),
+        other => panic!("{other} is not served"),
+    })
+}
+
+#[tokio::test]
+async fn a_record_from_before_its_hospital_began_with_new_keys_opens_with_the_profile_of_that_time()
+{
+    let sealing = development::keys("//Patient").unwrap().sealing;
+    let newer = development::keys("//Patient//new").unwrap().sealing;
+    let keys = PatientKeys::generate();
+    let record = note(&keys);
+    let block = Maker::default().commit(&[(PATIENT, record.encode())]);
+    let profiles = [profile(&keys, &sealing), profile(&PatientKeys::generate(), &newer)];
+    let chain = node(&block, &record, profiles.map(|body| body.encode())).connect().await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::create(&folder.path().join("lite.sqlite"), GENESIS).unwrap();
+    let source = Source { number: 9, hash: Hash::zero(), time: 1, height: 1, proven: true };
+    store.append(&[block], &source).unwrap();
+    let account = development::keys("//Patient").unwrap().account();
+    let own = keep_profiles(&chain, &mut store, &account, PATIENT).await.unwrap();
+    assert!(own.absent.is_empty());
+    for added in [1, 0] {
+        let records = store.records_of(PATIENT).unwrap();
+        let fetched = fetch(&chain, &mut store, Some(&own), records, |_, _| {}).await.unwrap();
+        assert_eq!((fetched.added, fetched.failed.len()), (added, 0));
+    }
+
+    let sealing = [newer, sealing];
+    let own = OwnKeys { user: PATIENT, sealing: &sealing };
+    let searched = search(&store, Some(own), Vec::new(), &Filter::default()).unwrap();
+    assert_eq!((searched.found.len(), searched.closed), (1, vec![]));
+    // Only the key of that time opens it.
+    let own = OwnKeys { user: PATIENT, sealing: &sealing[..1] };
+    let searched = search(&store, Some(own), Vec::new(), &Filter::default()).unwrap();
+    assert_eq!((searched.found.len(), searched.closed[0].reason), (0, OTHER_RECIPIENT));
 }
 
 #[test]
