@@ -1,5 +1,5 @@
-//! Which chain a run is about, and what is believed of it: the hash of the chain's first block, by the devnet's file, by
-//! --genesis or by a pin, and the file with the last verified block.
+//! Which chain a run is about, and what is believed of it: the hash of the chain's first block, by the devnet's file,
+//! by --genesis or by a pin, and the file with the last verified block.
 
 use std::{
     path::{Path, PathBuf},

@@ -130,8 +130,8 @@ struct Wanted {
 }
 
 const OTHER_KEYS: &str = "these keys do not open all of it";
-const NO_PROFILE: &str = "the file does not have the patient's profile at its hospital, which has the keys: synchronize \
-                          again with the patient's key file, from another node if this happens again";
+const NO_PROFILE: &str = "the file does not have the patient's profile at its hospital, which has the keys: \
+                          synchronize again with the patient's key file, from another node if this happens again";
 const OLD_PROFILE: &str = "its key is newer than the patient's profile in the file: synchronize again with the \
                            patient's key file";
 const OTHER_RECIPIENT: &str = "its hospital sealed the patient's keys to another key of the patient: give the key \

@@ -35,8 +35,8 @@ pub struct Verified {
     pub passed: bool,
     /// All lite blocks up to this height are right.
     pub height: u32,
-    /// The newest chain block in whose state there were no other lite blocks than these, as the file says; absent if the
-    /// last copy was interrupted, or a block is wrong.
+    /// The newest chain block in whose state there were no other lite blocks than these, as the file says; absent if
+    /// the last copy was interrupted, or a block is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complete_at: Option<BlockNumber>,
     pub records: u64,
