@@ -241,7 +241,10 @@ impl From<LiteError> for Failure {
             LiteError::InUse { .. } => "rerun the command when the other process has ended",
             LiteError::Damaged { .. } => "move the file away, then run `epione lite sync`",
             LiteError::Full { .. } => "what was copied so far is kept; rerun the command",
-            LiteError::Block(_) | LiteError::Record { .. } | LiteError::NoRecord { .. } => {
+            LiteError::Block(_)
+            | LiteError::Record { .. }
+            | LiteError::NoRecord { .. }
+            | LiteError::NoProfile { .. } => {
                 "use another node with --node URL; if it says the same, tell the hospitals"
             }
             LiteError::RolledBack { .. } => {

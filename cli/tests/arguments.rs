@@ -6,9 +6,11 @@ mod network;
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use clap::{CommandFactory, Parser};
@@ -147,6 +149,35 @@ fn a_limit_belongs_to_all_records() {
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let failure = failure(&output);
     assert!(failure["error"].as_str().unwrap().contains("--limit"), "{failure}");
+}
+
+#[test]
+fn a_node_that_does_not_run_is_reported_at_once_with_the_ways_to_reach_one() {
+    let begun = Instant::now();
+    let output = run(&["--json", "hospital", "list", "--node", "ws://127.0.0.1:1"]);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let failure = failure(&output);
+    assert!(failure["error"].as_str().unwrap().contains("ws://127.0.0.1:1"), "{failure}");
+    let help = failure["help"].as_str().unwrap();
+    assert!(help.contains("--node") && help.contains("--devnet"), "{failure}");
+}
+
+#[test]
+fn the_wait_for_a_node_that_accepts_and_does_not_answer_names_the_node_and_the_time() {
+    let node = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", node.local_addr().unwrap());
+    let mut command = epione();
+    command.args(["hospital", "list", "--node", &url]).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    // It would wait until its time limit.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for said in ["waiting for the node", "since 20", &url] {
+        assert!(line.contains(said), "{line}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The lite blockchain of a peer, on a real network with the program itself. All steps share one network, because a
+//! The lite blockchain of a peer, on a real network with the program itself. Most steps share one network, because a
 //! network takes long to start.
 
 #![allow(clippy::unwrap_used)]
@@ -7,7 +7,8 @@ mod network;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use network::{Network, eventually};
+use network::{Network, eventually, proxy::Proxy};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 const DOCTOR: &str = "//Doctor";
@@ -15,7 +16,7 @@ const PATIENT: &str = "//Patient";
 
 #[test]
 fn a_peer_copies_verifies_and_searches_the_chain_without_trusting_its_file_or_its_node() {
-    let case = Case::begin();
+    let case = Case::begin(1);
     case.submit("diagnosis", "fracture of the left wrist");
     case.submit("prescription", "rest, and ice");
     case.committed("2");
@@ -28,14 +29,51 @@ fn a_peer_copies_verifies_and_searches_the_chain_without_trusting_its_file_or_it
     a_file_of_another_chain_is_refused(&case);
 }
 
+#[test]
+fn a_copy_whose_node_dies_continues_from_the_node_of_another_hospital() {
+    let case = Case::begin(4);
+    case.submit("diagnosis", "fracture of the left wrist");
+    case.submit("prescription", "rest, and ice");
+    let hospitals = case.network.state().unwrap().hospitals;
+    let there = ["--node", &hospitals[1].node_url];
+    eventually("the other node has both blocks", || {
+        case.network.try_run(&[&["block", "show", "2"], &there[..]].concat()).map(drop)
+    });
+
+    // The node dies when it is asked for the first sealed record: it has sent all blocks then, and no record.
+    let proxy = Proxy::of(&hospitals[0].node_url);
+    let node = Pid::from_raw(hospitals[0].node.as_ref().unwrap().pid as i32).unwrap();
+    proxy.with(move |method, _| {
+        let is_last = method == "liteBlocks_record";
+        if is_last {
+            // It may have died at the answer before.
+            let _ = kill_process(node, Signal::KILL);
+        }
+        !is_last
+    });
+    let url = proxy.url();
+    let (status, failure) = case.outcome(&["sync", "--as", PATIENT, "--node", &url]);
+    assert_eq!(status, 1, "{failure}");
+    assert!(failure["error"].as_str().unwrap().contains("no node answers"), "{failure}");
+    let kept = case.lite(&["status"]);
+    assert_eq!((&kept["height"], &kept["sealedRecords"]), (&json!(2), &json!(0)), "{kept}");
+
+    let copied = case.lite(&[&["sync", "--as", PATIENT], &there[..]].concat());
+    assert_eq!((&copied["added"], &copied["records"]), (&json!(0), &json!(2)), "{copied}");
+    let verified = case.lite(&[&["verify"], &there[..]].concat());
+    assert_eq!((&verified["passed"], &verified["sealedRecords"]), (&json!(true), &json!(2)));
+    let found = case.lite(&["search", "--as", PATIENT]);
+    assert_eq!(sections(&found).len(), 2, "{found}");
+}
+
 struct Case {
     network: Network,
     patient: String,
 }
 
 impl Case {
-    fn begin() -> Self {
-        let network = Network::of(1);
+    fn begin(hospitals: u16) -> Self {
+        let network = Network::of(hospitals);
         let patient = network.register("patient", PATIENT);
         let doctor = network.register("doctor", DOCTOR);
         network.relate(&patient, &doctor);
@@ -151,9 +189,13 @@ fn others_find_nothing(case: &Case) {
 fn later_blocks_are_added(case: &Case) {
     case.submit("report", "healed");
     case.committed("3");
+    // What the file has is right, although the chain has more by now.
     let (status, verified) = case.outcome(&["verify"]);
-    assert_eq!((status, &verified["passed"]), (1, &json!(false)), "{verified}");
+    assert_eq!((status, &verified["passed"]), (0, &json!(true)), "{verified}");
     assert_eq!((&verified["height"], &verified["compared"]["chainHeight"]), (&json!(2), &json!(3)));
+    assert!(verified["completeAt"].as_u64() < verified["compared"]["block"].as_u64(), "{verified}");
+    let command = verified["compared"]["sync"].as_str().unwrap();
+    assert!(command.starts_with("epione lite sync"), "{verified}");
     let copied = case.lite(&["sync", "--as", PATIENT]);
     assert_eq!((&copied["added"], &copied["records"]), (&json!(1), &json!(1)), "{copied}");
     assert_eq!(case.lite(&["verify"])["height"], 3);

@@ -5,7 +5,7 @@
 
 use codec::{Compact, Decode, DecodeAll};
 use epione_primitives::{
-    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::RelationshipKind,
     approval::{BallotOutcome, RejectReason},
     release::SectionSet,
@@ -75,6 +75,12 @@ pub enum ChainEvent {
         id: AnnouncementId,
         outcome: BallotOutcome,
     },
+    /// A hospital has new accounts. These are the ones that it has from then on.
+    AccountsRotated {
+        hospital: HospitalId,
+        governance: AccountId,
+        agent: AccountId,
+    },
     /// A hospital registered a user.
     Registered {
         hospital: HospitalId,
@@ -131,6 +137,7 @@ impl ChainEvent {
         let known = match pallet {
             "LiteBlocks" => lite_block_event(name, fields),
             "Approvals" => approval_event(name, fields),
+            "Hospitals" => hospital_event(name, fields),
             "Profiles" => profile_event(name, fields),
             "RolePolicies" => policy_event(name, fields),
             "Sharing" => sharing_event(name, fields),
@@ -190,6 +197,15 @@ fn approval_event(name: &str, fields: &[u8]) -> Known {
             reason,
         }),
         "Closed" => read(fields, |(id, outcome)| ChainEvent::BallotClosed { id, outcome }),
+        _ => None,
+    }
+}
+
+fn hospital_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "AccountsRotated" => read(fields, |(hospital, governance, agent)| {
+            ChainEvent::AccountsRotated { hospital, governance, agent }
+        }),
         _ => None,
     }
 }
@@ -405,6 +421,17 @@ mod tests {
         assert_eq!(
             ChainEvent::read("LiteBlocks", "Rejected", &id.encode()).unwrap(),
             ChainEvent::Rejected { id }
+        );
+    }
+
+    #[test]
+    fn a_rotation_of_a_hospital_has_its_new_accounts() {
+        let (hospital, governance, agent) =
+            (HospitalId(2), AccountId::new([1; 32]), AccountId::new([2; 32]));
+        let fields = (hospital, &governance, &agent).encode();
+        assert_eq!(
+            ChainEvent::read("Hospitals", "AccountsRotated", &fields).unwrap(),
+            ChainEvent::AccountsRotated { hospital, governance, agent }
         );
     }
 

@@ -33,7 +33,13 @@ pub use verified::{
     Doubt, LiteBlock, LiteChain, MAX_AGE, PAGE_BLOCKS, Pinned, TRUSTING_GIVES_UP, Trust,
 };
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use codec::Decode;
 use epione_primitives::{BlockNumber, Hash, Moment};
@@ -60,8 +66,8 @@ use crate::{
 
 /// How long a node may take to answer, including the time to reconnect.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
-/// How long [`Chain::connect`] waits for a node: a node on a loaded machine, whose disk is slow, may need
-/// more than ten seconds to answer the first request.
+/// How long [`Chain::connect`] waits for a node that accepts the connection: a node on a loaded machine, whose disk is
+/// slow, may need more than ten seconds to answer the first request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Longest pause between two attempts to reconnect.
 const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
@@ -125,42 +131,46 @@ impl std::fmt::Debug for Chain {
 }
 
 impl Chain {
-    /// Connects to a node's JSON-RPC endpoint, `wss://host:port`, or `ws://host:port` on this machine, within 30
-    /// seconds. The connection believes the node: make it verify with [`trusting`](Self::trusting).
+    /// Connects to a node's JSON-RPC endpoint, `wss://host:port`, or `ws://host:port` on this machine. Fails at once if
+    /// no program listens there or the host's name is unknown, and after 30 seconds if there is no answer. The
+    /// connection believes the node: make it verify with [`trusting`](Self::trusting).
     pub async fn connect(url: &str) -> Result<Self, ChainError> {
-        Self::connect_within(url, CONNECT_LIMIT).await
+        not_exposed(url)?;
+        Self::open(url, CONNECT_LIMIT, Attempts::One).await
     }
 
-    /// As [`Chain::connect`], within another time limit.
+    /// As [`Chain::connect`], but to a node that may just be starting: attempts to connect until the time limit ends.
     pub async fn connect_within(url: &str, limit: Duration) -> Result<Self, ChainError> {
-        if endpoint::is_exposed(&node_url(url)?) {
-            return Err(ChainError::Plain { url: url.into() });
-        }
-        Self::open(url, limit).await
+        not_exposed(url)?;
+        Self::open(url, limit, Attempts::Many).await
     }
 
     /// As [`Chain::connect`], but `ws://` may lead to another machine. Everyone on the way can answer for the node:
     /// hide records, or name another worker as a hospital's. Only for a network that nobody else can use.
     pub async fn connect_unprotected(url: &str) -> Result<Self, ChainError> {
         node_url(url)?;
-        Self::open(url, CONNECT_LIMIT).await
+        Self::open(url, CONNECT_LIMIT, Attempts::One).await
     }
 
-    async fn open(url: &str, limit: Duration) -> Result<Self, ChainError> {
-        tokio::time::timeout(limit, Self::connect_unbounded(url)).await.unwrap_or_else(|_| {
+    async fn open(url: &str, limit: Duration, attempts: Attempts) -> Result<Self, ChainError> {
+        let connecting = Self::connect_unbounded(url, attempts);
+        tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
             Err(unreachable(url, format!("no answer within {} s", limit.as_secs())))
         })
     }
 
-    async fn connect_unbounded(url: &str) -> Result<Self, ChainError> {
+    async fn connect_unbounded(url: &str, attempts: Attempts) -> Result<Self, ChainError> {
+        let pauses = Pauses::new(attempts);
         let rpc = ReconnectingClient::builder()
             .max_request_size(MAX_MESSAGE_BYTES)
             .max_response_size(MAX_MESSAGE_BYTES)
             .request_timeout(REQUEST_LIMIT)
-            .retry_policy(ExponentialBackoff::from_millis(10).max_delay(RECONNECT_PAUSE))
+            .connection_timeout(CONNECT_LIMIT)
+            .retry_policy(pauses.clone())
             .build(url)
             .await
             .map_err(|error| unreachable(url, error))?;
+        pauses.begin();
         Self::over(RpcClient::new(rpc), url).await
     }
 
@@ -315,6 +325,49 @@ impl Chain {
     }
 }
 
+/// How often a first connection is attempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempts {
+    One,
+    Many,
+}
+
+/// The pauses between attempts to connect. Before there was a connection, there are none if there shall be only one
+/// attempt. A connection that is lost later is always made again. Clones share whether there was a connection.
+#[derive(Clone)]
+struct Pauses {
+    begun: Arc<AtomicBool>,
+    backoff: ExponentialBackoff,
+}
+
+impl Pauses {
+    fn new(attempts: Attempts) -> Self {
+        let backoff = ExponentialBackoff::from_millis(10).max_delay(RECONNECT_PAUSE);
+        Self { begun: Arc::new(AtomicBool::new(attempts == Attempts::Many)), backoff }
+    }
+
+    /// From now on, there are pauses, and so further attempts.
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        if self.begun.load(Ordering::Relaxed) { self.backoff.next() } else { None }
+    }
+}
+
+/// Checks an address that must not lead to another machine without TLS.
+fn not_exposed(url: &str) -> Result<(), ChainError> {
+    if endpoint::is_exposed(&node_url(url)?) {
+        return Err(ChainError::Plain { url: url.into() });
+    }
+    Ok(())
+}
+
 fn node_url(url: &str) -> Result<Url, ChainError> {
     let refuse = |reason: String| ChainError::Url { url: url.into(), reason };
     let parsed = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
@@ -376,6 +429,51 @@ mod tests {
             assert!(error.is_transient(), "{error}");
             assert!(error.to_string().contains(url), "{error}");
         }
+    }
+
+    /// Less than any time limit of a connection.
+    const SOON: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_refused_connection_or_an_unknown_name_is_an_error_at_once() {
+        for url in ["ws://127.0.0.1:1", "wss://127.0.0.1:1"] {
+            let connecting = tokio::time::timeout(SOON, Chain::connect(url));
+            let error = connecting.await.unwrap().unwrap_err();
+            assert!(matches!(error, ChainError::Unreachable { .. }), "{error}");
+            assert!(error.is_transient() && error.to_string().contains(url), "{error}");
+        }
+        // No name has an empty label, so this needs no name server.
+        let url = "wss://node..invalid:9944";
+        let connecting = tokio::time::timeout(SOON, Chain::connect_unprotected(url));
+        let error = connecting.await.unwrap().unwrap_err();
+        assert!(
+            matches!(error, ChainError::Unreachable { .. } | ChainError::Url { .. }),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_node_that_accepts_and_does_not_answer_has_its_time() {
+        let node = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", node.local_addr().unwrap());
+        for attempts in [Attempts::One, Attempts::Many] {
+            let limit = Duration::from_secs(2);
+            let begun = std::time::Instant::now();
+            let error = Chain::open(&url, limit, attempts).await.unwrap_err();
+            assert!(error.to_string().contains("no answer within 2 s"), "{error}");
+            assert!(begun.elapsed() >= limit);
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_made_again_also_if_the_first_one_had_one_attempt() {
+        let policy = Pauses::new(Attempts::One);
+        assert_eq!(policy.clone().next(), None);
+        policy.begin();
+        let pauses: Vec<_> = policy.clone().take(20).collect();
+        assert_eq!(pauses.len(), 20);
+        assert!(pauses.iter().all(|pause| *pause <= RECONNECT_PAUSE), "{pauses:?}");
+        assert!(Pauses::new(Attempts::Many).next().is_some());
     }
 
     #[test]

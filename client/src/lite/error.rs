@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use epione_primitives::{Hash, RecordPointer};
+use epione_primitives::{Hash, HospitalId, RecordPointer};
 use rusqlite::ErrorCode;
 
 use super::WrongBlock;
@@ -56,6 +56,11 @@ pub enum LiteError {
     Record { pointer: RecordPointer, what: &'static str },
     #[error("the node does not have record {pointer}: use another node")]
     NoRecord { pointer: RecordPointer },
+    #[error(
+        "the node does not have the profile of the patient that hospital {hospital} had when it announced record \
+         {pointer}, and that has its key: use another node"
+    )]
+    NoProfile { pointer: RecordPointer, hospital: HospitalId },
     /// The file has nothing that these keys open.
     #[error("{} was not synchronized with these keys", .path.display())]
     UnknownKeys { path: PathBuf },

@@ -25,7 +25,7 @@ mod verify;
 
 pub use check::{Fault, Tip, WrongBlock};
 pub use error::LiteError;
-pub use own::{Fetched, fetch, keep_profiles};
+pub use own::{Fetched, Profiles, fetch, keep_profiles};
 pub use search::{Closed, Filter, Found, OwnKeys, Saved, Searched, search};
 pub use store::{Source, Status, Store};
 pub use sync::{Synced, sync};

@@ -83,23 +83,27 @@ pub struct Searched {
 }
 
 /// Searches the records that the user may read: the user's own ones as a patient, and those of which earlier reads
-/// saved descriptions.
+/// saved descriptions. What another process adds meanwhile is not searched: it could be a record whose key is in a
+/// profile that was added with it.
 pub fn search(
     store: &Store,
     own: Option<OwnKeys<'_>>,
-    saved: Vec<Saved>,
+    saved: impl IntoIterator<Item = Saved>,
     filter: &Filter,
 ) -> Result<Searched, LiteError> {
-    let mut keyring = HashMap::new();
-    let mut wanted: BTreeMap<RecordPointer, Option<Saved>> = BTreeMap::new();
-    wanted.extend(saved.into_iter().map(|saved| (saved.pointer, Some(saved))));
+    let _snapshot = store.snapshot()?;
+    let keyring = own.map_or_else(|| Ok(Keyring::default()), |own| Keyring::open(store, own))?;
+    let mut wanted: BTreeMap<RecordPointer, Wanted> = BTreeMap::new();
+    for saved in saved {
+        wanted.entry(saved.pointer).or_default().saved.push(saved);
+    }
     if let Some(own) = own {
-        keyring = patient_keys(store, own)?;
-        // Own keys open every section; what was saved may be only some of them.
-        wanted.extend(store.records_of(own.user)?.into_iter().map(|pointer| (pointer, None)));
+        for pointer in store.records_of(own.user)? {
+            wanted.entry(pointer).or_default().is_own = true;
+        }
     }
     let mut searched = Searched::default();
-    for (pointer, saved) in wanted.into_iter().rev() {
+    for (pointer, wanted) in wanted.into_iter().rev() {
         let sealed = match read(store, pointer, filter)? {
             Ok(Some(sealed)) => sealed,
             Ok(None) => continue,
@@ -108,10 +112,7 @@ pub fn search(
                 continue;
             }
         };
-        let opened = match saved {
-            Some(saved) => sealed.described(saved),
-            None => sealed.open(store.genesis(), &keyring),
-        };
+        let opened = sealed.opened(wanted, store.genesis(), &keyring);
         if let Some(reason) = opened.incomplete {
             searched.closed.push(Closed { pointer, reason });
         }
@@ -120,7 +121,24 @@ pub fn search(
     Ok(searched)
 }
 
+/// By what a record may be read. A record can be read twice by grants for different sections, and into two folders.
+#[derive(Default)]
+struct Wanted {
+    /// The user is its patient.
+    is_own: bool,
+    saved: Vec<Saved>,
+}
+
 const OTHER_KEYS: &str = "these keys do not open all of it";
+const NO_PROFILE: &str = "the file does not have the patient's profile at its hospital, which has the keys: \
+                          synchronize again with the patient's key file, from another node if this happens again";
+const OLD_PROFILE: &str = "its key is newer than the patient's profile in the file: synchronize again with the \
+                           patient's key file";
+const OTHER_RECIPIENT: &str = "its hospital sealed the patient's keys to another key of the patient: give the key \
+                               files from before and after the rotation";
+const WITHHELD: &str = "its hospital withholds the newest key until it has confirmed the rotation of the patient's \
+                        keys: synchronize again after that";
+const UNREADABLE_PROFILE: &str = "this version cannot read the patient's profile at its hospital";
 const ABSENT: &str = "its sealed bytes are not in the file: synchronize again";
 const UNKNOWN: &str = "the file has no such record: synchronize again";
 const ALTERED: &str = "its bytes in the file are not those on the chain: verify the file";
@@ -134,16 +152,18 @@ struct Sealed {
     record: Record,
 }
 
-/// The open sections of a record.
+/// The open sections of a record, by their indices.
+type Sections = BTreeMap<u16, Opened>;
+
+/// What is open of a record.
 struct Open {
-    sections: Vec<Opened>,
+    sections: Sections,
     /// Why these are not all.
     incomplete: Option<&'static str>,
 }
 
 /// A section that is open.
 struct Opened {
-    section: u16,
     description: Description,
     text: Option<Zeroizing<Vec<u8>>>,
 }
@@ -173,20 +193,43 @@ fn read(
 }
 
 impl Sealed {
-    /// Opens all sections that the patient's keys open.
-    fn open(&self, genesis: Hash, keyring: &HashMap<HospitalId, Vec<PatientKeys>>) -> Open {
-        let keys = keyring.get(&self.record.hospital()).map(Vec::as_slice).unwrap_or_default();
-        let mut sections = Vec::new();
+    /// Opens what the patient's keys open, and adds what earlier reads saved, as far as the author signed it.
+    fn opened(&self, wanted: Wanted, genesis: Hash, keyring: &Keyring) -> Open {
+        let mut sections = Sections::new();
+        if wanted.is_own {
+            sections = self.open(genesis, keyring.at(self.record.hospital()));
+        }
+        let mut is_signed = true;
+        for saved in wanted.saved {
+            let is_same = saved.record == self.record.id();
+            for (section, description) in saved.sections {
+                if is_same && self.record.check_leaf(section, &description).is_ok() {
+                    sections.entry(section).or_insert(Opened { description, text: None });
+                } else {
+                    is_signed = false;
+                }
+            }
+        }
+        let is_whole = sections.len() == self.record.sections().len();
+        let incomplete = match wanted.is_own {
+            true => (!is_whole).then(|| keyring.why_closed(&self.record)),
+            false => (!is_signed).then_some(UNSIGNED),
+        };
+        Open { sections, incomplete }
+    }
+
+    /// Opens all sections that these keys open.
+    fn open(&self, genesis: Hash, keys: &[PatientKeys]) -> Sections {
+        let mut sections = Sections::new();
         for (section, sealed) in (0..).zip(self.record.sections()) {
             let is_text = matches!(sealed.payload, Payload::Text(_));
             let mut tried = keys.iter().filter_map(|keys| {
                 let key = self.record.content_key(genesis, section, keys).ok()?;
                 self.open_section(genesis, section, &key, is_text)
             });
-            sections.extend(tried.next());
+            sections.extend(tried.next().map(|opened| (section, opened)));
         }
-        let is_whole = sections.len() == self.record.sections().len();
-        Open { sections, incomplete: (!is_whole).then_some(OTHER_KEYS) }
+        sections
     }
 
     fn open_section(
@@ -202,34 +245,22 @@ impl Sealed {
         } else {
             (self.record.describe(genesis, section, key).ok()?, None)
         };
-        Some(Opened { section, description, text })
-    }
-
-    /// What an earlier read saved, as far as the author signed it.
-    fn described(&self, saved: Saved) -> Open {
-        let is_same = saved.record == self.record.id();
-        let count = saved.sections.len();
-        let signed = saved.sections.into_iter().filter(|(section, description)| {
-            is_same && self.record.check_leaf(*section, description).is_ok()
-        });
-        let sections: Vec<Opened> = signed
-            .map(|(section, description)| Opened { section, description, text: None })
-            .collect();
-        let incomplete = (sections.len() < count).then_some(UNSIGNED);
-        Open { sections, incomplete }
+        Some(Opened { description, text })
     }
 
     /// The sections that match.
-    fn found(&self, sections: &[Opened], filter: &Filter) -> Vec<Found> {
-        let texts = sections.iter().filter_map(|it| Some((&it.description, it.text.as_ref()?)));
+    fn found(&self, sections: &Sections, filter: &Filter) -> Vec<Found> {
+        let texts = sections.values().filter_map(|it| Some((&it.description, it.text.as_ref()?)));
         let stated: BTreeSet<String> =
             texts.flat_map(|(description, text)| modality::stated(description, text)).collect();
-        let shown = sections.iter().map(|opened| (self.shown(opened, &stated), opened));
+        let shown = sections
+            .iter()
+            .map(|(section, opened)| (self.shown(*section, opened, &stated), opened));
         shown.filter(|(found, opened)| filter.matches(found, opened)).map(|(it, _)| it).collect()
     }
 
-    fn shown(&self, opened: &Opened, stated: &BTreeSet<String>) -> Found {
-        let Opened { section, description, text } = opened;
+    fn shown(&self, section: u16, opened: &Opened, stated: &BTreeSet<String>) -> Found {
+        let Opened { description, text } = opened;
         let own = match (text, modality::named(description)) {
             (Some(text), _) => modality::stated(description, text),
             (None, Some(named)) => BTreeSet::from([named.to_owned()]),
@@ -241,7 +272,7 @@ impl Sealed {
             patient: self.record.patient(),
             author: self.record.author(),
             time: self.time,
-            section: *section,
+            section,
             kind: description.kind,
             media_type: description.media_type.clone(),
             file_name: description.file_name.clone(),
@@ -273,30 +304,65 @@ fn has_text(found: &Found, opened: &Opened, wanted: &str) -> bool {
         })
 }
 
-/// The patient's keys, of each hospital, from the sealed profiles in the file: of the newest profile first.
-fn patient_keys(
-    store: &Store,
-    own: OwnKeys<'_>,
-) -> Result<HashMap<HospitalId, Vec<PatientKeys>>, LiteError> {
-    let mut keyring: HashMap<HospitalId, Vec<PatientKeys>> = HashMap::new();
-    for (hospital, body) in store.profiles(own.user)? {
-        let context = ProfileContext { genesis: store.genesis(), hospital, user: own.user };
-        if let Some(keys) = opened_profile(&body, &context, own.sealing) {
-            keyring.entry(hospital).or_default().push(keys);
-        }
-    }
-    Ok(keyring)
+/// What the sealed profiles in the file give to a patient, by hospital.
+#[derive(Default)]
+struct Keyring(HashMap<HospitalId, OfHospital>);
+
+/// The profiles of a patient at one hospital, the last one that was added first.
+#[derive(Default)]
+struct OfHospital {
+    keys: Vec<PatientKeys>,
+    /// Why the first of the others did not open.
+    closed: Option<&'static str>,
 }
 
-/// None if the profile is sealed to another key, or is not a patient's.
+impl Keyring {
+    fn open(store: &Store, own: OwnKeys<'_>) -> Result<Self, LiteError> {
+        let mut keyring = Self::default();
+        for (hospital, body) in store.profiles(own.user)? {
+            let context = ProfileContext { genesis: store.genesis(), hospital, user: own.user };
+            let at = keyring.0.entry(hospital).or_default();
+            match opened_profile(&body, &context, own.sealing) {
+                Ok(keys) => at.keys.push(keys),
+                Err(reason) => {
+                    at.closed.get_or_insert(reason);
+                }
+            }
+        }
+        Ok(keyring)
+    }
+
+    fn at(&self, hospital: HospitalId) -> &[PatientKeys] {
+        self.0.get(&hospital).map(|at| at.keys.as_slice()).unwrap_or_default()
+    }
+
+    /// Why these keys do not open a record of the patient.
+    fn why_closed(&self, record: &Record) -> &'static str {
+        let Some(OfHospital { keys, closed }) = self.0.get(&record.hospital()) else {
+            return NO_PROFILE;
+        };
+        let has_version = keys.iter().any(|keys| keys.get(record.key_version()).is_some());
+        match closed {
+            Some(reason) => reason,
+            None if has_version => OTHER_KEYS,
+            None => OLD_PROFILE,
+        }
+    }
+}
+
+/// The keys in a profile, or why they do not open.
 fn opened_profile(
     body: &[u8],
     context: &ProfileContext,
     keys: &[SealingKeyPair],
-) -> Option<PatientKeys> {
-    let body = ProfileBody::decode_exactly(body).ok()?;
-    let pair = keys.iter().find(|pair| pair.public() == body.recipient().key)?;
-    body.patient_keys_for_patient(context, pair, body.sealer()).ok()
+) -> Result<PatientKeys, &'static str> {
+    let body = ProfileBody::decode_exactly(body).map_err(|_| UNREADABLE_PROFILE)?;
+    if body.is_withheld() {
+        return Err(WITHHELD);
+    }
+    let pair = keys.iter().find(|pair| pair.public() == body.recipient().key);
+    let pair = pair.ok_or(OTHER_RECIPIENT)?;
+    body.patient_keys_for_patient(context, pair, body.sealer()).map_err(|_| OTHER_KEYS)
 }
 
 #[cfg(test)]

@@ -165,6 +165,12 @@ impl Store {
         })
     }
 
+    /// The newest chain block in whose state the chain had this height, if the file has compared itself with one.
+    pub(super) fn complete_at(&self, height: u32) -> Result<Option<BlockNumber>, LiteError> {
+        let (source, synced_at) = self.source()?;
+        Ok((synced_at > 0 && source.height == height).then_some(source.number))
+    }
+
     /// The end of the chain in the file.
     pub fn tip(&self) -> Result<Tip, LiteError> {
         Ok(match self.block(self.height()?)? {

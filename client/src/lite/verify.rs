@@ -1,6 +1,6 @@
 //! Checks a whole file again, without a node, and compares its end with the chain.
 
-use epione_primitives::{RecordPointer, block::BlockHashes};
+use epione_primitives::{BlockNumber, RecordPointer, block::BlockHashes};
 
 use super::{
     LiteError, Source, Store, Tip, WrongBlock,
@@ -19,6 +19,9 @@ pub struct Checked {
     pub height: u32,
     /// The hashes of that block.
     pub hashes: BlockHashes,
+    /// The newest chain block in whose state there were no other lite blocks, as the file says. None if the file never
+    /// had all of a state, or if a block is wrong.
+    pub complete_at: Option<BlockNumber>,
     pub records: u64,
     /// Sealed records that were compared with their entries.
     pub sealed_records: u64,
@@ -38,6 +41,7 @@ pub fn check(store: &Store, mut progress: impl FnMut(u32, u32)) -> Result<Checke
     let mut checked = Checked {
         height: 0,
         hashes: BlockHashes::default(),
+        complete_at: None,
         records: 0,
         sealed_records: 0,
         wrong: None,
@@ -65,7 +69,9 @@ pub fn check(store: &Store, mut progress: impl FnMut(u32, u32)) -> Result<Checke
     if counts != (u64::from(newest), checked.records) || kept.next().is_some() {
         let height = newest.saturating_add(1);
         checked.wrong = Some(WrongBlock { height, fault: Fault::Listed });
+        return Ok(checked);
     }
+    checked.complete_at = store.complete_at(newest)?;
     Ok(checked)
 }
 

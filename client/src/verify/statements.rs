@@ -11,7 +11,7 @@ use epione_primitives::{
 
 use super::{Evidence, Verification};
 use crate::chain::{
-    Call, Chain, ChainError, SignedCall,
+    BlockEvent, Call, Chain, ChainError, ChainEvent, SignedCall,
     calls::{approvals, lite_blocks},
 };
 
@@ -25,8 +25,8 @@ pub struct Statement {
     pub hospital: HospitalId,
     /// The chain block that should contain the call.
     pub block: BlockNumber,
-    /// The hospital's agents in the states before and after that block, which differ if the hospital rotated its
-    /// accounts in it; none if there was no such hospital or block.
+    /// The hospital's agents before, in and after that block: several if the hospital rotated its accounts in it, none
+    /// if there was no such hospital or block.
     pub agents: Vec<AccountId>,
     /// Transactions of that block with exactly this call: those that name an agent as signer, or another one.
     pub found: Vec<SignedCall>,
@@ -112,9 +112,41 @@ async fn transactions(
     chain.signed_calls(call, block, &extrinsics).await
 }
 
-/// The agents of a hospital before and after a chain block. A hospital may vote and then rotate its accounts in the
-/// same block, or rotate and then vote.
+/// The agents of a hospital before, in and after a chain block. A hospital may vote and then rotate its accounts in the
+/// same block, or rotate and then vote, or vote between two rotations.
 async fn agents(
+    chain: &Chain,
+    hospital: HospitalId,
+    block: BlockNumber,
+) -> Result<Vec<AccountId>, ChainError> {
+    let agents = agents_around(chain, hospital, block).await?;
+    // No account becomes an agent twice. So if both are the same, there was no rotation of the agent.
+    if agents.len() < 2 {
+        return Ok(agents);
+    }
+    let Some(hash) = chain.block_hash(block).await? else { return Ok(agents) };
+    Ok(with_those_between(agents, hospital, &chain.events(hash).await?))
+}
+
+/// Adds the agents to which a hospital rotated in a block with these events.
+fn with_those_between(
+    mut agents: Vec<AccountId>,
+    hospital: HospitalId,
+    events: &[BlockEvent],
+) -> Vec<AccountId> {
+    for BlockEvent { event, .. } in events {
+        if let ChainEvent::AccountsRotated { hospital: rotated, agent, .. } = event
+            && *rotated == hospital
+            && !agents.contains(agent)
+        {
+            agents.push(agent.clone());
+        }
+    }
+    agents
+}
+
+/// The agents of a hospital in the states before and after a chain block.
+async fn agents_around(
     chain: &Chain,
     hospital: HospitalId,
     block: BlockNumber,

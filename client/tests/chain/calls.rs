@@ -5,14 +5,17 @@ use std::time::Duration;
 use epione_client::{
     Endpoint,
     chain::{
-        Call, ChainEvent, SubmitError,
+        Call, ChainEvent, Pinned, SubmitError, Trust,
         calls::{approvals, hospitals, lite_blocks, profiles},
     },
+    consent,
     endpoint::storage_origin,
 };
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, UserId,
     block::{AnnouncedEntries, AnnouncedHeader, Segments},
+    consent::{NamedAccount, Naming},
+    hospital::Duty,
     limits::MAX_AGENT_NONCE_LEAD,
     profile::Role,
     refusal::Refusal,
@@ -57,6 +60,28 @@ async fn a_failure_is_reported_in_the_pallets_words() {
     let error = chain.submit(&call, &agent()).await.unwrap_err();
     let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
     assert!(failure.is("LiteBlocks", "NotAnnouncer"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_of_a_hospital_s_agent_is_an_event_with_its_new_accounts() {
+    let node = Node::start();
+    let chain = node.connect().await;
+    let (governance, next) = (account("//Alice"), account("//Alice//next"));
+    let (hospital, genesis) = (HospitalId(0), chain.genesis_hash());
+    let until = chain.finalized_head().await.unwrap().number + 100;
+    let naming = Naming::Hospital { hospital, duty: Duty::Agent, until };
+    let consent = consent::sign(&next, genesis, naming);
+    let named = NamedAccount { account: next.id(), until, consent };
+    let rotate = hospitals::rotate_accounts(None, Some(&named));
+    let included = chain.submit(&rotate, &governance).await.unwrap();
+    let (governance, agent) = (governance.id(), next.id());
+    let expected = ChainEvent::AccountsRotated { hospital, governance, agent };
+    assert!(included.events.contains(&expected), "{:?}", included.events);
+
+    let verifying = Trust::Verified(Pinned::new(genesis).with_patience(Duration::from_secs(60)));
+    let verifying = chain.clone().trusting(verifying).await.unwrap();
+    let proven = verifying.events(included.block.hash).await.unwrap();
+    assert!(proven.iter().any(|it| it.event == expected), "{proven:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf};
 use clap::Args;
 use epione_client::{
     chain::Chain,
-    lite::{self, Fetched, Store},
+    lite::{self, Fetched, Profiles, Store},
 };
 use epione_primitives::{BlockNumber, RecordPointer};
 use serde::Serialize;
@@ -90,8 +90,9 @@ pub(super) async fn copied(args: &SyncArgs, context: &Context) -> Result<Copied,
     })
     .await?;
     counter.end();
-    let wanted = wanted(args, context, chain, &mut store).await?;
-    let fetched = fetched(context, chain, &mut store, wanted).await?;
+    let own = own(args, context, chain, &mut store).await?;
+    let wanted = wanted(args, &store, own.as_ref())?;
+    let fetched = fetched(context, chain, &mut store, own.as_ref(), wanted).await?;
     let failed = fetched.failed.into_iter();
     let failed = failed.map(|(pointer, error)| FailedRecord { pointer, failure: error.into() });
     Ok(Copied {
@@ -105,27 +106,38 @@ pub(super) async fn copied(args: &SyncArgs, context: &Context) -> Result<Copied,
     })
 }
 
-/// The records that the user may read: a patient's own ones, and those that were saved.
-async fn wanted(
+/// Copies the profiles of the patient.
+async fn own(
     args: &SyncArgs,
     context: &Context,
     chain: &Chain,
     store: &mut Store,
+) -> Result<Option<Profiles>, Failure> {
+    let Some(source) = &args.signer else { return Ok(None) };
+    let account = source.public()?.account;
+    let user = context.user_with(&account).await?;
+    let profiles = lite::keep_profiles(chain, store, &account, user).await?;
+    for hospital in &profiles.absent {
+        progress::warn(
+            context,
+            &format!(
+                "the node does not have the profile with the patient's keys at hospital {hospital}, so records of \
+                 that hospital cannot be searched: rerun the command with another node, --node URL"
+            ),
+        );
+    }
+    Ok(Some(profiles))
+}
+
+/// The records that the user may read: a patient's own ones, and those that were saved.
+fn wanted(
+    args: &SyncArgs,
+    store: &Store,
+    own: Option<&Profiles>,
 ) -> Result<Vec<RecordPointer>, Failure> {
     let mut wanted = BTreeSet::new();
-    if let Some(source) = &args.signer {
-        let account = source.public()?.account;
-        let user = context.user_with(&account).await?;
-        for hospital in lite::keep_profiles(chain, store, &account, user).await? {
-            progress::warn(
-                context,
-                &format!(
-                    "the node does not have the profile with the patient's keys at hospital {hospital}, so records of \
-                     that hospital cannot be searched: rerun the command with another node, --node URL"
-                ),
-            );
-        }
-        wanted.extend(store.records_of(user)?);
+    if let Some(own) = own {
+        wanted.extend(store.records_of(own.user)?);
     }
     for folder in &args.saved {
         wanted.extend(saved_in(folder)?.into_iter().map(|saved| saved.pointer));
@@ -137,10 +149,11 @@ async fn fetched(
     context: &Context,
     chain: &Chain,
     store: &mut Store,
+    own: Option<&Profiles>,
     wanted: Vec<RecordPointer>,
 ) -> Result<Fetched, Failure> {
     let mut counter = Counter::new(progress::waiting(context, "copying the sealed records"));
-    let fetched = lite::fetch(chain, store, wanted, |done, all| {
+    let fetched = lite::fetch(chain, store, own, wanted, |done, all| {
         counter.reached("copying sealed record", done, all);
     })
     .await?;

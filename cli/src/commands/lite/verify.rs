@@ -30,10 +30,15 @@ pub struct VerifyArgs {
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
     pub file: PathBuf,
-    /// Whether the blocks are right, and all that the chain has, as far as they were compared.
+    /// Whether the blocks of the file are right, and the chain has the same if they were compared. The chain may have
+    /// newer ones.
     pub passed: bool,
     /// All lite blocks up to this height are right.
     pub height: u32,
+    /// The newest chain block in whose state there were no other lite blocks than these, as the file says; absent if
+    /// the last copy was interrupted, or a block is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_at: Option<BlockNumber>,
     pub records: u64,
     /// Sealed records that were compared with the hashes in their entries.
     pub sealed_records: u64,
@@ -62,7 +67,7 @@ pub struct Compared {
     pub proven: bool,
     /// Height of the newest lite block on the chain.
     pub chain_height: u32,
-    /// The command that copies what the file lacks, if it lacks lite blocks.
+    /// The command that copies the newer lite blocks, if the chain has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
 }
@@ -77,9 +82,7 @@ impl Verified {
     /// The chain has the same lite blocks, and maybe later ones, which `sync` would copy.
     fn agrees(mut self, source: Source, sync: &Invocation) -> Self {
         let Source { number: block, proven, height: chain_height, .. } = source;
-        let lacks = chain_height > self.height;
-        self.passed &= !lacks;
-        let sync = lacks.then(|| sync.to_string());
+        let sync = (chain_height > self.height).then(|| sync.to_string());
         self.compared = Some(Compared { block, proven, chain_height, sync });
         self
     }
@@ -111,6 +114,11 @@ impl fmt::Display for Verified {
         let records = counted(self.records, "record", "records");
         let sealed = counted(self.sealed_records, "sealed record", "sealed records");
         writeln!(f, "{blocks} verified: {records}, and the bytes of {sealed}")?;
+        match self.complete_at {
+            Some(block) => writeln!(f, "the file was complete at chain block {block}")?,
+            None if self.wrong.is_none() => writeln!(f, "the last copy into the file did not end")?,
+            None => {}
+        }
         if let Some(wrong) = &self.wrong {
             return write!(f, "FAILED at height {}: {}", wrong.height, wrong.reason);
         }
@@ -135,8 +143,9 @@ impl fmt::Display for Verified {
             }
         }
         let Some(sync) = sync else { return Ok(()) };
-        let blocks = counted(*chain_height, "lite block", "lite blocks");
-        write!(f, "INCOMPLETE: the chain has {blocks}; run: {sync}")
+        let newer = chain_height.saturating_sub(self.height);
+        let newer = counted(newer, "newer lite block", "newer lite blocks");
+        write!(f, "the chain has {newer}, which the file does not have yet; run: {sync}")
     }
 }
 
@@ -157,6 +166,7 @@ pub(super) async fn verified(args: &VerifyArgs, context: &Context) -> Result<Ver
         file: path,
         passed: checked.wrong.is_none(),
         height: checked.height,
+        complete_at: checked.complete_at,
         records: checked.records,
         sealed_records: checked.sealed_records,
         wrong: checked.wrong.clone().map(Wrong::from),
@@ -202,6 +212,7 @@ mod tests {
             file: "lite.sqlite".into(),
             passed: true,
             height,
+            complete_at: (height > 0).then_some(8),
             records: height.into(),
             sealed_records: 0,
             wrong: None,
@@ -237,20 +248,34 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_shortened_file_does_not_pass_and_the_command_that_completes_it_is_printed() {
+    fn newer_blocks_of_the_chain_are_no_fault_and_the_command_that_copies_them_is_printed() {
         let sync = Invocation::new(["lite", "sync"]);
-        for (height, chain, complete) in [(0, 0, true), (3, 3, true), (0, 3, false), (2, 3, false)]
-        {
+        for (height, chain, newer) in [
+            (0, 0, None),
+            (3, 3, None),
+            (0, 3, Some("3 newer lite blocks")),
+            (2, 3, Some("1 newer")),
+        ] {
             let verified = verified(height).agrees(source(chain, true), &sync);
-            assert_eq!(verified.passed(), complete);
+            assert!(verified.passed());
             let text = verified.to_string();
             assert_eq!(text.contains("nothing to compare"), height == 0, "{text}");
             assert_eq!(text.contains("the chain has the same"), height > 0, "{text}");
-            let said = "INCOMPLETE: the chain has 3 lite blocks; run: epione lite sync";
-            assert_eq!(text.ends_with(said), !complete, "{text}");
+            assert_eq!(text.contains("complete at chain block 8"), height > 0, "{text}");
+            assert_eq!(text.ends_with("run: epione lite sync"), newer.is_some(), "{text}");
+            assert!(newer.is_none_or(|newer| text.contains(newer)), "{text}");
             let json = serde_json::to_value(&verified).unwrap();
             assert_eq!(json["compared"]["chainHeight"], chain);
-            assert_eq!(json["compared"]["sync"] == "epione lite sync", !complete, "{json}");
+            assert_eq!(json["compared"]["sync"] == "epione lite sync", newer.is_some(), "{json}");
+            assert_eq!(json["completeAt"] == 8, height > 0, "{json}");
         }
+    }
+
+    #[test]
+    fn a_chain_that_contradicts_the_file_fails() {
+        let verified = verified(3).contradicted("the chain has two histories".into());
+        assert!(!verified.passed());
+        let text = verified.to_string();
+        assert!(text.ends_with("FAILED at height 3: the chain has two histories"), "{text}");
     }
 }

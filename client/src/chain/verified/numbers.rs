@@ -30,9 +30,10 @@ pub(super) const CALLS: [Numbered; 21] = [
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.
-pub(super) const EVENTS: [Numbered; 18] = [
+pub(super) const EVENTS: [Numbered; 19] = [
     ("System", "ExtrinsicSuccess", [0, 0]),
     ("System", "ExtrinsicFailed", [0, 1]),
+    ("Hospitals", "AccountsRotated", [6, 4]),
     ("Profiles", "Registered", [10, 0]),
     ("Profiles", "Updated", [10, 1]),
     ("Profiles", "KeysRotated", [10, 5]),

@@ -60,6 +60,19 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn a_file_whose_copy_was_interrupted_is_right_and_not_called_complete() {
+    let (_folder, path) = file(25);
+    assert_eq!(checked(&path).complete_at, Some(50));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lite.sqlite");
+    let mut store = Store::create(&path, GENESIS).unwrap();
+    assert_eq!(checked(&path).complete_at, None, "nothing was copied yet");
+    store.append(&made::chain(20)[..PAGE], &source(20)).unwrap();
+    let Checked { height, complete_at, wrong, .. } = checked(&path);
+    assert_eq!((height, complete_at, wrong), (10, None, None));
+}
+
+#[test]
 fn a_whole_file_is_checked_with_progress() {
     let (_folder, path) = file(300);
     let mut seen = Vec::new();

@@ -103,6 +103,26 @@ async fn a_later_copy_adds_what_is_new() {
 }
 
 #[tokio::test]
+async fn a_copy_whose_node_dies_continues_without_loss_from_the_node_of_another_hospital() {
+    let blocks = made::chain(7 * PAGE_BLOCKS);
+    let (node, chain) = honest(with_blocks(&blocks)).await;
+    let place = Place::new();
+    let mut store = Store::create(&place.path, chain.genesis_hash()).unwrap();
+    // After the first page, when a few more are requested.
+    let dying = |_: u32, _: u32| node.refuse("state_getReadProof", -1);
+    let refused = sync(&chain, &mut store, dying).await.unwrap_err();
+    assert!(matches!(refused, LiteError::Chain(_)), "{refused}");
+    drop(store);
+    let kept = place.height();
+    assert!(kept > 0 && kept < 7 * PAGE_BLOCKS && kept.is_multiple_of(PAGE_BLOCKS), "{kept}");
+
+    let (_other, chain) = honest(with_blocks(&blocks)).await;
+    assert_eq!(place.sync(&chain).await.unwrap(), 7 * PAGE_BLOCKS - kept);
+    assert_eq!(place.height(), 7 * PAGE_BLOCKS);
+    assert!(place.compare(&chain).await.unwrap().proven);
+}
+
+#[tokio::test]
 async fn a_handle_that_believes_its_node_copies_the_same_and_the_file_says_so() {
     let network = with_blocks(&made::chain(3));
     let known = pinned(&network);
