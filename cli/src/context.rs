@@ -14,7 +14,7 @@ use clap::Args;
 use epione_client::{
     Endpoint, EndpointError,
     chain::{Chain, ChainError, Pinned, TRUSTING_GIVES_UP, Trust},
-    endpoint::storage_origin,
+    endpoint::{storage_origin, without_userinfo},
     private,
     signer::Account,
     waiting::{Awaited, Waits},
@@ -49,11 +49,11 @@ const CATCH_UP: Duration = Duration::from_secs(20);
 pub struct Common {
     /// Node to use, as wss://HOST:PORT, or as ws://HOST:PORT on this machine [default: the devnet's, or
     /// ws://127.0.0.1:9944]
-    #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE")]
+    #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE", hide_env_values = true)]
     pub node: Option<String>,
 
     /// Worker to use [default: the one that the chain names for the hospital]. It must prove the hospital's TLS key
-    #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER")]
+    #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER", hide_env_values = true)]
     pub worker: Option<Url>,
 
     /// Directory of a local network (devnet); the command uses its node, workers and development keys
@@ -81,7 +81,7 @@ pub struct Common {
 
 impl Common {
     /// Adds this run's options for node, chain, worker, devnet and password file, unless the environment has the same
-    /// values, which the next run will use, too.
+    /// values, which the next run will use, too. The user adds the passwords of addresses: they are not printed.
     fn complete(&self, command: Invocation) -> Invocation {
         let worker = self.worker.as_ref().map(|url| url.as_str());
         let genesis = self.genesis.map(|hash| format!("{hash:?}"));
@@ -479,7 +479,7 @@ enum KnownBy {
 impl Known {
     /// The node says that it belongs to another chain.
     fn is_another(self, url: &str, found: Hash) -> Failure {
-        let (url, expected) = (pins::address(url), self.genesis);
+        let (url, expected) = (without_userinfo(url), self.genesis);
         let other = ChainError::OtherChain { url: url.clone(), expected, found }.to_string();
         match self.by {
             KnownBy::Devnet => Failure::new(
@@ -509,7 +509,7 @@ fn prepared(file: Option<PathBuf>) -> Result<PathBuf, String> {
 
 /// Nobody has said which chain the node must belong to.
 fn unknown_chain(url: &str, claimed: Hash) -> Failure {
-    let (url, hash) = (pins::address(url), format!("{claimed:?}"));
+    let (url, hash) = (without_userinfo(url), format!("{claimed:?}"));
     Failure::new(
         format!(
             "the node at {url} says that the first block of its chain is {hash}, and nobody has confirmed that this is \
@@ -532,7 +532,7 @@ fn not_started() -> Failure {
 async fn connect(waits: &Waits, node: Node<'_>) -> Result<Chain, Failure> {
     let url = node.url();
     let waiting = waits.begin(Awaited::Node, None);
-    waiting.because(format!("no node has answered at {} yet", pins::address(url)));
+    waiting.because(format!("no node has answered at {} yet", without_userinfo(url)));
     let connected = match node {
         // A devnet runs on one machine, if not on loopback then in network namespaces, and everybody has its keys.
         Node::OfDevnet(url) => Chain::connect_unprotected(url).await,
@@ -626,6 +626,18 @@ mod tests {
             let pins = |command: &String| command.contains(&format!("{found:?}"));
             assert!(!failure.commands.iter().any(pins), "{failure}");
         }
+    }
+
+    #[test]
+    fn a_printed_command_has_no_password_of_an_address() {
+        let common = Common {
+            node: Some("wss://ada:secret@node.example".into()),
+            worker: Some(Url::parse("https://ada:secret@worker.example").unwrap()),
+            ..Common::default()
+        };
+        let printed = common.complete(Invocation::new(["hospital", "list"])).to_string();
+        let addresses = "--node wss://node.example/ --worker https://worker.example/";
+        assert_eq!(printed, format!("epione hospital list {addresses}"));
     }
 
     #[test]

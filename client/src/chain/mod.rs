@@ -54,7 +54,7 @@ use subxt::{
 use url::Url;
 
 use crate::{
-    endpoint,
+    endpoint::{self, without_userinfo},
     waiting::{Awaited, Waits},
 };
 
@@ -83,6 +83,7 @@ pub struct Chain {
 }
 
 struct Inner {
+    /// Without a user's name and password.
     url: String,
     rpc: RpcClient,
     client: Client,
@@ -134,7 +135,7 @@ impl Chain {
     /// As [`Chain::connect`], within another time limit.
     pub async fn connect_within(url: &str, limit: Duration) -> Result<Self, ChainError> {
         if endpoint::is_exposed(&node_url(url)?) {
-            return Err(ChainError::Plain { url: url.into() });
+            return Err(ChainError::Plain { url: without_userinfo(url) });
         }
         Self::open(url, limit).await
     }
@@ -172,7 +173,8 @@ impl Chain {
             .map_err(|error| unreachable(url, error))?;
         let genesis = Hash::from(client.genesis_hash().0);
         let queues = transaction::Queues::default();
-        let inner = Arc::new(Inner { url: url.into(), rpc, client, genesis, queues });
+        let url = without_userinfo(url);
+        let inner = Arc::new(Inner { url, rpc, client, genesis, queues });
         Ok(Self { inner, waits: Waits::default(), verifier: None })
     }
 
@@ -187,6 +189,7 @@ impl Chain {
         &self.waits
     }
 
+    /// The node's address, without a user's name and password.
     pub fn url(&self) -> &str {
         &self.inner.url
     }
@@ -316,7 +319,7 @@ impl Chain {
 }
 
 fn node_url(url: &str) -> Result<Url, ChainError> {
-    let refuse = |reason: String| ChainError::Url { url: url.into(), reason };
+    let refuse = |reason: String| ChainError::Url { url: without_userinfo(url), reason };
     let parsed = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
     match parsed.scheme() {
         "ws" | "wss" if parsed.has_host() => Ok(parsed),
@@ -325,7 +328,7 @@ fn node_url(url: &str) -> Result<Url, ChainError> {
 }
 
 fn unreachable(url: &str, reason: impl ToString) -> ChainError {
-    ChainError::Unreachable { url: url.into(), reason: reason.to_string() }
+    ChainError::Unreachable { url: without_userinfo(url), reason: reason.to_string() }
 }
 
 fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {
@@ -376,6 +379,26 @@ mod tests {
             assert!(error.is_transient(), "{error}");
             assert!(error.to_string().contains(url), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_node_is_named_without_the_password_in_its_address() {
+        let limit = Duration::from_millis(300);
+        for url in [
+            "ws://ada:secret@127.0.0.1:1",
+            "ws://ada:secret@192.0.2.1:9944",
+            "http://ada:secret@node.example",
+            "wss://ada:secret@node.example:99999",
+            "ada:secret@node.example:9944",
+        ] {
+            let error = Chain::connect_within(url, limit).await.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+        let node = fake::FakeNode::new(|method, _| panic!("{method}"));
+        let rpc = RpcClient::new(node);
+        let chain = Chain::over(rpc, "wss://ada:secret@node.example").await.unwrap();
+        assert_eq!(chain.url(), "wss://node.example/");
+        assert!(!format!("{chain:?}").contains("secret"));
     }
 
     #[test]
