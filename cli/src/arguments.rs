@@ -16,6 +16,7 @@ use clap::{
     builder::ValueParser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use epione_client::endpoint::without_userinfo;
 use epione_primitives::UserId;
 
 use crate::{
@@ -143,10 +144,20 @@ pub fn is_answer(error: &clap::Error) -> bool {
     matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
+/// What clap says, without the passwords of addresses.
+fn printable(error: &clap::Error) -> String {
+    without_userinfo(&error.render().to_string())
+}
+
+/// Whether the text of clap can be printed as it is: it has no password of an address.
+pub fn is_printable(error: &clap::Error) -> bool {
+    printable(error) == error.render().to_string()
+}
+
 /// Misuse in the form of every other failure: one line says what is wrong, with the names of missing arguments; the
 /// help has suggestions and the usage.
 pub fn misuse(error: &clap::Error) -> Failure {
-    let text = error.render().to_string();
+    let text = printable(error);
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
         return Failure::usage("a subcommand is missing", format!("usage: {usage}; or --help"));
@@ -230,6 +241,21 @@ mod tests {
         assert!(group.error.contains("--patient") && group.error.contains("--as"), "{group}");
         let bare = failure("epione visit").await;
         assert!(bare.error.contains("subcommand") && bare.help.contains("epione visit"), "{bare}");
+    }
+
+    #[tokio::test]
+    async fn misuse_does_not_show_the_password_of_an_address() {
+        for line in [
+            "epione hospital list --worker https://ada:secret@worker.example:x",
+            "epione hospital list wss://ada:secret@node.example",
+        ] {
+            let Err(Refused::Misused(error)) = parse(words(line)).await else { panic!("{line}") };
+            assert!(!is_printable(&error), "{line}");
+            let misused = misuse(&error).to_string();
+            assert!(misused.contains(".example") && !misused.contains("secret"), "{misused}");
+        }
+        let Err(Refused::Misused(error)) = parse(words("epione vist")).await else { panic!() };
+        assert!(is_printable(&error));
     }
 
     #[tokio::test]

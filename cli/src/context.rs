@@ -17,7 +17,7 @@ use clap::Args;
 use epione_client::{
     Endpoint, EndpointError,
     chain::{Chain, ChainError, TRUSTING_GIVES_UP, Trust},
-    endpoint::storage_origin,
+    endpoint::{storage_origin, without_userinfo},
     signer::Account,
     waiting::{Awaited, Waits},
     worker::WorkerClient,
@@ -48,11 +48,11 @@ const DEFAULT_NODE: &str = "ws://127.0.0.1:9944";
 pub struct Common {
     /// Node to use, as wss://HOST:PORT, or as ws://HOST:PORT on this machine [default: the devnet's, or
     /// ws://127.0.0.1:9944]
-    #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE")]
+    #[arg(long, global = true, value_name = "URL", env = "EPIONE_NODE", hide_env_values = true)]
     pub node: Option<String>,
 
     /// Worker to use [default: the one that the chain names for the hospital]. It must prove the hospital's TLS key
-    #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER")]
+    #[arg(long, global = true, value_name = "URL", env = "EPIONE_WORKER", hide_env_values = true)]
     pub worker: Option<Url>,
 
     /// Directory of a local network (devnet); the command uses its node, workers and development keys
@@ -80,7 +80,7 @@ pub struct Common {
 
 impl Common {
     /// Adds this run's options for node, chain, worker, devnet and password file, unless the environment has the same
-    /// values, which the next run will use, too.
+    /// values, which the next run will use, too. The user adds the passwords of addresses: they are not printed.
     fn complete(&self, command: Invocation) -> Invocation {
         let worker = self.worker.as_ref().map(|url| url.as_str());
         let genesis = self.genesis.map(|hash| format!("{hash:?}"));
@@ -414,7 +414,7 @@ impl<'a> Node<'a> {
 async fn connect(waits: &Waits, node: Node<'_>) -> Result<Chain, Failure> {
     let url = node.url();
     let waiting = waits.begin(Awaited::Node, None);
-    waiting.because(format!("no node has answered at {} yet", pins::address(url)));
+    waiting.because(format!("no node has answered at {} yet", without_userinfo(url)));
     let connected = match node {
         // A devnet runs on one machine, if not on loopback then in network namespaces, and everybody has its keys.
         Node::OfDevnet(url) => Chain::connect_unprotected(url).await,
@@ -465,6 +465,18 @@ mod tests {
         let common = Common { trust_node: true, ..Common::default() };
         let printed = common.complete(Invocation::new(["hospital", "list"])).to_string();
         assert_eq!(printed, "epione hospital list --trust-node");
+    }
+
+    #[test]
+    fn a_printed_command_has_no_password_of_an_address() {
+        let common = Common {
+            node: Some("wss://ada:secret@node.example".into()),
+            worker: Some(Url::parse("https://ada:secret@worker.example").unwrap()),
+            ..Common::default()
+        };
+        let printed = common.complete(Invocation::new(["hospital", "list"])).to_string();
+        let addresses = "--node wss://node.example/ --worker https://worker.example/";
+        assert_eq!(printed, format!("epione hospital list {addresses}"));
     }
 
     #[tokio::test]

@@ -133,6 +133,9 @@ impl From<ChainError> for Failure {
                 "use wss://, for which a proxy at the node ends TLS; or a tunnel such as `ssh -L \
                  9944:127.0.0.1:9944 HOST`, and ws://127.0.0.1:9944"
             }
+            ChainError::TooMany { .. } => {
+                "use another node with --node URL, and tell the hospital that runs this one"
+            }
             ChainError::Syncing => "try again when the node has finished syncing",
             ChainError::OtherChain { .. } => "use a node of the right chain with --node URL",
             ChainError::Unproven { .. } if error.is_transient() => {

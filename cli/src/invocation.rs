@@ -1,6 +1,9 @@
-//! Commands of this program that are printed for the user. They are complete, so that they run as they are printed.
+//! Commands of this program that are printed for the user. They are complete, so that they run as they are printed,
+//! except that the user adds the password of an address.
 
-use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt};
+use std::{borrow::Cow, ffi::OsStr, fmt, os::unix::ffi::OsStrExt};
+
+use epione_client::endpoint::without_userinfo;
 
 use crate::wording::controls;
 
@@ -19,7 +22,7 @@ impl Invocation {
     pub fn with<W: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         for word in words {
             self.0.push(' ');
-            self.0 += &quoted(word.as_ref());
+            self.0 += &quoted(&printable(word.as_ref()));
         }
         self
     }
@@ -28,6 +31,16 @@ impl Invocation {
 impl fmt::Display for Invocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A word that may be printed: without the password of an address.
+fn printable(word: &OsStr) -> Cow<'_, OsStr> {
+    match word.to_str() {
+        Some(text) if text.contains("://") && text.contains('@') => {
+            Cow::Owned(without_userinfo(text).into())
+        }
+        _ => Cow::Borrowed(word),
     }
 }
 
@@ -76,6 +89,19 @@ mod tests {
         let read = String::from_utf8(output.stdout).unwrap();
         assert_eq!(read, words.join("|") + "|");
         assert!(printed.starts_with("epione visit 'a b'"), "{printed}");
+    }
+
+    #[test]
+    fn the_password_of_an_address_is_not_printed() {
+        let words = [
+            "--node=ws://ada:secret@node.example",
+            "wss://ada:secret@node.example",
+            "ada@hospital.example",
+            "//Doctor",
+        ];
+        let printed = Invocation::new(words).to_string();
+        let expected = "--node=ws://node.example wss://node.example/ ada@hospital.example //Doctor";
+        assert_eq!(printed, format!("epione {expected}"));
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn misused(error: &clap::Error) -> ExitCode {
     // clap prints arguments as they are, with the controls in them.
     let is_legible =
         std::env::args_os().all(|argument| !argument.to_string_lossy().contains(wording::controls));
-    if !wants_json && is_legible {
+    if !wants_json && is_legible && arguments::is_printable(error) {
         // If standard error is closed, there is nowhere to report that.
         let _ = error.print();
         return ExitCode::from(USAGE);

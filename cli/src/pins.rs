@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use epione_client::endpoint::without_userinfo;
 use epione_primitives::Hash;
-use url::Url;
 
 use crate::{
     failure::Failure,
@@ -53,12 +53,12 @@ impl Pins {
 
     /// The chain that is expected behind an address.
     pub fn of(&self, node: &str) -> Option<Hash> {
-        self.known.get(&address(node)).copied()
+        self.known.get(&without_userinfo(node)).copied()
     }
 
     /// Stores the chain that is expected behind an address. Another one than before is refused.
     pub fn set(&mut self, node: &str, genesis: Hash) -> Result<(), Failure> {
-        let node = address(node);
+        let node = without_userinfo(node);
         let set = |known: &mut BTreeMap<String, Hash>| match known.entry(node.clone()) {
             Entry::Occupied(before) => *before.get(),
             Entry::Vacant(place) => *place.insert(genesis),
@@ -77,7 +77,7 @@ impl Pins {
 
     /// Removes the entry of an address; returns it.
     pub fn remove(&mut self, node: &str) -> Result<Option<Hash>, Failure> {
-        let node = address(node);
+        let node = without_userinfo(node);
         let remove = |known: &mut BTreeMap<String, Hash>| known.remove(&node);
         let (known, before) = kept::change(self.path()?, MAX_FILE_BYTES, remove)
             .map_err(|error| self.failed(&error))?;
@@ -97,15 +97,6 @@ impl Pins {
     fn failed(&self, error: &std::io::Error) -> Failure {
         Failure::file(self.path.as_deref().unwrap_or(Path::new("")), error)
     }
-}
-
-/// An address in one way of writing it, without a user's name and password.
-pub fn address(node: &str) -> String {
-    let Ok(mut url) = Url::parse(node) else { return node.into() };
-    // They fail only for URLs that have no host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
 }
 
 /// The file with the last verified block of a chain: in the folder of a devnet, or else the user's; none if the

@@ -55,6 +55,26 @@ fn a_usage_line_does_not_list_what_the_environment_has_set() {
 }
 
 #[test]
+fn neither_help_nor_misuse_shows_the_password_in_an_address() {
+    let addresses = [
+        ("EPIONE_NODE", "wss://ada:secret@node.example"),
+        ("EPIONE_WORKER", "https://ada:secret@worker.example"),
+    ];
+    let foreign = ["hospital", "list", "wss://ada:secret@node.example"];
+    let invalid = ["hospital", "list", "--worker", "https://ada:secret@worker.example:x"];
+    for (words, status) in
+        [(&["hospital", "list", "--help"][..], 0), (&foreign[..], 2), (&invalid[..], 2)]
+    {
+        for json in [None, Some("--json")] {
+            let output = epione().envs(addresses).args(json).args(words).output().unwrap();
+            assert_eq!(output.status.code(), Some(status), "{words:?}: {output:?}");
+            let said = String::from_utf8(output.stdout.clone()).unwrap() + &stderr(&output);
+            assert!(!said.is_empty() && !said.contains("secret"), "{words:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_mistyped_word_has_a_suggestion() {
     for (line, meant) in [
         (&["vist"][..], "visit"),

@@ -26,14 +26,15 @@ pub enum EndpointError {
          the hospital to set an https address and its TLS key (epione hospital set-endpoint \
          --help)"
     )]
-    Plain { url: Url },
+    Plain { url: String },
 }
 
 impl Endpoint {
     /// `url` is http or https and has neither query nor fragment; `tls_key` is an Ed25519 public key.
     pub fn new(url: Url, tls_key: [u8; 32]) -> Result<Self, EndpointError> {
         let refuse = |reason: &str| {
-            Err(EndpointError::Url { url: url.to_string(), reason: reason.to_owned() })
+            let url = without_userinfo(url.as_str());
+            Err(EndpointError::Url { url, reason: reason.to_owned() })
         };
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return refuse("it is neither http nor https");
@@ -42,7 +43,7 @@ impl Endpoint {
             return refuse("it has a query or a fragment");
         }
         if is_exposed(&url) {
-            return Err(EndpointError::Plain { url });
+            return Err(EndpointError::Plain { url: without_userinfo(url.as_str()) });
         }
         Ok(Self { url, tls_key, storage: None })
     }
@@ -50,8 +51,10 @@ impl Endpoint {
     /// The endpoint that the chain names.
     pub fn of(hospital: &Hospital) -> Result<Self, EndpointError> {
         let text = String::from_utf8_lossy(&hospital.worker_url).into_owned();
-        let url = Url::parse(&text)
-            .map_err(|error| EndpointError::Url { url: text, reason: error.to_string() })?;
+        let url = Url::parse(&text).map_err(|error| EndpointError::Url {
+            url: without_userinfo(&text),
+            reason: error.to_string(),
+        })?;
         Ok(Self::new(url, hospital.tls_key)?.redirecting_to(storage_origin(hospital)))
     }
 
@@ -96,6 +99,32 @@ pub fn storage_origin(hospital: &Hospital) -> Option<Url> {
     Url::parse(std::str::from_utf8(origin).ok()?).ok()
 }
 
+/// A URL without a user's name and password, as messages, logs and files may have it: in one way of writing it if it is
+/// valid. In any other text, the URLs lose everything before their last `@`.
+pub fn without_userinfo(text: &str) -> String {
+    if let Ok(mut url) = Url::parse(text)
+        && url.has_host()
+    {
+        // They fail only for URLs that have no host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        return url.into();
+    }
+    if !text.contains("://") && !text.contains(char::is_whitespace) {
+        // An address of which the scheme was forgotten.
+        return text.rsplit('@').next().unwrap_or_default().to_owned();
+    }
+    let is_end = |c: char| c.is_whitespace() || "\"'`<>".contains(c);
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(scheme_end) = rest.find("://") {
+        let (scheme, tail) = rest.split_at(scheme_end + "://".len());
+        let end = tail.find(is_end).unwrap_or(tail.len());
+        shown += scheme;
+        rest = tail[..end].rfind('@').map_or(tail, |sign| &tail[sign + 1..]);
+    }
+    shown + rest
+}
+
 /// Whether a URL leads to another machine without TLS: everyone on the way can read, change and invent what passes.
 pub fn is_exposed(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "ws") && !is_loopback(url)
@@ -125,6 +154,53 @@ mod tests {
             ["ftp://host", "file:///etc", "https://host/?a=b", "https://host/#a", "mailto:a@b"]
         {
             assert!(matches!(endpoint(url), Err(EndpointError::Url { .. })), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_printed_without_name_and_password() {
+        for (url, shown) in [
+            ("ws://127.0.0.1:9944", "ws://127.0.0.1:9944/"),
+            ("wss://ada:secret@node.example", "wss://node.example/"),
+            ("WSS://ada:secret@node.example:443/a@b?c=d", "wss://node.example/a@b?c=d"),
+            ("wss://secret@node.example", "wss://node.example/"),
+            ("wss://:secret@node.example", "wss://node.example/"),
+            ("ws:ada:secret@node.example", "ws://node.example/"),
+            ("wss://ada:p@secret@node.example", "wss://node.example/"),
+            ("wss://ada:the secret@node.example", "wss://node.example/"),
+            // Not valid.
+            ("wss://ada:secret@node.example:99999", "wss://node.example:99999"),
+            ("wss://ada:sec/secret@node.example", "wss://node.example"),
+            ("ada:secret@node.example:9944", "node.example:9944"),
+            ("", ""),
+            ("127.0.0.1:9944", "127.0.0.1:9944"),
+        ] {
+            assert_eq!(without_userinfo(url), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn other_text_keeps_everything_but_names_and_passwords_in_urls() {
+        for (text, shown) in [
+            (
+                "3 | node_url = \"ws://ada:secret@a:x\"\n  | \"wss://b:secret@c\" 'http://d' e@f",
+                "3 | node_url = \"ws://a:x\"\n  | \"wss://c\" 'http://d' e@f",
+            ),
+            ("--node=ws://ada:secret@node.example", "--node=ws://node.example"),
+            ("invalid port number", "invalid port number"),
+            ("ask ada@hospital.example", "ask ada@hospital.example"),
+            ("x :// y ://", "x :// y ://"),
+        ] {
+            assert_eq!(without_userinfo(text), shown);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_refused_is_named_without_its_password() {
+        for url in ["ftp://ada:secret@host", "https://ada:secret@host/?a=b", "http://a:secret@host"]
+        {
+            let said = endpoint(url).unwrap_err().to_string();
+            assert!(said.contains("host") && !said.contains("secret"), "{said}");
         }
     }
 

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use epione_client::chain::{BlockRef, Chain, ChainError, Trust};
+use epione_client::{
+    chain::{BlockRef, Chain, ChainError, Trust},
+    endpoint::without_userinfo,
+};
 use epione_primitives::{BlockNumber, Hash};
 use tokio::{
     sync::watch,
@@ -138,6 +141,7 @@ fn shown_by(error: &ChainError) -> Condition {
 
 fn report_condition(condition: Condition, error: Option<ChainError>, url: &Url, seen: BlockNumber) {
     let error = error.map(tracing::field::display);
+    let url = without_userinfo(url.as_str());
     match condition {
         Condition::Answers => tracing::info!(%url, "the node answers"),
         Condition::Behind => tracing::error!(

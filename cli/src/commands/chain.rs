@@ -3,6 +3,7 @@
 use std::fmt;
 
 use clap::{Args, Subcommand};
+use epione_client::endpoint::without_userinfo;
 use epione_primitives::Hash;
 use serde::Serialize;
 
@@ -63,7 +64,8 @@ impl fmt::Display for Pinned {
     }
 }
 
-/// The node of the command. A devnet's file says which chain it is, so nothing is stored for it.
+/// The address of the command's node, without a password. A devnet's file says which chain it is, so nothing is stored
+/// for its node.
 fn node(context: &Context) -> Result<String, Failure> {
     let common = context.common();
     if common.devnet.is_some() && common.node.is_none() {
@@ -72,7 +74,7 @@ fn node(context: &Context) -> Result<String, Failure> {
             "give the address of another node with --node URL",
         ));
     }
-    Ok(context.node_url().to_owned())
+    Ok(without_userinfo(context.node_url()))
 }
 
 fn pin(args: &PinArgs, context: &Context) -> Result<Pinned, Failure> {

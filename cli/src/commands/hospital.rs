@@ -185,7 +185,12 @@ pub async fn set_sealing_key(
 #[derive(Debug, Args)]
 pub struct SetEndpointArgs {
     /// Address of the worker: https://host:port [default: unchanged]
-    #[arg(long, value_name = "URL", required_unless_present_any = ["tls_key", "storage_origin"])]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = worker_url,
+        required_unless_present_any = ["tls_key", "storage_origin"]
+    )]
     pub url: Option<Url>,
     /// Public key that `epione-worker tls-key` prints, in 64 hexadecimal digits [default: unchanged]
     #[arg(long, value_name = "HEX", value_parser = tls_key)]
@@ -210,6 +215,15 @@ fn tls_key(text: &str) -> Result<TlsKey, String> {
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut key)
         .map_err(|error| format!("a key has 64 hexadecimal digits ({error})"))?;
     Ok(TlsKey(key))
+}
+
+/// A worker's address, which everybody can read on the chain.
+fn worker_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("everybody can read it on the chain: leave out name and password".into());
+    }
+    Ok(url)
 }
 
 /// The origin of a hospital's storage, if it has one that readers may use.
@@ -368,6 +382,15 @@ mod tests {
         }
         for text in ["", "07", &digits[1..], &format!("{digits}07"), &"zz".repeat(32)] {
             assert!(tls_key(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_for_the_chain_has_neither_name_nor_password() {
+        worker_url("https://worker.example:8600/epione").unwrap();
+        for url in ["https://ada:secret@worker.example", "https://ada@worker.example", "worker"] {
+            let refused = worker_url(url).unwrap_err();
+            assert!(!refused.contains("secret"), "{refused}");
         }
     }
 

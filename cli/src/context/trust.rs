@@ -8,6 +8,7 @@ use std::{
 
 use epione_client::{
     chain::{ChainError, Pinned},
+    endpoint::without_userinfo,
     private,
 };
 use epione_primitives::Hash;
@@ -92,7 +93,7 @@ enum KnownBy {
 impl Known {
     /// The node says that it belongs to another chain.
     pub(super) fn is_another(self, url: &str, found: Hash) -> Failure {
-        let (url, expected) = (pins::address(url), self.genesis);
+        let (url, expected) = (without_userinfo(url), self.genesis);
         let other = ChainError::OtherChain { url: url.clone(), expected, found }.to_string();
         match self.by {
             KnownBy::Devnet => Failure::new(
@@ -122,7 +123,7 @@ fn prepared(file: Option<PathBuf>) -> Result<PathBuf, String> {
 
 /// Nobody has said which chain the node must belong to.
 pub(super) fn unknown_chain(url: &str, claimed: Hash) -> Failure {
-    let (url, hash) = (pins::address(url), format!("{claimed:?}"));
+    let (url, hash) = (without_userinfo(url), format!("{claimed:?}"));
     Failure::new(
         format!(
             "the node at {url} says that the first block of its chain is {hash}, and nobody has confirmed that this is \

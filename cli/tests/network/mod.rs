@@ -3,7 +3,10 @@
 
 #![allow(dead_code)]
 
+pub mod lane;
 pub mod proxy;
+pub mod reading;
+pub mod worker;
 
 use std::{
     path::PathBuf,

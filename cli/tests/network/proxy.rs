@@ -2,13 +2,10 @@
 //! connections message by message.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io::{self, Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -16,7 +13,7 @@ use serde_json::Value;
 
 /// Far more than a message of this node.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
-const MAX_HANDSHAKE_BYTES: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// Given the method and the whole message, changes the message. Returns whether the client gets it.
 type Rule = dyn Fn(&str, &mut Value) -> bool + Send + Sync;
@@ -64,15 +61,19 @@ impl Proxy {
         *self.shared.rule.lock().unwrap() = Arc::new(rule);
     }
 
-    /// From now on, the answer with this number is changed, counted from 0. The metadata is not counted: it is not
-    /// proven, and no value that a command shows depends on it.
+    /// From now on, the answer with this number is changed, counted from 0. An answer that equals an earlier one is not
+    /// counted. Nor is the metadata: it is not proven, and no value that a command shows depends on it.
     pub fn changing(&self, number: usize, lie: fn(&mut Value)) {
         *self.shared.changed.lock().unwrap() = None;
-        let (count, shared) = (AtomicUsize::new(0), Arc::clone(&self.shared));
+        let (answers, shared) = (Mutex::new(BTreeSet::new()), Arc::clone(&self.shared));
         self.with(move |method, message| {
-            if !is_metadata(method) && count.fetch_add(1, Ordering::SeqCst) == number {
-                *shared.changed.lock().unwrap() = Some(method.to_owned());
-                lie(message);
+            if !is_metadata(method) {
+                let mut answers = answers.lock().unwrap();
+                let said = format!("{method} {}", said(message));
+                if answers.insert(said) && answers.len() == number + 1 {
+                    *shared.changed.lock().unwrap() = Some(method.to_owned());
+                    lie(message);
+                }
             }
             true
         });
@@ -86,6 +87,12 @@ impl Proxy {
 
 fn is_metadata(method: &str) -> bool {
     method == "state_getMetadata" || method.starts_with("Metadata_")
+}
+
+/// The message without the number of the request.
+fn said(message: &Value) -> String {
+    let parts = ["result", "error", "params"].iter().filter_map(|part| message.get(part));
+    parts.map(Value::to_string).collect()
 }
 
 /// What a message says: the result of a request, or of a subscription.
@@ -102,9 +109,9 @@ type Asked = Arc<Mutex<HashMap<String, String>>>;
 fn serve(client: TcpStream, here: SocketAddr, node: SocketAddr, shared: &Shared) -> io::Result<()> {
     let upstream = TcpStream::connect(node)?;
     // The node accepts its own address only as the name of the host.
-    let asking = handshake(&client)?.replace(&here.to_string(), &node.to_string());
+    let asking = head(&client)?.replace(&here.to_string(), &node.to_string());
     (&upstream).write_all(asking.as_bytes())?;
-    (&client).write_all(handshake(&upstream)?.as_bytes())?;
+    (&client).write_all(head(&upstream)?.as_bytes())?;
     let asked = Asked::default();
     let (from, to, noted) = (client.try_clone()?, upstream.try_clone()?, Arc::clone(&asked));
     thread::spawn(move || {
@@ -117,14 +124,14 @@ fn serve(client: TcpStream, here: SocketAddr, node: SocketAddr, shared: &Shared)
 }
 
 /// The head of an HTTP request or answer.
-fn handshake(mut from: &TcpStream) -> io::Result<String> {
+pub(super) fn head(mut from: &TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         from.read_exact(&mut byte)?;
         head.extend(byte);
-        if head.len() > MAX_HANDSHAKE_BYTES {
-            return Err(io::Error::other("the handshake is too long"));
+        if head.len() > MAX_HEAD_BYTES {
+            return Err(io::Error::other("the head is too long"));
         }
     }
     String::from_utf8(head).map_err(io::Error::other)

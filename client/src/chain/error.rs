@@ -40,6 +40,12 @@ pub enum ChainError {
         "the node sent a body with hash {found:?} instead of {expected:?}: its database is damaged, use another node"
     )]
     WrongBody { expected: Hash, found: Hash },
+    /// A list that is read page by page has more entries than a client reads.
+    #[error(
+        "the node lists more than {limit} {what}, and the client reads no more: the list may have no end, use another \
+         node"
+    )]
+    TooMany { what: &'static str, limit: usize },
     #[error("the node is still syncing with the chain: try again later")]
     Syncing,
     /// The answer does not follow from the genesis block that the client knows.

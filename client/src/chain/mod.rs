@@ -60,7 +60,7 @@ use subxt::{
 use url::Url;
 
 use crate::{
-    endpoint,
+    endpoint::{self, without_userinfo},
     waiting::{Awaited, Waits},
 };
 
@@ -89,6 +89,7 @@ pub struct Chain {
 }
 
 struct Inner {
+    /// Without a user's name and password.
     url: String,
     rpc: RpcClient,
     client: Client,
@@ -182,7 +183,8 @@ impl Chain {
             .map_err(|error| unreachable(url, error))?;
         let genesis = Hash::from(client.genesis_hash().0);
         let queues = transaction::Queues::default();
-        let inner = Arc::new(Inner { url: url.into(), rpc, client, genesis, queues });
+        let url = without_userinfo(url);
+        let inner = Arc::new(Inner { url, rpc, client, genesis, queues });
         Ok(Self { inner, waits: Waits::default(), verifier: None })
     }
 
@@ -197,6 +199,7 @@ impl Chain {
         &self.waits
     }
 
+    /// The node's address, without a user's name and password.
     pub fn url(&self) -> &str {
         &self.inner.url
     }
@@ -363,13 +366,13 @@ impl Iterator for Pauses {
 /// Checks an address that must not lead to another machine without TLS.
 fn not_exposed(url: &str) -> Result<(), ChainError> {
     if endpoint::is_exposed(&node_url(url)?) {
-        return Err(ChainError::Plain { url: url.into() });
+        return Err(ChainError::Plain { url: without_userinfo(url) });
     }
     Ok(())
 }
 
 fn node_url(url: &str) -> Result<Url, ChainError> {
-    let refuse = |reason: String| ChainError::Url { url: url.into(), reason };
+    let refuse = |reason: String| ChainError::Url { url: without_userinfo(url), reason };
     let parsed = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
     match parsed.scheme() {
         "ws" | "wss" if parsed.has_host() => Ok(parsed),
@@ -378,7 +381,7 @@ fn node_url(url: &str) -> Result<Url, ChainError> {
 }
 
 fn unreachable(url: &str, reason: impl ToString) -> ChainError {
-    ChainError::Unreachable { url: url.into(), reason: reason.to_string() }
+    ChainError::Unreachable { url: without_userinfo(url), reason: reason.to_string() }
 }
 
 fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use codec::{Decode, Encode};
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
-    access::{AccessRequest, Decision, PolicySet, Relationship},
+    access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
@@ -22,6 +22,32 @@ use super::{Chain, ChainError, Doubt, decode, verified::VerifiedState};
 
 /// Concurrent requests to the node.
 const CONCURRENT_REQUESTS: usize = 16;
+/// Maximum number of members of one hospital that a client reads: more than the patients of a large hospital.
+const MAX_LISTED_MEMBERS: usize = 1 << 20;
+/// Maximum number of relationships of one patient that a client reads, with the earlier ones.
+const MAX_LISTED_RELATIONSHIPS: usize = 1 << 16;
+
+/// Counts the entries of a list that is read page by page. A node that the client believes could send pages forever.
+struct Total {
+    what: &'static str,
+    limit: usize,
+    read: usize,
+}
+
+impl Total {
+    fn new(what: &'static str, limit: usize) -> Self {
+        Self { what, limit, read: 0 }
+    }
+
+    /// Counts the entries of another page.
+    fn add<T>(&mut self, page: &[T]) -> Result<(), ChainError> {
+        self.read = self.read.saturating_add(page.len());
+        if self.read > self.limit {
+            return Err(ChainError::TooMany { what: self.what, limit: self.limit });
+        }
+        Ok(())
+    }
+}
 
 /// The chain's state after one block. All reads refer to that block, even when the chain has newer ones.
 #[derive(Clone, Debug)]
@@ -129,16 +155,19 @@ impl Snapshot {
         self.read("ProfilesApi_members", (hospital, after, limit)).await
     }
 
-    /// Calls `see` for every user who is or was registered at a hospital. Reads them page by page.
+    /// Calls `see` for every user who is or was registered at a hospital. Reads them page by page; fails after
+    /// 1,048,576 users.
     pub async fn for_each_member(
         &self,
         hospital: HospitalId,
         mut see: impl FnMut(UserId, Registration),
     ) -> Result<(), ChainError> {
+        let mut total = Total::new("members of a hospital", MAX_LISTED_MEMBERS);
         let mut after = None;
         loop {
             let page = self.members(hospital, after, MAX_PAGE).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };
+            total.add(&page)?;
             after = Some(*last);
             page.into_iter().for_each(|(user, registration)| see(user, registration));
         }
@@ -162,19 +191,22 @@ impl Snapshot {
     }
 
     /// Every relationship of a patient with its professional, read page by page: for each professional, hospital and
-    /// kind the newest one, then the earlier ones, newest first.
+    /// kind the newest one, then the earlier ones, newest first. Fails after 65,536 relationships.
     pub async fn relationships(
         &self,
         patient: UserId,
     ) -> Result<Vec<(UserId, Relationship)>, ChainError> {
+        let mut total = Total::new("relationships of a patient", MAX_LISTED_RELATIONSHIPS);
         let mut all = Vec::new();
         let mut after: Option<(UserId, HospitalId)> = None;
         loop {
             let page = self.newest_relationships(patient, after).await?;
             let Some((professional, last)) = page.last() else { return Ok(all) };
+            total.add(&page)?;
             after = Some((*professional, last.hospital));
             for (professional, newest) in page {
-                let earlier = self.earlier_relationships(patient, professional, &newest).await?;
+                let parties = (patient, professional, newest.hospital);
+                let earlier = self.earlier_relationships(parties, newest.kind, &mut total).await?;
                 all.push((professional, newest));
                 all.extend(earlier.into_iter().map(|earlier| (professional, earlier)));
             }
@@ -193,18 +225,16 @@ impl Snapshot {
         self.read("RolePoliciesApi_relationships", (patient, after, MAX_PAGE)).await
     }
 
-    /// The relationships before the newest one of its kind, newest first, read page by page.
+    /// The relationships before the newest one of a kind, newest first, read page by page.
     async fn earlier_relationships(
         &self,
-        patient: UserId,
-        professional: UserId,
-        newest: &Relationship,
+        parties: Parties,
+        kind: RelationshipKind,
+        total: &mut Total,
     ) -> Result<Vec<Relationship>, ChainError> {
-        let Relationship { hospital, kind, .. } = *newest;
         let mut all = Vec::new();
         let mut before: Option<u32> = None;
         loop {
-            let parties = (patient, professional, hospital);
             let page: Vec<(u32, Relationship)> = match self.proven().await? {
                 Some(state) => state.earlier_relationships(parties, kind, before, MAX_PAGE).await?,
                 None => {
@@ -213,6 +243,7 @@ impl Snapshot {
                 }
             };
             let Some((first, _)) = page.last() else { return Ok(all) };
+            total.add(&page)?;
             before = Some(*first);
             all.extend(page.into_iter().map(|(_, earlier)| earlier));
         }
@@ -482,5 +513,84 @@ impl Snapshot {
 
     async fn call(&self, method: &str, arguments: Bytes) -> Result<Bytes, ChainError> {
         self.chain.request("state_call", rpc_params![method, arguments, self.block]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use epione_primitives::profile::RegistrationStatus;
+    use serde_json::json;
+
+    use super::*;
+    use crate::chain::fake::FakeNode;
+
+    const PATIENT: UserId = UserId([7; 32]);
+    const DOCTOR: UserId = UserId([5; 32]);
+    const HOSPITAL: HospitalId = HospitalId(3);
+
+    fn relationship() -> Relationship {
+        Relationship {
+            kind: RelationshipKind::Treating,
+            hospital: HOSPITAL,
+            since: 1,
+            expires: None,
+            closed: Some(2),
+        }
+    }
+
+    /// A node that answers every request for this list with the same page, and for other lists with none.
+    async fn repeating(list: &'static [&'static str], pages: [Vec<u8>; 2]) -> (FakeNode, Snapshot) {
+        let pages = pages.map(|page| json!(Bytes(page)));
+        let nothing = json!(Bytes(vec![0]));
+        let node = FakeNode::new(move |method, _| {
+            let found = list.iter().position(|known| *known == method);
+            found.map_or_else(|| nothing.clone(), |index| pages[index].clone())
+        });
+        let snapshot = node.connect().await.at(Hash::zero());
+        (node, snapshot)
+    }
+
+    fn assert_too_many(error: &ChainError, limit: usize) {
+        assert!(matches!(error, ChainError::TooMany { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(&limit.to_string()) && said.contains("another node"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_list_of_members_without_an_end_is_given_up() {
+        let registration = Registration {
+            status: RegistrationStatus::Active,
+            periods: Default::default(),
+            version: 1,
+            body_hash: Hash::zero(),
+        };
+        let page = vec![(DOCTOR, registration); MAX_PAGE as usize].encode();
+        let (node, state) = repeating(&["ProfilesApi_members"], [page, Vec::new()]).await;
+        let mut seen = 0;
+        let error = state.for_each_member(HOSPITAL, |_, _| seen += 1).await.unwrap_err();
+        assert_too_many(&error, MAX_LISTED_MEMBERS);
+        assert_eq!(seen, MAX_LISTED_MEMBERS);
+        assert_eq!(node.requests().len(), MAX_LISTED_MEMBERS / MAX_PAGE as usize + 1);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_relationships_without_an_end_is_given_up() {
+        let newest = vec![(DOCTOR, relationship()); MAX_PAGE as usize].encode();
+        let (_, state) = repeating(&["RolePoliciesApi_relationships"], [newest, Vec::new()]).await;
+        let error = state.relationships(PATIENT).await.unwrap_err();
+        assert_too_many(&error, MAX_LISTED_RELATIONSHIPS);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_earlier_relationships_without_an_end_is_given_up() {
+        let newest = vec![(DOCTOR, relationship())].encode();
+        let earlier = vec![(1u32, relationship()); MAX_PAGE as usize].encode();
+        let lists = &["RolePoliciesApi_relationships", "RolePoliciesApi_earlier_relationships"];
+        let (node, state) = repeating(lists, [newest, earlier]).await;
+        let error = state.relationships(PATIENT).await.unwrap_err();
+        assert_too_many(&error, MAX_LISTED_RELATIONSHIPS);
+        assert_eq!(node.requests().len(), 1 + MAX_LISTED_RELATIONSHIPS / MAX_PAGE as usize);
     }
 }

@@ -131,6 +131,14 @@ async fn an_unreachable_worker_is_named() {
 }
 
 #[tokio::test]
+async fn a_worker_is_named_without_the_password_in_its_address() {
+    let url = Url::parse("http://ada:secret@127.0.0.1:1").unwrap();
+    let error = client(&url).info().await.unwrap_err();
+    assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+}
+
+#[tokio::test]
 async fn routes_keep_the_path_of_the_base() {
     let (url, log) = server(vec![reply("404 Not Found", "", b"")]).await;
     let base = url.join("epione/").unwrap();

@@ -11,7 +11,7 @@ use url::Url;
 use super::{WorkerClient, WorkerError};
 use crate::{
     api::Problem,
-    endpoint::EndpointError,
+    endpoint::{EndpointError, without_userinfo},
     now, pin, request,
     waiting::{Awaited, Waiting},
 };
@@ -57,8 +57,10 @@ impl WorkerClient {
     pub(super) fn route(&self, path: &str) -> Result<Url, WorkerError> {
         let base = self.inner.base.as_str().trim_end_matches('/');
         let url = format!("{base}{path}");
-        Url::parse(&url)
-            .map_err(|error| EndpointError::Url { url, reason: error.to_string() }.into())
+        Url::parse(&url).map_err(|error| {
+            let url = without_userinfo(&url);
+            EndpointError::Url { url, reason: error.to_string() }.into()
+        })
     }
 
     /// Adds the headers that sign a request, whose body has this digest.
@@ -181,8 +183,9 @@ impl WorkerClient {
         }
     }
 
+    /// The worker's address, as errors name it.
     pub(super) fn url(&self) -> String {
-        self.inner.base.to_string()
+        without_userinfo(self.inner.base.as_str())
     }
 
     pub(super) fn malformed(&self, reason: impl ToString) -> WorkerError {

@@ -67,6 +67,12 @@ impl Config {
         if self.public_url.query().is_some() || self.public_url.fragment().is_some() {
             return refuse("public_url", "must have neither a query nor a fragment");
         }
+        if !self.public_url.username().is_empty() || self.public_url.password().is_some() {
+            return refuse(
+                "public_url",
+                "must have neither a name nor a password: everybody can read it on the chain",
+            );
+        }
         if is_exposed(&self.public_url) {
             return refuse(
                 "public_url",

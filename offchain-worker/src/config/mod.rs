@@ -21,7 +21,10 @@ use std::{
     time::Duration,
 };
 
-use epione_client::chain::{Pinned, Trust};
+use epione_client::{
+    chain::{Pinned, Trust},
+    endpoint::without_userinfo,
+};
 use epione_primitives::{Hash, limits::MAX_BODY_BYTES};
 use url::Url;
 
@@ -391,7 +394,7 @@ pub enum ConfigError {
     #[error("cannot read the configuration {path}: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the configuration is not valid: {0}")]
-    Syntax(#[from] toml::de::Error),
+    Syntax(String),
     /// A key of an earlier version.
     #[error(
         "the configuration is not valid: {old} is now {new}, a duration with a unit: write {line}"
@@ -399,6 +402,13 @@ pub enum ConfigError {
     Outdated { old: String, new: String, line: String },
     #[error("the configuration is not valid: {key} {problem}")]
     Value { key: &'static str, problem: String },
+}
+
+impl From<toml::de::Error> for ConfigError {
+    /// The error quotes lines of the file, in which URLs may have passwords.
+    fn from(error: toml::de::Error) -> Self {
+        Self::Syntax(without_userinfo(&error.to_string()))
+    }
 }
 
 impl Config {

@@ -117,6 +117,8 @@ fn an_https_public_url_means_tls_unless_something_in_front_ends_it() {
     for (url, more, key) in [
         ("http://w.example", "", "public_url"),
         ("http://10.0.0.1:1", "allow_plain_http = true", "public_url"),
+        ("https://ada:secret@w.example", "", "public_url"),
+        ("https://ada@w.example", "", "public_url"),
         ("http://127.0.0.1:1", files, "tls"),
         ("https://w.example", &format!("{files}\nallow_plain_http = true"), "tls"),
         ("https://w.example", "operators_listen = \"127.0.0.1:8600\"", "operators_listen"),
@@ -200,6 +202,22 @@ fn rotated_keys_wait_for_a_day_unless_the_operator_says_otherwise() {
     assert_eq!(delay("renewal_delay = \"30days\"").unwrap(), 30 * DAY);
     let error = delay("renewal_delay = \"30days 1s\"").unwrap_err().to_string();
     assert!(error.contains("renewal_delay must be at most 30days"), "{error}");
+}
+
+#[test]
+fn an_error_does_not_show_the_password_in_a_url() {
+    for line in [
+        "node_url = \"ws://ada:secret@127.0.0.1:x\"",
+        "node_url = 'http://ada:secret@127.0.0.1'",
+        "node_url = [\"ws://ada:secret@127.0.0.1\"]",
+        "node_url = \"ws://ada:secret@127.0.0.1\" nonsense",
+        "node_url = \"wss://ada:secret@node.example\"",
+    ] {
+        let error = with_line(line).unwrap_err();
+        // As the program prints it, with its causes.
+        let said = error.to_string() + &format!("{:?}", anyhow::Error::new(error));
+        assert!(!said.contains("secret"), "{said}");
+    }
 }
 
 #[test]

@@ -1,0 +1,157 @@
+//! The commands of the program, and those of them to which a node lies.
+
+use std::{collections::BTreeSet, process::Output};
+
+use serde_json::Value;
+
+use super::lane::{refusal, shown};
+
+/// How the tests treat the answers of a node to a command.
+pub enum Answers {
+    /// Each is changed in turn.
+    Changed,
+    /// None is changed, because the command depends on none, or because each run would change the chain.
+    Left(&'static str),
+}
+
+use Answers::{Changed, Left};
+
+const NO_NODE: &str = "reads no node, only files of the user";
+const DEVNET: &str = "is about the processes of a network on this machine, and proves nothing";
+const SENDS: &str = "changes the chain by a call, after reads that other commands make, too";
+const ASKS: &str = "has the hospital's worker change the chain; finds the worker as `visit status`";
+
+/// Every command of the program. A new command that reads needs an entry in `readings` (`lies.rs`), too.
+pub const COMMANDS: &[(&str, Answers)] = &[
+    ("audit judge", Left(SENDS)),
+    ("audit reviews", Changed),
+    ("audit who-looked", Changed),
+    ("block show", Changed),
+    ("block verify", Changed),
+    ("chain list", Left(NO_NODE)),
+    ("chain pin", Left(NO_NODE)),
+    ("chain unpin", Left(NO_NODE)),
+    ("completions", Left(NO_NODE)),
+    ("devnet down", Left(DEVNET)),
+    ("devnet status", Left(DEVNET)),
+    ("devnet up", Left(DEVNET)),
+    ("hospital consent", Changed),
+    ("hospital list", Changed),
+    ("hospital set-endpoint", Left(SENDS)),
+    ("hospital set-sealing-key", Left(SENDS)),
+    ("keys new", Left(NO_NODE)),
+    ("keys renew-sealing", Left(NO_NODE)),
+    ("keys show", Left(NO_NODE)),
+    ("lite search", Left(NO_NODE)),
+    ("lite status", Left(NO_NODE)),
+    ("lite sync", Changed),
+    ("lite verify", Changed),
+    ("name list", Changed),
+    ("name remove", Left("reads only which chain it is, as `name list`")),
+    ("name set", Changed),
+    ("policy check", Left(NO_NODE)),
+    ("policy explain", Changed),
+    // Of policies that are in force already: it sends nothing.
+    ("policy set", Changed),
+    ("policy show", Changed),
+    ("records get", Changed),
+    ("records list", Changed),
+    ("records share", Left("is the same code as `records unshare`")),
+    // Of sections that are private already: it sends nothing.
+    ("records unshare", Changed),
+    ("relate", Left(ASKS)),
+    ("unrelate", Left(ASKS)),
+    ("user confirm-keys", Left(ASKS)),
+    ("user consent", Changed),
+    ("user end", Left(ASKS)),
+    ("user list", Changed),
+    ("user register", Left(ASKS)),
+    ("user reinstate", Left(ASKS)),
+    ("user rotate-keys", Left(SENDS)),
+    ("user show", Changed),
+    ("user suspend", Left(ASKS)),
+    ("visit status", Changed),
+    ("visit submit", Left("has a test of its own")),
+];
+
+/// The commands of the program, without those that only group others.
+pub fn commands(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
+    for below in command.get_subcommands() {
+        let path = format!("{path} {}", below.get_name());
+        match below.has_subcommands() {
+            true => commands(below, &path, found),
+            false => assert!(found.insert(path.trim_start().to_owned()), "{path}"),
+        }
+    }
+}
+
+/// A command that reads, and how its results differ from each other.
+pub struct Reading {
+    pub words: Vec<String>,
+    /// JSON pointers to what depends on the newest block, or is random.
+    varies: &'static [&'static str],
+    /// The members of a result by which the command says that it could not read something. A command without them
+    /// prints no result then.
+    reports: &'static [&'static str],
+}
+
+impl Reading {
+    pub fn of(words: &[&str]) -> Self {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Self { words, varies: &[], reports: &[] }
+    }
+
+    pub fn varying(self, varies: &'static [&'static str]) -> Self {
+        Self { varies, ..self }
+    }
+
+    pub fn reporting(self, reports: &'static [&'static str]) -> Self {
+        Self { reports, ..self }
+    }
+
+    /// The command in [`COMMANDS`].
+    pub fn path(&self) -> &'static str {
+        let is_path = |path: &str| {
+            let words: Vec<&str> = path.split(' ').collect();
+            self.words.len() >= words.len() && self.words[..words.len()] == words[..]
+        };
+        COMMANDS.iter().map(|(path, _)| *path).find(|path| is_path(path)).unwrap()
+    }
+
+    /// The result, without what varies.
+    pub fn shown(&self, output: &Output) -> Value {
+        let mut result = shown(output);
+        for pointer in self.varies {
+            if let Some(value) = result.pointer_mut(pointer) {
+                *value = Value::Null;
+            }
+        }
+        result
+    }
+
+    /// Checks that a command that failed has shown nothing that is not true.
+    pub fn check_failure(&self, output: &Output, truth: &Value, what: &str) {
+        if self.reports.is_empty() || output.stdout.is_empty() {
+            refusal(output, what);
+            return;
+        }
+        assert_eq!(output.status.code(), Some(1), "{what}: {output:?}");
+        let result = self.shown(output);
+        let says_so = self.reports.iter().any(|report| !result[report].is_null());
+        assert!(says_so && self.is_part(&result, truth), "{what}: {result}");
+    }
+
+    /// Whether a result shows nothing but what is true, and what was not read.
+    fn is_part(&self, result: &Value, truth: &Value) -> bool {
+        match (result, truth) {
+            (Value::Object(members), Value::Object(known)) => members.iter().all(|(name, it)| {
+                self.reports.contains(&name.as_str())
+                    || known.get(name).is_some_and(|known| self.is_part(it, known))
+            }),
+            (Value::Array(items), Value::Array(known)) => {
+                items.iter().all(|it| known.iter().any(|known| self.is_part(it, known)))
+            }
+            _ => result == truth,
+        }
+    }
+}
