@@ -33,7 +33,7 @@ fn largest_body() -> Vec<u8> {
 }
 
 /// Announces a body whose records have these patients and ranges.
-fn announcement(
+pub fn announcement(
     records: impl Iterator<Item = (UserId, Range)>,
     body: Vec<u8>,
 ) -> pallet_lite_blocks::Call<Runtime> {

@@ -7,6 +7,7 @@ mod chain_specs;
 mod finality;
 mod kept_bodies;
 mod lite_blocks;
+mod pool;
 mod process;
 mod rpc;
 mod runtime_api;

@@ -8,12 +8,14 @@ use crate::{
     rpc::{AGENT, Rpc, refusal},
 };
 
-fn approve() -> RuntimeCall {
+/// A vote in a ballot that does not exist: it is included in a block, and fails there.
+pub fn approve() -> RuntimeCall {
     let (id, subject) = (AnnouncementId(0), Hash::zero());
     pallet_approvals::Call::<Runtime>::approve { id, subject }.into()
 }
 
-fn custom(refusal: Refusal) -> (i32, String) {
+/// How the node reports a refusal.
+pub fn custom(refusal: Refusal) -> (i32, String) {
     (1010, format!("Invalid Transaction: \"Custom error: {}\"", refusal.code()))
 }
 

@@ -5,6 +5,7 @@
 
 pub mod attacker;
 pub mod forger;
+pub mod link;
 pub mod people;
 pub mod process;
 
@@ -226,6 +227,12 @@ impl Hospital {
         self.chain().await.submit(&call, &self.governance()).await.unwrap();
     }
 
+    /// Sets the address that the chain names for this hospital's worker.
+    pub async fn name_address(&self, url: &str) {
+        let call = hospitals::set_endpoint(url, &self.tls_key, None);
+        self.chain().await.submit(&call, &self.governance()).await.unwrap();
+    }
+
     pub fn agent(&self) -> Account {
         Account::development(&self.state.agent).unwrap()
     }
@@ -252,6 +259,19 @@ impl Hospital {
             } else {
                 Err(answer)
             }
+        })
+        .await;
+    }
+
+    /// Waits until the worker is ready, and reports that each kind of request would get a place.
+    pub async fn has_free_places(&self) {
+        settles(&format!("{}'s worker has free places", self.state.name), async || {
+            let answer = self.get("readyz").await;
+            let places = answer.as_ref().and_then(|(status, text)| {
+                let report: serde_json::Value = serde_json::from_str(text).ok()?;
+                (*status == 200).then(|| report["places"] == "ok")
+            });
+            if places == Some(true) { Ok(()) } else { Err(answer) }
         })
         .await;
     }

@@ -59,12 +59,17 @@ pub const TREATMENT: Intent = Intent { purpose: Purpose::Treatment, emergency: N
 
 impl People {
     pub async fn register(hospital: &Hospital) -> Self {
-        let professional = join(hospital, Role::Doctor, "//Doctor").await;
-        let patient = join(hospital, Role::Patient, "//Patient").await;
+        Self::register_as(hospital, "//Doctor", "//Patient").await
+    }
+
+    /// Registers the holders of two development accounts.
+    pub async fn register_as(hospital: &Hospital, doctor: &str, patient: &str) -> Self {
+        let professional = join(hospital, Role::Doctor, doctor).await;
+        let patient = join(hospital, Role::Patient, patient).await;
         let kind = RelationshipKind::FamilyDoctor;
         let office = hospital.client(hospital.governance()).await;
         office.relate(&Relation { patient, professional, kind, expires: None }).await.unwrap();
-        let account = Account::development("//Doctor").unwrap();
+        let account = Account::development(doctor).unwrap();
         Self { doctor: Doctor { account, user: professional }, patient }
     }
 
