@@ -26,9 +26,10 @@ CARGO_TEST := cargo test --release --workspace --locked --no-fail-fast
 # The benchmarks' feature must not reach the node and its runtime, so their tests are compiled separately.
 BENCHMARKS := test --release --locked --no-fail-fast $(foreach pallet,$(PALLETS),\
 	-p pallet-$(pallet) --features pallet-$(pallet)/runtime-benchmarks)
-# The verifier for browsers. It gets its own features, because no other package is compiled in the same command.
+# The verifier for browsers, and smoldot with which a test compares it. They get their own features, because no other
+# package is compiled for this target in the same command.
 WASM_TARGET := wasm32v1-none
-WASM := build --release --locked --target $(WASM_TARGET) -p epione-proofs-wasm
+WASM := build --release --locked --target $(WASM_TARGET) -p epione-proofs-wasm -p epione-proofs-oracle
 # All of these run, even if some fail; the failed ones are listed at the end.
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-proofs-wasm test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
@@ -80,7 +81,7 @@ test-polkadot-js:
 
 test-proofs-wasm: build-wasm
 	@cd proofs && EPIONE_WASM_DIR=$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release ../scripts/test-program \
-		$(RESULTS)/proofs-wasm node --test --test-reporter=spec wasm/verifier.test.mjs
+		$(RESULTS)/proofs-wasm node --test --test-reporter=spec wasm/verifier.test.mjs oracle/agreement.test.mjs
 
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs
