@@ -26,11 +26,15 @@ CARGO_TEST := cargo test --release --workspace --locked --no-fail-fast
 # The benchmarks' feature must not reach the node and its runtime, so their tests are compiled separately.
 BENCHMARKS := test --release --locked --no-fail-fast $(foreach pallet,$(PALLETS),\
 	-p pallet-$(pallet) --features pallet-$(pallet)/runtime-benchmarks)
+# The verifier for browsers, and smoldot with which a test compares it. They get their own features, because no other
+# package is compiled for this target in the same command.
+WASM_TARGET := wasm32v1-none
+WASM := build --release --locked --target $(WASM_TARGET) -p epione-proofs-wasm -p epione-proofs-oracle
 # All of these run, even if some fail; the failed ones are listed at the end.
-TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units test-docs test-benchmarks
+TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-proofs-wasm test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
-.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile clean
+.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js test-proofs-wasm build-wasm lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -41,9 +45,12 @@ setup: ## Installs the missing toolchain and packages.
 build: setup ## Builds node, worker, client and S3 server.
 	@$(CARGO_BUILD) --exclude epione-soak --bins
 
-build-tests: setup
+build-tests: setup build-wasm
 	@$(CARGO_BUILD) --lib --bins --tests
 	@scripts/build $(BENCHMARKS) --no-run
+
+build-wasm: setup
+	@scripts/build $(WASM)
 
 demo: build ## Runs the demo: four hospitals, seventeen chapters, with failures; two minutes after the build. STORE=s3 uses S3.
 	@scripts/fetch-samples target/samples
@@ -71,6 +78,10 @@ test-benchmarks:
 
 test-polkadot-js:
 	@cd polkadot-js && EPIONE_BIN_DIR=$(RELEASE) ../scripts/test-program $(RESULTS)/polkadot-js npm test --silent
+
+test-proofs-wasm: build-wasm
+	@cd proofs && EPIONE_WASM_DIR=$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release ../scripts/test-program \
+		$(RESULTS)/proofs-wasm node --test --test-reporter=spec wasm/verifier.test.mjs oracle/agreement.test.mjs
 
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs

@@ -8,3 +8,4 @@ mod justifications;
 mod maps;
 mod state;
 mod time;
+mod vectors;
