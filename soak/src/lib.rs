@@ -30,5 +30,6 @@ pub mod people;
 pub mod programs;
 pub mod results;
 pub mod stores;
+pub mod times;
 pub mod topology;
 pub mod walk;
