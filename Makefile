@@ -30,7 +30,7 @@ BENCHMARKS := test --release --locked --no-fail-fast $(foreach pallet,$(PALLETS)
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
-.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite clean
+.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -84,7 +84,7 @@ lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	@scripts/dependencies
 	@scripts/same-features
 
-soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite ## Runs for hours; results in benchmarks/results/.
+soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks ## Runs for hours; results in benchmarks/results/.
 
 build-soak: setup
 	@$(CARGO_BUILD) --bins
@@ -109,6 +109,9 @@ soak-hostile: build-soak
 
 soak-lite: build-soak
 	$(RELEASE)/epione-soak lite --blocks 10000 --max-seconds 60
+
+soak-looks: build-soak
+	$(RELEASE)/epione-soak looks --count 20 --max-ratio 1.3
 
 clean: ## Removes the files of demo, samples and soak runs; `cargo clean` removes the build.
 	rm -rf target/demo target/samples target/soak

@@ -5,7 +5,7 @@ use std::{path::PathBuf, pin::pin, process::ExitCode};
 use clap::{Parser, Subcommand};
 use epione_devnet::signalled;
 
-use crate::{crashes, hostile, large, links, lite, machine::Stamp, programs::Programs};
+use crate::{crashes, hostile, large, links, lite, looks, machine::Stamp, programs::Programs};
 
 #[derive(Parser)]
 #[command(version, about = "Long runs of whole networks, with measurements", max_term_width = 100)]
@@ -32,6 +32,8 @@ enum Run {
     Hostile(hostile::HostileArgs),
     /// Copies, verifies and searches ten thousand lite blocks as a peer, also after the copy was killed
     Lite(lite::LiteArgs),
+    /// Compares the times of looks that verify what the node says with those that believe it
+    Looks(looks::LooksArgs),
 }
 
 /// Parses the command line and runs what it selects.
@@ -62,6 +64,7 @@ async fn execute(options: &Options) -> anyhow::Result<()> {
         Run::Crashes(args) => crashes::run(args, &programs, &options.results, &stamp).await,
         Run::Hostile(args) => hostile::run(args, &programs, &options.results, &stamp).await,
         Run::Lite(args) => lite::run(args, &programs, &options.results, &stamp).await,
+        Run::Looks(args) => looks::run(args, &programs, &options.results, &stamp).await,
     }
 }
 
