@@ -34,7 +34,7 @@ WASM := build --release --locked --target $(WASM_TARGET) -p epione-proofs-wasm -
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-proofs-wasm test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
-.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js test-proofs-wasm build-wasm lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile clean
+.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js test-proofs-wasm build-wasm lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -95,7 +95,7 @@ lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	@scripts/dependencies
 	@scripts/same-features
 
-soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile ## Runs for hours; results in benchmarks/results/.
+soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks ## Runs for hours; results in benchmarks/results/.
 
 build-soak: setup
 	@$(CARGO_BUILD) --bins
@@ -117,6 +117,12 @@ soak-crashes: soak-setup
 
 soak-hostile: build-soak
 	$(RELEASE)/epione-soak hostile --minutes 10 --max-ratio 2
+
+soak-lite: build-soak
+	$(RELEASE)/epione-soak lite --blocks 10000 --max-seconds 60
+
+soak-looks: build-soak
+	$(RELEASE)/epione-soak looks --count 20 --max-ratio 1.3
 
 clean: ## Removes the files of demo, samples and soak runs; `cargo clean` removes the build.
 	rm -rf target/demo target/samples target/soak

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use epione_devnet::prefixed;
 use serde_json::Value;
 use tokio::{
@@ -19,6 +19,9 @@ use crate::{memory, people::Practice, programs::Programs};
 
 /// How often its memory is measured: the kernel keeps the maximum, but not beyond the process's end.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How often it is checked whether a command is to be killed.
+const AIM: Duration = Duration::from_millis(5);
 
 /// Runs `epione` against one network.
 #[derive(Clone, Debug)]
@@ -76,6 +79,35 @@ impl Client {
         let answer = serde_json::from_str(&stdout)
             .with_context(|| format!("epione {} printed no JSON", arguments.join(" ")))?;
         Ok(Ran { answer, peak, took })
+    }
+
+    /// Starts a command, and kills it with SIGKILL as soon as `is_time` is true. Returns false if it ended before.
+    pub async fn kill_when(
+        &self,
+        arguments: &[&str],
+        mut is_time: impl FnMut() -> bool,
+    ) -> anyhow::Result<bool> {
+        let mut child = self
+            .command(arguments)
+            // Nobody reads what it prints.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.epione.display()))?;
+        let mut looks = interval(AIM);
+        loop {
+            tokio::select! {
+                status = child.wait() => {
+                    let status = status?;
+                    ensure!(status.success(), "epione {} failed ({status})", arguments.join(" "));
+                    return Ok(false);
+                }
+                _ = looks.tick() => if is_time() {
+                    child.kill().await?;
+                    return Ok(true);
+                },
+            }
+        }
     }
 
     /// Submits a visit with a media file, as a doctor for their patient; returns when the worker has acknowledged it.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, pin::pin, process::ExitCode};
 use clap::{Parser, Subcommand};
 use epione_devnet::signalled;
 
-use crate::{crashes, hostile, large, links, machine::Stamp, programs::Programs};
+use crate::{crashes, hostile, large, links, lite, looks, machine::Stamp, programs::Programs};
 
 #[derive(Parser)]
 #[command(version, about = "Long runs of whole networks, with measurements", max_term_width = 100)]
@@ -30,6 +30,10 @@ enum Run {
     Crashes(crashes::CrashesArgs),
     /// Attacks with a hostile user and a hostile hospital, and checks that the honest ones are served
     Hostile(hostile::HostileArgs),
+    /// Copies, verifies and searches ten thousand lite blocks as a peer, also after the copy was killed
+    Lite(lite::LiteArgs),
+    /// Compares the times of looks that verify what the node says with those that believe it
+    Looks(looks::LooksArgs),
 }
 
 /// Parses the command line and runs what it selects.
@@ -59,6 +63,8 @@ async fn execute(options: &Options) -> anyhow::Result<()> {
         Run::Links(args) => links::run(args, &programs, &options.results, &stamp).await,
         Run::Crashes(args) => crashes::run(args, &programs, &options.results, &stamp).await,
         Run::Hostile(args) => hostile::run(args, &programs, &options.results, &stamp).await,
+        Run::Lite(args) => lite::run(args, &programs, &options.results, &stamp).await,
+        Run::Looks(args) => looks::run(args, &programs, &options.results, &stamp).await,
     }
 }
 

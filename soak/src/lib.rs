@@ -6,6 +6,8 @@
 //! | [`links`] | how long does a block take over narrow links, for how many hospitals? |
 //! | [`crashes`] | is anything acknowledged ever lost when processes are killed at random? |
 //! | [`hostile`] | are honest members served while other members attack with everything that they may use? |
+//! | [`lite`] | how fast does a peer copy, verify and search ten thousand lite blocks, also after a kill? |
+//! | [`looks`] | how much longer does a look take because the client verifies what the node says? |
 //!
 //! Each writes `<run>.json` and `<run>.md` ([`results`]), with the machine, the date, the commit and the command. The
 //! networks are those of [`epione_devnet`]. If links are shaped or cut, the whole run happens in separate namespaces
@@ -23,6 +25,8 @@ pub mod folder;
 pub mod hostile;
 pub mod large;
 pub mod links;
+pub mod lite;
+pub mod looks;
 pub mod machine;
 pub mod memory;
 pub mod namespaces;
@@ -30,5 +34,6 @@ pub mod people;
 pub mod programs;
 pub mod results;
 pub mod stores;
+pub mod times;
 pub mod topology;
 pub mod walk;

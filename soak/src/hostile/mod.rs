@@ -35,6 +35,7 @@ use crate::{
     people::Practice,
     programs::Programs,
     results::{self, Table, mib},
+    times::Times,
 };
 use expulsion::Expulsion;
 use honest::Measured;
@@ -96,13 +97,9 @@ struct Latencies {
 }
 
 impl Latencies {
-    fn of(mut times: Vec<Duration>) -> Self {
-        times.sort();
-        let at = |percent: usize| {
-            let rank = (times.len() * percent).div_ceil(100).max(1);
-            times.get(rank - 1).map_or(0.0, Duration::as_secs_f64)
-        };
-        Self { count: times.len(), median: at(50), p99: at(99) }
+    fn of(times: Vec<Duration>) -> Self {
+        let times = Times::of(times);
+        Self { count: times.count(), median: times.percentile(50), p99: times.percentile(99) }
     }
 
     /// By how much p99 differs from that of an earlier phase.
