@@ -168,6 +168,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Refused> {
     if bytes.len() as u64 > MAX_FILE_BYTES { Err(Flaw::TooLarge.into()) } else { Ok(bytes) }
 }
 
+/// The genesis hash that the file of a disclosure names. Nothing is verified.
+pub fn claimed_genesis(file: &[u8]) -> Result<Hash, Refused> {
+    let (bundle, ..) = decode(file)?;
+    Ok(bundle.genesis)
+}
+
 /// Verifies the file of a disclosure for the chain with this genesis block. Media files are checked separately, with
 /// [`Verified::check_media`].
 pub fn verify(file: &[u8], genesis: Hash) -> Result<Verified, Refused> {

@@ -11,7 +11,9 @@ mod made;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Culprit, Flaw, Refused, ShownContent, ShownSection, Verified, read, verify};
+pub use check::{
+    Culprit, Flaw, Refused, ShownContent, ShownSection, Verified, claimed_genesis, read, verify,
+};
 pub use made::{Content, DisclosureError, Shown, make};
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
