@@ -138,6 +138,27 @@ fn the_rules_about_disclosures_name_the_commands_that_enforce_them() {
 }
 
 #[test]
+fn a_flawed_extraction_template_is_refused_before_anything_is_read() {
+    let user = format!("0x{}", "01".repeat(32));
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("rules.toml");
+    fs::write(&template, "never = [\"diagnosys\"]").unwrap();
+    let template = template.to_str().unwrap();
+    let submit =
+        ["--json", "visit", "submit", "--as", "//A", "--hospital", "0", "--patient", &user];
+    let sections = ["--text", "report=absent.txt", "--extraction-template", template];
+    let output = run(&[&submit[..], &sections].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let failure = failure(&output);
+    let error = failure["error"].as_str().unwrap();
+    assert!(error.contains("rules.toml") && error.contains("did you mean diagnosis?"), "{error}");
+    // A template stands for all rules.
+    let output = run(&[&submit[..], &sections, &["--never", "0"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--never"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_file_that_is_no_disclosure_is_refused_without_a_node() {
     let folder = tempfile::tempdir().unwrap();
     let genesis = format!("0x{}", "07".repeat(32));
