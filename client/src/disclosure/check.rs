@@ -316,8 +316,8 @@ fn shown(
 }
 
 impl Verified {
-    /// Checks the media files next to the disclosure in `folder` against the descriptions that the author signed. Nobody
-    /// is named for a wrong file, because anybody can replace it.
+    /// Checks the media files next to the disclosure in `folder` against the descriptions that the author signed.
+    /// Nobody is named for a wrong file, because anybody can replace it.
     pub fn check_media(&self, folder: &Path) -> Result<(), Refused> {
         for ShownSection { section, description, content } in &self.shown {
             if matches!(content, ShownContent::Media { included: true, .. }) {

@@ -46,8 +46,8 @@ pub enum DisclosureError {
     Refused(#[from] Refused),
 }
 
-/// Makes and signs the file of a disclosure of a committed record. The proof is of the newest final block. The result has
-/// passed [`verify`].
+/// Makes and signs the file of a disclosure of a committed record. The proof is of the newest final block. The result
+/// has passed [`verify`].
 pub async fn make(
     chain: &Chain,
     pointer: RecordPointer,

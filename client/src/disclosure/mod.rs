@@ -2,9 +2,9 @@
 //! offline who wrote them, when, and that the author permits this choice of sections. `docs/formats.md` describes the
 //! file.
 //!
-//! [`make`] collects the proof from a node, and signs; [`read`], [`verify`] and [`Verified::check_media`] need neither a
-//! node nor a key. Only the patient of a record discloses it: the file is signed with the account that the patient has at
-//! the block of the proof. A grant to read a record is no permission to pass it on.
+//! [`make`] collects the proof from a node, and signs; [`read`], [`verify`] and [`Verified::check_media`] need neither
+//! a node nor a key. Only the patient of a record discloses it: the file is signed with the account that the patient
+//! has at the block of the proof. A grant to read a record is no permission to pass it on.
 
 mod check;
 mod made;
@@ -132,8 +132,8 @@ fn message(genesis: Hash, signed: &[u8]) -> Vec<u8> {
     (b"epione/disclosure", genesis, BlakeTwo256::hash(signed)).encode()
 }
 
-/// The name of the file with the content of a media section: the section's number, and what is safe of the author's name
-/// for it.
+/// The name of the file with the content of a media section: the section's number, and what is safe of the author's
+/// name for it.
 pub fn media_name(section: u16, description: &Description) -> String {
     let own = file_name::harmless(&description.file_name, MAX_NAME_BYTES);
     format!("{section:02}-{}", own.unwrap_or_else(|| "media.bin".into()))

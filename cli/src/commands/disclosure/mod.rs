@@ -1,5 +1,5 @@
-//! `epione disclose` and `verify-disclosure`: a patient shows some sections of a record to somebody outside the network,
-//! who verifies without a node what the author signed.
+//! `epione disclose` and `verify-disclosure`: a patient shows sections of a record to somebody outside the network, who
+//! verifies without a node what the author signed.
 
 mod disclose;
 mod verify;

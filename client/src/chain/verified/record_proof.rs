@@ -2,8 +2,8 @@
 //! signed. The verifier knows the hash of the genesis block, and nothing else.
 //!
 //! The proof begins with the first authorities, follows each change of them to one final block, and shows values of the
-//! state after it. This state has hashes of earlier blocks, whose states have hashes of blocks before them: so the proof
-//! goes back to the block that the author signed.
+//! state after it. This state has hashes of earlier blocks, whose states have hashes of blocks before them: so the
+//! proof goes back to the block that the author signed.
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_envelope::record::Authorship;
