@@ -380,7 +380,7 @@ async fn a_damaged_file_is_refused_wherever_it_is_damaged() {
 }
 
 #[tokio::test]
-async fn a_short_hidden_section_cannot_be_guessed_from_all_that_a_disclosure_contains() {
+async fn a_guess_of_a_short_hidden_section_cannot_be_tested_with_what_a_disclosure_contains() {
     let case = Case::new().await;
     let file = case.make(&[0, 2, 3, 5]).await;
     let record = &case.records[0];
