@@ -35,7 +35,7 @@ use crate::{
     interrupt::Interruption,
     invocation::Invocation,
     names::{AddressBook, Bearer},
-    pins, progress,
+    progress,
     similar::did_you_mean,
     wording::legible,
 };

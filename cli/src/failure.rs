@@ -5,13 +5,14 @@ use std::{fmt, io, path::Path};
 use epione_client::{
     api::Problem,
     chain::{ChainError, Doubt, SubmitError},
+    disclosure::{Culprit, DisclosureError, Flaw, Refused},
     lite::LiteError,
     reader::ReadError,
     verify::VerifyError,
     visit::VisitError,
     worker::WorkerError,
 };
-use epione_envelope::{frames::NoFrame, keystore::KeystoreError};
+use epione_envelope::{FormatError, frames::NoFrame, keystore::KeystoreError};
 use epione_policies::language::{Mistake, Mistakes, sentence};
 use epione_primitives::access::Denial;
 use serde::Serialize;
@@ -259,6 +260,49 @@ impl From<LiteError> for Failure {
             LiteError::UnknownKeys { .. } => "run `epione lite sync --as FILE` with these keys",
             LiteError::Io { .. } | LiteError::Sqlite { .. } => {
                 "check the path, its permissions and the free space"
+            }
+        };
+        Self::new(error.to_string(), help)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let help = match (&refused.flaw, refused.culprit) {
+            (Flaw::File { .. }, _) => "give the folder of the disclosure, with all its files",
+            (Flaw::Format(_), _) => "update epione",
+            (Flaw::OtherChain { .. }, _) => {
+                "do not rely on it, unless the hospitals publish the other hash; then give that one with --genesis HASH"
+            }
+            (_, Some(Culprit::Patient(_))) => "do not rely on it, and tell the patient",
+            (_, Some(Culprit::Hospital(_))) => {
+                "do not rely on the record, and tell the hospital that announced it"
+            }
+            (_, None) => {
+                "do not rely on it: ask the patient for it again, over a channel on which nobody can change it"
+            }
+        };
+        let Refused { flaw, culprit } = refused;
+        let error = match culprit {
+            Some(culprit) => format!("{flaw}; responsible: {culprit}"),
+            None => flaw.to_string(),
+        };
+        Self::new(error, help)
+    }
+}
+
+impl From<DisclosureError> for Failure {
+    fn from(error: DisclosureError) -> Self {
+        let help = match error {
+            DisclosureError::Chain(error) => return error.into(),
+            DisclosureError::Format(FormatError::Extraction(_)) => {
+                "choose other sections with --sections"
+            }
+            DisclosureError::Format(_) | DisclosureError::TooLarge { .. } => {
+                "nothing was disclosed; choose fewer sections with --sections"
+            }
+            DisclosureError::Refused(_) => {
+                "nothing was disclosed; rerun the command, with another node if this happens again"
             }
         };
         Self::new(error.to_string(), help)

@@ -76,6 +76,9 @@ pub fn visit_2() -> [Text; 4] {
 /// A complete policy set for the hospital with number 0.
 pub const HOSPITAL_POLICIES: &str = sample!("policies", "hospital.toml");
 
+/// What a hospital's authors let be disclosed, by kinds of sections.
+pub const EXTRACTION_TEMPLATE: &str = sample!("extraction", "hospital.toml");
+
 fn computed_tomography() -> Vec<u8> {
     const SIDE: u16 = 96;
     let mut file = DataSet::default();

@@ -147,18 +147,64 @@ fn rules_about_sections_that_cannot_hold_are_refused_before_anything_is_read() {
 }
 
 #[test]
-fn the_rules_about_disclosures_promise_no_command_that_does_not_exist() {
+fn the_rules_about_disclosures_name_the_commands_that_enforce_them() {
     let help = epione().args(["visit", "submit", "--help"]).output().unwrap();
+    // Lines are wrapped.
     let help = String::from_utf8(help.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for said in
-        ["library that makes and verifies disclosures", "commands for disclosures come later"]
-    {
-        assert!(help.contains(said), "{help}");
-    }
     let commands = Cli::command();
-    let named = |name: &str| commands.get_subcommands().any(|it| it.get_name().contains(name));
-    assert!(named("visit") && !named("disclos"), "say in the help which command it is");
+    for name in ["disclose", "verify-disclosure"] {
+        assert!(help.contains(&format!("`epione {name}`")), "{name}: {help}");
+        assert!(commands.get_subcommands().any(|it| it.get_name() == name), "{name}");
+    }
+}
+
+#[test]
+fn a_flawed_extraction_template_is_refused_before_anything_is_read() {
+    let user = format!("0x{}", "01".repeat(32));
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("rules.toml");
+    fs::write(&template, "never = [\"diagnosys\"]").unwrap();
+    let template = template.to_str().unwrap();
+    let submit =
+        ["--json", "visit", "submit", "--as", "//A", "--hospital", "0", "--patient", &user];
+    let sections = ["--text", "report=absent.txt", "--extraction-template", template];
+    let output = run(&[&submit[..], &sections].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let failure = failure(&output);
+    let error = failure["error"].as_str().unwrap();
+    assert!(error.contains("rules.toml") && error.contains("did you mean diagnosis?"), "{error}");
+    // A template stands for all rules.
+    let output = run(&[&submit[..], &sections, &["--never", "0"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--never"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_file_that_is_no_disclosure_is_refused_without_a_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = format!("0x{}", "07".repeat(32));
+    let verify = |path: &Path| {
+        let mut command = epione();
+        command.args(["--json", "verify-disclosure", "--genesis", &genesis]).arg(path);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        failure(&output)["error"].as_str().unwrap().to_owned()
+    };
+    assert!(verify(folder.path()).contains("disclosure.epione cannot be read"));
+    let file = folder.path().join("disclosure.epione");
+    for (bytes, flaw) in [
+        (&b""[..], "it is empty"),
+        (b"\x01", "not a disclosure, or it is damaged"),
+        (&[1; 5_000], "not a disclosure, or it is damaged"),
+        (b"{}", "update epione"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        for path in [folder.path(), &file] {
+            let error = verify(path);
+            assert!(error.contains(flaw), "{error}");
+        }
+    }
 }
 
 #[test]

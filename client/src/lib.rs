@@ -9,6 +9,7 @@
 //! | [`dicom`] | DICOM files: finds their frames when they are submitted |
 //! | [`visit`] | files: makes a signed visit of texts and files |
 //! | [`reader`] | node and worker: opens a patient's records by a grant or with the patient's own key, and verifies them |
+//! | [`disclosure`] | node and files: sections of a record for somebody outside, who verifies without a node |
 //! | [`lite`] | node and a file: the lite blockchain of a peer, to check, list and search without a node |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
 //! | [`consent`] | none: signs that a call may name an account |
@@ -22,6 +23,7 @@ pub mod api;
 pub mod chain;
 pub mod consent;
 pub mod dicom;
+pub mod disclosure;
 pub mod endpoint;
 pub mod file_name;
 pub mod lite;

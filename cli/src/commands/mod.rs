@@ -5,6 +5,7 @@ pub mod block;
 pub mod chain;
 pub mod completions;
 pub mod devnet;
+pub mod disclosure;
 pub mod hospital;
 pub mod keys;
 pub mod lite;
@@ -41,6 +42,17 @@ pub enum Command {
     /// Lists, reads and shares a patient's records
     #[command(subcommand)]
     Records(records::Command),
+    /// Shows sections of your record to somebody outside, with a proof that needs no node
+    ///
+    /// The result is a folder for the recipient, who verifies it with `epione verify-disclosure`: who wrote the
+    /// sections, when, and that the author permits to show them without the others. The other sections stay hidden. You
+    /// sign for whom the disclosure is, and why. Only the patient of a record discloses it, with their own key.
+    Disclose(disclosure::DiscloseArgs),
+    /// Verifies and shows a disclosure, without a node and without a key
+    ///
+    /// Give the hash of the chain's first block, as the hospitals publish it, with --genesis. The command fails if
+    /// anything is wrong, and says who is responsible if the disclosure shows it.
+    VerifyDisclosure(disclosure::VerifyDisclosureArgs),
     /// Shows who read a patient's records, and reviews of emergencies
     #[command(subcommand)]
     Audit(audit::Command),
@@ -85,6 +97,7 @@ impl Command {
             Self::Visit(visit::Command::Submit(_)) => {
                 Some(format!("nothing was sent; to submit the visit, run: {again}"))
             }
+            Self::Disclose(_) => Some(format!("no disclosure was made; to make it, run: {again}")),
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
             Self::Lite(lite::Command::Sync(_)) => {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
@@ -100,6 +113,7 @@ impl Command {
                 policy::Command::Check(_) | policy::Command::Show(_) | policy::Command::Explain(_),
             )
             | Self::Hospital(hospital::Command::List)
+            | Self::VerifyDisclosure(_)
             | Self::Block(_)
             | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
@@ -131,6 +145,12 @@ impl Command {
             }
             Self::Visit(command) => command.run(&context.with_devnet()?).await,
             Self::Records(command) => command.run(&context.with_devnet()?).await,
+            Self::Disclose(args) => {
+                show(&disclosure::disclose(&args, &context.with_devnet()?).await?, json)
+            }
+            Self::VerifyDisclosure(args) => {
+                show(&disclosure::verify(&args, &context.with_devnet()?).await?, json)
+            }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,

@@ -135,7 +135,7 @@ async fn change(
     Ok(Changed { patient, professional, hospital, kind, in_force: begins, expires })
 }
 
-fn from_now(span: Duration) -> Result<Moment, Failure> {
+pub(super) fn from_now(span: Duration) -> Result<Moment, Failure> {
     let too_far = || Failure::usage("--expires is too far in the future", "choose a shorter time");
     let at = SystemTime::now().checked_add(span).ok_or_else(too_far)?;
     let since = at.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| too_far())?;
@@ -143,7 +143,7 @@ fn from_now(span: Duration) -> Result<Moment, Failure> {
 }
 
 /// Parses a number and its unit.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not a time: write a whole number and d, h, m or s, as in 30d");
     let unit = text.chars().last().ok_or_else(wrong)?;

@@ -52,6 +52,11 @@ impl Context {
         Ok(pinned.map(|genesis| Known { genesis, by: KnownBy::Pin }))
     }
 
+    /// The genesis hash of the chain that this run is about; none if nobody has said it. Asks no node.
+    pub fn known_genesis(&self) -> Result<Option<Hash>, Failure> {
+        Ok(self.known_chain(self.node_url())?.map(|known| known.genesis))
+    }
+
     /// What is believed of a chain. The last verified block is kept for the next run, if there is a place for it.
     pub(super) fn pinned(&self, genesis: Hash) -> Pinned {
         let pinned = Pinned::new(genesis).with_patience(CATCH_UP);

@@ -29,8 +29,9 @@ pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
+pub(crate) use verified::{Committed, RecordProof};
 pub use verified::{
-    Doubt, LiteBlock, LiteChain, MAX_AGE, PAGE_BLOCKS, Pinned, TRUSTING_GIVES_UP, Trust,
+    Doubt, LiteBlock, LiteChain, MAX_AGE, PAGE_BLOCKS, Pinned, ProofFault, TRUSTING_GIVES_UP, Trust,
 };
 
 use std::{
@@ -390,6 +391,8 @@ fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {
 
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+pub(crate) use verified::tests::disclosed;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -361,6 +361,11 @@ impl OpenRecord {
         Ok(opened)
     }
 
+    /// The sealed record.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
     fn section(&self, index: usize, section: &Section) -> Result<OpenSection, ReadError> {
         let summary = self.summary.sections.get(index);
         let class = summary.map_or(SectionClass::Private, |summary| summary.class);

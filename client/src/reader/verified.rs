@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use epione_envelope::record::{Description, Record};
+use epione_envelope::record::{Description, Extraction, Record};
 use epione_primitives::{RecordPointer, UserId, release::SectionSet};
 
 use super::{ReadError, RecordSummary, fetch, saved::digested};
@@ -36,6 +36,11 @@ impl VerifiedRecord {
             sections.insert(index);
         }
         sections
+    }
+
+    /// What its author permits to disclose.
+    pub fn extraction(&self) -> &Extraction {
+        &self.record.authorship().extraction
     }
 
     /// Number of segments of its media.

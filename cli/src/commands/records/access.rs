@@ -21,7 +21,7 @@ const OTHER_WORKER: &str =
     "try again later, or choose a worker with --from HOSPITAL or --worker URL";
 
 /// The reader, and how the reader opens records.
-pub(super) struct Access<'a> {
+pub(in crate::commands) struct Access<'a> {
     args: &'a GetArgs,
     context: &'a Context,
     keys: ActorKeys,

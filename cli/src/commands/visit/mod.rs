@@ -5,6 +5,7 @@ mod line;
 mod section;
 mod status;
 mod submission;
+mod template;
 mod unfinished;
 mod votes;
 

@@ -1,7 +1,7 @@
 //! `epione visit submit`: reads and signs a visit, or finds the one that an earlier run of the same command signed;
 //! sends it to the hospital's worker; and follows it if asked to.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use clap::{
     Args,
@@ -13,7 +13,7 @@ use epione_client::{
     visit::{Visit, VisitBuilder},
     worker::{WorkerClient, WorkerError},
 };
-use epione_envelope::signature::Extraction;
+use epione_envelope::{record::SectionKind, signature::Extraction};
 use epione_primitives::{Hash, HospitalId, UserId, profile::Role, release::SectionSet};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
@@ -23,6 +23,7 @@ use super::{
     extraction::{self, Lines},
     section::Content,
     status::{Followed, WaitArgs, follow, is_committed, is_outdated, is_safe, look_again},
+    template::Template,
     unfinished::{Acknowledged, Earlier, Unfinished},
 };
 use crate::{
@@ -61,8 +62,8 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "FILE")]
     pub nurse: Option<KeySource>,
     /// Sections that every disclosure of the record shows, such as 0,2: texts are numbered from 0 in their order, then
-    /// media. The author signs these rules, and the library that makes and verifies disclosures enforces them; commands
-    /// for disclosures come later. The rules do not restrict who reads the sections
+    /// media. The author signs these rules, and `epione disclose` and `epione verify-disclosure` enforce them. The rules
+    /// do not restrict who reads the sections
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub mandatory: Option<SectionSet>,
     /// Sections that no disclosure of the record shows; see --mandatory
@@ -72,6 +73,10 @@ pub struct SubmitArgs {
     /// times
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub together: Vec<SectionSet>,
+    /// File in which the hospital says by kinds of sections what may be disclosed, instead of --mandatory, --never and
+    /// --together; see docs/sharing.md
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mandatory", "never", "together"])]
+    pub extraction_template: Option<PathBuf>,
     /// Submit a new visit, even if the same command submitted a visit within a day
     #[arg(long)]
     pub again: bool,
@@ -187,8 +192,7 @@ struct Submission<'a> {
 impl<'a> Submission<'a> {
     /// Looks everything up, and reads texts and pipes. Nothing is signed or sent.
     async fn prepare(args: &'a SubmitArgs, context: &'a Context) -> Result<Self, Failure> {
-        let count = args.texts.len() + args.media.len();
-        let extraction = extraction::policy(args.mandatory, args.never, &args.together, count)?;
+        let extraction = extraction_of(args)?;
         Content::check(&args.texts, &args.media)?;
         let keys = context.keys(&args.signer)?;
         let account = identity::account(&keys);
@@ -396,6 +400,17 @@ fn after_interruption(is_kept: bool, again: bool) -> &'static str {
             "a rerun of the same command submits another visit, unless the hospital has acknowledged this one"
         }
     }
+}
+
+/// What the author lets be disclosed: by a template, or by sections.
+fn extraction_of(args: &SubmitArgs) -> Result<Extraction, Failure> {
+    let count = args.texts.len() + args.media.len();
+    let Some(path) = &args.extraction_template else {
+        return extraction::policy(args.mandatory, args.never, &args.together, count);
+    };
+    let media = args.media.iter().map(|_| SectionKind::Media);
+    let kinds: Vec<_> = args.texts.iter().map(|text| text.kind).chain(media).collect();
+    Ok(Template::read(path)?.policy(&kinds))
 }
 
 /// Reads the content of the sections in another thread, so that waits are shown and signals end the command.

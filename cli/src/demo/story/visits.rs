@@ -85,6 +85,7 @@ impl Story {
             mandatory: None,
             never: None,
             together: Vec::new(),
+            extraction_template: None,
             again: false,
             wait: visit::WaitArgs::default(),
         };

@@ -221,7 +221,7 @@ impl Following {
 
 /// Where the node says that this set of authorities ended: found by halving, because changes are rare. The
 /// justification of this block proves it.
-async fn claimed_hand_over(
+pub(super) async fn claimed_hand_over(
     chain: &Chain,
     authorities: &Authorities,
     latest: BlockNumber,
@@ -251,7 +251,10 @@ fn points(before: BlockNumber, after: BlockNumber) -> Vec<BlockNumber> {
 }
 
 /// The justification that a node stores for a block that handed over.
-async fn prove_finality(chain: &Chain, number: BlockNumber) -> Result<Option<Vec<u8>>, ChainError> {
+pub(super) async fn prove_finality(
+    chain: &Chain,
+    number: BlockNumber,
+) -> Result<Option<Vec<u8>>, ChainError> {
     const METHOD: &str = "grandpa_proveFinality";
     let proof: Option<Bytes> = chain.request(METHOD, rpc_params![number]).await?;
     let Some(Bytes(proof)) = proof else { return Ok(None) };
@@ -262,7 +265,9 @@ async fn prove_finality(chain: &Chain, number: BlockNumber) -> Result<Option<Vec
 
 /// The newest final block with its justification, as the node sends them. None if the node has none, or does not know
 /// the method.
-async fn newest_justification(chain: &Chain) -> Result<Option<FinalityReply>, ChainError> {
+pub(super) async fn newest_justification(
+    chain: &Chain,
+) -> Result<Option<FinalityReply>, ChainError> {
     match chain.request("finality_newest", rpc_params![]).await {
         Err(ChainError::Refused { code: UNKNOWN_METHOD, .. }) => Ok(None),
         reply => reply,
@@ -271,7 +276,7 @@ async fn newest_justification(chain: &Chain) -> Result<Option<FinalityReply>, Ch
 
 /// Waits until the node sends the justification of this block or of a later one. Returns it with the header of the
 /// justified block. The node sends more of them until the subscription ends, so it ends here.
-async fn next_justification(
+pub(super) async fn next_justification(
     chain: &Chain,
     earliest: BlockNumber,
 ) -> Result<(ChainHeader, Vec<u8>), ChainError> {
@@ -412,13 +417,13 @@ async fn descends(
     same_history(chain, verified, number, found)
 }
 
-async fn claimed_hash(chain: &Chain, number: BlockNumber) -> Result<Hash, ChainError> {
+pub(super) async fn claimed_hash(chain: &Chain, number: BlockNumber) -> Result<Hash, ChainError> {
     let hash: Option<Hash> = chain.request("chain_getBlockHash", rpc_params![number]).await?;
     hash.ok_or_else(|| unknown_number(number))
 }
 
 /// The authority set after a block, as the node says.
-async fn claimed_set(chain: &Chain, number: BlockNumber) -> Result<u64, ChainError> {
+pub(super) async fn claimed_set(chain: &Chain, number: BlockNumber) -> Result<u64, ChainError> {
     let hash = claimed_hash(chain, number).await?;
     let key = keys::current_set().to_string();
     let stored: Option<Bytes> = chain.request("state_getStorage", rpc_params![key, hash]).await?;

@@ -13,6 +13,7 @@
 //! | [`reads`] | the answers of the runtime API |
 //! | [`pages`] | the chain of lite blocks, many blocks by one proof |
 //! | [`records`] | the node's `liteBlocks_*` methods |
+//! | [`record_proof`] | what proves a record to somebody who has no node |
 //! | [`inclusion`] | a block's extrinsics |
 //! | [`calls`], [`events`], [`numbers`] | the numbers of calls and events |
 //! | [`metadata`] | bounds of the node's metadata |
@@ -32,10 +33,11 @@ mod metadata;
 mod numbers;
 mod pages;
 mod reads;
+mod record_proof;
 mod records;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod trust;
 
 use std::{
@@ -53,6 +55,8 @@ use finality::{Following, Latest};
 
 pub use doubt::Doubt;
 pub use pages::{LiteBlock, LiteChain, PAGE_BLOCKS};
+pub use record_proof::ProofFault;
+pub(crate) use record_proof::{Committed, RecordProof};
 pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
 
 pub(super) use finality::Block;

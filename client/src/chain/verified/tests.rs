@@ -1,6 +1,7 @@
 //! What a node could do to a client that verifies. The chain is in memory, with real keys, votes and proofs.
 
 mod changes;
+pub(crate) mod disclosed;
 mod histories;
 #[allow(dead_code)]
 #[path = "../../../../proofs/tests/lies/chain.rs"]

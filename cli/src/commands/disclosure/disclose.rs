@@ -1,0 +1,353 @@
+//! `epione disclose`: makes a disclosure, in a folder for its recipient. What the chain shows to everyone is checked
+//! before anything is opened: that the record is the signer's own, and that its author permits the choice of sections.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use epione_client::{
+    disclosure::{self, Attribution, Content, FILE_NAME, Shown, media_name},
+    private,
+    reader::{self, OpenContent, OpenRecord, ReadError, Reader, VerifiedRecord, saved},
+};
+use epione_envelope::ExtractionError;
+use epione_primitives::{Moment, RecordPointer, UserId, profile::Role, release::SectionSet};
+use serde::Serialize;
+
+use crate::{
+    commands::{
+        records::{Access, GetArgs, PartArgs, parse_numbers, unknown},
+        relation::{from_now, span},
+    },
+    context::{Context, HospitalRef, Output},
+    failure::Failure,
+    identity::{self, KeySource},
+    invocation::Invocation,
+    progress,
+    wording::{counted, moment, numbers},
+};
+
+#[derive(Debug, Args)]
+pub struct DiscloseArgs {
+    /// Your key file: the patient's
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    /// The record, by block height and index, as in 12/0
+    #[arg(long, value_name = "HEIGHT/INDEX")]
+    pub record: RecordPointer,
+    /// Numbers of the sections to show, counted from 0, as in 0,2 or 0-3; `epione records get --own-key` prints them
+    #[arg(long, value_name = "SECTIONS", value_parser = parse_numbers)]
+    pub sections: SectionSet,
+    /// For whom it is, such as the name of an insurer. You sign that with the disclosure
+    #[arg(long = "for", value_name = "TEXT")]
+    pub recipient: String,
+    /// What for. You sign that, too
+    #[arg(long, value_name = "TEXT")]
+    pub purpose: String,
+    /// Time from now until which the recipient may use it, such as 30d, 12h, 45m or 90s [default: no end]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub expires: Option<Duration>,
+    /// Also write the files of the media sections. Otherwise the recipient sees only their descriptions
+    #[arg(long)]
+    pub media: bool,
+    /// Folder to write to. Its content is not encrypted
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The key file from before a rotation, if a hospital's profile of you is still sealed to the earlier key; may be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub earlier_keys: Vec<KeySource>,
+    /// Hospital whose worker to use [default: any hospital whose worker answers]
+    #[arg(long, value_name = "HOSPITAL")]
+    pub from: Option<HospitalRef>,
+}
+
+/// A disclosure that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Disclosed {
+    pub record: RecordPointer,
+    pub patient: UserId,
+    pub recipient: String,
+    pub purpose: String,
+    /// Unix time in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+    pub shown: SectionSet,
+    pub hidden: SectionSet,
+    /// The folder for the recipient.
+    pub directory: PathBuf,
+    /// The names of its files.
+    pub files: Vec<String>,
+    /// The command with which the recipient verifies it.
+    pub verify: String,
+}
+
+impl Output for Disclosed {}
+
+impl fmt::Display for Disclosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = counted(self.hidden.iter().count(), "section stays", "sections stay");
+        writeln!(
+            f,
+            "record {}: shows {}; {hidden} hidden",
+            self.record,
+            match self.shown.iter().count() {
+                1 => format!("section {}", numbers(self.shown)),
+                _ => format!("sections {}", numbers(self.shown)),
+            }
+        )?;
+        write!(f, "for {}, purpose: {}", self.recipient, self.purpose)?;
+        if let Some(until) = self.until {
+            write!(f, ", until {}", moment(until))?;
+        }
+        writeln!(f, "\n{}: {}", self.directory.display(), self.files.join(", "))?;
+        writeln!(f, "the files are not encrypted: give them to the recipient over a safe channel")?;
+        write!(f, "the recipient verifies them with: {}", self.verify)
+    }
+}
+
+/// Makes a disclosure of a record of the signer.
+pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclosed, Failure> {
+    let until = args.expires.map(from_now).transpose()?;
+    let attribution = Attribution::new(args.recipient.as_str(), args.purpose.as_str(), until)
+        .map_err(|error| {
+            Failure::usage(
+                error.to_string(),
+                "say with --for and --purpose for whom it is, and why",
+            )
+        })?;
+    let account = identity::account(&context.keys(&args.signer)?);
+    let patient = patient_of(&account, context).await?;
+    let chain = context.chain().await?;
+    let state = chain.finalized().await?;
+    let hospital = reader::hospital_of(&state, patient, args.record).await?;
+    let hospital = hospital.ok_or_else(|| unknown(patient, args.record, context))?;
+    let verified = VerifiedRecord::of(chain, patient, args.record).await?;
+    let hidden = hidden(args, &verified)?;
+    let file = new_file(&args.out)?;
+
+    let get = request(args, patient);
+    let access = Access::of(&get, context).await?;
+    let (reader, opened) = access.open(hospital, vec![(verified, args.sections)]).await?;
+    let nothing = ReadError::NothingGranted { pointer: args.record };
+    let record = opened.into_iter().next().ok_or(nothing)??;
+    private::folder(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
+    let (mut shown, mut files) = (Vec::new(), vec![FILE_NAME.to_owned()]);
+    for section in args.sections.iter() {
+        shown.push(show(&reader, &record, section, &mut files, (args, context)).await?);
+    }
+    let spinner = progress::waiting(context, "collecting the proof of the record");
+    let made =
+        disclosure::make(chain, args.record, record.record(), shown, attribution, &account).await;
+    spinner.finish_and_clear();
+    private::replace(&file, &made?).map_err(|error| Failure::file(&file, &error))?;
+    let genesis = format!("{:?}", chain.genesis_hash());
+    let verify = Invocation::new(["verify-disclosure"]).with([&args.out]);
+    Ok(Disclosed {
+        record: args.record,
+        patient,
+        recipient: args.recipient.clone(),
+        purpose: args.purpose.clone(),
+        until,
+        shown: args.sections,
+        hidden,
+        directory: args.out.clone(),
+        files,
+        verify: verify.with(["--genesis", &genesis]).to_string(),
+    })
+}
+
+/// The signer, who must be a patient.
+async fn patient_of(
+    account: &epione_client::Account,
+    context: &Context,
+) -> Result<UserId, Failure> {
+    let user = context.user_of(account).await?;
+    let profile = context.chain().await?.finalized().await?.profile(user).await?;
+    match profile {
+        Some(profile) if profile.role == Role::Patient => Ok(user),
+        _ => Err(Failure::usage(
+            format!("--as names the key file of user {user}, who is not a patient"),
+            "only the patient of a record discloses it: permission to read a record is no permission to pass it on",
+        )),
+    }
+}
+
+/// The sections that stay hidden, if the shown ones exist and the author permits this choice.
+fn hidden(args: &DiscloseArgs, record: &VerifiedRecord) -> Result<SectionSet, Failure> {
+    let existing = record.sections();
+    let missing = args.sections.without(existing);
+    if !missing.is_empty() {
+        return Err(Failure::usage(
+            format!("record {} has no section {}", args.record, numbers(missing)),
+            format!("choose some of its sections: {}", numbers(existing)),
+        ));
+    }
+    record.extraction().check(args.sections).map_err(forbidden)?;
+    Ok(existing.without(args.sections))
+}
+
+fn forbidden(rule: ExtractionError) -> Failure {
+    Failure::usage(
+        rule.to_string(),
+        "choose other sections with --sections; nobody can change what the author signed",
+    )
+}
+
+/// The file of the disclosure, which does not exist yet.
+fn new_file(out: &Path) -> Result<PathBuf, Failure> {
+    let file = out.join(FILE_NAME);
+    if file.symlink_metadata().is_ok() {
+        return Err(Failure::new(
+            format!("{} already exists", file.display()),
+            "choose another folder with --out",
+        ));
+    }
+    Ok(file)
+}
+
+/// How the patient reads the record.
+fn request(args: &DiscloseArgs, patient: UserId) -> GetArgs {
+    GetArgs {
+        signer: args.signer.clone(),
+        patient,
+        pointers: vec![args.record],
+        all: false,
+        limit: None,
+        out: args.out.clone(),
+        purpose: None,
+        emergency: None,
+        own_key: true,
+        earlier_keys: args.earlier_keys.clone(),
+        from: args.from.clone(),
+        part: PartArgs::default(),
+    }
+}
+
+/// An open section, whose media are saved in the folder if they are to be included.
+async fn show(
+    reader: &Reader,
+    record: &OpenRecord,
+    section: u16,
+    files: &mut Vec<String>,
+    (args, context): (&DiscloseArgs, &Context),
+) -> Result<Shown, Failure> {
+    let (index, pointer) = (usize::from(section), args.record);
+    let description = record.description(index)?;
+    let content = match record.sections.get(index).map(|section| &section.content) {
+        Some(OpenContent::Text { text, .. }) => Content::Text(text.as_bytes().to_vec().into()),
+        Some(OpenContent::Media { .. }) => {
+            if args.media {
+                let name = media_name(section, &description);
+                save(reader, record, index, &args.out.join(&name), context).await?;
+                files.push(name);
+            }
+            Content::Media { included: args.media }
+        }
+        _ => return Err(ReadError::NotGranted { pointer, section: index }.into()),
+    };
+    Ok(Shown { section, description, content })
+}
+
+/// Saves the media of a section, unless an interrupted run did so.
+async fn save(
+    reader: &Reader,
+    record: &OpenRecord,
+    section: usize,
+    path: &Path,
+    context: &Context,
+) -> Result<(), Failure> {
+    if saved(record, section, path).await? {
+        return Ok(());
+    }
+    let bar = progress::bytes(context, format!("reading section {section}"));
+    let done = reader.save_media(record, section, path, progress::follow(&bar)).await;
+    bar.finish_and_clear();
+    done?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        disclose: DiscloseArgs,
+    }
+
+    fn parse(more: &[&str]) -> Result<DiscloseArgs, clap::Error> {
+        let begin = ["disclose", "--as", "//Patient", "--record", "1/0", "--out", "bundle"];
+        Line::try_parse_from([&begin[..], more].concat()).map(|line| line.disclose)
+    }
+
+    #[test]
+    fn a_disclosure_needs_sections_a_recipient_and_a_purpose() {
+        let whole = ["--sections", "0-2", "--for", "Insurance", "--purpose", "claim 7"];
+        let args = parse(&whole).unwrap();
+        assert_eq!((args.sections, args.expires, args.media), (SectionSet(0b111), None, false));
+        for leave_out in [0, 2, 4] {
+            let mut less = whole.to_vec();
+            less.drain(leave_out..leave_out + 2);
+            assert!(parse(&less).is_err(), "{less:?}");
+        }
+        for wrong in [["--expires", "soon"], ["--expires", "0d"], ["--sections", "first"]] {
+            assert!(parse(&[&whole[..], &wrong].concat()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_existing_disclosure_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = new_file(folder.path()).unwrap();
+        std::fs::write(&file, "earlier").unwrap();
+        let refused = new_file(folder.path()).unwrap_err();
+        assert!(refused.error.contains("already exists"), "{refused}");
+    }
+
+    #[test]
+    fn the_rule_that_forbids_a_choice_of_sections_is_named() {
+        for (rule, said) in [
+            (ExtractionError::Mandatory { section: 1 }, "every disclosure shows section 1"),
+            (ExtractionError::Never { section: 4 }, "forbids that a disclosure shows section 4"),
+            (ExtractionError::Together { group: SectionSet(0b1100) }, "2, 3 only together"),
+        ] {
+            let failure = forbidden(rule);
+            assert!(failure.error.contains(said), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_was_disclosed_and_how_to_verify_it_is_printed() {
+        let disclosed = Disclosed {
+            record: RecordPointer { height: 1, index: 0 },
+            patient: UserId([1; 32]),
+            recipient: "Insurance".into(),
+            purpose: "claim 7".into(),
+            until: None,
+            shown: SectionSet(0b101),
+            hidden: SectionSet(0b010),
+            directory: "bundle".into(),
+            files: vec![FILE_NAME.into()],
+            verify: "epione verify-disclosure bundle".into(),
+        };
+        let text = disclosed.to_string();
+        assert!(
+            text.starts_with("record 1/0: shows sections 0,2; 1 section stays hidden\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nfor Insurance, purpose: claim 7\nbundle: disclosure.epione\n"),
+            "{text}"
+        );
+        assert!(text.contains("not encrypted"), "{text}");
+        assert!(text.ends_with("with: epione verify-disclosure bundle"), "{text}");
+    }
+}

@@ -1,0 +1,337 @@
+//! `epione verify-disclosure`: verifies a disclosure without a node and without a key, and shows it.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use epione_client::disclosure::{
+    self, FILE_NAME, ShownContent, ShownSection, Verified, media_name,
+};
+use epione_primitives::{
+    Hash, HospitalId, Moment, RecordId, RecordPointer, UserId, block::SignedAt, profile::Role,
+};
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    commands::relation::from_now,
+    context::{Context, Output},
+    failure::Failure,
+    interrupt::this_command,
+    progress,
+    wording::{bytes_column, counted, legible, moment, word},
+};
+
+#[derive(Debug, Args)]
+pub struct VerifyDisclosureArgs {
+    /// The folder of the disclosure, or the file disclosure.epione in it
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+}
+
+/// A disclosure that verifies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Examined {
+    /// The first block of the chain.
+    pub genesis: Hash,
+    pub record: RecordPointer,
+    pub record_id: RecordId,
+    pub patient: UserId,
+    pub hospital: HospitalId,
+    pub hospital_name: String,
+    pub author: UserId,
+    pub author_role: Role,
+    /// The nurse who signed the record, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nurse: Option<UserId>,
+    /// Whether the patient signed the record, too.
+    pub cosigned: bool,
+    /// The chain block at which the author signed, and its time.
+    pub signed_at: SignedAt,
+    pub signed_time: Moment,
+    pub committed_time: Moment,
+    /// Who made the disclosure: the patient.
+    pub disclosed_by: UserId,
+    pub recipient: String,
+    pub purpose: String,
+    /// Until when the patient permits the recipient to use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Moment>,
+    /// Whether this time is over.
+    pub over: bool,
+    /// The final chain block of the proof, and its time. The disclosure was made after it.
+    pub proven_at: SignedAt,
+    pub proven_time: Moment,
+    pub sections: Vec<ExaminedSection>,
+    /// Number of sections that are not shown.
+    pub hidden: usize,
+}
+
+/// A section that is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExaminedSection {
+    pub index: u16,
+    pub kind: String,
+    pub media_type: String,
+    pub bytes: u64,
+    /// BLAKE3 of the content, in hexadecimal.
+    pub blake3: String,
+    /// The content of a text section.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The verified file of a media section, if the disclosure has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// BLAKE3 of the segments in which hospitals store the sealed media.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<String>,
+}
+
+impl Output for Examined {
+    /// Fails if the time until which the recipient may use it is over.
+    fn passed(&self) -> bool {
+        !self.over
+    }
+}
+
+impl fmt::Display for Examined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { record, patient, hospital, hospital_name, .. } = self;
+        writeln!(f, "record {record} of patient {patient}, at {hospital_name} ({hospital})")?;
+        writeln!(
+            f,
+            "  written by {} {}, signed at {} (chain block {}), committed at {}",
+            word(&self.author_role),
+            self.author,
+            moment(self.signed_time),
+            self.signed_at.number,
+            moment(self.committed_time)
+        )?;
+        if let Some(nurse) = self.nurse {
+            writeln!(f, "  also signed by nurse {nurse}")?;
+        }
+        if self.cosigned {
+            writeln!(f, "  also signed by the patient")?;
+        }
+        write!(f, "disclosed by the patient for {}, purpose: {}", self.recipient, self.purpose)?;
+        if let Some(until) = self.until {
+            write!(f, ", until {}", moment(until))?;
+        }
+        writeln!(f)?;
+        let block = self.proven_at.number;
+        writeln!(f, "  made after {} (chain block {block})", moment(self.proven_time))?;
+        for section in &self.sections {
+            section.fmt(f)?;
+        }
+        let hidden = counted(self.hidden, "section is", "sections are");
+        writeln!(f, "{hidden} hidden")?;
+        write!(f, "the author signed all that is shown, and permits this choice of sections")?;
+        match self.until {
+            Some(until) if self.over => {
+                write!(f, "\nOVER: the patient permitted its use until {}", moment(until))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ExaminedSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, media_type) = (bytes_column(self.bytes), legible(self.media_type.as_bytes()));
+        write!(f, "  {:>2}  {:<13} {bytes}  {media_type}", self.index, self.kind)?;
+        match (&self.text, &self.file) {
+            (Some(text), _) => {
+                writeln!(f)?;
+                // No line of a text can be mistaken for a line of this result.
+                text.lines().try_for_each(|line| writeln!(f, "      | {line}"))
+            }
+            (None, Some(file)) => writeln!(f, "  {}", legible(file.as_bytes())),
+            (None, None) => writeln!(f, "  (the file is not included)"),
+        }
+    }
+}
+
+/// Verifies a disclosure, and the media files next to it.
+pub async fn verify(args: &VerifyDisclosureArgs, context: &Context) -> Result<Examined, Failure> {
+    let known = context.known_genesis()?;
+    let bundle = args.bundle.clone();
+    let spinner = progress::waiting(context, "verifying the disclosure");
+    let verified = spawn_blocking(move || examined(&bundle, known)).await;
+    spinner.finish_and_clear();
+    let verified =
+        verified.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
+    let now = from_now(Duration::ZERO)?;
+    Ok(shown(verified?, now))
+}
+
+fn examined(bundle: &Path, genesis: Option<Hash>) -> Result<Verified, Failure> {
+    let file = disclosure::read(bundle)?;
+    let genesis = match genesis {
+        Some(genesis) => genesis,
+        None => return Err(unknown_chain(disclosure::claimed_genesis(&file)?)),
+    };
+    let verified = disclosure::verify(&file, genesis)?;
+    verified.check_media(&folder(bundle))?;
+    Ok(verified)
+}
+
+/// The folder of a disclosure, which may be named by its file.
+fn folder(bundle: &Path) -> PathBuf {
+    match bundle.parent() {
+        _ if bundle.is_dir() => bundle.to_owned(),
+        Some(parent) => parent.to_owned(),
+        None => PathBuf::from("."),
+    }
+}
+
+/// Nobody has said which chain is the hospitals'.
+fn unknown_chain(claimed: Hash) -> Failure {
+    let hash = format!("{claimed:?}");
+    Failure::usage(
+        format!(
+            "{FILE_NAME} says that the first block of its chain is {hash}, and nobody has confirmed that this is the \
+             hospitals' chain"
+        ),
+        "compare this hash with the one that the hospitals publish; only if they are equal, run the command below",
+    )
+    .with_command(this_command().with(["--genesis", &hash]))
+}
+
+fn shown(verified: Verified, now: Moment) -> Examined {
+    let attribution = &verified.attribution;
+    Examined {
+        genesis: verified.genesis,
+        record: verified.pointer,
+        record_id: verified.record_id,
+        patient: verified.patient,
+        hospital: verified.hospital,
+        hospital_name: legible(&verified.hospital_name),
+        author: verified.author,
+        author_role: verified.author_role,
+        nurse: verified.nurse,
+        cosigned: verified.cosigned,
+        signed_at: verified.signed_at,
+        signed_time: verified.signed_time,
+        committed_time: verified.committed_time,
+        disclosed_by: verified.patient,
+        recipient: attribution.recipient().to_owned(),
+        purpose: attribution.purpose().to_owned(),
+        until: attribution.until(),
+        over: attribution.is_over(now),
+        proven_at: verified.proven_at,
+        proven_time: verified.proven_time,
+        sections: verified.shown.iter().map(section).collect(),
+        hidden: verified.hidden,
+    }
+}
+
+fn section(shown: &ShownSection) -> ExaminedSection {
+    let ShownSection { section, description, content } = shown;
+    let (text, file, segments) = match content {
+        ShownContent::Text(text) => {
+            (Some(String::from_utf8_lossy(text).into_owned()), None, Vec::new())
+        }
+        ShownContent::Media { segments, included } => {
+            let file = included.then(|| media_name(*section, description));
+            (None, file, segments.iter().map(hex::encode).collect())
+        }
+    };
+    ExaminedSection {
+        index: *section,
+        kind: description.kind.to_string(),
+        media_type: description.media_type.clone(),
+        bytes: description.content_length,
+        blake3: hex::encode(description.content_root),
+        text,
+        file,
+        segments,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examined() -> Examined {
+        let section = |index, text: Option<&str>, file: Option<&str>| ExaminedSection {
+            index,
+            kind: if text.is_some() { "report" } else { "media" }.into(),
+            media_type: "text/plain".into(),
+            bytes: 9,
+            blake3: String::new(),
+            text: text.map(Into::into),
+            file: file.map(Into::into),
+            segments: Vec::new(),
+        };
+        Examined {
+            genesis: Hash::repeat_byte(7),
+            record: RecordPointer { height: 1, index: 0 },
+            record_id: RecordId([1; 16]),
+            patient: UserId([1; 32]),
+            hospital: HospitalId(0),
+            hospital_name: "Alice".into(),
+            author: UserId([2; 32]),
+            author_role: Role::Doctor,
+            nurse: Some(UserId([3; 32])),
+            cosigned: true,
+            signed_at: SignedAt { number: 12, hash: Hash::zero() },
+            signed_time: 1,
+            committed_time: 2,
+            disclosed_by: UserId([1; 32]),
+            recipient: "Insurance".into(),
+            purpose: "claim 7".into(),
+            until: Some(9),
+            over: false,
+            proven_at: SignedAt { number: 40, hash: Hash::zero() },
+            proven_time: 3,
+            sections: vec![
+                section(0, Some("all well\n1 section is hidden"), None),
+                section(2, None, Some("02-scan.dcm")),
+                section(3, None, None),
+            ],
+            hidden: 2,
+        }
+    }
+
+    #[test]
+    fn who_wrote_it_for_whom_it_is_and_what_is_hidden_is_printed() {
+        let text = examined().to_string();
+        for said in [
+            "record 1/0 of patient 0x0101",
+            "at Alice (0)\n  written by doctor 0x0202",
+            "(chain block 12), committed at",
+            "also signed by nurse 0x0303",
+            "also signed by the patient\ndisclosed by the patient for Insurance, purpose: claim 7, until",
+            "(chain block 40)",
+            "      | all well\n      | 1 section is hidden\n",
+            "02-scan.dcm\n",
+            "(the file is not included)\n2 sections are hidden\n",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(examined().passed() && !text.contains("OVER"), "{text}");
+    }
+
+    #[test]
+    fn a_disclosure_whose_time_is_over_says_so_and_fails() {
+        let over = Examined { over: true, ..examined() };
+        assert!(!over.passed());
+        assert!(
+            over.to_string().contains("\nOVER: the patient permitted its use until "),
+            "{over}"
+        );
+    }
+
+    #[test]
+    fn a_chain_that_nobody_has_confirmed_is_not_believed() {
+        let failure = unknown_chain(Hash::repeat_byte(7));
+        let hash = format!("{:?}", Hash::repeat_byte(7));
+        assert!(failure.error.contains(&hash) && failure.help.contains("compare"), "{failure}");
+        assert!(failure.commands[0].ends_with(&format!("--genesis {hash}")), "{failure}");
+    }
+}

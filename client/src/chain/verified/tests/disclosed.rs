@@ -1,0 +1,137 @@
+//! A chain with committed records, for the tests of disclosures, and the proofs of these records.
+
+use codec::Encode;
+use epione_envelope::{
+    account::{AccountKey, Scheme, Signer},
+    record::Record,
+};
+use epione_primitives::{
+    Hash, HospitalId, RecordPointer, UserId,
+    block::{Announcement, Entry, Header, Range, Segments, SignedAt, Stage, record_hash},
+    hospital::{Hospital, HospitalStatus},
+    profile::{Profile, Registration, RegistrationStatus, Role},
+};
+
+use super::{HOSPITAL, honest, keys, node::Network};
+use crate::chain::Chain;
+
+pub(crate) const PATIENT: UserId = UserId([0x11; 32]);
+pub(crate) const DOCTOR: UserId = UserId([0x22; 32]);
+/// The hospital of the records.
+pub(crate) const AT: HospitalId = HOSPITAL;
+/// The lite block with the records.
+const HEIGHT: u32 = 1;
+/// The chain block at which the records are signed.
+const SIGNED: u32 = 3;
+
+/// The account of a person.
+pub(crate) fn account(name: &str) -> AccountKey {
+    AccountKey::from_seed(Scheme::Sr25519, blake3::hash(name.as_bytes()).as_bytes())
+}
+
+/// The position of a record of [`committed`].
+pub(crate) fn pointer(index: u16) -> RecordPointer {
+    RecordPointer { height: HEIGHT, index }
+}
+
+fn hospital() -> Hospital {
+    Hospital {
+        name: b"Alice".to_vec().try_into().unwrap(),
+        governance: account("governance").account(),
+        agent: account("agent").account(),
+        worker_url: Default::default(),
+        sealing_key: Default::default(),
+        tls_key: [0; 32],
+        storage_origin: None,
+        status: HospitalStatus::Active,
+    }
+}
+
+fn register(
+    network: &mut Network,
+    user: UserId,
+    role: Role,
+    name: &str,
+    status: RegistrationStatus,
+) {
+    let profile = Profile {
+        role,
+        account: account(name).account(),
+        sealing_key_hash: Hash::repeat_byte(3),
+        version: 1,
+        since: 0,
+    };
+    let body_hash = Hash::repeat_byte(4);
+    let registration = Registration { status, periods: Default::default(), version: 1, body_hash };
+    network.put(keys::profile(user), &profile);
+    network.put(keys::registration(AT, user), &registration);
+}
+
+/// A verified connection to a chain of these hospitals' votes, whose authorities change after the records are signed.
+/// `make` seals the records, for the chain with this genesis block, signed at this block; the doctor has this status
+/// then.
+pub(crate) async fn committed(
+    voters: std::ops::Range<u8>,
+    doctor: RegistrationStatus,
+    make: impl Fn(Hash, SignedAt) -> Vec<Record>,
+) -> (Chain, Vec<Record>) {
+    let mut network = Network::new(voters.clone());
+    network.put(keys::hospital(AT), &hospital());
+    register(&mut network, PATIENT, Role::Patient, "patient", RegistrationStatus::Active);
+    register(&mut network, DOCTOR, Role::Doctor, "doctor", doctor);
+    (0..SIGNED).for_each(|_| network.push());
+    let signed_at = SignedAt { number: SIGNED, hash: network.hashes()[SIGNED as usize] };
+    // What happens to the doctor later does not change what was right then.
+    register(&mut network, DOCTOR, Role::Doctor, "new doctor", RegistrationStatus::Ended);
+    network.change(voters.start + 1..voters.end + 1);
+    network.push();
+    let records = make(network.genesis(), signed_at);
+    commit(&mut network, &records);
+    (0..8).for_each(|_| network.push());
+    network.change(voters);
+    network.push();
+    network.push();
+    let (_, chain) = honest(network).await;
+    (chain, records)
+}
+
+fn commit(network: &mut Network, records: &[Record]) {
+    let entry = |record: &Record| {
+        let bytes = record.encode();
+        Entry {
+            record: record.id(),
+            hash: record_hash(&bytes),
+            patient: record.patient(),
+            text: Range { offset: 0, length: bytes.len() as u32 },
+            media: Range::default(),
+            previous: None,
+        }
+    };
+    let entries: Vec<Entry> = records.iter().map(entry).collect();
+    let (body_hash, body_bytes) = (Hash::repeat_byte(5), 1_000);
+    let (count, segments) = (records.len() as u16, Segments::default());
+    let header = Header {
+        height: HEIGHT,
+        previous_lite: Hash::zero(),
+        previous_cloud: Hash::zero(),
+        announcer: AT,
+        announcement: Default::default(),
+        time: 7,
+        records: count,
+        body_hash,
+        body_bytes,
+        segments,
+    };
+    let announcement = Announcement {
+        announcer: AT,
+        body_hash,
+        body_bytes,
+        records: count,
+        segments,
+        announced_at: SIGNED + 1,
+        stage: Stage::Committed { height: HEIGHT },
+    };
+    network.put(keys::header(HEIGHT), &header);
+    network.put(keys::entries(HEIGHT), &entries);
+    network.put(keys::announcement(header.announcement), &announcement);
+}

@@ -1,0 +1,349 @@
+//! Verifies a disclosure offline, from the hash of the genesis block alone, and names who is to blame for a flaw.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use codec::{DecodeAll, DecodeWithMemLimit};
+use epione_envelope::{
+    SignatureError, account,
+    record::{Description, Disclosure, Payload, Record},
+};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature, UserId,
+    block::{SignedAt, record_hash},
+    profile::Role,
+    release::SectionSet,
+};
+
+use super::{
+    Attribution, AttributionError, Bundle, FILE_NAME, FORMAT, MAX_FILE_BYTES, MAX_MEMORY,
+    media_name, message,
+};
+use crate::chain::{Committed, Cosignature, ProofFault, Signers, SigningFault, judge};
+
+/// Size of the buffer with which a media file is read.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// What is wrong with a disclosure.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    #[error("{} cannot be read: {source}", .path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("the file has more than {max} bytes: it is not a disclosure", max = MAX_FILE_BYTES)]
+    TooLarge,
+    #[error("the file is of format {0}, which this version does not read: update epione")]
+    Format(u8),
+    #[error("the file is not a disclosure, or it is damaged: {0}")]
+    Malformed(String),
+    #[error(
+        "it is about the chain whose first block is {found:?}, and the verifier trusts {expected:?}"
+    )]
+    OtherChain { expected: Hash, found: Hash },
+    #[error("it does not prove what the chain says: {0}")]
+    Unproven(#[from] ProofFault),
+    #[error(
+        "it does not have the signature of patient {0}: it was changed after the patient made it, or somebody else \
+         made it"
+    )]
+    NotSigned(UserId),
+    #[error("it does not say well for whom it was made: {0}")]
+    Attribution(#[from] AttributionError),
+    #[error("its record is not the committed record {pointer}: {what} differs")]
+    OtherRecord { pointer: RecordPointer, what: &'static str },
+    #[error("the signatures of the record do not count: {0}")]
+    Signers(#[from] SigningFault),
+    #[error("its record is the committed one, and cannot be read: {0}")]
+    Record(String),
+    #[error("its sections cannot be read: {0}")]
+    Sections(String),
+    #[error("it shows what the author did not sign, or does not permit: {0}")]
+    Disclosure(#[from] SignatureError),
+    #[error("the text of section {section} is not the one that the author signed")]
+    Text { section: u16 },
+    #[error("the text of section {section} is missing")]
+    NoText { section: u16 },
+    #[error("it has content of section {section}, which it does not show as such")]
+    Unexpected { section: u16 },
+    #[error("{} is not the content of section {section} that the author signed", .path.display())]
+    Media { section: u16, path: PathBuf },
+}
+
+/// Who is to blame for a flaw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// The patient, who signed a disclosure with this flaw.
+    Patient(UserId),
+    /// The hospital that announced a record with this flaw.
+    Hospital(HospitalId),
+}
+
+impl fmt::Display for Culprit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Patient(patient) => write!(f, "patient {patient}, who signed the disclosure"),
+            Self::Hospital(hospital) => {
+                write!(f, "hospital {hospital}, which announced the record")
+            }
+        }
+    }
+}
+
+/// A disclosure that does not verify.
+#[derive(Debug, thiserror::Error)]
+#[error("{flaw}")]
+pub struct Refused {
+    pub flaw: Flaw,
+    /// None if the file does not show who is to blame, as when somebody changed it on its way.
+    pub culprit: Option<Culprit>,
+}
+
+impl From<Flaw> for Refused {
+    fn from(flaw: Flaw) -> Self {
+        Self { flaw, culprit: None }
+    }
+}
+
+/// A verified disclosure.
+#[derive(Clone)]
+pub struct Verified {
+    pub genesis: Hash,
+    pub pointer: RecordPointer,
+    pub record_id: RecordId,
+    pub patient: UserId,
+    pub hospital: HospitalId,
+    /// Name of the hospital on the chain; UTF-8.
+    pub hospital_name: Vec<u8>,
+    pub author: UserId,
+    pub author_role: Role,
+    /// The nurse who signed it, too.
+    pub nurse: Option<UserId>,
+    /// Whether the patient signed the record, too.
+    pub cosigned: bool,
+    /// The chain block at which the author signed, and its time.
+    pub signed_at: SignedAt,
+    pub signed_time: Moment,
+    /// When the record was committed.
+    pub committed_time: Moment,
+    /// The final block of the proof, and its time. The patient made the disclosure after it.
+    pub proven_at: SignedAt,
+    pub proven_time: Moment,
+    pub attribution: Attribution,
+    /// The shown sections, ascending.
+    pub shown: Vec<ShownSection>,
+    /// Number of sections that stay hidden.
+    pub hidden: usize,
+}
+
+/// A section that a disclosure shows. The author signed it.
+#[derive(Clone)]
+pub struct ShownSection {
+    pub section: u16,
+    pub description: Description,
+    pub content: ShownContent,
+}
+
+/// The content of a shown section.
+#[derive(Clone)]
+pub enum ShownContent {
+    Text(Vec<u8>),
+    Media {
+        /// The segments of the sealed media, by which hospitals store them.
+        segments: Vec<[u8; 32]>,
+        /// Whether a file next to the disclosure has the content: see [`Verified::check_media`].
+        included: bool,
+    },
+}
+
+/// Reads the file of a disclosure: `path` is the file, or the folder with it.
+pub fn read(path: &Path) -> Result<Vec<u8>, Refused> {
+    let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    let failed = |source| Flaw::File { path: path.clone(), source };
+    let file = File::open(&path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES { Err(Flaw::TooLarge.into()) } else { Ok(bytes) }
+}
+
+/// The genesis hash that the file of a disclosure names. Nothing is verified.
+pub fn claimed_genesis(file: &[u8]) -> Result<Hash, Refused> {
+    let (bundle, ..) = decode(file)?;
+    Ok(bundle.genesis)
+}
+
+/// Verifies the file of a disclosure for the chain with this genesis block. Media files are checked separately, with
+/// [`Verified::check_media`].
+pub fn verify(file: &[u8], genesis: Hash) -> Result<Verified, Refused> {
+    let (bundle, signed, signature) = decode(file)?;
+    if bundle.genesis != genesis {
+        return Err(Flaw::OtherChain { expected: genesis, found: bundle.genesis }.into());
+    }
+    let committed = bundle.proof.committed(genesis, bundle.pointer).map_err(Flaw::from)?;
+    let patient = committed.entry.patient;
+    if !is_signed(genesis, signed, &signature, &committed.patient) {
+        return Err(Flaw::NotSigned(patient).into());
+    }
+    // From here on, the patient signed what is wrong, unless the record itself is.
+    open(&bundle, &committed).map_err(|flaw| {
+        let culprit = match flaw {
+            Flaw::Signers(_) | Flaw::Record(_) => Culprit::Hospital(committed.header.announcer),
+            _ => Culprit::Patient(patient),
+        };
+        Refused { flaw, culprit: Some(culprit) }
+    })
+}
+
+/// The content of the file, the bytes before its signature, and the signature.
+pub(super) fn decode(file: &[u8]) -> Result<(Bundle, &[u8], Signature), Flaw> {
+    if file.len() as u64 > MAX_FILE_BYTES {
+        return Err(Flaw::TooLarge);
+    }
+    let malformed = |error: codec::Error| Flaw::Malformed(error.to_string());
+    let mut rest = match file.split_first() {
+        Some((&FORMAT, rest)) => rest,
+        Some((other, _)) => return Err(Flaw::Format(*other)),
+        None => return Err(Flaw::Malformed("it is empty".into())),
+    };
+    let bundle = Bundle::decode_with_mem_limit(&mut rest, MAX_MEMORY).map_err(malformed)?;
+    let (signed, mut last) = file.split_at(file.len() - rest.len());
+    let signature = Signature::decode_all(&mut last).map_err(malformed)?;
+    Ok((bundle, signed, signature))
+}
+
+fn is_signed(genesis: Hash, signed: &[u8], signature: &Signature, patient: &AccountId) -> bool {
+    account::verify(signature, &message(genesis, signed), patient)
+}
+
+/// Verifies what the patient signed against the committed record.
+fn open(bundle: &Bundle, committed: &Committed) -> Result<Verified, Flaw> {
+    bundle.attribution.check()?;
+    let record = record_of(bundle, committed)?;
+    let (signers, signed_time) = bundle.proof.signers(committed, record.authorship())?;
+    let announced_at = committed.announced_at;
+    let cosignature = judge(&record, bundle.genesis, announced_at, Some(&signers))?;
+    let disclosure = Disclosure::decode_exactly(&bundle.disclosure)
+        .map_err(|error| Flaw::Sections(error.to_string()))?;
+    let shown = shown(bundle, &record, disclosure.verify_against(&record)?)?;
+    Ok(Verified {
+        genesis: bundle.genesis,
+        pointer: bundle.pointer,
+        record_id: record.id(),
+        patient: record.patient(),
+        hospital: record.hospital(),
+        hospital_name: committed.hospital_name.clone(),
+        author: record.author(),
+        author_role: role_of_author(&signers, &record)?,
+        nurse: record.nurse(),
+        cosigned: cosignature == Cosignature::Valid,
+        signed_at: record.signed_at(),
+        signed_time,
+        committed_time: committed.header.time,
+        proven_at: committed.head,
+        proven_time: committed.time,
+        attribution: bundle.attribution.clone(),
+        hidden: record.sections().len() - shown.len(),
+        shown,
+    })
+}
+
+/// The record, if it is the one whose hash the chain has.
+fn record_of(bundle: &Bundle, committed: &Committed) -> Result<Record, Flaw> {
+    let entry = &committed.entry;
+    let other = |what| Flaw::OtherRecord { pointer: bundle.pointer, what };
+    if record_hash(&bundle.record) != entry.hash {
+        return Err(other("its hash"));
+    }
+    let record =
+        Record::decode_exactly(&bundle.record).map_err(|error| Flaw::Record(error.to_string()))?;
+    if record.id() != entry.record {
+        return Err(other("its id"));
+    }
+    if record.patient() != entry.patient {
+        return Err(other("its patient"));
+    }
+    if record.hospital() != committed.header.announcer {
+        return Err(other("its hospital"));
+    }
+    Ok(record)
+}
+
+/// `judge` has found that the author is a member.
+fn role_of_author(signers: &Signers, record: &Record) -> Result<Role, Flaw> {
+    let author = signers.author.as_ref().ok_or(SigningFault::Author(record.author()))?;
+    Ok(author.role)
+}
+
+/// The shown sections with their contents.
+fn shown(
+    bundle: &Bundle,
+    record: &Record,
+    descriptions: &[(u16, Description)],
+) -> Result<Vec<ShownSection>, Flaw> {
+    let mut texts = bundle.texts.iter().peekable();
+    let (mut media, mut shown) = (bundle.media, Vec::new());
+    for (section, description) in descriptions {
+        let section = *section;
+        // The leaves were checked, so the record has this section.
+        let payload = record.sections().get(usize::from(section)).map(|it| &it.payload);
+        let content = match payload {
+            Some(Payload::Media { manifest, .. }) => {
+                let mut only = SectionSet::default();
+                only.insert(section);
+                let included = media.contains(section);
+                media = media.without(only);
+                let segments = manifest.segments().iter().map(|segment| segment.hash).collect();
+                ShownContent::Media { segments, included }
+            }
+            _ => {
+                let text = texts.next_if(|(of, _)| *of == section);
+                let (_, text) = text.ok_or(Flaw::NoText { section })?;
+                let mut check = description.check();
+                check.update(text);
+                check.finish().map_err(|_| Flaw::Text { section })?;
+                ShownContent::Text(text.clone())
+            }
+        };
+        shown.push(ShownSection { section, description: description.clone(), content });
+    }
+    let extra = texts.next().map(|(section, _)| *section).or_else(|| media.iter().next());
+    match extra {
+        Some(section) => Err(Flaw::Unexpected { section }),
+        None => Ok(shown),
+    }
+}
+
+impl Verified {
+    /// Checks the media files next to the disclosure in `folder` against the descriptions that the author signed.
+    /// Nobody is named for a wrong file, because anybody can replace it.
+    pub fn check_media(&self, folder: &Path) -> Result<(), Refused> {
+        for ShownSection { section, description, content } in &self.shown {
+            if matches!(content, ShownContent::Media { included: true, .. }) {
+                check_file(*section, description, &folder.join(media_name(*section, description)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_file(section: u16, description: &Description, path: &Path) -> Result<(), Flaw> {
+    let failed = |source| Flaw::File { path: path.to_owned(), source };
+    let other = || Flaw::Media { section, path: path.to_owned() };
+    // Not a link, and not a pipe, which might never open.
+    let found = fs::symlink_metadata(path).map_err(failed)?;
+    if !found.is_file() || found.len() != description.content_length {
+        return Err(other());
+    }
+    // The file may grow meanwhile.
+    let mut file = File::open(path).map_err(failed)?.take(description.content_length + 1);
+    let mut check = description.check();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return check.finish().map_err(|_| other()),
+            read => check.update(&buffer[..read]),
+        }
+    }
+}

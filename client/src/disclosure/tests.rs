@@ -1,0 +1,452 @@
+//! What a patient, a thief, or somebody on the way could do to a disclosure. The chain is in memory, with real keys,
+//! votes and proofs.
+
+use std::{fs, os::unix::fs::symlink};
+
+use epione_envelope::{
+    ExtractionError, FormatError, SignatureError,
+    account::{AccountKey, Signer},
+    keys::PatientKeys,
+    record::{Draft, Extraction, Payload, Record, Salt, SectionKind},
+    record_sealer::RecordSealer,
+};
+use epione_primitives::{
+    block::SignedAt,
+    profile::{RegistrationStatus, Role},
+};
+use epione_proofs::GenesisError;
+
+use super::{check::decode, *};
+use crate::chain::{
+    Chain, ProofFault, SigningFault,
+    disclosed::{AT, DOCTOR, PATIENT, account, committed, pointer},
+};
+
+/// Section 0 is mandatory, 1 is never shown, 2 and 3 are shown together.
+const TEXTS: [(SectionKind, &str); 5] = [
+    (SectionKind::Summary, "well"),
+    (SectionKind::IdNumber, "756.1234.5678.97"),
+    (SectionKind::Diagnosis, "asthma"),
+    (SectionKind::History, "smoked until 2019"),
+    (SectionKind::Gender, "female"),
+];
+const SCAN: &[u8] = b"the bytes of an image";
+const MEDIA: u16 = 5;
+
+fn set(sections: &[u16]) -> SectionSet {
+    let mut set = SectionSet::default();
+    assert!(sections.iter().all(|section| set.insert(*section)));
+    set
+}
+
+fn rules() -> Extraction {
+    let together = vec![set(&[2, 3])].try_into().unwrap();
+    Extraction { mandatory: set(&[0]), never: set(&[1]), together }
+}
+
+fn sealed(genesis: Hash, signed_at: SignedAt, keys: &PatientKeys) -> Record {
+    let text = |(kind, text): &(SectionKind, &str)| {
+        Description::of(*kind, "text/plain", "", text.as_bytes()).unwrap()
+    };
+    let mut sections: Vec<_> = TEXTS.iter().map(text).collect();
+    let media = Description::of(SectionKind::Media, "application/dicom", "../scan.dcm", SCAN);
+    sections.push(media.unwrap());
+    let draft = Draft::new(PATIENT, AT, DOCTOR, signed_at, sections).unwrap();
+    let doctor = account("doctor");
+    let signed = draft.with_extraction(rules()).unwrap().sign(genesis, &doctor);
+    let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), keys).unwrap();
+    for (section, (_, text)) in (0..).zip(TEXTS) {
+        sealer.seal_text(section, text.as_bytes()).unwrap();
+    }
+    let mut media = sealer.start_media(MEDIA).unwrap();
+    media.push(SCAN).unwrap();
+    sealer.end_media(media).unwrap();
+    sealer.finish().unwrap()
+}
+
+/// A chain with two records of the patient.
+struct Case {
+    chain: Chain,
+    records: Vec<Record>,
+    keys: PatientKeys,
+}
+
+impl Case {
+    async fn new() -> Self {
+        Self::of(0..4, RegistrationStatus::Active).await
+    }
+
+    async fn of(voters: std::ops::Range<u8>, doctor: RegistrationStatus) -> Self {
+        let keys = PatientKeys::generate();
+        let make = |genesis, at| vec![sealed(genesis, at, &keys), sealed(genesis, at, &keys)];
+        let (chain, records) = committed(voters, doctor, make).await;
+        Self { chain, records, keys }
+    }
+
+    fn genesis(&self) -> Hash {
+        self.chain.genesis_hash()
+    }
+
+    /// The descriptions of sections of a record.
+    fn described(&self, record: usize, sections: &[u16]) -> Vec<(u16, Description)> {
+        let record = &self.records[record];
+        let describe = |section: u16| {
+            let key = record.content_key(self.genesis(), section, &self.keys).unwrap();
+            record.describe(self.genesis(), section, &key).unwrap()
+        };
+        sections.iter().map(|section| (*section, describe(*section))).collect()
+    }
+
+    fn shown(&self, sections: &[u16], included: bool) -> Vec<Shown> {
+        let record = &self.records[0];
+        let show = |(section, description): (u16, Description)| {
+            let content = match &record.sections()[usize::from(section)].payload {
+                Payload::Media { .. } => Content::Media { included },
+                Payload::Text(_) => {
+                    let key = record.content_key(self.genesis(), section, &self.keys).unwrap();
+                    Content::Text(record.open_text(self.genesis(), section, &key).unwrap().1)
+                }
+            };
+            Shown { section, description, content }
+        };
+        self.described(0, sections).into_iter().map(show).collect()
+    }
+
+    async fn try_make(
+        &self,
+        sections: &[u16],
+        by: &AccountKey,
+    ) -> Result<Vec<u8>, DisclosureError> {
+        let attribution = Attribution::new("Helvetia Insurance", "claim 7", Some(9_000)).unwrap();
+        let shown = self.shown(sections, true);
+        make(&self.chain, pointer(0), &self.records[0], shown, attribution, by).await
+    }
+
+    async fn make(&self, sections: &[u16]) -> Vec<u8> {
+        self.try_make(sections, &account("patient")).await.unwrap()
+    }
+
+    fn verify(&self, file: &[u8]) -> Result<Verified, Refused> {
+        verify(file, self.genesis())
+    }
+
+    fn refused(&self, file: &[u8]) -> Refused {
+        match self.verify(file) {
+            Err(refused) => refused,
+            Ok(_) => panic!("it verifies"),
+        }
+    }
+
+    /// The flaw of a file that the patient changed, and signed again.
+    fn flaw(&self, file: &[u8], change: impl FnOnce(&mut Bundle)) -> Flaw {
+        let refused = self.refused(&forged(file, "patient", change));
+        assert_eq!(refused.culprit, Some(Culprit::Patient(PATIENT)), "{refused}");
+        refused.flaw
+    }
+
+    /// A disclosure as an attacker encodes it, without the library's checks.
+    fn raw(&self, shown: &[(u16, Description)]) -> Vec<u8> {
+        let record = &self.records[0];
+        let leaves = record.leaves();
+        (2_u8, record.authorship(), leaves, shown, record.signature()).encode()
+    }
+}
+
+/// The changed file, signed by somebody.
+fn forged(file: &[u8], by: &str, change: impl FnOnce(&mut Bundle)) -> Vec<u8> {
+    let (mut bundle, ..) = decode(file).unwrap_or_else(|flaw| panic!("{flaw}"));
+    change(&mut bundle);
+    let mut file = bundle.to_sign();
+    account(by).sign(&message(bundle.genesis, &file)).encode_to(&mut file);
+    file
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[tokio::test]
+async fn a_disclosure_is_verified_without_a_node_from_the_genesis_hash_alone() {
+    let case = Case::new().await;
+    let file = case.make(&[3, 0, 2, 5]).await;
+    let Case { chain, records, .. } = case;
+    let genesis = chain.genesis_hash();
+    drop(chain);
+    let verified = verify(&file, genesis).unwrap();
+    assert_eq!((verified.genesis, verified.pointer), (genesis, pointer(0)));
+    assert_eq!((verified.record_id, verified.patient), (records[0].id(), PATIENT));
+    assert_eq!((verified.author, verified.author_role), (DOCTOR, Role::Doctor));
+    assert_eq!((verified.hospital, verified.hospital_name.as_slice()), (AT, &b"Alice"[..]));
+    assert_eq!(verified.signed_at, records[0].signed_at());
+    assert!(verified.signed_time > 0 && verified.proven_time >= verified.signed_time);
+    assert!(verified.proven_at.number > verified.signed_at.number);
+    assert_eq!((verified.nurse, verified.cosigned, verified.hidden), (None, false, 2));
+    let made_for = &verified.attribution;
+    assert_eq!((made_for.recipient(), made_for.purpose()), ("Helvetia Insurance", "claim 7"));
+    assert!(made_for.is_over(9_000) && !made_for.is_over(8_999));
+
+    let sections: Vec<_> = verified.shown.iter().map(|shown| shown.section).collect();
+    assert_eq!(sections, [0, 2, 3, 5]);
+    for shown in &verified.shown {
+        match &shown.content {
+            ShownContent::Text(text) => {
+                assert_eq!(text, TEXTS[usize::from(shown.section)].1.as_bytes());
+            }
+            ShownContent::Media { segments, included } => {
+                assert_eq!((segments.len(), *included), (1, true));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_choice_of_sections_that_the_author_forbids_is_neither_disclosed_nor_verified() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let mandatory = ExtractionError::Mandatory { section: 0 };
+    let never = ExtractionError::Never { section: 1 };
+    let together = ExtractionError::Together { group: set(&[2, 3]) };
+    for (sections, rule) in [
+        (&[2, 3][..], mandatory),
+        (&[], mandatory),
+        (&[0, 1], never),
+        (&[0, 2], together),
+        (&[0, 3, 4], together),
+    ] {
+        let made = case.try_make(sections, &account("patient")).await;
+        let Err(DisclosureError::Format(FormatError::Extraction(found))) = made else {
+            panic!("{sections:?}")
+        };
+        assert_eq!(found, rule);
+        let described = case.described(0, sections);
+        let flaw = case.flaw(&file, |bundle| bundle.disclosure = case.raw(&described));
+        let Flaw::Disclosure(SignatureError::Extraction(found)) = flaw else { panic!("{flaw}") };
+        assert_eq!(found, rule);
+    }
+}
+
+#[tokio::test]
+async fn sections_of_another_record_and_sections_in_another_place_are_refused() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let at = |section, of: &[(u16, Description)]| (section, of[0].1.clone());
+    let (first, gender) = (case.described(0, &[0]), case.described(0, &[4]));
+    let spliced = case.described(1, &[4]);
+    for shown in [
+        vec![at(0, &first), at(4, &spliced)],
+        vec![at(4, &gender), at(0, &first)],
+        vec![at(0, &first), at(0, &first)],
+        vec![at(0, &gender), at(4, &first)],
+        vec![at(0, &first), at(64, &gender)],
+    ] {
+        let flaw = case.flaw(&file, |bundle| bundle.disclosure = case.raw(&shown));
+        assert!(matches!(flaw, Flaw::Disclosure(SignatureError::Leaf { .. })), "{flaw}");
+    }
+    // The whole disclosure of the other record.
+    let other = &case.records[1];
+    let (leaves, shown) = (other.leaves(), case.described(1, &[0]));
+    let moved = (2_u8, other.authorship(), leaves, shown, other.signature()).encode();
+    let flaw = case.flaw(&file, |bundle| bundle.disclosure = moved);
+    assert!(matches!(flaw, Flaw::Disclosure(SignatureError::OtherRecord)), "{flaw}");
+}
+
+#[tokio::test]
+async fn a_record_that_the_chain_does_not_have_in_this_place_is_refused() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let other = case.records[1].encode();
+    let flaw = case.flaw(&file, |bundle| bundle.record = other);
+    assert!(matches!(flaw, Flaw::OtherRecord { what: "its hash", .. }), "{flaw}");
+    let flaw = case.flaw(&file, |bundle| bundle.pointer = pointer(1));
+    assert!(matches!(flaw, Flaw::OtherRecord { what: "its hash", .. }), "{flaw}");
+    let beyond = forged(&file, "patient", |bundle| bundle.pointer = pointer(2));
+    let refused = case.refused(&beyond);
+    assert!(matches!(refused.flaw, Flaw::Unproven(ProofFault::NoRecord(_))), "{refused}");
+    let nowhere = RecordPointer { height: 9, index: 0 };
+    let nowhere = forged(&file, "patient", |bundle| bundle.pointer = nowhere);
+    assert!(matches!(case.refused(&nowhere).flaw, Flaw::Unproven(_)));
+}
+
+#[tokio::test]
+async fn other_content_under_a_true_description_is_refused_and_its_signer_is_named() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 4]).await;
+    for other in ["male", "Female", "female ", ""] {
+        let flaw = case.flaw(&file, |bundle| bundle.texts[1].1 = other.into());
+        assert!(matches!(flaw, Flaw::Text { section: 4 }), "{flaw}");
+    }
+    // A text without a description, a description without a text, and texts in another order.
+    let flaw = case.flaw(&file, |bundle| bundle.texts.push((3, b"smoked until 2019".to_vec())));
+    assert!(matches!(flaw, Flaw::Unexpected { section: 3 }), "{flaw}");
+    let flaw = case.flaw(&file, |bundle| bundle.media = set(&[MEDIA]));
+    assert!(matches!(flaw, Flaw::Unexpected { section: MEDIA }), "{flaw}");
+    let flaw = case.flaw(&file, |bundle| {
+        bundle.texts.pop();
+    });
+    assert!(matches!(flaw, Flaw::NoText { section: 4 }), "{flaw}");
+    let flaw = case.flaw(&file, |bundle| bundle.texts.reverse());
+    assert!(matches!(flaw, Flaw::NoText { section: 0 }), "{flaw}");
+}
+
+#[tokio::test]
+async fn what_the_patient_did_not_sign_is_refused_and_nobody_is_named() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 4]).await;
+    let change = |change: fn(&mut Bundle)| {
+        let (mut bundle, _, signature) = decode(&file).unwrap_or_else(|flaw| panic!("{flaw}"));
+        change(&mut bundle);
+        let mut file = bundle.to_sign();
+        signature.encode_to(&mut file);
+        file
+    };
+    let recipient = |bundle: &mut Bundle| bundle.attribution.recipient = "Employer".into();
+    for changed in [
+        change(recipient),
+        change(|bundle| bundle.attribution.purpose = "job interview".into()),
+        change(|bundle| bundle.attribution.until = None),
+        change(|bundle| bundle.texts[0].1 = b"ill".to_vec()),
+        // A thief, the author, and the hospital are not the patient.
+        forged(&file, "thief", recipient),
+        forged(&file, "doctor", |_| {}),
+        forged(&file, "agent", |_| {}),
+    ] {
+        let refused = case.refused(&changed);
+        assert!(matches!(refused.flaw, Flaw::NotSigned(PATIENT)), "{refused}");
+        assert_eq!(refused.culprit, None);
+    }
+    for by in ["doctor", "thief"] {
+        let made = case.try_make(&[0], &account(by)).await;
+        let Err(DisclosureError::Refused(refused)) = made else { panic!("{by}") };
+        assert!(matches!(refused.flaw, Flaw::NotSigned(PATIENT)), "{refused}");
+    }
+    // A patient who wants to hide for whom it is.
+    let flaw = case.flaw(&file, |bundle| bundle.attribution.recipient = " ".into());
+    assert!(matches!(flaw, Flaw::Attribution(AttributionError::Empty { .. })), "{flaw}");
+}
+
+#[tokio::test]
+async fn a_disclosure_of_another_chain_is_refused() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let expected = Hash::repeat_byte(9);
+    let refused = verify(&file, expected).err().unwrap();
+    assert!(matches!(refused.flaw, Flaw::OtherChain { .. }), "{refused}");
+
+    // A chain that the attacker made, under the name of the true one.
+    let made_up = Case::of(20..24, RegistrationStatus::Active).await;
+    let other = made_up.make(&[0]).await;
+    let genesis = case.genesis();
+    let refused = case.refused(&forged(&other, "patient", |bundle| bundle.genesis = genesis));
+    let Flaw::Unproven(ProofFault::Genesis(GenesisError::OtherChain { .. })) = refused.flaw else {
+        panic!("{refused}")
+    };
+    // Its proof is of other records, so the attacker cannot take the true one either.
+    let (bundle, ..) = decode(&file).unwrap_or_else(|flaw| panic!("{flaw}"));
+    let refused = case.refused(&forged(&other, "patient", |forged| {
+        (forged.genesis, forged.proof) = (genesis, bundle.proof);
+    }));
+    assert!(matches!(refused.flaw, Flaw::OtherRecord { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_record_whose_author_was_not_permitted_to_sign_is_blamed_on_its_hospital() {
+    let case = Case::of(0..4, RegistrationStatus::Suspended).await;
+    let made = case.try_make(&[0], &account("patient")).await;
+    let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+    assert!(matches!(refused.flaw, Flaw::Signers(SigningFault::Author(DOCTOR))), "{refused}");
+    assert_eq!(refused.culprit, Some(Culprit::Hospital(AT)));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_wherever_it_is_damaged() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 2, 3]).await;
+    assert!(case.verify(&file).is_ok());
+    for length in (0..file.len()).step_by(61).chain([file.len() - 1]) {
+        let flaw = case.refused(&file[..length]).flaw;
+        assert!(matches!(flaw, Flaw::Malformed(_)), "{length}: {flaw}");
+    }
+    for at in (1..file.len()).step_by(61).chain([file.len() - 1]) {
+        let mut changed = file.clone();
+        changed[at] ^= 0x80;
+        assert!(case.verify(&changed).is_err(), "byte {at}");
+    }
+    let longer = [&file[..], &[0]].concat();
+    assert!(matches!(case.refused(&longer).flaw, Flaw::Malformed(_)));
+    let newer = [&[2][..], &file[1..]].concat();
+    assert!(matches!(case.refused(&newer).flaw, Flaw::Format(2)));
+    let oversized = vec![FORMAT; MAX_FILE_BYTES as usize + 1];
+    assert!(matches!(case.refused(&oversized).flaw, Flaw::TooLarge));
+}
+
+#[tokio::test]
+async fn a_guess_of_a_short_hidden_section_cannot_be_tested_with_what_a_disclosure_contains() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 2, 3, 5]).await;
+    let record = &case.records[0];
+    let (_, hidden) = case.described(0, &[4]).remove(0);
+    assert!(!contains(&file, hidden.salt.as_bytes()) && !contains(&file, b"female"));
+    assert!(!contains(&file, &hidden.content_root) && !contains(&file, b"756.1234"));
+    // The attacker knows the kind, the media type and the possible contents, and takes every 32 bytes for the salt.
+    let leaf = record.leaves()[4];
+    let guess = |text: &str, salt: Salt| {
+        let guess = Description::of(hidden.kind, &hidden.media_type, "", text.as_bytes()).unwrap();
+        Description { salt, ..guess }.leaf(&record.id(), 4, 6)
+    };
+    assert_eq!(guess("female", hidden.salt.clone()), leaf);
+    for text in ["female", "male", "other"] {
+        for window in file.windows(32) {
+            let salt = Salt::from_bytes(window.try_into().unwrap());
+            assert_ne!(guess(text, salt), leaf);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_media_file_next_to_a_disclosure_is_the_one_that_the_author_signed() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 5]).await;
+    let verified = case.verify(&file).unwrap();
+    let within = tempfile::tempdir().unwrap();
+    let folder = within.path().join("bundle");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(FILE_NAME), &file).unwrap();
+    assert_eq!(read(&folder).unwrap(), file);
+    assert_eq!(read(&folder.join(FILE_NAME)).unwrap(), file);
+
+    let flaw = |verified: &Verified| verified.check_media(&folder).err().map(|it| it.flaw);
+    assert!(matches!(flaw(&verified), Some(Flaw::File { .. })), "it is missing");
+    // The author's name for the file leads out of the folder.
+    let media = folder.join("05-scan.dcm");
+    fs::write(&media, SCAN).unwrap();
+    assert!(flaw(&verified).is_none());
+    let mut other = SCAN.to_vec();
+    other[0] ^= 1;
+    for wrong in [&other[..], &SCAN[1..], &[SCAN, b"."].concat(), b""] {
+        fs::write(&media, wrong).unwrap();
+        assert!(matches!(flaw(&verified), Some(Flaw::Media { section: MEDIA, .. })));
+    }
+    fs::remove_file(&media).unwrap();
+    fs::write(within.path().join("elsewhere"), SCAN).unwrap();
+    symlink(within.path().join("elsewhere"), &media).unwrap();
+    assert!(matches!(flaw(&verified), Some(Flaw::Media { .. })));
+
+    // The patient may show the description of an image without its file.
+    let without = forged(&file, "patient", |bundle| bundle.media = SectionSet::default());
+    let without = case.verify(&without).unwrap();
+    assert!(flaw(&without).is_none());
+    assert!(matches!(without.shown[1].content, ShownContent::Media { included: false, .. }));
+    let absent = within.path().join("absent");
+    assert!(matches!(read(&absent).err().unwrap().flaw, Flaw::File { .. }));
+}
+
+#[test]
+fn the_words_of_an_attribution_are_bounded_and_legible() {
+    let long = "a".repeat(MAX_WORDS_BYTES);
+    assert!(Attribution::new(long.clone(), "claim", None).is_ok());
+    for wrong in ["", " ", "a\nb", "a\u{202e}b", &format!("{long}a")] {
+        assert!(Attribution::new(wrong, "claim", None).is_err(), "{wrong:?}");
+        assert!(Attribution::new("Insurance", wrong, None).is_err(), "{wrong:?}");
+    }
+    assert!(!Attribution::new("Insurance", "claim", None).unwrap().is_over(Moment::MAX));
+}
