@@ -46,13 +46,15 @@ pub enum PeerFault {
     Nonsense,
     #[error("it is busy")]
     Busy,
+    #[error("it sends much more slowly than another hospital")]
+    Slow,
 }
 
 impl PeerFault {
-    /// Whether the hospital is dropped as a source for the rest of the block. It is not if it is only busy, or does not
-    /// have this segment.
+    /// Whether the hospital is dropped as a source for the rest of the block. It is not if it is only busy or slow, or
+    /// does not have this segment.
     pub fn drops(&self) -> bool {
-        !matches!(self, Self::Absent | Self::Busy)
+        !matches!(self, Self::Absent | Self::Busy | Self::Slow)
     }
 
     /// The label for the metric `peer_fetches_total`.
@@ -68,6 +70,7 @@ impl PeerFault {
             Self::BrokenPromise => "broken-promise",
             Self::Nonsense => "nonsense",
             Self::Busy => "busy",
+            Self::Slow => "slow",
         }
     }
 }

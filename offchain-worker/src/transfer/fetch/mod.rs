@@ -20,7 +20,7 @@ use super::{
     Arrivals, Courier, Holdings, Peer, Roll, Roster, RosterError,
     flights::{Flight, Flights},
     plan::{Errand, Plan, Rules},
-    relay::{Exhausted, Log, Relay, SharedLog},
+    relay::{Exhausted, Log, Relay, SharedLog, Waits},
     shelf::Shelf,
     wire::MAX_NAMED,
 };
@@ -365,9 +365,10 @@ impl Fetcher {
         log: SharedLog,
         arrived: &Arrivals,
     ) -> Fetched {
-        let (limit, segment) = (self.bounds.segment_limit, errand.segment);
+        let segment = errand.segment;
+        let waits = Waits { limit: self.bounds.segment_limit, patience: errand.patience };
         let peers = (errand.peer.clone(), errand.reserve.clone());
-        let relay = Relay::new(&self.courier, genesis, segment, peers, limit, (log, arrived));
+        let relay = Relay::new(&self.courier, genesis, segment, peers, waits, (log, arrived));
         let write = self.store.put(&segment, relay.stream());
         match journal::complete_write(&self.journal, &self.store, write).await {
             Ok(()) => self.stored(&segment),

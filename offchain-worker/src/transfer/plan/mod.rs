@@ -26,6 +26,7 @@ pub struct Rules {
     /// more than it saves.
     pub small: u64,
     /// If no segment arrives or becomes available anywhere for this long, the shares of other hospitals are dealt out.
+    /// If a hospital needs longer for a segment, another one is asked for the rest.
     pub patience: Duration,
     /// Between two questions to one hospital, which segments it has: at first, and at most.
     pub ask_every: (Duration, Duration),
@@ -51,6 +52,9 @@ impl Default for Rules {
 /// The longest wait, if nothing happens, before shares are dealt out again.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a slow hospital is asked for no segment that another hospital has.
+const SLOW_FOR: Duration = Duration::from_secs(60);
+
 /// Segments that one question names. That is 17 KB, which is little compared with a segment, even every second.
 const NAMED: usize = 256;
 
@@ -63,8 +67,10 @@ pub struct Errand {
     /// The peer's position in the plan.
     pub source: usize,
     pub peer: Peer,
-    /// The hospitals that may continue the download if the peer breaks off.
+    /// The hospitals that may continue the download if the peer breaks off or is slow.
     pub(super) reserve: Reserve,
+    /// How long the peer may need before another hospital is asked for the rest.
+    pub(super) patience: Duration,
 }
 
 /// The question which of these segments a hospital has.
@@ -112,6 +118,9 @@ struct Source {
     /// How often in a row it was busy.
     busy: u32,
     rests_until: Instant,
+    slow_until: Instant,
+    /// The longest time in which it sent a segment.
+    slowest: Option<Duration>,
     asking: bool,
     answered: bool,
     ask_at: Instant,
@@ -140,7 +149,6 @@ pub struct Plan {
     /// When the announcer was last busy serving other hospitals.
     turned_away: Instant,
     rounds: u32,
-    slowest: Option<Duration>,
 }
 
 impl Plan {
@@ -166,6 +174,8 @@ impl Plan {
                 underway: 0,
                 busy: 0,
                 rests_until: now,
+                slow_until: now,
+                slowest: None,
                 asking: false,
                 answered: false,
                 ask_at: now,
@@ -191,7 +201,6 @@ impl Plan {
             last_news: now,
             turned_away: now,
             rounds: 0,
-            slowest: None,
         }
     }
 
@@ -213,21 +222,24 @@ impl Plan {
     pub fn next(&mut self, now: Instant) -> Option<Errand> {
         let (wanted, source) = self.choose(now)?;
         let others =
-            if self.wanted[wanted].joint { self.others(wanted, source) } else { Vec::new() };
-        let reserve = Reserve::new(others);
+            if self.wanted[wanted].joint { self.others(wanted, source, now) } else { Vec::new() };
+        let (reserve, patience) = (Reserve::new(others), self.errand_patience());
         self.sources[source].underway += 1;
         let it = &mut self.wanted[wanted];
         it.state = State::Underway;
         it.reserve = reserve.clone();
         let (segment, peer) = (it.segment, self.sources[source].peer.clone());
-        Some(Errand { wanted, segment, source, peer, reserve })
+        Some(Errand { wanted, segment, source, peer, reserve, patience })
     }
 
-    fn others(&self, wanted: usize, chosen: usize) -> Vec<Peer> {
+    fn others(&self, wanted: usize, chosen: usize, now: Instant) -> Vec<Peer> {
         let mut others: Vec<_> = (0..self.sources.len())
             .filter(|source| *source != chosen && self.is_held(wanted, *source))
             .collect();
-        others.sort_by_key(|source| (Some(*source) == self.origin, self.sources[*source].underway));
+        others.sort_by_key(|source| {
+            let is_origin = Some(*source) == self.origin;
+            (self.is_slow(*source, now), is_origin, self.sources[*source].underway)
+        });
         others.into_iter().map(|source| self.sources[source].peer.clone()).collect()
     }
 
@@ -244,11 +256,11 @@ impl Plan {
         }
         let mut best: Option<(usize, usize, usize)> = None;
         for wanted in self.in_turn().filter(|wanted| self.is_open(*wanted)) {
-            let holders = self.holders(wanted).count();
+            let holders = self.holders(wanted, now).count();
             if holders == 0 || best.is_some_and(|(fewest, ..)| fewest <= holders) {
                 continue;
             }
-            let free = self.holders(wanted).filter(|source| self.is_free(*source, now));
+            let free = self.holders(wanted, now).filter(|source| self.is_free(*source, now));
             let sources = self.sources.len();
             let least = free
                 .min_by_key(|source| (self.sources[*source].underway, (source + wanted) % sources));
@@ -282,16 +294,29 @@ impl Plan {
         !source.dropped && source.rests_until <= now && source.underway < limit
     }
 
-    /// The hospitals other than the announcer that have a segment.
-    fn holders(&self, wanted: usize) -> impl Iterator<Item = usize> {
-        let sources = (0..self.sources.len()).filter(|source| Some(*source) != self.origin);
-        sources.filter(move |source| self.is_held(wanted, *source))
+    fn is_slow(&self, source: usize, now: Instant) -> bool {
+        self.sources[source].slow_until > now
+    }
+
+    /// The hospitals other than the announcer from which a segment may be fetched: slow ones only if no other hospital
+    /// has it, and, as a whole after wrong bytes, only if the announcer does not have it. A slow hospital may have sent
+    /// the wrong bytes, and nobody would continue its download.
+    fn holders(&self, wanted: usize, now: Instant) -> impl Iterator<Item = usize> {
+        let all = 0..self.sources.len();
+        let quick = all.clone().any(|it| self.is_held(wanted, it) && !self.is_slow(it, now));
+        let whole = !self.wanted[wanted].joint
+            && self.origin.is_some_and(|origin| self.is_held(wanted, origin));
+        all.filter(move |source| {
+            let serves = Some(*source) != self.origin && self.is_held(wanted, *source);
+            serves && !whole && !(quick && self.is_slow(*source, now))
+        })
     }
 
     /// Whether this hospital fetches a segment from the announcer.
     fn is_mine(&self, wanted: usize) -> bool {
         let Some(own) = self.own else { return true };
-        self.direct || self.assignee(self.wanted[wanted].index).is_none_or(|id| id == own)
+        let wanted = &self.wanted[wanted];
+        self.direct || !wanted.joint || self.assignee(wanted.index).is_none_or(|id| id == own)
     }
 
     /// The hospital whose share contains a position in the block.
@@ -420,6 +445,11 @@ impl Plan {
                 }
                 (PeerFault::Busy, false)
             }
+            PeerFault::Slow => {
+                source.slow_until = now + SLOW_FOR;
+                self.passed_over.insert(hospital);
+                (PeerFault::Slow, false)
+            }
             fault if fault.drops() => (fault, self.drop_source(position)),
             fault => (fault, false),
         }
@@ -434,7 +464,7 @@ impl Plan {
         source.underway -= 1;
         if took.is_some() {
             source.busy = 0;
-            self.slowest = self.slowest.max(took);
+            source.slowest = source.slowest.max(took);
         }
     }
 
@@ -455,12 +485,12 @@ impl Plan {
         // segment has arrived, it is not known how long one takes.
         let underway = self.wanted.iter().any(|wanted| wanted.state == State::Underway);
         let since = self.last_news.max(self.turned_away);
-        if now < since + self.patience() || (self.slowest.is_none() && underway) {
+        if now < since + self.patience() || (self.slowest().is_none() && underway) {
             return;
         }
         let late: HashSet<_> = (0..self.wanted.len())
             .filter(|wanted| self.is_open(*wanted) && self.is_held(*wanted, origin))
-            .filter(|wanted| !self.is_mine(*wanted) && self.holders(*wanted).next().is_none())
+            .filter(|wanted| !self.is_mine(*wanted) && self.holders(*wanted, now).next().is_none())
             .filter_map(|wanted| self.assignee(self.wanted[wanted].index))
             .collect();
         if !late.is_empty() {
@@ -470,8 +500,20 @@ impl Plan {
         }
     }
 
+    /// The longest time in which any hospital sent a segment.
+    fn slowest(&self) -> Option<Duration> {
+        self.sources.iter().filter_map(|source| source.slowest).max()
+    }
+
+    /// Twice the time of the quickest hospital's slowest segment: hospitals that get slower and slower do not prolong
+    /// it.
+    fn errand_patience(&self) -> Duration {
+        let quickest = self.sources.iter().filter_map(|source| source.slowest).min();
+        self.rules.patience.max(quickest.unwrap_or_default() * 2)
+    }
+
     fn patience(&self) -> Duration {
-        let patience = self.rules.patience.max(self.slowest.unwrap_or_default() * 2);
+        let patience = self.rules.patience.max(self.slowest().unwrap_or_default() * 2);
         patience.saturating_mul(1 << self.rounds.min(16)).min(MAX_PATIENCE.max(patience))
     }
 

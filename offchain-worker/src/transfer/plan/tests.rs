@@ -284,3 +284,78 @@ fn a_long_list_is_asked_in_parts() {
     }
     assert_eq!(asked.len(), 1_500);
 }
+
+#[test]
+fn a_slow_hospital_is_asked_for_nothing_that_another_has() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 6, now);
+    assert_eq!(errands(&mut plan, now).len(), 3);
+    claim(&mut plan, 1, &[1, 3, 5], now);
+    let errand = plan.next(now).unwrap();
+    assert_eq!(errand.peer.hospital.0, 1);
+    let failed = plan.failed(&errand, errand.peer.hospital, PeerFault::Slow, now);
+    assert_eq!(failed, (PeerFault::Slow, false));
+    plan.arrived(&errand, None, now);
+    // Its share is dealt out at once.
+    assert_eq!(errands(&mut plan, now).iter().map(|(_, from)| *from).collect::<Vec<_>>(), [9, 9]);
+    assert_eq!(plan.missing(), 0);
+}
+
+#[test]
+fn slow_hospitals_are_asked_if_no_other_has_a_segment() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 4, now);
+    let errand = plan.next(now).unwrap();
+    assert_eq!(errand.peer.hospital.0, ANNOUNCER);
+    claim(&mut plan, 1, &[1, 2, 3], now);
+    plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
+    plan.failed(&errand, HospitalId(ANNOUNCER), PeerFault::Stalled, now);
+    plan.reopen(&errand, false);
+    assert_eq!(errands(&mut plan, now), [(1, 1), (2, 1), (3, 1)]);
+}
+
+#[test]
+fn a_slow_hospital_is_asked_again_after_a_while() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 2, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
+    claim(&mut plan, 1, &[1], now);
+    let errand = plan.next(now).unwrap();
+    plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
+    plan.reopen(&errand, false);
+    assert_eq!(plan.holders(1, now).count(), 0);
+    assert_eq!(plan.holders(1, now + SLOW_FOR).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn after_wrong_bytes_of_several_hospitals_the_announcer_is_asked_for_the_whole() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 2, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
+    claim(&mut plan, 1, &[1], now);
+    let errand = plan.next(now).unwrap();
+    assert_eq!((errand.wanted, errand.peer.hospital.0), (1, 1));
+    plan.reopen(&errand, true);
+    assert_eq!(errands(&mut plan, now), [(1, ANNOUNCER)]);
+}
+
+#[test]
+fn the_quickest_hospital_says_how_long_a_segment_may_take() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 6, now);
+    let second = Duration::from_secs(1);
+    let errand = plan.next(now).unwrap();
+    assert_eq!(errand.patience, rules().patience);
+    plan.arrived(&errand, Some(10 * second), now);
+    claim(&mut plan, 1, &[1, 3, 5], now);
+    let (mut patience, mut from) = (HashSet::new(), HashSet::new());
+    while let Some(errand) = plan.next(now) {
+        patience.insert(errand.patience);
+        from.insert(errand.peer.hospital.0);
+        // The other hospital gets slower and slower.
+        let took = if errand.peer.hospital.0 == ANNOUNCER { 10 } else { 100 };
+        plan.arrived(&errand, Some(took * second), now);
+    }
+    assert_eq!(patience, HashSet::from([20 * second]));
+    assert_eq!(from, HashSet::from([1, ANNOUNCER]));
+}

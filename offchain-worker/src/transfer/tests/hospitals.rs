@@ -102,7 +102,8 @@ pub struct Region {
     pub terms: SeedingTerms,
     pub transfer: Transfer,
     pub timings: Timings,
-    /// If nothing arrives for this long, other hospitals' shares are dealt out.
+    /// If nothing arrives for this long, other hospitals' shares are dealt out. If a hospital needs longer for a segment,
+    /// another one is asked for the rest.
     pub patience: Duration,
     /// How long a block waits for another block's download.
     pub flight_patience: Duration,
@@ -150,6 +151,21 @@ impl Region {
     pub async fn dead(&self, id: u16) {
         self.everybody
             .add(Peer { hospital: HospitalId(id), endpoint: plain("http://127.0.0.1:1") });
+    }
+
+    /// A hospital that is listed, and responds in this manner for this content.
+    pub(super) async fn fake(&self, id: u16, manner: Manner, content: &[Vec<u8>]) -> Served {
+        let served = Served {
+            hospital: HospitalId(id),
+            genesis: genesis(),
+            manner,
+            content: Arc::new(content.to_vec()),
+            asked: Arc::default(),
+            ranges: Arc::default(),
+        };
+        let endpoint = serve(served.clone()).await;
+        self.everybody.add(Peer { hospital: served.hospital, endpoint });
+        served
     }
 
     fn admit(&self, hospital: Hospital, endpoint: Endpoint) -> Hospital {

@@ -41,6 +41,7 @@ mod directories;
 mod hospitals;
 mod lying_storage;
 mod seeding;
+mod slow;
 mod swarm;
 
 const GENESIS: Hash = Hash::repeat_byte(1);
@@ -63,6 +64,10 @@ enum Manner {
     Boasts,
     /// Does not say what it has.
     Silent,
+    /// The right bytes, so many a second.
+    Slow(u32),
+    /// The right length with wrong bytes, so many a second.
+    LiesSlowly(u32),
 }
 
 #[derive(Clone)]
@@ -129,6 +134,8 @@ impl Served {
             Manner::Lies => Body::from(vec![0xee; rest.len()]),
             Manner::ClosesEarly => Body::from_stream(halves(rest).chain(broken())),
             Manner::Stalls => Body::from_stream(halves(rest).chain(stream::pending())),
+            Manner::Slow(pace) => Body::from_stream(paced(rest, pace)),
+            Manner::LiesSlowly(pace) => Body::from_stream(paced(vec![0xee; rest.len()], pace)),
             Manner::Absent | Manner::Boasts | Manner::Silent => {
                 return StatusCode::NOT_FOUND.into_response();
             }
@@ -142,6 +149,21 @@ impl Served {
 fn halves(bytes: Vec<u8>) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
     let half = Bytes::from(bytes[..bytes.len() / 2].to_vec());
     stream::iter([Ok(half)])
+}
+
+/// Sends up to ten times a second.
+fn paced(bytes: Vec<u8>, pace: u32) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send {
+    let piece = (pace / 10).max(1);
+    let pause = Duration::from_secs(1) * piece / pace;
+    let bytes = Bytes::from(bytes);
+    stream::unfold(bytes, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let sent = rest.split_to(rest.len().min(piece as usize));
+        Some((Ok(sent), rest))
+    })
 }
 
 /// Ends the connection after the previous bytes were sent.
@@ -158,6 +180,8 @@ const STALL: Duration = Duration::from_secs(1);
 const NEVER: Duration = Duration::from_secs(60);
 /// The patience of tests in which a peer is given up.
 const SHORT: Duration = Duration::from_secs(1);
+/// The patience of tests in which a peer stalls: a stall is noticed before the peer is slow.
+const AFTER_STALL: Duration = Duration::from_secs(4);
 
 /// The bounds: this many segments at once, and every block is dealt out, however small.
 fn bounds(parallel: usize, patience: Duration) -> FetchBounds {
@@ -211,7 +235,8 @@ impl Network {
         let metrics = Metrics::new().unwrap();
         let journal = Journal::in_memory().await.unwrap();
         let agent = Account::development("//Alice//agent").unwrap();
-        let stall = if manners.contains(&Manner::Stalls) { STALL } else { NEVER };
+        let stalls = manners.contains(&Manner::Stalls);
+        let (stall, patience) = if stalls { (STALL, AFTER_STALL) } else { (NEVER, SHORT) };
         let timings = Timings { connect: NEVER, stall };
         let fetcher = Arc::new(Fetcher::new(
             Arc::new(FixedRoster(peers)),
@@ -220,7 +245,7 @@ impl Network {
             store.clone(),
             Holdings::new(store.clone()),
             metrics.clone(),
-            bounds(3, SHORT),
+            bounds(3, patience),
         ));
         Self { fetcher, store, journal, metrics, served }
     }
@@ -364,7 +389,7 @@ async fn a_download_with_wrong_bytes_is_fetched_again_as_a_whole() {
         network.store.clone(),
         Holdings::new(network.store.clone()),
         network.metrics.clone(),
-        bounds(1, SHORT),
+        bounds(1, AFTER_STALL),
     ));
     network.fetcher.fetch(&segments(&honest), None).await.unwrap();
     assert!(network.holds(&honest).await);

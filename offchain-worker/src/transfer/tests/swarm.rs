@@ -107,31 +107,18 @@ async fn faulty_hospitals_are_dropped_and_the_block_completes() {
         (Manner::ClosesEarly, "closed-early"),
     ] {
         let timings = Timings { connect: NEVER, stall: STALL };
-        let region = Region { timings, patience: SHORT, ..Region::default() };
+        let patience = if manner == Manner::Stalls { AFTER_STALL } else { SHORT };
+        let region = Region { timings, patience, ..Region::default() };
         let announcer = region.hospital(ANNOUNCER.0).await;
         announcer.hold(&content).await;
         let hospitals = fetchers(&region, 3).await;
-        let bad = served(HospitalId(3), manner, &content);
-        let endpoint = serve(bad.clone()).await;
-        region.everybody.add(Peer { hospital: bad.hospital, endpoint });
+        let bad = region.fake(3, manner, &content).await;
         all_fetch(&hospitals, &content).await;
         let dropped: u64 = hospitals.iter().map(|hospital| hospital.dropped(reason)).sum();
         assert!((1..=3).contains(&dropped), "{manner:?}: {dropped}");
         let asked = bad.asked.load(Ordering::SeqCst);
         // Two at once from each of the three hospitals.
         assert!(asked <= 6, "{manner:?}: {asked}");
-    }
-}
-
-fn served(hospital: HospitalId, manner: Manner, content: &[Vec<u8>]) -> Served {
-    let content = Arc::new(content.to_vec());
-    Served {
-        hospital,
-        genesis: crate::api::tests::fake::genesis(),
-        manner,
-        content,
-        asked: Arc::default(),
-        ranges: Arc::default(),
     }
 }
 
