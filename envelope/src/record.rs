@@ -338,12 +338,12 @@ impl Record {
         let description = match &self.section(section)?.payload {
             Payload::Text(object) => {
                 let packed =
-                    object.open(key, &self.object_context(genesis, section, Part::Text))?;
+                    object.open_padded(key, &self.object_context(genesis, section, Part::Text))?;
                 text::describe(&mut packed.as_slice())?
             }
             Payload::Media { description: object, manifest } => {
                 let context = self.object_context(genesis, section, Part::Description);
-                let opened = object.open(key, &context)?;
+                let opened = object.open_padded(key, &context)?;
                 let mut rest = opened.as_slice();
                 let description = Description::decode(&mut rest).map_err(|_| OpenError)?;
                 let right = rest.is_empty()
@@ -366,7 +366,7 @@ impl Record {
         let Payload::Text(object) = &self.section(section)?.payload else {
             return Err(OpenError);
         };
-        let packed = object.open(key, &self.object_context(genesis, section, Part::Text))?;
+        let packed = object.open_padded(key, &self.object_context(genesis, section, Part::Text))?;
         let (description, content) = text::unpack(&packed)?;
         self.check_leaf(section, &description)?;
         Ok((description, content))

@@ -65,7 +65,7 @@ impl RecordSealer {
         let key = ContentKey::generate();
         let packed = text::pack(description, content)?;
         let context = ObjectContext::new(self.context(section), Part::Text);
-        let object = SealedObject::seal(&key, &context, &packed)?;
+        let object = SealedObject::seal_padded(&key, &context, &packed)?;
         self.put(section, &key, Payload::Text(object));
         Ok(())
     }
@@ -94,7 +94,7 @@ impl RecordSealer {
 
         let described = Zeroizing::new(self.unsealed(section)?.encode());
         let context = ObjectContext::new(self.context(section), Part::Description);
-        let description = SealedObject::seal(&key, &context, &described)?;
+        let description = SealedObject::seal_padded(&key, &context, &described)?;
         self.put(section, &key, Payload::Media { description, manifest });
         Ok(parts)
     }

@@ -1,4 +1,5 @@
-//! The plaintext of a text section: its description, then its content compressed with zstd.
+//! The plaintext of a text section: its description, then its content compressed with zstd. It is padded before it is
+//! sealed ([`SealedObject::seal_padded`](crate::object::SealedObject::seal_padded)).
 
 use codec::{Decode, Encode};
 use zeroize::Zeroizing;

@@ -403,6 +403,16 @@ async fn a_guess_of_a_short_hidden_section_cannot_be_tested_with_what_a_disclosu
 }
 
 #[tokio::test]
+async fn a_hidden_short_text_is_as_long_as_every_other_one_in_a_disclosure() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 2, 3, 5]).await;
+    let record = &case.records[0];
+    assert!(contains(&file, &record.encode()));
+    let lengths: Vec<_> = record.sections()[..5].iter().map(Encode::encoded_size).collect();
+    assert_eq!(lengths, [lengths[0]; 5]);
+}
+
+#[tokio::test]
 async fn a_media_file_next_to_a_disclosure_is_the_one_that_the_author_signed() {
     let case = Case::new().await;
     let file = case.make(&[0, 5]).await;

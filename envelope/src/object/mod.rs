@@ -18,10 +18,14 @@
 //! GCM does not commit to its key, so the commitment is compared before anything is decrypted. The
 //! tags are last, so byte ranges of ciphertext and plaintext are the same. An object is written once: changed content
 //! needs a new salt and a new object id.
+//!
+//! The length of a plaintext is visible. [`SealedObject::seal_padded`] pads texts and descriptions, so that their
+//! lengths have few values.
 
 mod cipher;
 mod layout;
 mod open;
+mod padding;
 mod parameters;
 mod seal;
 
@@ -77,6 +81,27 @@ impl SealedObject {
         context: &ObjectContext,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         ObjectOpener::new(key, context, &self.parameters)?.open_whole(&self.bytes)
+    }
+
+    /// [`SealedObject::seal`] for a plaintext whose length is secret. Pads it to one of few lengths: to 256 bytes at
+    /// least, and from there on by less than a sixteenth.
+    pub fn seal_padded(
+        key: &ContentKey,
+        context: &ObjectContext,
+        plaintext: &[u8],
+    ) -> Result<Self, SealError> {
+        Self::seal(key, context, &padding::pad(plaintext)?)
+    }
+
+    /// Opens what [`SealedObject::seal_padded`] sealed. Refuses any other padding.
+    pub fn open_padded(
+        &self,
+        key: &ContentKey,
+        context: &ObjectContext,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let padded = self.open(key, context)?;
+        let plaintext = padding::unpad(&padded)?;
+        Ok(Zeroizing::new(plaintext.to_vec()))
     }
 
     pub fn parameters(&self) -> &Parameters {

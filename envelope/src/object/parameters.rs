@@ -21,10 +21,10 @@ const CHUNK_SIZE_BITS: std::ops::RangeInclusive<u8> = 12..=SEGMENT_BYTES.ilog2()
 /// The part of a section in an object. The object is bound to it, so one part cannot be passed off as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
 pub enum Part {
-    /// A text section: description and compressed content.
+    /// A text section: description and compressed content, padded.
     #[codec(index = 0)]
     Text,
-    /// The description of a media section.
+    /// The description of a media section, padded.
     #[codec(index = 1)]
     Description,
     /// The content of a media section.

@@ -16,6 +16,7 @@ mod fixture;
 mod malformed_input;
 mod message_vectors;
 mod oracle;
+mod padding;
 mod profiles;
 mod records;
 mod rotations;

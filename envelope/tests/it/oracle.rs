@@ -140,6 +140,32 @@ pub fn open(
     tags.next().is_none().then_some(plaintext)
 }
 
+/// The length of a plaintext, the plaintext, and as many zeros as the next padded length needs.
+pub fn pad(plaintext: &[u8]) -> Vec<u8> {
+    let mut bytes = (plaintext.len() as u32).to_le_bytes().to_vec();
+    bytes.extend(plaintext);
+    while !is_padded_length(bytes.len()) {
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// Looks at the binary digits of a length: after the first one, as many may be ones as the exponent of the first one
+/// has digits itself.
+fn is_padded_length(length: usize) -> bool {
+    let digits = format!("{length:b}");
+    let exponent = digits.len() - 1;
+    let free = format!("{exponent:b}").len();
+    length >= 256 && digits.chars().skip(1 + free).all(|digit| digit == '0')
+}
+
+pub fn unpad(padded: &[u8]) -> Option<Vec<u8>> {
+    let (length, rest) = padded.split_at_checked(4)?;
+    let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+    let plaintext = rest.get(..length)?;
+    (pad(plaintext) == padded).then(|| plaintext.to_vec())
+}
+
 fn derived(patient_key: &[u8; 32], info: &[u8]) -> [u8; 32] {
     let mut key = [0; 32];
     Hkdf::<Sha256>::new(Some(&[0; 32]), patient_key).expand(info, &mut key).unwrap();

@@ -398,6 +398,7 @@ fn records() {
         let context = record.context(genesis, index);
         let by_oracle = oracle::unwrap(&keys[version as usize - 1], version, &wrapped, &context);
         assert_eq!(by_oracle.unwrap(), key.as_bytes());
+        check_padded(&record, genesis, index, &key);
         let content = match &section.payload {
             Payload::Text(_) => record.open_text(genesis, index, &key).unwrap().1.to_vec(),
             Payload::Media { manifest, .. } => {
@@ -413,6 +414,29 @@ fn records() {
             }
         };
         assert_eq!(content, bytes(expected));
+    }
+}
+
+/// The second implementation opens the padded object of a section: its text, or the description of its media.
+fn check_padded(record: &Record, genesis: Hash, index: u16, key: &ContentKey) {
+    let (object, part) = match &record.sections()[usize::from(index)].payload {
+        Payload::Text(object) => (object, Part::Text),
+        Payload::Media { description, .. } => (description, Part::Description),
+    };
+    let context = ObjectContext { section: record.context(genesis, index), part, version: 1 };
+    let parameters = object.parameters().encode();
+    let padded = oracle::open(key.as_bytes(), &context, &parameters, object.bytes()).unwrap();
+    let plaintext = oracle::unpad(&padded).unwrap();
+
+    let mut described = Vec::new();
+    oracle::description(&mut described, &record.describe(genesis, index, key).unwrap());
+    let rest = plaintext.strip_prefix(described.as_slice()).unwrap();
+    match part {
+        Part::Text => {
+            let (_, content) = record.open_text(genesis, index, key).unwrap();
+            assert_eq!(zstd::bulk::decompress(rest, content.len()).unwrap(), *content);
+        }
+        _ => assert!(rest.is_empty()),
     }
 }
 
