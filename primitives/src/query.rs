@@ -113,7 +113,6 @@ pub enum Answer {
 /// What a patient accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-#[serde(rename_all = "camelCase")]
 pub struct Acceptance {
     /// As [`QueriedRecords`] requires, and with sections only for which the requester asked.
     pub records: QueriedRecords,
