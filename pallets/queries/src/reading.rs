@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use epione_primitives::{
     QueryId, UserId,
     limits::page,
-    query::{Query, Transfer},
+    query::{Query, SealedTermsBytes, Transfer},
 };
 
 use crate::{
@@ -18,10 +18,11 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The sealed terms of a query, while it waits for an answer.
-    pub fn terms(id: QueryId) -> Option<Vec<u8>> {
-        Terms::<T>::get(id).map(|terms| terms.into_inner())
+    pub fn terms(id: QueryId) -> Option<SealedTermsBytes> {
+        Terms::<T>::get(id)
     }
 
+    /// What the mailbox recorded when it handed out the grant of a query.
     pub fn transferred(id: QueryId) -> Option<Transfer> {
         Transfers::<T>::get(id)
     }

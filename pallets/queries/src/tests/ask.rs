@@ -41,7 +41,7 @@ fn a_query_is_stored_with_its_sealed_terms() {
             answer: None,
         };
         assert_eq!(query(id), expected);
-        assert_eq!(Queries::terms(id), Some(terms().into_inner()));
+        assert_eq!(Queries::terms(id), Some(terms()));
         assert!(expected.is_pending(EXPIRES - 1) && !expected.is_pending(EXPIRES));
         let event = Event::<Test>::Asked { query: id, requester: RESEARCHER, patient: PATIENT };
         System::assert_last_event(event.into());
