@@ -246,9 +246,9 @@ test('a patient accepts a query, and the mailbox records once that it hands out 
 
   const grant = u8aToHex(randomBytes(32));
   const until = (await api.query.timestamp.now()).toNumber() + 3_600_000;
-  const accept = api.tx.queries.accept(query, [{ pointer, sections: 1 }], grant, until, 0);
-  await assert.rejects(submit(api, accept, keys('//Doctor')), /queries\.NotPatient/);
-  find(await submit(api, accept, keys('//Patient')), 'queries', 'Accepted');
+  const accept = () => api.tx.queries.accept(query, [{ pointer, sections: 1 }], grant, until, 0);
+  await assert.rejects(submit(api, accept(), keys('//Doctor')), /queries\.NotPatient/);
+  find(await submit(api, accept(), keys('//Patient')), 'queries', 'Accepted');
   const stored = (await api.query.queries.queries(query)).unwrap();
   assert.equal(stored.terms.toHex(), blake2AsHex(terms));
   const accepted = stored.answer.unwrap().asAccepted;
