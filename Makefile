@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 RELEASE := $(CARGO_TARGET_DIR)/release
 # Where the demo's hospitals store segments: local (folders) or s3 (a separate S3 server).
 STORE ?= local
-PALLETS := hospitals profiles role-policies lite-blocks approvals index-links sharing releases quotas
+PALLETS := hospitals profiles role-policies lite-blocks approvals index-links sharing queries releases quotas
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
 SLOWEST := kills four_hospitals reading releases chain visit durability access one_hospital waiting crash_loop hostile demo

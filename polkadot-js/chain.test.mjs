@@ -235,3 +235,29 @@ test('the policies that a hospital sets decide from then on', async () => {
   const refuse = api.tx.releases.refuse(asked.request, asked.signature);
   find(await submit(api, refuse, agent(0)), 'releases', 'Refused');
 });
+
+test('a patient accepts a query, and the mailbox records once that it hands out the grant', async () => {
+  const pointer = { height: 1, index: 0 };
+  const terms = u8aToHex(randomBytes(1_200));
+  const expires = (await api.query.system.number()).toNumber() + 1_000;
+  const ask = api.tx.queries.ask(patient, [{ pointer, sections: 3 }], 'Research', expires, terms);
+  const { query } = find(await submit(api, ask, keys('//Doctor')), 'queries', 'Asked');
+  assert.equal((await api.query.queries.terms(query)).unwrap().toHex(), terms);
+
+  const grant = u8aToHex(randomBytes(32));
+  const until = (await api.query.timestamp.now()).toNumber() + 3_600_000;
+  const accept = () => api.tx.queries.accept(query, [{ pointer, sections: 1 }], grant, until, 0);
+  await assert.rejects(submit(api, accept(), keys('//Doctor')), /queries\.NotPatient/);
+  find(await submit(api, accept(), keys('//Patient')), 'queries', 'Accepted');
+  const stored = (await api.query.queries.queries(query)).unwrap();
+  assert.equal(stored.terms.toHex(), blake2AsHex(terms));
+  const accepted = stored.answer.unwrap().asAccepted;
+  assert.equal(accepted.audience.toString(), keys('//Doctor').address);
+  assert.equal(accepted.sealingKey.toHex(), sealingKeyHash);
+  assert.ok((await api.query.queries.terms(query)).isNone);
+
+  await assert.rejects(submit(api, api.tx.queries.transfer(query), agent(1)), /queries\.NotMailbox/);
+  find(await submit(api, api.tx.queries.transfer(query), agent(0)), 'queries', 'Transferred');
+  assert.equal((await api.query.queries.transfers(query)).unwrap().grant.toHex(), grant);
+  await assert.rejects(submit(api, api.tx.queries.transfer(query), agent(0)), /queries\.AlreadyTransferred/);
+});

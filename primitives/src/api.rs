@@ -9,6 +9,7 @@ use crate::{
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
     profile::{Profile, Registration},
+    query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
 
@@ -99,6 +100,28 @@ sp_api::decl_runtime_apis! {
         /// The sections that their patients share, of the first
         /// [`MAX_RELEASED_RECORDS`](crate::limits::MAX_RELEASED_RECORDS) of these records, in their order.
         fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet>;
+    }
+
+    /// Reads pallet-queries. Lists are newest first. They begin before `before`, or with the newest entry if absent,
+    /// and have at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE) entries.
+    pub trait QueriesApi {
+        fn query(id: QueryId) -> Option<Query>;
+        /// The sealed terms of a query, while it waits for an answer.
+        fn terms(id: QueryId) -> Option<SealedTermsBytes>;
+        /// What the mailbox recorded when it handed out the grant of a query.
+        fn transfer(id: QueryId) -> Option<Transfer>;
+        /// The queries to a patient, with their numbers among the patient's queries.
+        fn patient_queries(
+            patient: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, QueryId, Query)>;
+        /// The queries of a requester, with their numbers among the requester's queries.
+        fn requester_queries(
+            requester: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, QueryId, Query)>;
     }
 
     /// Reads pallet-lite-blocks and pallet-index-links.

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod limits;
 pub mod ports;
 pub mod profile;
+pub mod query;
 pub mod refusal;
 pub mod release;
 #[cfg(feature = "std")]
@@ -26,6 +27,7 @@ pub mod text;
 pub mod words;
 
 pub use ids::{AnnouncementId, HospitalId, RecordId, RecordPointer, UserId};
+pub use query::QueryId;
 pub use words::Word;
 
 use sp_runtime::{OpaqueExtrinsic, generic, traits::BlakeTwo256};

@@ -80,6 +80,19 @@ pub const MAX_SECTIONS: u16 = 64;
 pub const MAX_RELEASED_RECORDS: u32 = 64;
 /// Maximum number of rights in one grant: two kinds of reading, each for two classes of sections.
 pub const MAX_RIGHTS: u32 = 4;
+/// Maximum number of records that one query names.
+pub const MAX_QUERIED_RECORDS: u32 = 16;
+/// Maximum bytes of the terms of a query, sealed to the patient.
+pub const MAX_SEALED_TERMS_BYTES: u32 = 2_560;
+/// Maximum number of pending queries of one requester, to all patients together.
+pub const MAX_PENDING_QUERIES_OF_REQUESTER: u32 = 8;
+/// Maximum number of pending queries to one patient, of all requesters together.
+pub const MAX_PENDING_QUERIES_OF_PATIENT: u32 = 32;
+/// Maximum number of chain blocks for which a query stays open: 30 days.
+pub const MAX_QUERY_BLOCKS: BlockNumber = 30 * DAY_BLOCKS;
+/// Maximum time in milliseconds between the acceptance of a query and the last moment at which its grant is handed out:
+/// 366 days.
+pub const MAX_QUERY_ACCESS_MILLIS: u64 = 366 * DAY_MILLIS;
 /// Maximum number of refusals of one requester that a hospital records in a day.
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
 /// Maximum number of times that a requester breaks the glass at one hospital in a day.

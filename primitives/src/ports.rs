@@ -51,6 +51,11 @@ pub trait Users {
     /// The user's current account.
     fn account(user: UserId) -> Option<AccountId>;
     fn role(user: UserId) -> Option<Role>;
+    /// The hash of the user's current sealing key.
+    fn sealing_key(user: UserId) -> Option<Hash>;
+    /// The hospitals at which the user's registration is in force now, whatever the status of the hospital. At most
+    /// [`MAX_REGISTRATIONS_IN_FORCE`](crate::limits::MAX_REGISTRATIONS_IN_FORCE).
+    fn in_force(user: UserId) -> Vec<HospitalId>;
     /// Whether the user's registration at the hospital was in force at a moment.
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool;
     /// Whether the user is or was registered at the hospital.

@@ -12,6 +12,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
     profile::{Profile, Registration},
+    query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
 use frame_support::genesis_builder_helper::{build_state, get_preset};
@@ -31,8 +32,8 @@ use sp_version::RuntimeVersion;
 
 use crate::{
     Approvals, Block, Executive, Grandpa, Historical, Hospitals, InherentDataExt, LiteBlocks,
-    Profiles, Releases, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, Sharing, System,
-    VERSION, genesis,
+    Profiles, Queries, Releases, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, Sharing,
+    System, VERSION, genesis,
 };
 
 impl_runtime_apis! {
@@ -300,6 +301,36 @@ impl_runtime_apis! {
     impl epione_primitives::api::SharingApi<Block> for Runtime {
         fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet> {
             Sharing::shared(pointers)
+        }
+    }
+
+    impl epione_primitives::api::QueriesApi<Block> for Runtime {
+        fn query(id: QueryId) -> Option<Query> {
+            Queries::query(id)
+        }
+
+        fn terms(id: QueryId) -> Option<SealedTermsBytes> {
+            Queries::terms(id)
+        }
+
+        fn transfer(id: QueryId) -> Option<Transfer> {
+            Queries::transferred(id)
+        }
+
+        fn patient_queries(
+            patient: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, QueryId, Query)> {
+            Queries::patient_queries(patient, before, limit)
+        }
+
+        fn requester_queries(
+            requester: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, QueryId, Query)> {
+            Queries::requester_queries(requester, before, limit)
         }
     }
 

@@ -2,10 +2,11 @@
 //! and calls that exceed a quota, before they reach a block.
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
-//! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to
-//! unshare sections, a patient needs no registration in force: a hospital could keep them shared otherwise. The
-//! pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital
-//! that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
+//! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
+//! access, by unsharing sections or by withdrawing the acceptance of a query, a patient needs no registration in force:
+//! a hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
+//! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
+//! transactions come first.
 
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -140,18 +141,17 @@ fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
 /// Maximum number of hospitals that answer for a user, in addition to the first.
 const OTHER_HOSPITALS: u64 = MAX_REGISTRATIONS_IN_FORCE as u64 - 1;
 
-/// Maximum number of hospitals that answer for a patient who unshares sections because the patient is or was registered
-/// there.
+/// Maximum number of hospitals that answer for a user who ends access because the user is or was registered there.
 const FORMER_HOSPITALS: u32 = MAX_REGISTRATIONS_IN_FORCE;
 
-/// What may be read for a patient who unshares, in addition to the first hospital's budget: the budgets of the other
+/// What may be read for a user who ends access, in addition to the first hospital's budget: the budgets of the other
 /// hospitals, the registrations, and the budgets of their hospitals.
-const UNSHARING_READS: u64 = OTHER_HOSPITALS + 2 * FORMER_HOSPITALS as u64;
+const ENDING_READS: u64 = OTHER_HOSPITALS + 2 * FORMER_HOSPITALS as u64;
 
 /// How many entries may be read to find a hospital whose budget covers a call, in addition to the first budget.
 fn others(call: &RuntimeCall) -> u64 {
-    if unshares(call) {
-        UNSHARING_READS
+    if ends_access(call) {
+        ENDING_READS
     } else if user_makes(call) {
         OTHER_HOSPITALS
     } else {
@@ -216,13 +216,13 @@ fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
 /// one at which it has been in force for the longest time. A hospital that is hostile to its former patients can use up
 /// its own budget, but not that of the patients' other hospitals.
 ///
-/// For a patient who unshares sections, they are followed by the active hospitals at which the patient is or was
-/// registered. So a hospital cannot keep its patients from unsharing by suspending them.
+/// For a user who ends access, they are followed by the active hospitals at which the user is or was registered. So a
+/// hospital cannot keep its patients from unsharing or withdrawing by suspending them.
 fn responsible(user: UserId, call: &RuntimeCall) -> Result<Vec<HospitalId>, Refusal> {
     let mut hospitals = Profiles::in_force(user);
     let refusal =
         if hospitals.is_empty() { Refusal::NotInForce } else { Refusal::HospitalNotActive };
-    if unshares(call) {
+    if ends_access(call) {
         hospitals.extend(Profiles::ever_registered_at(user, FORMER_HOSPITALS));
     }
     let active = Hospitals::active();
@@ -336,16 +336,22 @@ fn agent_makes(call: &RuntimeCall) -> bool {
             matches!(call, Policy::relate { .. } | Policy::unrelate { .. })
         }
         RuntimeCall::Releases(call) => !matches!(call, pallet_releases::Call::judge { .. }),
+        RuntimeCall::Queries(call) => matches!(call, pallet_queries::Call::transfer { .. }),
         _ => false,
     }
 }
 
-/// Whether the call makes sections private again.
-fn unshares(call: &RuntimeCall) -> bool {
-    matches!(call, RuntimeCall::Sharing(pallet_sharing::Call::unshare { .. }))
+/// Whether the call makes sections private again, or withdraws a query or its acceptance.
+fn ends_access(call: &RuntimeCall) -> bool {
+    matches!(
+        call,
+        RuntimeCall::Sharing(pallet_sharing::Call::unshare { .. })
+            | RuntimeCall::Queries(pallet_queries::Call::withdraw { .. })
+    )
 }
 
 fn user_makes(call: &RuntimeCall) -> bool {
+    use pallet_queries::Call as Query;
     use pallet_role_policies::Call as Policy;
     use pallet_sharing::Call as Share;
     matches!(
@@ -353,5 +359,11 @@ fn user_makes(call: &RuntimeCall) -> bool {
         RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. })
             | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
             | RuntimeCall::Sharing(Share::share { .. } | Share::unshare { .. })
+            | RuntimeCall::Queries(
+                Query::ask { .. }
+                    | Query::accept { .. }
+                    | Query::refuse { .. }
+                    | Query::withdraw { .. }
+            )
     )
 }

@@ -12,6 +12,8 @@ const REGISTRATION_BYTES: u64 = 2 * 1024;
 const ANNOUNCEMENT_BYTES: u64 = 1024;
 /// Bytes of state that each record of an announcement leaves: its entry, and the announcement by its id.
 const RECORD_BYTES: u64 = 256;
+/// Bytes of state that a query leaves: the query itself, and its places in the lists of requester and patient.
+const QUERY_BYTES: u64 = 1024;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
 
@@ -37,6 +39,7 @@ fn left_in_state(call: &RuntimeCall) -> u64 {
 /// what was there.
 fn left_by(call: &RuntimeCall) -> u64 {
     use pallet_profiles::Call as Profile;
+    use pallet_queries::Call as Query;
     use pallet_releases::Call as Release;
     use pallet_role_policies::Call as Policy;
     match call {
@@ -45,6 +48,7 @@ fn left_by(call: &RuntimeCall) -> u64 {
             ANNOUNCEMENT_BYTES.saturating_add(records)
         }
         RuntimeCall::Profiles(Profile::register { .. }) => REGISTRATION_BYTES,
+        RuntimeCall::Queries(Query::ask { .. }) => QUERY_BYTES,
         RuntimeCall::RolePolicies(Policy::set_policies { policies }) => {
             policies.encoded_size() as u64
         }
@@ -54,6 +58,7 @@ fn left_by(call: &RuntimeCall) -> u64 {
         | RuntimeCall::RolePolicies(Policy::relate { .. })
         | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. })
         | RuntimeCall::Sharing(pallet_sharing::Call::share { .. })
+        | RuntimeCall::Queries(Query::accept { .. } | Query::transfer { .. })
         // Accounts that were rotated out keep their references, and motions their places.
         | RuntimeCall::Hospitals(pallet_hospitals::Call::rotate_accounts { .. })
         | RuntimeCall::Council(pallet_collective::Call::propose { .. }) => ENTRY_BYTES,

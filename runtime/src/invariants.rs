@@ -13,14 +13,15 @@ use epione_primitives::{
     limits::BALLOT_BLOCKS,
     ports::{Hospitals as _, Records as _},
     profile::Role,
+    query::{Answer, Query},
 };
 use frame_support::ensure;
 use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Quotas, Releases, RolePolicies,
-    Runtime, Session, Sharing,
+    Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Queries, Quotas, Releases,
+    RolePolicies, Runtime, Session, Sharing,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -39,6 +40,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
     IndexLinks::check_state()?;
     Releases::check_state()?;
     Sharing::check_state()?;
+    Queries::check_state()?;
     Quotas::check_state()
 }
 
@@ -55,7 +57,8 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - relationships are between patients and professionals, at a hospital where the patient is or was registered; only
 ///   hospitals have policies;
 /// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
-///   hospital, and by a version of the policies that exists.
+///   hospital, and by a version of the policies that exists;
+/// - a query is of a known requester about records of its patient, and its mailbox is a hospital.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
     check_motions()?;
@@ -65,7 +68,8 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_records()?;
     check_relationships()?;
     check_receipts()?;
-    check_refusals()
+    check_refusals()?;
+    check_queries()
 }
 
 /// Whether the governance account of a hospital with this status has a seat in the council.
@@ -278,6 +282,31 @@ fn check_refusals() -> Result<(), TryRuntimeError> {
             "a refusal is about an unknown user"
         );
         ensure!(Hospitals::exists(refused.hospital), "a refusal is by no hospital");
+    }
+    Ok(())
+}
+
+fn check_queries() -> Result<(), TryRuntimeError> {
+    for (_, query) in pallet_queries::Queries::<Runtime>::iter() {
+        let Query { requester, patient, records, answer, .. } = query;
+        ensure!(
+            role(requester).is_some() && role(patient) == Some(Role::Patient),
+            "a query is of an unknown requester, or does not ask a patient"
+        );
+        let is_own =
+            |pointer| LiteBlocks::owner(pointer).is_some_and(|(owner, _)| owner == patient);
+        ensure!(
+            records.iter().all(|record| is_own(record.pointer)),
+            "a query is about a record of another patient"
+        );
+        let mailbox = match answer {
+            Some(
+                Answer::Accepted(acceptance)
+                | Answer::Withdrawn { acceptance: Some(acceptance), .. },
+            ) => Some(acceptance.mailbox),
+            _ => None,
+        };
+        ensure!(mailbox.is_none_or(Hospitals::exists), "the mailbox of a query is no hospital");
     }
     Ok(())
 }

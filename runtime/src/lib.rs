@@ -1,4 +1,4 @@
-//! The chain's runtime, composed of Epione's nine pallets and the SDK's pallets.
+//! The chain's runtime, composed of Epione's ten pallets and the SDK's pallets.
 //!
 //! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call,
 //! [`governance`] what council members may propose, and [`lanes`] which transactions come first. [`genesis`]
@@ -171,6 +171,9 @@ mod runtime {
 
     #[runtime::pallet_index(19)]
     pub type Sharing = pallet_sharing;
+
+    #[runtime::pallet_index(20)]
+    pub type Queries = pallet_queries;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -192,5 +195,6 @@ mod benches {
         [pallet_releases, Releases]
         [pallet_quotas, Quotas]
         [pallet_sharing, Sharing]
+        [pallet_queries, Queries]
     );
 }

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use epione_primitives::{
-    AccountId, HospitalId, Moment, UserId, ports,
+    AccountId, Hash, HospitalId, Moment, UserId, ports,
     profile::{Period, Role},
 };
 
@@ -12,6 +12,7 @@ use crate::{Now, user_account};
 struct User {
     role: Role,
     account: AccountId,
+    sealing_key: Hash,
 }
 
 thread_local! {
@@ -24,13 +25,19 @@ pub(crate) fn forget() {
     REGISTRATIONS.set(BTreeMap::new());
 }
 
-/// Adds a user with the account of their id. They are registered nowhere.
+/// Adds a user with the account of their id, and a sealing key whose hash has the bytes of the id. They are registered
+/// nowhere.
 pub fn add_user(user: UserId, role: Role) {
-    insert(user, User { role, account: user_account(user) });
+    insert(user, role, user_account(user));
 }
 
-fn insert(id: UserId, user: User) {
+fn insert(id: UserId, role: Role, account: AccountId) {
+    let user = User { role, account, sealing_key: Hash::from(id.0) };
     USERS.with_borrow_mut(|users| users.insert(id, user));
+}
+
+fn change(id: UserId, change: impl FnOnce(&mut User)) {
+    USERS.with_borrow_mut(|users| change(users.get_mut(&id).expect("the test added this user")));
 }
 
 /// Registers a user at a hospital from a moment on.
@@ -53,9 +60,12 @@ pub struct Users;
 impl Users {
     /// Gives a user another account. The earlier one is retired.
     pub fn set_account(user: UserId, account: AccountId) {
-        USERS.with_borrow_mut(|users| {
-            users.get_mut(&user).expect("the test added this user").account = account;
-        });
+        change(user, |user| user.account = account);
+    }
+
+    /// Gives a user a sealing key with another hash.
+    pub fn set_sealing_key(user: UserId, hash: Hash) {
+        change(user, |user| user.sealing_key = hash);
     }
 }
 
@@ -72,6 +82,14 @@ impl ports::Users for Users {
 
     fn role(user: UserId) -> Option<Role> {
         USERS.with_borrow(|users| users.get(&user).map(|user| user.role))
+    }
+
+    fn sealing_key(user: UserId) -> Option<Hash> {
+        USERS.with_borrow(|users| users.get(&user).map(|user| user.sealing_key))
+    }
+
+    fn in_force(user: UserId) -> Vec<HospitalId> {
+        <Self as ports::Users>::hospitals(user, Now::get())
     }
 
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool {
@@ -93,7 +111,7 @@ impl ports::Users for Users {
 
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {
-        insert(user, User { role, account });
+        insert(user, role, account);
         register(hospital, user, 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, HospitalId, Moment, UserId,
+    AccountId, Hash, HospitalId, Moment, UserId,
     limits::MAX_PAGE,
     ports::Users,
     profile::{Profile, Registration, Role},
@@ -101,6 +101,14 @@ impl<T: Config> Users for Pallet<T> {
         Profiles::<T>::get(user).map(|profile| profile.role)
     }
 
+    fn sealing_key(user: UserId) -> Option<Hash> {
+        Profiles::<T>::get(user).map(|profile| profile.sealing_key_hash)
+    }
+
+    fn in_force(user: UserId) -> Vec<HospitalId> {
+        InForce::<T>::get(user).into_inner()
+    }
+
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool {
         Registrations::<T>::get(user, hospital).is_some_and(|registration| {
             let oldest = registration.periods.first();
@@ -126,7 +134,7 @@ impl<T: Config> Users for Pallet<T> {
     /// The registration has been in force since moment 0. Its body is not stored. The id does not follow from the keys.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, user: UserId, role: Role, account: AccountId) {
-        use epione_primitives::{Hash, profile::Period};
+        use epione_primitives::profile::Period;
 
         if !Profiles::<T>::contains_key(user) {
             let sealing_key_hash = Hash::repeat_byte(1);

@@ -68,4 +68,12 @@ impl pallet_sharing::Config for Runtime {
     type WeightInfo = weights::pallet_sharing::Measured<Runtime>;
 }
 
+impl pallet_queries::Config for Runtime {
+    type Hospitals = Hospitals;
+    type Users = Profiles;
+    type Records = LiteBlocks;
+    type Time = Timestamp;
+    type WeightInfo = weights::pallet_queries::Measured<Runtime>;
+}
+
 impl pallet_index_links::Config for Runtime {}

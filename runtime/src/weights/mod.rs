@@ -10,6 +10,7 @@ pub mod pallet_collective;
 pub mod pallet_hospitals;
 pub mod pallet_lite_blocks;
 pub mod pallet_profiles;
+pub mod pallet_queries;
 pub mod pallet_quotas;
 pub mod pallet_releases;
 pub mod pallet_role_policies;

@@ -1,8 +1,8 @@
 //! Which role may make which call.
 
 use epione_primitives::{
-    AnnouncementId, RecordPointer, UserId,
-    access::RelationshipKind,
+    AnnouncementId, Hash, QueryId, RecordPointer, UserId,
+    access::{Purpose, RelationshipKind},
     consent::Naming,
     profile::Role,
     refusal::{Refusal, Refusal::*},
@@ -16,7 +16,7 @@ use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityEr
 
 use crate::chain::{
     A, B, PATIENT, SEALING_KEY, account, announcement, apply, consent, key, local, register,
-    request, sign_request, user_seed, vote,
+    request, sign_request, user, user_seed, vote,
 };
 
 pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
@@ -64,6 +64,39 @@ fn unshare() -> RuntimeCall {
     pallet_sharing::Call::unshare { pointer, sections: SectionSet(1) }.into()
 }
 
+/// The calls about queries that users make.
+fn about_queries() -> [RuntimeCall; 4] {
+    let query = QueryId(0);
+    [
+        pallet_queries::Call::ask {
+            patient: *PATIENT,
+            records: Default::default(),
+            purpose: Purpose::Research,
+            expires: 100,
+            terms: Default::default(),
+        }
+        .into(),
+        pallet_queries::Call::accept {
+            query,
+            records: Default::default(),
+            grant: Hash::zero(),
+            until: 1,
+            mailbox: A,
+        }
+        .into(),
+        pallet_queries::Call::refuse { query }.into(),
+        withdraw_query(),
+    ]
+}
+
+fn withdraw_query() -> RuntimeCall {
+    pallet_queries::Call::withdraw { query: QueryId(0) }.into()
+}
+
+fn transfer() -> RuntimeCall {
+    pallet_queries::Call::transfer { query: QueryId(0) }.into()
+}
+
 fn judge() -> RuntimeCall {
     pallet_releases::Call::judge { review: ReviewId(0), justified: true }.into()
 }
@@ -100,8 +133,18 @@ fn an_unknown_account_is_rejected() {
 #[test]
 fn an_agent_can_make_only_the_workers_calls() {
     local(|_| {
-        for call in [approve(), relate(), announce(), refuse(), batch(vec![approve(), relate()])] {
+        for call in [
+            approve(),
+            relate(),
+            announce(),
+            refuse(),
+            transfer(),
+            batch(vec![approve(), relate(), transfer()]),
+        ] {
             assert_eq!(refused("Alice//agent", call), None);
+        }
+        for call in about_queries() {
+            assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
         for call in [
             set_policies(),
@@ -129,6 +172,10 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
         assert_eq!(refused("Alice", set_policies()), None);
         assert_eq!(refused("Alice", judge()), None);
         assert_eq!(refused("Alice", refuse()), Some(CallNotForRole));
+        assert_eq!(refused("Alice", transfer()), Some(CallNotForRole));
+        for call in about_queries() {
+            assert_eq!(refused("Alice", call), Some(CallNotForRole));
+        }
         let purge_keys = RuntimeCall::Session(pallet_session::Call::purge_keys {});
         assert_eq!(refused("Alice", purge_keys), Some(CallNotForRole));
         for call in [
@@ -155,9 +202,21 @@ fn a_user_can_make_only_users_calls() {
         assert_eq!(refused(&patient, rotate_keys()), None);
         assert_eq!(refused(&patient, share()), None);
         assert_eq!(refused(&patient, unshare()), None);
-        for call in
-            [approve(), announce(), set_policies(), refuse(), judge(), suspend_itself(), set_code()]
-        {
+        // A quota covers only some calls of one user.
+        for (call, number) in about_queries().into_iter().zip(20..) {
+            register("Alice//agent", user(number), Role::Patient);
+            assert_eq!(refused(&user_seed(user(number)), call), None);
+        }
+        for call in [
+            approve(),
+            announce(),
+            set_policies(),
+            refuse(),
+            judge(),
+            suspend_itself(),
+            set_code(),
+            transfer(),
+        ] {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         assert_eq!(refused(&patient, batch(vec![relate()])), Some(CallNotForRole));
@@ -253,6 +312,22 @@ fn a_hospital_cannot_stop_its_patient_from_unsharing() {
         let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
         Hospitals::suspend(council, A).unwrap();
         assert_eq!(refused(&patient, unshare()), Some(NotInForce));
+    });
+}
+
+/// The hospital is the only one of the patient, and is the mailbox of an acceptance, or a friend of the requester.
+#[test]
+fn a_hospital_cannot_stop_its_patient_from_withdrawing_an_acceptance() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
+        by_agent("Alice//agent", pallet_profiles::Call::suspend { user: *PATIENT });
+        for call in about_queries() {
+            let expected = if call == withdraw_query() { None } else { Some(NotInForce) };
+            assert_eq!(refused(&patient, call), expected);
+        }
+        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
+        assert_eq!(refused(&patient, withdraw_query()), None);
     });
 }
 

@@ -1,11 +1,13 @@
 //! The invariants that compare the pallets: each check finds a state that breaks it.
 
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, RecordPointer, UserId,
-    access::{Relationship, RelationshipKind},
+    AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
+    access::{Purpose, Relationship, RelationshipKind},
     approval::BallotOutcome,
     hospital::Duty,
     profile::Role,
+    query::{Acceptance, Answer, QueriedRecords, Query},
+    release::{ReleasedRecord, SectionSet},
 };
 use epione_runtime::{Runtime, RuntimeCall, invariants};
 use pallet_collective::Instance1;
@@ -13,7 +15,7 @@ use pallet_quotas::{Holder, Lane, Used};
 use sp_runtime::DispatchError;
 
 use crate::chain::{
-    A, B, Chain, PATIENT, account, announcement, apply, approve, key, local, register,
+    A, B, Chain, PATIENT, account, announcement, apply, approve, key, local, register, user,
 };
 
 const STRANGER: UserId = UserId([9; 32]);
@@ -155,6 +157,73 @@ fn a_relationship_of_an_unknown_user_is_found() {
             (*PATIENT, STRANGER, A),
             pallet_role_policies::RelationshipsOf::try_from(vec![treating]).unwrap(),
         );
+    });
+}
+
+/// An accepted query of a researcher to the patient about the committed record, with hospital A as the mailbox.
+fn query() -> Query {
+    let named = ReleasedRecord {
+        pointer: RecordPointer { height: 1, index: 0 },
+        sections: SectionSet::ALL,
+    };
+    let records = QueriedRecords::truncate_from(vec![named]);
+    let acceptance = Acceptance {
+        records: records.clone(),
+        grant: Hash::zero(),
+        until: 2,
+        audience: account(&key("user-8")),
+        sealing_key: Hash::zero(),
+        mailbox: A,
+        block: 1,
+        at: 1,
+    };
+    Query {
+        requester: user(8),
+        patient: *PATIENT,
+        records,
+        purpose: Purpose::Research,
+        terms: Hash::zero(),
+        expires: 2,
+        block: 1,
+        at: 1,
+        answer: Some(Answer::Accepted(acceptance)),
+    }
+}
+
+/// Stores a query with this change.
+fn ask(change: impl FnOnce(&mut Query)) {
+    register("Alice//agent", user(8), Role::Researcher);
+    register("Alice//agent", user(9), Role::Patient);
+    let mut query = query();
+    change(&mut query);
+    pallet_queries::Queries::<Runtime>::insert(QueryId(0), query);
+}
+
+#[test]
+fn queries_that_refer_to_nothing_are_found() {
+    local(|chain| {
+        committed(chain);
+        ask(|_| ());
+        assert_eq!(invariants::check_together(), Ok(()));
+    });
+    let unknown = "a query is of an unknown requester, or does not ask a patient";
+    finds(unknown, || ask(|query| query.requester = STRANGER));
+    finds(unknown, || ask(|query| query.patient = STRANGER));
+    finds(unknown, || ask(|query| query.patient = user(8)));
+    finds("a query is about a record of another patient", || ask(|query| query.patient = user(9)));
+    let nowhere = "the mailbox of a query is no hospital";
+    let move_mailbox = |query: &mut Query| {
+        if let Some(Answer::Accepted(acceptance)) = &mut query.answer {
+            acceptance.mailbox = NOWHERE;
+        }
+    };
+    finds(nowhere, || ask(move_mailbox));
+    finds(nowhere, || {
+        ask(|query| {
+            move_mailbox(query);
+            let acceptance = query.acceptance().cloned();
+            query.answer = Some(Answer::Withdrawn { block: 1, at: 1, acceptance });
+        });
     });
 }
 

@@ -16,6 +16,7 @@ mod limits;
 mod metadata;
 mod possession;
 mod proofs;
+mod queries;
 mod quotas;
 mod releases;
 mod sessions;

@@ -37,6 +37,7 @@ fn every_pallet_keeps_its_index() {
             (17, "Releases"),
             (18, "Quotas"),
             (19, "Sharing"),
+            (20, "Queries"),
         ]
     );
     let extensions: Vec<_> = metadata

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use codec::{Decode, Encode};
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, RecordPointer, access::RelationshipKind, release::ReviewId,
+    AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
+    release::ReviewId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
@@ -71,6 +72,10 @@ fn the_keys_that_a_client_computes_are_those_of_the_runtime() {
     assert_eq!(
         StorageKey::value("Sharing", "Shared").twox_64_concat(&pointer).as_bytes(),
         pallet_sharing::Shared::<Runtime>::hashed_key_for(pointer)
+    );
+    assert_eq!(
+        StorageKey::value("Queries", "Queries").twox_64_concat(&QueryId(7)).as_bytes(),
+        pallet_queries::Queries::<Runtime>::hashed_key_for(QueryId(7))
     );
 }
 

@@ -1,4 +1,9 @@
-use epione_primitives::{HospitalId, UserId, limits::MAX_PAGE, ports::Users as _, profile::Role};
+use epione_primitives::{
+    HospitalId, UserId,
+    limits::MAX_PAGE,
+    ports::{self, Users as _},
+    profile::Role,
+};
 use frame_support::assert_ok;
 
 use crate::mock::*;
@@ -115,6 +120,12 @@ fn a_user_is_found_by_account_and_has_a_role() {
         assert_eq!(Profiles::by_account(&agent(A)), None);
         assert_eq!(Profiles::role(alice()), Some(Role::Patient));
         assert_eq!(Profiles::role(UserId([9; 32])), None);
+        assert_eq!(Profiles::sealing_key(alice()), Some(sealing_key(1)));
+        assert_eq!(Profiles::sealing_key(UserId([9; 32])), None);
+        let through_the_port = <Profiles as ports::Users>::in_force;
+        assert_eq!(through_the_port(alice()), Profiles::in_force(alice()));
+        assert_eq!(through_the_port(alice()), [A]);
+        assert_eq!(through_the_port(UserId([9; 32])), []);
         assert_eq!(Profiles::profile(UserId([9; 32])), None);
     });
 }

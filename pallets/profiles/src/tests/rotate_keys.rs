@@ -3,6 +3,7 @@ use epione_primitives::{
     AccountId, Hash, Signature, UserId,
     consent::{Consent, Naming},
     limits::ROTATION_PAUSE_MILLIS,
+    ports::Users as _,
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_core::Pair;
@@ -48,6 +49,7 @@ fn a_single_key_can_be_rotated() {
         at(START + ROTATION_PAUSE_MILLIS);
         assert_ok!(rotate(1, Some(held(2, alice())), None));
         assert_eq!((profile().sealing_key_hash, profile().version), (sealing_key(2), 3));
+        assert_eq!(Profiles::sealing_key(alice()), Some(sealing_key(2)));
     });
 }
 

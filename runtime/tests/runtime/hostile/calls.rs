@@ -2,18 +2,19 @@
 
 use codec::{Decode, Encode};
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId, Word,
+    AnnouncementId, Hash, HospitalId, Moment, QueryId, RecordPointer, Signature, UserId, Word,
     access::{Action, Purpose, RelationshipKind, SectionClass},
     approval::RejectReason,
     consent::{NamedAccount, Naming},
     hospital::Duty,
-    limits::DAY_MILLIS,
+    limits::{DAY_MILLIS, SLOT_MILLIS},
     profile::Role,
+    query::QueriedRecords,
     release::{EmergencyReason, Release, ReleasedRecord, Request, ReviewId, Right, SectionSet},
 };
 use epione_runtime::{
-    Grandpa, LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, System,
-    Timestamp,
+    Grandpa, LiteBlocks, Profiles, Queries, RolePolicies, Runtime, RuntimeCall, SessionKeys,
+    System, Timestamp,
 };
 use frame_support::weights::Weight;
 use pallet_collective::Instance1;
@@ -46,6 +47,11 @@ pub enum Deed {
     Unrelate,
     Share,
     Unshare,
+    Ask,
+    AcceptQuery,
+    RefuseQuery,
+    WithdrawQuery,
+    Transfer,
     SetPolicies,
     Record,
     Refuse,
@@ -85,6 +91,11 @@ impl Deed {
         Self::Unrelate,
         Self::Share,
         Self::Unshare,
+        Self::Ask,
+        Self::AcceptQuery,
+        Self::RefuseQuery,
+        Self::WithdrawQuery,
+        Self::Transfer,
         Self::SetPolicies,
         Self::Record,
         Self::Refuse,
@@ -145,6 +156,11 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
             let (pointer, sections) = (pointer(a, b), SectionSet(c.into()));
             pallet_sharing::Call::unshare { pointer, sections }.into()
         }
+        Deed::Ask => ask(a, b, c),
+        Deed::AcceptQuery => accept_query(a, b, c),
+        Deed::RefuseQuery => pallet_queries::Call::refuse { query: query(a) }.into(),
+        Deed::WithdrawQuery => pallet_queries::Call::withdraw { query: query(a) }.into(),
+        Deed::Transfer => pallet_queries::Call::transfer { query: query(a) }.into(),
         Deed::Record => record(a, b, c),
         Deed::Refuse => refuse(a, b, c),
         Deed::Batch => batch(signer, a, b, c),
@@ -397,6 +413,48 @@ fn set_policies(number: u8) -> RuntimeCall {
         .map(|(_, set)| set.policies)
         .unwrap_or_default();
     pallet_role_policies::Call::set_policies { policies }.into()
+}
+
+/// One of the newest queries, or the next one.
+fn query(number: u8) -> QueryId {
+    let next = pallet_queries::QueryCount::<Runtime>::get();
+    QueryId(next.saturating_sub(u32::from(number % 6)))
+}
+
+/// Records in the first blocks, in order or not, which may not exist or belong to another patient.
+fn queried(a: u8, b: u8) -> QueriedRecords {
+    let record = |number: u8| {
+        let (pointer, sections) = (pointer(number, a), SectionSet(u64::from(b)));
+        ReleasedRecord { pointer, sections }
+    };
+    (0..a % 3).map(record).collect::<Vec<_>>().try_into().unwrap_or_default()
+}
+
+/// A query that ends soon, later than allowed or at once.
+fn ask(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let block = System::block_number();
+    pallet_queries::Call::ask {
+        patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
+        records: queried(a, b),
+        purpose: pick(Purpose::ALL, c),
+        expires: block.saturating_add(pick(&[1, 3, 100, 0, u32::MAX], a)),
+        terms: body(b).try_into().unwrap_or_default(),
+    }
+    .into()
+}
+
+/// An acceptance of what was asked, or of something else.
+fn accept_query(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let asked = Queries::query(query(a)).map(|query| query.records);
+    let now: Moment = Timestamp::get();
+    pallet_queries::Call::accept {
+        query: query(a),
+        records: asked.filter(|_| !c.is_multiple_of(4)).unwrap_or_else(|| queried(a, b)),
+        grant: Hash::repeat_byte(b),
+        until: now.saturating_add(pick(&[DAY_MILLIS, SLOT_MILLIS, 0, u64::MAX], b)),
+        mailbox: hospital(c),
+    }
+    .into()
 }
 
 /// A request, signed by its requester's first account or by somebody else.

@@ -50,7 +50,13 @@ const HONEST: &[(&str, Deed)] = &[
     ("user-7", Deed::RotateKeys),
     ("user-7", Deed::Share),
     ("user-7", Deed::Unshare),
+    ("user-7", Deed::AcceptQuery),
+    ("user-7", Deed::RefuseQuery),
+    ("user-7", Deed::WithdrawQuery),
+    ("user-8", Deed::Ask),
+    ("user-8", Deed::WithdrawQuery),
     ("user-8", Deed::Unrelate),
+    ("Alice//agent", Deed::Transfer),
 ];
 
 /// One transaction.

@@ -1,0 +1,476 @@
+//! Queries: a requester asks a patient for sections of records, and the patient answers by an own signature.
+//!
+//! A query names records, sections, a purpose, an end and the hash of its terms. The terms are sealed to the patient,
+//! and stay on the chain while the query waits for an answer. A patient who accepts names the sections, which may be
+//! fewer, the hash of the sealed grant, until when the grant may be handed out, and the hospital whose worker keeps it.
+//! The grant is sealed to the account and the sealing key that the requester has at that moment. The worker cannot open
+//! it. Before the worker hands out the grant, it records a transfer here, which fails after the patient withdrew the
+//! acceptance, after its end, and after the requester's keys changed.
+//!
+//! No policy and no class of sections is involved: the patient alone decides. What a requester already opened stays
+//! open to the requester.
+//!
+//! The chain does not know how many sections a record has. A section that the record does not have opens nothing.
+//!
+//! [`pending`] bounds the queries that wait for an answer. [`reading`] implements the runtime API.
+//!
+//! Invariants, which `try_state` checks:
+//! 1. queries are numbered without gaps, and each names ordered records, another user than the patient, no emergency,
+//!    and an end within the longest time;
+//! 2. an acceptance names ordered records with sections only for which the requester asked, and an end within the
+//!    longest time;
+//! 3. a patient's queries and a requester's queries are numbered without gaps, ascend, belong to that user, and are
+//!    together all queries;
+//! 4. a list of pending queries contains queries without an answer of that user, ascending; every query that can still
+//!    be answered is in the lists of its requester and its patient;
+//! 5. the terms of a query are stored if and only if both lists contain the query, and have the query's hash;
+//! 6. a transfer belongs to an accepted query, before the end of the acceptance, and names its mailbox and its grant.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+extern crate alloc;
+
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
+mod invariants;
+#[cfg(test)]
+mod mock;
+pub mod pending;
+pub mod reading;
+#[cfg(test)]
+mod tests;
+pub mod weights;
+
+pub use pallet::*;
+pub use weights::WeightInfo;
+
+#[frame_support::pallet]
+pub mod pallet {
+    use epione_primitives::{
+        AccountId, BlockNumber, Hash, HospitalId, Moment, QueryId, UserId,
+        access::Purpose,
+        limits::{
+            MAX_PENDING_QUERIES_OF_PATIENT, MAX_PENDING_QUERIES_OF_REQUESTER,
+            MAX_QUERY_ACCESS_MILLIS, MAX_QUERY_BLOCKS,
+        },
+        ports::{Hospitals, Records, Users},
+        profile::Role,
+        query::{
+            Acceptance, Answer, QueriedRecords, Query, SealedTermsBytes, Transfer, are_ordered,
+            is_part_of, terms_hash,
+        },
+        release::ReleasedRecord,
+    };
+    use frame_support::{pallet_prelude::*, traits::Time};
+    use frame_system::pallet_prelude::*;
+    use sp_runtime::{ArithmeticError, SaturatedConversion};
+
+    use crate::{WeightInfo, pending::Pending};
+
+    const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
+
+    #[pallet::pallet]
+    #[pallet::storage_version(STORAGE_VERSION)]
+    pub struct Pallet<T>(_);
+
+    #[pallet::config]
+    pub trait Config: frame_system::Config<AccountId = AccountId> {
+        type WeightInfo: WeightInfo;
+        /// Finds the hospital of an agent, and the hospitals that can be a mailbox.
+        type Hospitals: Hospitals;
+        /// Finds the user of an account, and the account and the sealing key of a user.
+        type Users: Users;
+        /// Finds the patient of a record.
+        type Records: Records;
+        /// The chain's clock, in milliseconds.
+        type Time: Time<Moment = Moment>;
+    }
+
+    /// Every query, whatever its answer.
+    #[pallet::storage]
+    pub type Queries<T: Config> = StorageMap<_, Twox64Concat, QueryId, Query>;
+
+    /// The number of all queries, and so the id of the next one.
+    #[pallet::storage]
+    pub type QueryCount<T: Config> = StorageValue<_, u32, ValueQuery>;
+
+    /// The terms of the queries that wait for an answer, sealed to the patient.
+    #[pallet::storage]
+    pub type Terms<T: Config> = StorageMap<_, Twox64Concat, QueryId, SealedTermsBytes>;
+
+    /// The queries to a patient, by their numbers among the patient's queries.
+    #[pallet::storage]
+    pub type PatientQueries<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, u32, QueryId>;
+
+    /// The number of queries to a patient.
+    #[pallet::storage]
+    pub type PatientQueryCount<T: Config> =
+        StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
+
+    /// The queries of a requester, by their numbers among the requester's queries.
+    #[pallet::storage]
+    pub type RequesterQueries<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, u32, QueryId>;
+
+    /// The number of queries of a requester.
+    #[pallet::storage]
+    pub type RequesterQueryCount<T: Config> =
+        StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
+
+    /// The queries to a patient that wait for an answer, and some that expired.
+    #[pallet::storage]
+    pub type PendingOfPatient<T: Config> = StorageMap<
+        _,
+        Blake2_128Concat,
+        UserId,
+        BoundedVec<Pending, ConstU32<MAX_PENDING_QUERIES_OF_PATIENT>>,
+        ValueQuery,
+    >;
+
+    /// The queries of a requester that wait for an answer, and some that expired.
+    #[pallet::storage]
+    pub type PendingOfRequester<T: Config> = StorageMap<
+        _,
+        Blake2_128Concat,
+        UserId,
+        BoundedVec<Pending, ConstU32<MAX_PENDING_QUERIES_OF_REQUESTER>>,
+        ValueQuery,
+    >;
+
+    /// What mailboxes handed out.
+    #[pallet::storage]
+    pub type Transfers<T: Config> = StorageMap<_, Twox64Concat, QueryId, Transfer>;
+
+    #[pallet::event]
+    #[pallet::generate_deposit(pub(super) fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// A requester asked a patient.
+        #[codec(index = 0)]
+        Asked { query: QueryId, requester: UserId, patient: UserId },
+        /// The patient accepted. The worker of the mailbox keeps the sealed grant.
+        #[codec(index = 1)]
+        Accepted { query: QueryId, patient: UserId, requester: UserId, mailbox: HospitalId },
+        /// The patient refused.
+        #[codec(index = 2)]
+        Refused { query: QueryId, patient: UserId, requester: UserId },
+        /// The requester withdrew the query, or the patient the acceptance.
+        #[codec(index = 3)]
+        Withdrawn { query: QueryId, patient: UserId, requester: UserId },
+        /// A mailbox hands out the sealed grant. Its worker may do so after this event is finalized.
+        #[codec(index = 4)]
+        Transferred { query: QueryId, hospital: HospitalId },
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The signer is not the current account of a user.
+        #[codec(index = 0)]
+        NotUser,
+        /// No registration of the requester is in force at an active hospital. A hospital must register or reinstate
+        /// the requester.
+        #[codec(index = 1)]
+        NotInForce,
+        /// No patient has this id, or the requester asks for own records, which need no query.
+        #[codec(index = 2)]
+        UnknownPatient,
+        /// A pointer does not point to a committed record of the patient.
+        #[codec(index = 3)]
+        UnknownRecord,
+        /// The records are not in order. Name at least one record, each once, ascending by pointer, with at least one
+        /// section each.
+        #[codec(index = 4)]
+        InvalidRecords,
+        /// A query cannot have the purpose emergency, because nobody waits for an answer then. Break the glass instead.
+        #[codec(index = 5)]
+        EmergencyPurpose,
+        /// The query's end must be after this block, and at most `MAX_QUERY_BLOCKS` after it.
+        #[codec(index = 6)]
+        WrongExpiry,
+        /// `MAX_PENDING_QUERIES_OF_REQUESTER` queries of the requester wait for an answer. Withdraw one, or ask again
+        /// after one was answered or expired.
+        #[codec(index = 7)]
+        TooManyPending,
+        /// `MAX_PENDING_QUERIES_OF_PATIENT` queries wait for an answer of the patient. Ask again later.
+        #[codec(index = 8)]
+        PatientHasTooManyPending,
+        /// There is no query with this id.
+        #[codec(index = 9)]
+        UnknownQuery,
+        /// The signer is not the current account of the patient whom the query asks.
+        #[codec(index = 10)]
+        NotPatient,
+        /// The signer is the current account neither of the query's requester nor of its patient.
+        #[codec(index = 11)]
+        NotParty,
+        /// The query has an answer already.
+        #[codec(index = 12)]
+        NotPending,
+        /// The query expired. The requester can ask again.
+        #[codec(index = 13)]
+        Expired,
+        /// The acceptance names a record or a section for which the requester did not ask.
+        #[codec(index = 14)]
+        NotAsked,
+        /// The acceptance must end after this block's time, and at most `MAX_QUERY_ACCESS_MILLIS` after it.
+        #[codec(index = 15)]
+        WrongUntil,
+        /// The mailbox is not an active hospital. Choose another one.
+        #[codec(index = 16)]
+        UnknownHospital,
+        /// The patient has not accepted the query, or withdrew the acceptance.
+        #[codec(index = 17)]
+        NotAccepted,
+        /// The acceptance has ended. The requester can ask again.
+        #[codec(index = 18)]
+        Over,
+        /// The requester's account or sealing key is not the one for which the patient accepted. The requester can ask
+        /// again.
+        #[codec(index = 19)]
+        RequesterChanged,
+        /// The signer is not the agent of the active hospital that the patient chose as the mailbox.
+        #[codec(index = 20)]
+        NotMailbox,
+        /// The transfer is recorded already. The worker may hand out the grant.
+        #[codec(index = 21)]
+        AlreadyTransferred,
+    }
+
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::check_state()
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Asks a patient for sections of records. The patient can answer before the chain block `expires`. The terms
+        /// are sealed to the patient. Signed by the requester's current account.
+        ///
+        /// Fails with [`NotUser`](Error::NotUser), [`NotInForce`](Error::NotInForce),
+        /// [`UnknownPatient`](Error::UnknownPatient), [`EmergencyPurpose`](Error::EmergencyPurpose),
+        /// [`InvalidRecords`](Error::InvalidRecords), [`WrongExpiry`](Error::WrongExpiry),
+        /// [`UnknownRecord`](Error::UnknownRecord), [`TooManyPending`](Error::TooManyPending) or
+        /// [`PatientHasTooManyPending`](Error::PatientHasTooManyPending).
+        #[pallet::call_index(0)]
+        #[pallet::weight(T::WeightInfo::ask(records.len().saturated_into()))]
+        pub fn ask(
+            origin: OriginFor<T>,
+            patient: UserId,
+            records: QueriedRecords,
+            purpose: Purpose,
+            expires: BlockNumber,
+            terms: SealedTermsBytes,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            let requester = T::Users::by_account(&who).ok_or(Error::<T>::NotUser)?;
+            ensure!(Self::is_in_force(requester), Error::<T>::NotInForce);
+            let is_patient = T::Users::role(patient) == Some(Role::Patient);
+            ensure!(is_patient && patient != requester, Error::<T>::UnknownPatient);
+            ensure!(purpose != Purpose::Emergency, Error::<T>::EmergencyPurpose);
+            ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
+            let (block, at) = (Self::block(), T::Time::now());
+            let latest = block.saturating_add(MAX_QUERY_BLOCKS);
+            ensure!(block < expires && expires <= latest, Error::<T>::WrongExpiry);
+            ensure!(Self::belong_to(patient, &records), Error::<T>::UnknownRecord);
+
+            let hash = terms_hash(&terms);
+            let answer = None;
+            let query = Query {
+                requester,
+                patient,
+                records,
+                purpose,
+                terms: hash,
+                expires,
+                block,
+                at,
+                answer,
+            };
+            Self::store(query, terms)
+        }
+
+        /// Accepts a pending query, for all of its sections or some of them. `grant` is the hash of the sealed grant.
+        /// The worker of the mailbox hands it out before the moment `until`, to the account and for the sealing key
+        /// that the requester has now. Signed by the patient's current account.
+        ///
+        /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
+        /// [`NotPending`](Error::NotPending), [`Expired`](Error::Expired), [`InvalidRecords`](Error::InvalidRecords),
+        /// [`NotAsked`](Error::NotAsked), [`WrongUntil`](Error::WrongUntil) or
+        /// [`UnknownHospital`](Error::UnknownHospital).
+        #[pallet::call_index(1)]
+        #[pallet::weight(T::WeightInfo::accept())]
+        pub fn accept(
+            origin: OriginFor<T>,
+            query: QueryId,
+            records: QueriedRecords,
+            grant: Hash,
+            until: Moment,
+            mailbox: HospitalId,
+        ) -> DispatchResult {
+            let asked = Self::pending_to_signer(origin, query)?;
+            ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
+            ensure!(is_part_of(&records, &asked.records), Error::<T>::NotAsked);
+            let (block, at) = (Self::block(), T::Time::now());
+            let latest = at.saturating_add(MAX_QUERY_ACCESS_MILLIS);
+            ensure!(at < until && until <= latest, Error::<T>::WrongUntil);
+            ensure!(T::Hospitals::active().contains(&mailbox), Error::<T>::UnknownHospital);
+            let (Some(audience), Some(sealing_key)) =
+                (T::Users::account(asked.requester), T::Users::sealing_key(asked.requester))
+            else {
+                return Err(Error::<T>::RequesterChanged.into());
+            };
+
+            let acceptance =
+                Acceptance { records, grant, until, audience, sealing_key, mailbox, block, at };
+            let Query { patient, requester, .. } = asked;
+            Self::answer(query, asked, Answer::Accepted(acceptance));
+            Self::deposit_event(Event::Accepted { query, patient, requester, mailbox });
+            Ok(())
+        }
+
+        /// Refuses a pending query. Signed by the patient's current account.
+        ///
+        /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
+        /// [`NotPending`](Error::NotPending) or [`Expired`](Error::Expired).
+        #[pallet::call_index(2)]
+        #[pallet::weight(T::WeightInfo::refuse())]
+        pub fn refuse(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
+            let asked = Self::pending_to_signer(origin, query)?;
+            let (block, at) = (Self::block(), T::Time::now());
+
+            let Query { patient, requester, .. } = asked;
+            Self::answer(query, asked, Answer::Refused { block, at });
+            Self::deposit_event(Event::Refused { query, patient, requester });
+            Ok(())
+        }
+
+        /// Withdraws a pending query, signed by the requester's current account; or an acceptance, signed by the
+        /// patient's. No grant is handed out afterwards. What was already handed out stays with the requester.
+        ///
+        /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotParty`](Error::NotParty),
+        /// [`NotPending`](Error::NotPending), [`Expired`](Error::Expired) or [`NotAccepted`](Error::NotAccepted).
+        #[pallet::call_index(3)]
+        #[pallet::weight(T::WeightInfo::withdraw())]
+        pub fn withdraw(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            let asked = Queries::<T>::get(query).ok_or(Error::<T>::UnknownQuery)?;
+            let signer = T::Users::by_account(&who).ok_or(Error::<T>::NotParty)?;
+            let acceptance = if signer == asked.requester {
+                Self::ensure_pending(&asked)?;
+                None
+            } else if signer == asked.patient {
+                Some(asked.acceptance().cloned().ok_or(Error::<T>::NotAccepted)?)
+            } else {
+                return Err(Error::<T>::NotParty.into());
+            };
+            let (block, at) = (Self::block(), T::Time::now());
+
+            let Query { patient, requester, .. } = asked;
+            Self::answer(query, asked, Answer::Withdrawn { block, at, acceptance });
+            Self::deposit_event(Event::Withdrawn { query, patient, requester });
+            Ok(())
+        }
+
+        /// Records that the mailbox of an accepted query hands out the sealed grant. Signed by the agent of that
+        /// hospital. It is recorded once.
+        ///
+        /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotAccepted`](Error::NotAccepted),
+        /// [`NotMailbox`](Error::NotMailbox), [`AlreadyTransferred`](Error::AlreadyTransferred),
+        /// [`Over`](Error::Over), [`RequesterChanged`](Error::RequesterChanged) or [`NotInForce`](Error::NotInForce).
+        #[pallet::call_index(4)]
+        #[pallet::weight(T::WeightInfo::transfer())]
+        pub fn transfer(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            let asked = Queries::<T>::get(query).ok_or(Error::<T>::UnknownQuery)?;
+            let accepted = asked.acceptance().ok_or(Error::<T>::NotAccepted)?;
+            let hospital = accepted.mailbox;
+            let is_mailbox = T::Hospitals::active_by_agent(&who) == Some(hospital);
+            ensure!(is_mailbox, Error::<T>::NotMailbox);
+            ensure!(!Transfers::<T>::contains_key(query), Error::<T>::AlreadyTransferred);
+            let (block, at) = (Self::block(), T::Time::now());
+            ensure!(at < accepted.until, Error::<T>::Over);
+            let is_audience = T::Users::account(asked.requester).as_ref()
+                == Some(&accepted.audience)
+                && T::Users::sealing_key(asked.requester) == Some(accepted.sealing_key);
+            ensure!(is_audience, Error::<T>::RequesterChanged);
+            ensure!(Self::is_in_force(asked.requester), Error::<T>::NotInForce);
+
+            let grant = accepted.grant;
+            Transfers::<T>::insert(query, Transfer { hospital, grant, block, at });
+            Self::deposit_event(Event::Transferred { query, hospital });
+            Ok(())
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        pub(crate) fn block() -> BlockNumber {
+            frame_system::Pallet::<T>::block_number().saturated_into()
+        }
+
+        /// Whether a registration of the user is in force at an active hospital.
+        fn is_in_force(user: UserId) -> bool {
+            let active = T::Hospitals::active();
+            T::Users::in_force(user).iter().any(|hospital| active.contains(hospital))
+        }
+
+        /// Whether all of these are committed records of the patient.
+        fn belong_to(patient: UserId, records: &[ReleasedRecord]) -> bool {
+            records.iter().all(|record| {
+                T::Records::owner(record.pointer).is_some_and(|(owner, _)| owner == patient)
+            })
+        }
+
+        /// The pending query to the patient whose current account signed.
+        fn pending_to_signer(origin: OriginFor<T>, id: QueryId) -> Result<Query, DispatchError> {
+            let who = ensure_signed(origin)?;
+            let query = Queries::<T>::get(id).ok_or(Error::<T>::UnknownQuery)?;
+            let is_patient = T::Users::by_account(&who) == Some(query.patient);
+            ensure!(is_patient, Error::<T>::NotPatient);
+            Self::ensure_pending(&query)?;
+            Ok(query)
+        }
+
+        fn ensure_pending(query: &Query) -> Result<(), Error<T>> {
+            ensure!(query.answer.is_none(), Error::<T>::NotPending);
+            ensure!(query.is_pending(Self::block()), Error::<T>::Expired);
+            Ok(())
+        }
+
+        /// Stores a new query under the next id and the next numbers.
+        fn store(query: Query, terms: SealedTermsBytes) -> DispatchResult {
+            let Query { requester, patient, block, .. } = query;
+            let id = QueryId(QueryCount::<T>::get());
+            let of_patient = PatientQueryCount::<T>::get(patient);
+            let of_requester = RequesterQueryCount::<T>::get(requester);
+            Self::enlist(id, &query, block)?;
+
+            QueryCount::<T>::put(after(id.0)?);
+            PatientQueryCount::<T>::insert(patient, after(of_patient)?);
+            RequesterQueryCount::<T>::insert(requester, after(of_requester)?);
+            PatientQueries::<T>::insert(patient, of_patient, id);
+            RequesterQueries::<T>::insert(requester, of_requester, id);
+            Terms::<T>::insert(id, terms);
+            Queries::<T>::insert(id, query);
+            Self::deposit_event(Event::Asked { query: id, requester, patient });
+            Ok(())
+        }
+
+        /// Stores the answer to a query, which waits for an answer no longer.
+        fn answer(id: QueryId, mut query: Query, answer: Answer) {
+            if query.answer.is_none() {
+                Self::delist(id, &query);
+            }
+            query.answer = Some(answer);
+            Queries::<T>::insert(id, query);
+        }
+    }
+
+    /// The number after `number`.
+    fn after(number: u32) -> Result<u32, ArithmeticError> {
+        number.checked_add(1).ok_or(ArithmeticError::Overflow)
+    }
+}
