@@ -86,7 +86,8 @@ test-proofs-wasm: build-wasm
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs
 
-weights: setup ## Measures the weight of every call and writes runtime/src/weights/.
+weights: ## Measures the weight of every call and writes runtime/src/weights/.
+	@scripts/setup weights
 	@scripts/weights
 
 lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
