@@ -108,6 +108,24 @@ impl WorkerClient {
         self.send(outgoing, FINAL_LIMIT).await
     }
 
+    /// Sends bytes, or nothing. The worker may answer only when a call is final.
+    pub(super) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        what: Awaited,
+    ) -> Result<Response, WorkerError> {
+        let _waiting = self.waits_for(what);
+        let url = self.route(path)?;
+        let digest = blake3::hash(&body).into();
+        let bytes = header::HeaderValue::from_static("application/octet-stream");
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, bytes)]);
+        let mut outgoing = Outgoing { method, url, headers, body: Some(body.into()) };
+        self.sign(&mut outgoing, digest, nonce());
+        self.send(outgoing, FINAL_LIMIT).await
+    }
+
     /// Sends a request; an answer that is not a success is an error.
     pub(super) async fn send(
         &self,
