@@ -9,6 +9,7 @@
 //! | [`dicom`] | DICOM files: finds their frames when they are submitted |
 //! | [`visit`] | files: makes a signed visit of texts and files |
 //! | [`reader`] | node and worker: opens a patient's records by a grant or with the patient's own key, and verifies them |
+//! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
 //! | [`lite`] | node and a file: the lite blockchain of a peer, to check, list and search without a node |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
 //! | [`consent`] | none: signs that a call may name an account |
@@ -27,6 +28,7 @@ pub mod file_name;
 pub mod lite;
 pub mod pin;
 pub mod private;
+pub mod query;
 pub mod reader;
 pub mod request;
 pub mod signer;
