@@ -10,6 +10,7 @@ pub mod keys;
 pub mod lite;
 pub mod name;
 pub mod policy;
+pub mod query;
 pub mod records;
 pub mod relation;
 pub mod user;
@@ -41,6 +42,9 @@ pub enum Command {
     /// Lists, reads and shares a patient's records
     #[command(subcommand)]
     Records(records::Command),
+    /// Asks a patient for sections of records, and answers as a patient
+    #[command(subcommand)]
+    Query(query::Command),
     /// Shows who read a patient's records, and reviews of emergencies
     #[command(subcommand)]
     Audit(audit::Command),
@@ -85,6 +89,7 @@ impl Command {
             Self::Visit(visit::Command::Submit(_)) => {
                 Some(format!("nothing was sent; to submit the visit, run: {again}"))
             }
+            Self::Query(command) => Some(command.when_interrupted(&again)),
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
             Self::Lite(lite::Command::Sync(_)) => {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
@@ -131,6 +136,7 @@ impl Command {
             }
             Self::Visit(command) => command.run(&context.with_devnet()?).await,
             Self::Records(command) => command.run(&context.with_devnet()?).await,
+            Self::Query(command) => command.run(&context.with_devnet()?).await,
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,

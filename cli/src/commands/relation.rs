@@ -143,7 +143,7 @@ fn from_now(span: Duration) -> Result<Moment, Failure> {
 }
 
 /// Parses a number and its unit.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not a time: write a whole number and d, h, m or s, as in 30d");
     let unit = text.chars().last().ok_or_else(wrong)?;

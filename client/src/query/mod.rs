@@ -26,13 +26,13 @@ use epione_primitives::{
     BlockNumber, Moment, UserId,
     access::Purpose,
     profile::Profile,
-    query::{QueriedRecords, Query, QueryId, Transfer},
+    query::{Acceptance, QueriedRecords, Query, QueryId, Transfer},
     release::SectionSet,
 };
 
 use crate::{
     chain::{BlockRef, Chain, ChainError, ChainEvent, Snapshot, calls::queries},
-    reader::{QueryFault, ReadError, VerifiedRecord},
+    reader::{QueryFault, ReadError, VerifiedRecord, accepted},
     signer::Account,
 };
 
@@ -81,6 +81,13 @@ pub enum Party {
     Patient(UserId),
     /// Those that the user asked.
     Requester(UserId),
+}
+
+impl Found {
+    /// What the patient accepted, or why there is nothing to collect.
+    pub fn acceptance(&self) -> Result<&Acceptance, QueryFault> {
+        accepted(self.id, &self.query)
+    }
 }
 
 impl Queries {

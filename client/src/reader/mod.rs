@@ -56,7 +56,7 @@ pub use part::Part;
 pub use partial::is_partial;
 pub use permission::SignedRequest;
 pub use queried::QueryFault;
-pub(crate) use queried::account_at;
+pub(crate) use queried::{accepted, account_at};
 pub use saved::{save_text, saved};
 pub use verified::VerifiedRecord;
 

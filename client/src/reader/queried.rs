@@ -159,6 +159,17 @@ pub(crate) async fn account_at(
     Ok(profile.ok_or_else(unknown)?.account)
 }
 
+/// The acceptance of a query, or why there is none.
+pub(crate) fn accepted(id: QueryId, query: &Query) -> Result<&Acceptance, QueryFault> {
+    match &query.answer {
+        None => Err(QueryFault::NotAnswered(id)),
+        Some(Answer::Refused { .. }) => Err(QueryFault::Refused(id)),
+        Some(Answer::Withdrawn { acceptance: None, .. }) => Err(QueryFault::Canceled(id)),
+        Some(Answer::Withdrawn { .. }) => Err(QueryFault::Withdrawn(id)),
+        Some(Answer::Accepted(acceptance)) => Ok(acceptance),
+    }
+}
+
 /// The acceptance by which this user may collect with this account now.
 fn collectable<'q>(
     id: QueryId,
@@ -169,13 +180,7 @@ fn collectable<'q>(
     if query.requester != user {
         return Err(QueryFault::NotRequester { query: id, user });
     }
-    let acceptance = match &query.answer {
-        None => return Err(QueryFault::NotAnswered(id)),
-        Some(Answer::Refused { .. }) => return Err(QueryFault::Refused(id)),
-        Some(Answer::Withdrawn { acceptance: None, .. }) => return Err(QueryFault::Canceled(id)),
-        Some(Answer::Withdrawn { .. }) => return Err(QueryFault::Withdrawn(id)),
-        Some(Answer::Accepted(acceptance)) => acceptance,
-    };
+    let acceptance = accepted(id, query)?;
     if now >= acceptance.until {
         return Err(QueryFault::Over { query: id, until: acceptance.until });
     }

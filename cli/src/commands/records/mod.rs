@@ -1,5 +1,6 @@
 //! `epione records`: lists, reads and shares a patient's records.
 
+mod accepted;
 mod access;
 mod files;
 mod get;
@@ -11,6 +12,7 @@ mod request;
 mod share;
 mod wanted;
 
+pub(super) use accepted::save_accepted;
 pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
 pub use get::get;
 pub(super) use kept::saved_in;
@@ -18,7 +20,9 @@ pub use outcome::{FailedRecord, Retrieved};
 pub use part::{PartArgs, RetrievedPart, get_part};
 pub use receipts::Receipt;
 pub use request::{Emergency, GetArgs, Purpose};
+pub(super) use share::parse_numbers;
 pub use share::{Change, ShareArgs, SharedPolicy, SharedRecord, share};
+pub(super) use wanted::unknown;
 
 use std::fmt;
 

@@ -254,7 +254,7 @@ fn undo(args: &ShareArgs, change: Change, changed: SectionSet, context: &Context
 }
 
 /// Parses numbers and ranges of numbers, separated by commas.
-fn parse_numbers(text: &str) -> Result<SectionSet, String> {
+pub(in crate::commands) fn parse_numbers(text: &str) -> Result<SectionSet, String> {
     let wrong = || {
         format!(
             "{text:?} does not name sections: write their numbers, from 0 to {}, as in 0,2 or 0-3",

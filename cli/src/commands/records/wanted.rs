@@ -66,7 +66,11 @@ fn no_records(patient: UserId, context: &Context) -> Failure {
 }
 
 /// The patient has no record with this pointer.
-pub(super) fn unknown(patient: UserId, pointer: RecordPointer, context: &Context) -> Failure {
+pub(in crate::commands) fn unknown(
+    patient: UserId,
+    pointer: RecordPointer,
+    context: &Context,
+) -> Failure {
     let list = context.command(["records", "list"]).with(["--patient", &patient.to_string()]);
     Failure::new(
         format!("the patient has no record {pointer}"),
