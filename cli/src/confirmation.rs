@@ -9,17 +9,13 @@ const YES: &str = "yes";
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: u64 = 256;
 
-/// Shows what will be signed, and waits until the person confirms it. With `yes`, they have done so on the command
-/// line.
+/// Shows what will be signed, and waits until the person confirms it. With `yes`, the person has done so on the command
+/// line, and nothing is shown.
 pub async fn confirm(context: &Context, statement: &str, yes: bool) -> Result<(), Failure> {
-    let json = context.common().json;
     if yes {
-        if !json {
-            progress::line(statement);
-        }
         return Ok(());
     }
-    if json || !io::stdin().is_terminal() {
+    if context.common().json || !io::stdin().is_terminal() {
         return Err(Failure::usage(
             "this command signs only what you have read and confirmed; nothing was signed",
             "run it on a terminal and without --json, or add --yes",

@@ -168,14 +168,14 @@ impl WorkerClient {
         grant: &QueryGrant,
     ) -> Result<(), WorkerError> {
         let path = format!("/v1/queries/{query}/grant");
-        self.send_bytes(Method::PUT, &path, grant.encode(), Awaited::Answer).await.map(drop)
+        self.about_query(Method::PUT, &path, grant.encode(), Awaited::Answer).await.map(drop)
     }
 
     /// Requests the sealed grant of an accepted query of the account's user, and links to the segments; returns when
     /// the transfer is final. The grant is not verified.
     pub async fn collect(&self, query: QueryId) -> Result<Collected, WorkerError> {
         let path = format!("/v1/queries/{query}/collect");
-        let response = self.send_bytes(Method::POST, &path, Vec::new(), Awaited::Change).await?;
+        let response = self.about_query(Method::POST, &path, Vec::new(), Awaited::Change).await?;
         let reply: GrantReply = self.json(response).await?;
         let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
         let grant = QueryGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;

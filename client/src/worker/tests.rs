@@ -133,6 +133,34 @@ async fn the_grant_of_a_query_is_left_and_collected_by_signed_requests() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_node_is_behind_is_asked_again_and_a_refusal_is_final() {
+    let problem = |status: u16, kind: &str| {
+        let problem = Problem {
+            kind: format!("urn:epione:problem:{kind}"),
+            title: "No".into(),
+            status,
+            detail: None,
+            denial: None,
+        };
+        reply(&format!("{status} No"), "", &serde_json::to_vec(&problem).unwrap())
+    };
+    let grant = BASE64_STANDARD.encode(query_grant().encode());
+    let reply_json = serde_json::to_vec(&GrantReply { grant, links: Vec::new() }).unwrap();
+    let (url, log) = server(vec![
+        problem(404, "not-found"),
+        problem(409, "not-accepted"),
+        reply("200 OK", "", &reply_json),
+        problem(409, "acceptance-over"),
+    ])
+    .await;
+    let client = client(&url);
+    client.collect(QueryId(7)).await.unwrap();
+    assert_eq!(log.lock().unwrap().len(), 3);
+    let refused = client.collect(QueryId(7)).await.err().unwrap();
+    assert!(refused.problem().unwrap().kind.ends_with(":acceptance-over"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_problem_is_reported_in_the_workers_words() {
     let problem = Problem {
         kind: "urn:epione:problem:access-denied".into(),

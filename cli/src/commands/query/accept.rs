@@ -70,6 +70,7 @@ impl Output for Accepted {}
 impl fmt::Display for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Statement { query, until, mailbox, .. } = &self.statement;
+        writeln!(f, "{}", self.statement)?;
         writeln!(
             f,
             "query {query} is accepted in chain block {}; the requester can collect from hospital {mailbox} until \

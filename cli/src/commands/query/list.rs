@@ -150,7 +150,10 @@ async fn list(party: Party, limit: Option<u32>, context: &Context) -> Result<Lis
 }
 
 /// Adds the requesters' roles, each read once.
-async fn described(listed: Listed, context: &Context) -> Result<Vec<Described>, Failure> {
+pub(in crate::commands) async fn described(
+    listed: Listed,
+    context: &Context,
+) -> Result<Vec<Described>, Failure> {
     let state = context.chain().await?.at(listed.block.hash);
     let mut roles = BTreeMap::<UserId, _>::new();
     let mut described = Vec::with_capacity(listed.queries.len());

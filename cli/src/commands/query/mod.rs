@@ -13,6 +13,7 @@ pub use accept::{AcceptArgs, Accepted, accept};
 pub use answer::{AnswerArgs, Answered, refuse, withdraw};
 pub use ask::{AskArgs, Asked, ask};
 pub use collect::{CollectArgs, Collected, collect};
+pub(in crate::commands) use list::described;
 pub use list::{InboxArgs, Listing, SentArgs, inbox, sent};
 pub use part::Part;
 pub use show::{Described, ShowArgs, Shown, shown};
