@@ -9,9 +9,9 @@
 //! | [`dicom`] | DICOM files: finds their frames when they are submitted |
 //! | [`visit`] | files: makes a signed visit of texts and files |
 //! | [`reader`] | node and worker: opens a patient's records by a grant or with the patient's own key, and verifies them |
-//! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
 //! | [`lite`] | node and a file: the lite blockchain of a peer, to check, list and search without a node |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
+//! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
 //! | [`consent`] | none: signs that a call may name an account |
 //! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
 //! | [`signer`] | none: the account that signs |

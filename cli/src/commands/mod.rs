@@ -42,12 +42,12 @@ pub enum Command {
     /// Lists, reads and shares a patient's records
     #[command(subcommand)]
     Records(records::Command),
-    /// Asks a patient for sections of records, and answers as a patient
-    #[command(subcommand)]
-    Query(query::Command),
     /// Shows who read a patient's records, and reviews of emergencies
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Asks a patient for sections of records, and answers as a patient
+    #[command(subcommand)]
+    Query(query::Command),
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
@@ -89,11 +89,11 @@ impl Command {
             Self::Visit(visit::Command::Submit(_)) => {
                 Some(format!("nothing was sent; to submit the visit, run: {again}"))
             }
-            Self::Query(command) => Some(command.when_interrupted(&again)),
             Self::Records(records::Command::Get(args)) => Some(args.when_interrupted(&again)),
             Self::Lite(lite::Command::Sync(_)) => {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
             }
+            Self::Query(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
@@ -136,8 +136,8 @@ impl Command {
             }
             Self::Visit(command) => command.run(&context.with_devnet()?).await,
             Self::Records(command) => command.run(&context.with_devnet()?).await,
-            Self::Query(command) => command.run(&context.with_devnet()?).await,
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
+            Self::Query(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,

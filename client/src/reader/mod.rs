@@ -394,11 +394,6 @@ impl OpenRecord {
         Ok(opened)
     }
 
-    /// The content key of a section, if the section is open.
-    pub(crate) fn content_key(&self, section: u16) -> Option<&ContentKey> {
-        self.access.keys.get(&section)
-    }
-
     fn section(&self, index: usize, section: &Section) -> Result<OpenSection, ReadError> {
         let summary = self.summary.sections.get(index);
         let class = summary.map_or(SectionClass::Private, |summary| summary.class);
@@ -412,6 +407,11 @@ impl OpenRecord {
             None => (None, OpenContent::NotGranted),
         };
         Ok(OpenSection { index, kind, class, content })
+    }
+
+    /// The content key of a section, if the section is open.
+    pub(crate) fn content_key(&self, section: u16) -> Option<&ContentKey> {
+        self.access.keys.get(&section)
     }
 
     fn content(
