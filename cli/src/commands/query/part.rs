@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn more_records_than_a_query_has_are_refused_before_anything_is_signed() {
-        let part = |height| part(&format!("{height}/0"));
+        let part = |height: u32| part(&format!("{height}/0"));
         let parts: Vec<_> = (1..=MAX_QUERIED_RECORDS).map(part).collect();
         assert_eq!(merged(&parts).unwrap().len(), parts.len());
         let parts: Vec<_> = (0..=MAX_QUERIED_RECORDS).map(part).collect();
