@@ -7,6 +7,7 @@
 
 pub mod arguments;
 pub mod commands;
+pub mod confirmation;
 pub mod context;
 pub mod demo;
 pub mod failure;

@@ -6,6 +6,10 @@
 //! | `PUT /v1/visits/{record id}/media/{section}?offset={bytes}` | the record's author | the section's content from this offset on, at most 8 MiB ([`MAX_PART_BYTES`]) | 200 [`VisitStatus`] |
 //! | `GET /v1/visits/{record id}` | the author, the patient, governance | | 200 [`VisitStatus`] |
 //! | `POST /v1/grants` | any user | [`GrantRequest`] | 200 [`GrantReply`] |
+//! | `PUT /v1/queries/{query}/grant` | the query's patient | the sealed `QueryGrant` of `epione-envelope`, at most 512 KiB | 204 |
+//! | `POST /v1/queries/{query}/collect` | the query's requester | | 200 [`GrantReply`], when the transfer is final |
+//! | `GET /v1/queries` | any user | | 200, the caller's queries |
+//! | `GET /v1/queries/events` | any user | | 200, a stream of changes of the caller's queries |
 //! | `GET /v1/segments/{hash}` | an active hospital's agent, or the holder of a temporary link | may have `Range` | 200 or 206, the bytes |
 //! | `GET /v1/segments/{hash}?record={height}/{index}` | the record's patient, if registered at the worker's hospital or the record's | may have `Range` | 200 or 206, the bytes |
 //! | `POST /v1/users` | the hospital's governance | [`RegisterUser`] | 200 [`RegisteredUser`] |

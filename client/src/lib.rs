@@ -12,6 +12,7 @@
 //! | [`disclosure`] | node and files: sections of a record for somebody outside, who verifies without a node |
 //! | [`lite`] | node and a file: the lite blockchain of a peer, to check, list and search without a node |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
+//! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
 //! | [`consent`] | none: signs that a call may name an account |
 //! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
 //! | [`signer`] | none: the account that signs |
@@ -29,6 +30,7 @@ pub mod file_name;
 pub mod lite;
 pub mod pin;
 pub mod private;
+pub mod query;
 pub mod reader;
 pub mod request;
 pub mod signer;

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod lite;
 pub mod name;
 pub mod policy;
+pub mod query;
 pub mod records;
 pub mod relation;
 pub mod user;
@@ -56,6 +57,9 @@ pub enum Command {
     /// Shows who read a patient's records, and reviews of emergencies
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Asks a patient for sections of records, and answers as a patient
+    #[command(subcommand)]
+    Query(query::Command),
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
@@ -102,6 +106,7 @@ impl Command {
             Self::Lite(lite::Command::Sync(_)) => {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
             }
+            Self::Query(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
@@ -152,6 +157,7 @@ impl Command {
                 show(&disclosure::verify(&args, &context.with_devnet()?).await?, json)
             }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
+            Self::Query(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,

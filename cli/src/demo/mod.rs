@@ -1,8 +1,9 @@
 //! Shows the main use of Epione as a story, on a new network of four hospitals: a visit that doctor and patient sign is
 //! approved, committed and read back; a doctor without relationship is refused; a damaged segment is repaired. A
 //! referral gives access for a limited time; emergency access is shown to the patient and reviewed by the other
-//! hospitals; a researcher reads what the patient shares, and nothing else; access that the patient revokes ends at the
-//! next final block. Keys are replaced, the hospital confirms the new ones, and the records stay readable.
+//! hospitals; a researcher reads what the patient shares, and nothing else; the researcher asks the patient for more, who
+//! accepts a part; access that the patient revokes ends at the next final block. Keys are replaced, the hospital confirms
+//! the new ones, and the records stay readable.
 //!
 //! Every claim of the story is checked when it is printed. The first claim that is false ends the demo with exit status
 //! 1. The results are written to `report.json`.

@@ -190,6 +190,54 @@ pub mod releases {
     }
 }
 
+/// Calls about queries: a requester asks a patient, and the patient answers.
+pub mod queries {
+    use epione_primitives::{
+        BlockNumber, Hash, HospitalId, Moment, UserId,
+        access::Purpose,
+        query::{QueriedRecords, QueryId},
+    };
+
+    use super::Call;
+
+    /// By the requester. `terms` are the sealed terms.
+    pub fn ask(
+        patient: UserId,
+        records: &QueriedRecords,
+        purpose: Purpose,
+        expires: BlockNumber,
+        terms: &[u8],
+    ) -> Call {
+        Call::new("Queries", "ask", (patient, records, purpose, expires, terms))
+    }
+
+    /// By the patient. `grant` is the hash of the sealed grant, which the worker of `mailbox` keeps.
+    pub fn accept(
+        query: QueryId,
+        records: &QueriedRecords,
+        grant: Hash,
+        until: Moment,
+        mailbox: HospitalId,
+    ) -> Call {
+        Call::new("Queries", "accept", (query, records, grant, until, mailbox))
+    }
+
+    /// By the patient.
+    pub fn refuse(query: QueryId) -> Call {
+        Call::new("Queries", "refuse", query)
+    }
+
+    /// By the requester while the query is pending; by the patient after the acceptance.
+    pub fn withdraw(query: QueryId) -> Call {
+        Call::new("Queries", "withdraw", query)
+    }
+
+    /// By the agent of the hospital whose worker keeps the sealed grant.
+    pub fn transfer(query: QueryId) -> Call {
+        Call::new("Queries", "transfer", query)
+    }
+}
+
 /// Calls about a hospital, by its governance.
 pub mod hospitals {
     use epione_primitives::consent::NamedAccount;

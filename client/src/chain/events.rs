@@ -8,6 +8,7 @@ use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::RelationshipKind,
     approval::{BallotOutcome, RejectReason},
+    query::QueryId,
     release::SectionSet,
 };
 use sp_runtime::{DispatchError, ModuleError};
@@ -124,6 +125,37 @@ pub enum ChainEvent {
         /// The sections that are shared now.
         sections: SectionSet,
     },
+    /// A requester asks a patient.
+    QueryAsked {
+        query: QueryId,
+        requester: UserId,
+        patient: UserId,
+    },
+    /// The patient accepted, with some or all of the sections.
+    QueryAccepted {
+        query: QueryId,
+        patient: UserId,
+        requester: UserId,
+        /// The hospital whose worker keeps the sealed grant.
+        mailbox: HospitalId,
+    },
+    /// The patient refused.
+    QueryRefused {
+        query: QueryId,
+        patient: UserId,
+        requester: UserId,
+    },
+    /// The requester took back the query, or the patient the acceptance.
+    QueryWithdrawn {
+        query: QueryId,
+        patient: UserId,
+        requester: UserId,
+    },
+    /// A hospital's worker hands out the sealed grant.
+    QueryTransferred {
+        query: QueryId,
+        hospital: HospitalId,
+    },
     /// Any other event, with the SCALE of its fields.
     Other {
         pallet: String,
@@ -141,6 +173,7 @@ impl ChainEvent {
             "Profiles" => profile_event(name, fields),
             "RolePolicies" => policy_event(name, fields),
             "Sharing" => sharing_event(name, fields),
+            "Queries" => query_event(name, fields),
             _ => None,
         };
         match known {
@@ -245,6 +278,33 @@ fn sharing_event(name: &str, fields: &[u8]) -> Known {
             pointer,
             sections,
         }),
+        _ => None,
+    }
+}
+
+fn query_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "Asked" => read(fields, |(query, requester, patient)| ChainEvent::QueryAsked {
+            query,
+            requester,
+            patient,
+        }),
+        "Accepted" => read(fields, |(query, patient, requester, mailbox)| {
+            ChainEvent::QueryAccepted { query, patient, requester, mailbox }
+        }),
+        "Refused" => read(fields, |(query, patient, requester)| ChainEvent::QueryRefused {
+            query,
+            patient,
+            requester,
+        }),
+        "Withdrawn" => read(fields, |(query, patient, requester)| ChainEvent::QueryWithdrawn {
+            query,
+            patient,
+            requester,
+        }),
+        "Transferred" => {
+            read(fields, |(query, hospital)| ChainEvent::QueryTransferred { query, hospital })
+        }
         _ => None,
     }
 }
@@ -442,6 +502,21 @@ mod tests {
         assert_eq!(
             ChainEvent::read("Sharing", "Shared", &(patient, pointer, sections).encode()).unwrap(),
             ChainEvent::Shared { patient, pointer, sections }
+        );
+    }
+
+    #[test]
+    fn a_query_and_its_acceptance_name_both_parties_in_the_pallets_order() {
+        let (requester, patient) = (UserId([1; 32]), UserId([2; 32]));
+        let (query, mailbox) = (QueryId(7), HospitalId(3));
+        assert_eq!(
+            ChainEvent::read("Queries", "Asked", &(query, requester, patient).encode()).unwrap(),
+            ChainEvent::QueryAsked { query, requester, patient }
+        );
+        let fields = (query, patient, requester, mailbox).encode();
+        assert_eq!(
+            ChainEvent::read("Queries", "Accepted", &fields).unwrap(),
+            ChainEvent::QueryAccepted { query, patient, requester, mailbox }
         );
     }
 

@@ -12,6 +12,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     limits::{MAX_PAGE, MAX_RELEASED_RECORDS},
     profile::{Profile, Registration},
+    query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -375,6 +376,56 @@ impl Snapshot {
             all.extend(shared);
         }
         Ok(all)
+    }
+
+    /// A query, with its answer if it has one.
+    pub async fn query(&self, id: QueryId) -> Result<Option<Query>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.query(id).await;
+        }
+        self.read("QueriesApi_query", id).await
+    }
+
+    /// The sealed terms of a query that waits for an answer.
+    pub async fn query_terms(&self, id: QueryId) -> Result<Option<SealedTermsBytes>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.query_terms(id).await;
+        }
+        self.read("QueriesApi_terms", id).await
+    }
+
+    /// Who handed out the sealed grant of a query, if anybody did.
+    pub async fn transfer(&self, id: QueryId) -> Result<Option<Transfer>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.transfer(id).await;
+        }
+        self.read("QueriesApi_transfer", id).await
+    }
+
+    /// The queries to a patient, newest first, with their numbers among the patient's.
+    pub async fn patient_queries(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, QueryId, Query)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.patient_queries(patient, before, limit).await;
+        }
+        self.read("QueriesApi_patient_queries", (patient, before, limit)).await
+    }
+
+    /// The queries of a requester, newest first, with their numbers among the requester's.
+    pub async fn requester_queries(
+        &self,
+        requester: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, QueryId, Query)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.requester_queries(requester, before, limit).await;
+        }
+        self.read("QueriesApi_requester_queries", (requester, before, limit)).await
     }
 
     /// Height of the newest committed lite block; 0 before the first.

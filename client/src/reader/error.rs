@@ -5,6 +5,7 @@ use std::{io, ops::Range, path::PathBuf, time::Duration};
 use epione_envelope::{FormatError, OpenError, frames::NoFrame, grant::GrantError};
 use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
 
+use super::QueryFault;
 use crate::{
     chain::{ChainError, SigningFault},
     worker::WorkerError,
@@ -51,6 +52,8 @@ pub enum ReadError {
         .after.as_secs()
     )]
     NoReceipt { grant: Hash, after: Duration },
+    #[error(transparent)]
+    Query(#[from] QueryFault),
     /// The worker wrote something else to the chain than it sent to the reader.
     #[error(
         "the chain's receipt of grant {grant:?} names another {what}: nothing was opened; tell the hospital"

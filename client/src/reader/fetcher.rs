@@ -14,7 +14,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Mutex;
 
 use super::{
-    FetchRight, OpenRecord, ReadError, Reader,
+    FetchRight, OpenRecord, ReadError, Reader, Source,
     content::{Content, Span, TAG},
 };
 use crate::{
@@ -135,13 +135,18 @@ impl<'a> Fetcher<'a> {
     async fn right(&self, segment: &Segment) -> Result<OwnedRight, ReadError> {
         let pointer = self.content.pointer;
         let mut right = self.right.lock().await;
-        if let Some(intent) = right.renewal(pointer, std::slice::from_ref(segment), now())? {
+        if let Some(source) = right.renewal(pointer, std::slice::from_ref(segment), now())? {
             let reader = self.reader.ok_or(ReadError::LinksEnded { pointer })?;
-            let mut sections = SectionSet::default();
-            // A record has at most 64 sections.
-            sections.insert(self.content.section as u16);
-            let wanted = WantedRecord { pointer, sections: Some(sections) };
-            let permission = reader.ask(self.record.summary.patient, &[wanted], intent).await?;
+            let permission = match source {
+                Source::Request(intent) => {
+                    let mut sections = SectionSet::default();
+                    // A record has at most 64 sections.
+                    sections.insert(self.content.section as u16);
+                    let wanted = WantedRecord { pointer, sections: Some(sections) };
+                    reader.ask(self.record.summary.patient, &[wanted], intent).await?
+                }
+                Source::Query(query) => reader.collect(query).await?,
+            };
             *right = permission.of(pointer, &self.record.record)?.right;
         }
         match &*right {

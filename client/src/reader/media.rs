@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    FetchRight, Intent, OpenRecord, ReadError, Reader,
+    FetchRight, Intent, OpenRecord, ReadError, Reader, Source,
     fetcher::{Fetcher, Scope, Tags},
     partial::Partial,
 };
@@ -72,21 +72,22 @@ impl Reader {
 }
 
 impl FetchRight {
-    /// The intent with which to request new links to segments; none while the present links are valid.
+    /// Where to request new links to segments; none while the present links are valid.
     pub(super) fn renewal(
         &self,
         pointer: RecordPointer,
         segments: &[Segment],
         now: Moment,
-    ) -> Result<Option<Intent>, ReadError> {
-        let Self::Links { links, intent } = self else { return Ok(None) };
+    ) -> Result<Option<Source>, ReadError> {
+        let Self::Links { links, source } = self else { return Ok(None) };
         let soon = now.saturating_add(LINK_MARGIN_MILLIS);
         let ends =
             |segment: &Segment| links.get(&segment.hash).is_some_and(|link| link.expires <= soon);
+        let is_emergency = matches!(source, Source::Request(Intent { emergency: Some(_), .. }));
         match segments.iter().any(ends) {
             false => Ok(None),
-            true if intent.emergency.is_some() => Err(ReadError::LinksEnded { pointer }),
-            true => Ok(Some(*intent)),
+            true if is_emergency => Err(ReadError::LinksEnded { pointer }),
+            true => Ok(Some(*source)),
         }
     }
 }

@@ -45,6 +45,7 @@ mod own;
 mod part;
 mod partial;
 mod permission;
+mod queried;
 mod saved;
 mod verified;
 
@@ -54,6 +55,8 @@ pub use media::SavedMedia;
 pub use part::Part;
 pub use partial::is_partial;
 pub use permission::SignedRequest;
+pub use queried::QueryFault;
+pub(crate) use queried::{accepted, account_at};
 pub use saved::{save_text, saved};
 pub use verified::VerifiedRecord;
 
@@ -73,6 +76,7 @@ use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::{Purpose, SectionClass},
     block::SignedAt,
+    query::QueryId,
     release::{EmergencyReason, SectionSet},
     rpc::RecordReply,
 };
@@ -83,6 +87,7 @@ use crate::{
     chain::Chain,
     worker::WorkerClient,
 };
+use permission::Permission;
 
 /// Reads records for one user: with the permission of one hospital, or as the patient whom the records are about.
 #[derive(Clone)]
@@ -189,10 +194,19 @@ struct Access {
 /// The right by which segments are fetched.
 #[derive(Clone)]
 enum FetchRight {
-    /// A hospital's permission: its temporary links, and the intent with which they were requested.
-    Links { links: Links, intent: Intent },
+    /// A permission: temporary links, and how to get new ones.
+    Links { links: Links, source: Source },
     /// The reader is the patient whom the record is about.
     Own,
+}
+
+/// Where a permission comes from, and new links when the present ones expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// A hospital, which was requested with this intent.
+    Request(Intent),
+    /// The patient, who accepted this query.
+    Query(QueryId),
 }
 
 type Links = HashMap<[u8; 32], SegmentLink>;
@@ -207,6 +221,16 @@ impl Reader {
     /// need several, because the links of a grant expire.
     pub fn grants(&self) -> Vec<Hash> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The worker through which this reader reads.
+    pub(crate) fn worker(&self) -> &WorkerClient {
+        &self.worker
+    }
+
+    /// The reader's sealing keys: the present one, then earlier ones.
+    pub(crate) fn sealing_keys(&self) -> impl Iterator<Item = &SealingKeyPair> {
+        std::iter::once(&self.sealing).chain(&self.earlier)
     }
 
     /// Adds sealing keys that the patient had before. At some hospitals the patient keys may still be sealed to one of
@@ -262,7 +286,16 @@ impl Reader {
             sections: Some(*sections),
         });
         let permission = self.ask(patient, &wanted.collect::<Vec<_>>(), intent).await?;
-        let opened = records.into_iter().map(|(VerifiedRecord { summary, record }, _)| {
+        Ok(self.open_by(&permission, records.into_iter().map(|(record, _)| record)))
+    }
+
+    /// Opens records with the keys of a permission.
+    fn open_by(
+        &self,
+        permission: &Permission,
+        records: impl Iterator<Item = VerifiedRecord>,
+    ) -> Vec<Result<OpenRecord, ReadError>> {
+        let opened = records.map(|VerifiedRecord { summary, record }| {
             let pointer = summary.pointer;
             let access = permission.of(pointer, &record)?;
             if access.keys.is_empty() {
@@ -270,7 +303,7 @@ impl Reader {
             }
             OpenRecord::new(self.chain.genesis_hash(), summary, record, access)
         });
-        Ok(opened.collect())
+        opened.collect()
     }
 
     /// Opens all sections of a patient's records with the patient's own keys, which are on the chain, sealed to the
@@ -379,6 +412,11 @@ impl OpenRecord {
             None => (None, OpenContent::NotGranted),
         };
         Ok(OpenSection { index, kind, class, content })
+    }
+
+    /// The content key of a section, if the section is open.
+    pub(crate) fn content_key(&self, section: u16) -> Option<&ContentKey> {
+        self.access.keys.get(&section)
     }
 
     fn content(

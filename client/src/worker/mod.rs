@@ -15,8 +15,10 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use epione_envelope::{grant::AccessGrant, sealing_keys::SealingPublicKey};
-use epione_primitives::{Hash, HospitalId, RecordId, UserId};
+use codec::Encode;
+use epione_envelope::{grant::AccessGrant, query::QueryGrant, sealing_keys::SealingPublicKey};
+use epione_primitives::{Hash, HospitalId, QueryId, RecordId, UserId};
+use http::Method;
 use url::Url;
 
 use crate::{
@@ -60,6 +62,13 @@ struct Inner {
 #[derive(Clone)]
 pub struct Granted {
     pub grant: AccessGrant,
+    pub reply: GrantReply,
+}
+
+/// The sealed grant of an accepted query as the mailbox sent it, without verification.
+#[derive(Clone)]
+pub struct Collected {
+    pub grant: QueryGrant,
     pub reply: GrantReply,
 }
 
@@ -149,6 +158,28 @@ impl WorkerClient {
         let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
         let grant = AccessGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
         Ok(Granted { grant, reply })
+    }
+
+    /// Leaves the sealed grant with which the account's user, a patient, accepts a query. The worker keeps it for the
+    /// requester, and cannot open it.
+    pub async fn keep_query_grant(
+        &self,
+        query: QueryId,
+        grant: &QueryGrant,
+    ) -> Result<(), WorkerError> {
+        let path = format!("/v1/queries/{query}/grant");
+        self.about_query(Method::PUT, &path, grant.encode(), Awaited::Answer).await.map(drop)
+    }
+
+    /// Requests the sealed grant of an accepted query of the account's user, and links to the segments; returns when
+    /// the transfer is final. The grant is not verified.
+    pub async fn collect(&self, query: QueryId) -> Result<Collected, WorkerError> {
+        let path = format!("/v1/queries/{query}/collect");
+        let response = self.about_query(Method::POST, &path, Vec::new(), Awaited::Change).await?;
+        let reply: GrantReply = self.json(response).await?;
+        let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
+        let grant = QueryGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
+        Ok(Collected { grant, reply })
     }
 
     /// Registers a user; returns when the registration is final.

@@ -1,6 +1,6 @@
 //! The client against a server on loopback, whose answers a test defines.
 
-use epione_envelope::development;
+use epione_envelope::{development, grant::GrantedSection, keys::ContentKey, query::QueryTerms};
 use epione_primitives::{
     RecordPointer,
     access::{Denial, Purpose},
@@ -80,6 +80,84 @@ async fn requests_are_signed_for_their_worker() {
         assert_eq!(signed.digest, *blake3::hash(body).as_bytes());
         assert!(crate::now().abs_diff(signed.time) < request::MAX_SKEW_MILLIS);
     }
+}
+
+/// The grant of a query, by the account of these tests.
+fn query_grant() -> QueryGrant {
+    let patient = development::keys("//Doctor").unwrap();
+    let terms = QueryTerms {
+        genesis: GENESIS,
+        query: QueryId(7),
+        patient: UserId([1; 32]),
+        requester: UserId([2; 32]),
+        audience: account().id(),
+        purpose: Purpose::Research,
+        issued: 1,
+        until: 2,
+    };
+    let pointer = RecordPointer { height: 1, index: 0 };
+    let section = GrantedSection { pointer, record: RecordId([3; 16]), section: 0 };
+    let keys = [(section, ContentKey::generate())];
+    QueryGrant::seal(terms, &keys, patient.sealing.public(), &patient).unwrap()
+}
+
+#[tokio::test]
+async fn the_grant_of_a_query_is_left_and_collected_by_signed_requests() {
+    let grant = query_grant();
+    let sealed = BASE64_STANDARD.encode(grant.encode());
+    let json = |grant: String| serde_json::to_vec(&GrantReply { grant, links: Vec::new() });
+    let (url, log) = server(vec![
+        reply("204 No Content", "", b""),
+        reply("200 OK", "", &json(sealed).unwrap()),
+        reply("200 OK", "", &json(BASE64_STANDARD.encode(b"not a grant")).unwrap()),
+        reply("200 OK", "", &json("no Base64!".into()).unwrap()),
+    ])
+    .await;
+    let client = client(&url);
+    client.keep_query_grant(QueryId(7), &grant).await.unwrap();
+    assert_eq!(client.collect(QueryId(7)).await.unwrap().grant, grant);
+    for _ in 0..2 {
+        let refused = client.collect(QueryId(7)).await.err().unwrap();
+        assert!(matches!(refused, WorkerError::Malformed { .. }), "{refused}");
+    }
+
+    let requests = log.lock().unwrap();
+    assert!(requests[0].0.starts_with("PUT /v1/queries/7/grant "), "{}", requests[0].0);
+    assert_eq!(requests[0].1, grant.encode());
+    assert!(requests[1].0.starts_with("POST /v1/queries/7/collect "), "{}", requests[1].0);
+    assert!(requests[1].1.is_empty());
+    for (head, body) in requests.iter() {
+        let signed = authenticated(head).unwrap();
+        assert_eq!(signed.digest, *blake3::hash(body).as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_node_is_behind_is_asked_again_and_a_refusal_is_final() {
+    let problem = |status: u16, kind: &str| {
+        let problem = Problem {
+            kind: format!("urn:epione:problem:{kind}"),
+            title: "No".into(),
+            status,
+            detail: None,
+            denial: None,
+        };
+        reply(&format!("{status} No"), "", &serde_json::to_vec(&problem).unwrap())
+    };
+    let grant = BASE64_STANDARD.encode(query_grant().encode());
+    let reply_json = serde_json::to_vec(&GrantReply { grant, links: Vec::new() }).unwrap();
+    let (url, log) = server(vec![
+        problem(404, "not-found"),
+        problem(409, "not-accepted"),
+        reply("200 OK", "", &reply_json),
+        problem(409, "acceptance-over"),
+    ])
+    .await;
+    let client = client(&url);
+    client.collect(QueryId(7)).await.unwrap();
+    assert_eq!(log.lock().unwrap().len(), 3);
+    let refused = client.collect(QueryId(7)).await.err().unwrap();
+    assert!(refused.problem().unwrap().kind.ends_with(":acceptance-over"), "{refused}");
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const FINAL_LIMIT: Duration = Duration::from_secs(180);
 /// A transfer has stalled after this time without a byte.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// How often, and after which pause, a request about a query is sent while the worker's node may be behind.
+const BEHIND_ATTEMPTS: u32 = 5;
+const BEHIND_PAUSE: Duration = Duration::from_secs(2);
 /// Largest JSON answer in bytes: links to the segments of 64 records.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 /// Largest error in bytes.
@@ -108,6 +111,36 @@ impl WorkerClient {
         let mut outgoing = Outgoing { method: Method::POST, url, headers, body: Some(body.into()) };
         self.sign(&mut outgoing, digest, nonce);
         self.send(outgoing, FINAL_LIMIT).await
+    }
+
+    /// Sends a request about a query that the chain has, with these bytes. The worker may answer only when a call is
+    /// final. If the worker's node does not have the query's last change yet, the request is repeated a few times.
+    pub(super) async fn about_query(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        what: Awaited,
+    ) -> Result<Response, WorkerError> {
+        let waiting = self.waits_for(what);
+        let (url, body) = (self.route(path)?, Bytes::from(body));
+        let digest = blake3::hash(&body).into();
+        let mut attempts = 1;
+        loop {
+            let bytes = header::HeaderValue::from_static("application/octet-stream");
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, bytes)]);
+            let (url, body) = (url.clone(), Some(Body::from(body.clone())));
+            let mut outgoing = Outgoing { method: method.clone(), url, headers, body };
+            self.sign(&mut outgoing, digest, nonce());
+            match self.send(outgoing, FINAL_LIMIT).await {
+                Err(error) if attempts < BEHIND_ATTEMPTS && may_be_behind(&error) => {
+                    waiting.because(&error);
+                    attempts += 1;
+                    tokio::time::sleep(BEHIND_PAUSE).await;
+                }
+                sent => return sent,
+            }
+        }
     }
 
     /// Sends a request; an answer that is not a success is an error.
@@ -207,4 +240,11 @@ impl WorkerClient {
         }
         WorkerError::Unreachable { url: self.url(), reason: cause.to_string() }
     }
+}
+
+/// Whether a worker says that there is no such query, or no acceptance of it, although the client has read it.
+fn may_be_behind(error: &WorkerError) -> bool {
+    error
+        .problem()
+        .is_some_and(|problem| problem.status == 404 || problem.kind.ends_with(":not-accepted"))
 }

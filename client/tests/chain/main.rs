@@ -6,6 +6,7 @@ mod blocks;
 mod calls;
 mod grants;
 mod node;
+mod queries;
 mod records;
 mod signatures;
 mod users;

@@ -31,7 +31,7 @@ use crate::{
 const HOSPITAL: HospitalId = HospitalId(0);
 
 /// Another connection to the node, which verifies.
-async fn verifying(node: &Node, trusting: &Chain) -> Chain {
+pub async fn verifying(node: &Node, trusting: &Chain) -> Chain {
     // Right after the start, no block but the first is final.
     let pinned = Pinned::new(trusting.genesis_hash()).with_patience(PATIENCE);
     node.connect().await.trusting(Trust::Verified(pinned)).await.unwrap()

@@ -16,7 +16,10 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::reviews::{Judges, Reviewed};
+use super::{
+    handed_out::HandedOut,
+    reviews::{Judges, Reviewed},
+};
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -34,7 +37,7 @@ pub struct WhoLookedArgs {
     /// Instead of --patient: the patient's key file; only its public half is read
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
-    /// Maximum number, newest first; emergencies and refusals are counted separately [default: all]
+    /// Maximum number, newest first; emergencies, queries and refusals are counted separately [default: all]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Also list refused requests, and the conditions that were not met
@@ -49,6 +52,8 @@ pub struct Looks {
     pub patient: UserId,
     /// Emergencies first, then the others; newest first in both.
     pub looks: Vec<Look>,
+    /// The queries that the patient accepted, and whose sealed keys were handed out; newest first.
+    pub queries: HandedOut,
     /// Whether the limit left out older ones.
     pub more: bool,
     /// Only with --refused.
@@ -140,13 +145,16 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let asked = listing::asked(args.limit);
     let mut receipts = book.receipts(asked).await?;
     let mut looks = book.emergencies(asked, &receipts, head.number).await?;
-    let more = listing::cut(&mut looks, args.limit) | listing::cut(&mut receipts, args.limit);
+    let mut queries = HandedOut::of(patient, context).await?;
+    let more = listing::cut(&mut looks, args.limit)
+        | listing::cut(&mut receipts, args.limit)
+        | listing::cut(&mut queries.0, args.limit);
     for (number, receipt) in receipts.into_iter().filter(|(_, receipt)| receipt.review.is_none()) {
         looks.push(book.look(number, receipt, None).await?);
     }
     let mut refused = if args.refused { Some(book.refusals(asked).await?) } else { None };
     let more_refused = refused.as_mut().map(|refused| listing::cut(refused, args.limit));
-    Ok(Looks { patient, looks, more, refused, more_refused })
+    Ok(Looks { patient, looks, queries, more, refused, more_refused })
 }
 
 /// A patient's receipts at one block, with the names and roles that appear in them.
@@ -338,9 +346,10 @@ async fn pages<T>(
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.looks.is_empty() {
+        if self.looks.is_empty() && self.queries.0.is_empty() {
             writeln!(f, "no one has read records of {}", self.patient)?;
-        } else {
+        }
+        if !self.looks.is_empty() {
             let header = ["WHEN", "WHO", "WHERE", "WHY", "BY POLICY", "BLOCK", "RECEIPT"];
             let rows: Vec<_> = std::iter::once(header.map(String::from))
                 .chain(self.looks.iter().map(Look::row))
@@ -355,6 +364,7 @@ impl fmt::Display for Looks {
                 }
             }
         }
+        self.queries.fmt(f)?;
         if self.more {
             writeln!(f, "{}", listing::MORE)?;
         }

@@ -41,7 +41,7 @@ pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure
 }
 
 /// Makes the folder of --out; returns whether it is new.
-fn make_folder(out: &Path) -> Result<bool, Failure> {
+pub(super) fn make_folder(out: &Path) -> Result<bool, Failure> {
     let is_new = fs::symlink_metadata(out).is_err();
     if is_new {
         private::folder(out).map_err(|error| Failure::file(out, &error))?;

@@ -1,5 +1,6 @@
 //! `epione records`: lists, reads and shares a patient's records.
 
+mod accepted;
 mod access;
 mod files;
 mod get;
@@ -11,6 +12,7 @@ mod request;
 mod share;
 mod wanted;
 
+pub(super) use accepted::save_accepted;
 pub(super) use access::Access;
 pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sha256};
 pub use get::get;

@@ -4,6 +4,7 @@ mod blocks;
 mod cast;
 mod emergency;
 mod keys;
+mod query;
 mod reading;
 mod referral;
 mod revocation;
@@ -81,6 +82,7 @@ impl Story {
         let referral = self.refer(scene, &first).await?;
         self.emergency(scene, &first).await?;
         self.share(scene, &first).await?;
+        self.query(scene, &first).await?;
         self.revoke(scene).await?;
         let rotated = self.rotate(scene, &first).await?;
         self.own_key(scene, &rotated, &first).await?;

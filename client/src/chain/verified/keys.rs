@@ -3,6 +3,7 @@
 use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
+    query::QueryId,
     release::ReviewId,
 };
 use epione_proofs::{FinalizedHead, StorageKey};
@@ -228,4 +229,34 @@ pub(super) fn tally(hospital: HospitalId, requester: UserId) -> StorageKey {
 
 pub(super) fn shared(record: RecordPointer) -> StorageKey {
     value("Sharing", "Shared").twox_64_concat(&record)
+}
+
+// pallet-queries
+
+pub(super) fn patient_queries(patient: UserId) -> StorageKey {
+    value("Queries", "PatientQueryCount").blake2_128_concat(&patient)
+}
+
+pub(super) fn patient_query(patient: UserId, number: u32) -> StorageKey {
+    value("Queries", "PatientQueries").blake2_128_concat(&patient).twox_64_concat(&number)
+}
+
+pub(super) fn query(id: QueryId) -> StorageKey {
+    value("Queries", "Queries").twox_64_concat(&id)
+}
+
+pub(super) fn query_terms(id: QueryId) -> StorageKey {
+    value("Queries", "Terms").twox_64_concat(&id)
+}
+
+pub(super) fn requester_queries(requester: UserId) -> StorageKey {
+    value("Queries", "RequesterQueryCount").blake2_128_concat(&requester)
+}
+
+pub(super) fn requester_query(requester: UserId, number: u32) -> StorageKey {
+    value("Queries", "RequesterQueries").blake2_128_concat(&requester).twox_64_concat(&number)
+}
+
+pub(super) fn transfer(id: QueryId) -> StorageKey {
+    value("Queries", "Transfers").twox_64_concat(&id)
 }

@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 21] = [
+pub(super) const CALLS: [Numbered; 26] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -27,10 +27,15 @@ pub(super) const CALLS: [Numbered; 21] = [
     ("Releases", "judge", [17, 2]),
     ("Sharing", "share", [19, 0]),
     ("Sharing", "unshare", [19, 1]),
+    ("Queries", "ask", [20, 0]),
+    ("Queries", "accept", [20, 1]),
+    ("Queries", "refuse", [20, 2]),
+    ("Queries", "withdraw", [20, 3]),
+    ("Queries", "transfer", [20, 4]),
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.
-pub(super) const EVENTS: [Numbered; 19] = [
+pub(super) const EVENTS: [Numbered; 24] = [
     ("System", "ExtrinsicSuccess", [0, 0]),
     ("System", "ExtrinsicFailed", [0, 1]),
     ("Hospitals", "AccountsRotated", [6, 4]),
@@ -50,4 +55,9 @@ pub(super) const EVENTS: [Numbered; 19] = [
     ("Approvals", "Rejected", [13, 2]),
     ("Approvals", "Closed", [13, 3]),
     ("Sharing", "Shared", [19, 0]),
+    ("Queries", "Asked", [20, 0]),
+    ("Queries", "Accepted", [20, 1]),
+    ("Queries", "Refused", [20, 2]),
+    ("Queries", "Withdrawn", [20, 3]),
+    ("Queries", "Transferred", [20, 4]),
 ];

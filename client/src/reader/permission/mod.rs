@@ -24,7 +24,7 @@ use epione_primitives::{
 };
 use futures::StreamExt;
 
-use super::{Access, FetchRight, Intent, Links, ReadError, Reader};
+use super::{Access, FetchRight, Intent, Links, ReadError, Reader, Source};
 use crate::{
     api::{SegmentLink, WantedRecord},
     chain::Snapshot,
@@ -33,16 +33,24 @@ use crate::{
 };
 
 /// The worker answers when the receipt is final at its own node. The reader's node may be behind.
-const RECEIPT_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const RECEIPT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What was granted of several records.
 pub(super) struct Permission {
     keys: Vec<(GrantedSection, ContentKey)>,
     links: Links,
-    intent: Intent,
+    source: Source,
 }
 
 impl Permission {
+    pub(super) fn new(
+        keys: Vec<(GrantedSection, ContentKey)>,
+        links: Vec<SegmentLink>,
+        source: Source,
+    ) -> Self {
+        Self { keys, links: by_segment(links), source }
+    }
+
     /// What was granted of this record.
     pub(super) fn of(&self, pointer: RecordPointer, record: &Record) -> Result<Access, ReadError> {
         let mut keys = HashMap::new();
@@ -57,7 +65,7 @@ impl Permission {
             self.links.get(&segment.hash).map(|link| (segment.hash, link.clone()))
         });
         let links = links.collect();
-        Ok(Access { keys, right: FetchRight::Links { links, intent: self.intent } })
+        Ok(Access { keys, right: FetchRight::Links { links, source: self.source } })
     }
 }
 
@@ -97,12 +105,12 @@ impl Reader {
         }
         self.check_receipt(&granted.grant, &asked.request).await?;
         self.grants.lock().unwrap_or_else(PoisonError::into_inner).push(granted.grant.hash());
-        Ok(Permission { keys, links: by_segment(granted.reply.links), intent })
+        Ok(Permission::new(keys, granted.reply.links, Source::Request(intent)))
     }
 
     /// The reader's user. It is an error if the chain names another sealing key of theirs than the reader has: the
     /// worker would seal the grant to that one.
-    async fn requester(&self, state: &Snapshot) -> Result<UserId, ReadError> {
+    pub(super) async fn requester(&self, state: &Snapshot) -> Result<UserId, ReadError> {
         let user = state.user_of(&self.worker.account().id()).await?;
         let user = user.ok_or(ReadError::UnknownReader)?;
         let profile = state.profile(user).await?;
@@ -173,21 +181,21 @@ fn disagreement(
         ),
         ("request", request.records == asked.records),
         ("signature", request.is_signed_by(genesis, signer, signature)),
-        ("sections", Some(released(&release.records)) == opened(grant)),
+        ("sections", Some(released(&release.records)) == opened(grant.sections())),
     ];
     agreements.into_iter().find(|(_, agrees)| !agrees).map(|(what, _)| what)
 }
 
-type Sections = BTreeMap<RecordPointer, SectionSet>;
+pub(super) type Sections = BTreeMap<RecordPointer, SectionSet>;
 
-fn released(records: &[ReleasedRecord]) -> Sections {
+pub(super) fn released(records: &[ReleasedRecord]) -> Sections {
     records.iter().map(|record| (record.pointer, record.sections)).collect()
 }
 
-/// None if the grant names a section number that no record can have.
-fn opened(grant: &AccessGrant) -> Option<Sections> {
+/// None if a grant names a section number that no record can have.
+pub(super) fn opened(granted: &[GrantedSection]) -> Option<Sections> {
     let mut sections = Sections::new();
-    for place in grant.sections() {
+    for place in granted {
         if !sections.entry(place.pointer).or_default().insert(place.section) {
             return None;
         }

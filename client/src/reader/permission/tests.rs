@@ -234,7 +234,7 @@ fn a_key_for_another_record_than_the_one_on_the_chain_is_rejected() {
     let permission = |pointer, record| {
         let place = GrantedSection { pointer, record, section: 1 };
         let keys = vec![(place, ContentKey::generate())];
-        Permission { keys, links: Links::new(), intent: TREATMENT }
+        Permission { keys, links: Links::new(), source: Source::Request(TREATMENT) }
     };
     let right = permission(POINTER, sealed.record.id()).of(POINTER, &sealed.record).unwrap();
     assert_eq!(right.keys.keys().collect::<Vec<_>>(), [&1]);

@@ -80,17 +80,17 @@ impl Sealed {
         loopback::files(files.collect()).await
     }
 
-    fn links(&self, server: &Url, intent: Intent) -> FetchRight {
+    fn links(&self, server: &Url, source: Source) -> FetchRight {
         let links = self.record.segments().into_iter().map(|segment| {
             let url = server.join(&object_key(&segment.hash)).unwrap().into();
             let link = SegmentLink { segment: hex::encode(segment.hash), url, expires: ENDS };
             (segment.hash, link)
         });
-        FetchRight::Links { links: links.collect(), intent }
+        FetchRight::Links { links: links.collect(), source }
     }
 
     fn open(&self, server: &Url, granted: &[u16]) -> OpenRecord {
-        self.open_from(self.links(server, TREATMENT), granted)
+        self.open_from(self.links(server, Source::Request(TREATMENT)), granted)
     }
 
     fn open_from(&self, right: FetchRight, granted: &[u16]) -> OpenRecord {
@@ -181,12 +181,15 @@ fn links_that_expire_soon_are_renewed_but_never_by_breaking_the_glass_again() {
     let segments = sealed.record.segments();
     let emergency =
         Intent { purpose: Purpose::Emergency, emergency: Some(EmergencyReason::LifeThreatening) };
-    let renewal = |intent, now| sealed.links(&server, intent).renewal(POINTER, &segments, now);
-    for intent in [TREATMENT, emergency] {
-        assert_eq!(renewal(intent, ENDS - 10_000).unwrap(), None);
+    let renewal = |source, now| sealed.links(&server, source).renewal(POINTER, &segments, now);
+    let (treatment, emergency) = (Source::Request(TREATMENT), Source::Request(emergency));
+    let query = Source::Query(QueryId(7));
+    for source in [treatment, emergency, query] {
+        assert_eq!(renewal(source, ENDS - 10_000).unwrap(), None);
     }
     for late in [ENDS - 1_000, ENDS, ENDS + 1] {
-        assert_eq!(renewal(TREATMENT, late).unwrap(), Some(TREATMENT));
+        assert_eq!(renewal(treatment, late).unwrap(), Some(treatment));
+        assert_eq!(renewal(query, late).unwrap(), Some(query));
         let ended = renewal(emergency, late).unwrap_err();
         assert!(matches!(ended, ReadError::LinksEnded { pointer: POINTER }), "{ended}");
         assert_eq!(FetchRight::Own.renewal(POINTER, &segments, late).unwrap(), None);

@@ -5,6 +5,7 @@ mod access;
 mod hospitals;
 mod lite_blocks;
 mod profiles;
+mod queries;
 mod releases;
 
 use codec::DecodeAll;

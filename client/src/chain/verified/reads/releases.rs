@@ -122,7 +122,7 @@ impl VerifiedState {
     }
 
     /// One page of a list that the chain counts: newest first, before the number `before`.
-    async fn page<T: Decode>(
+    pub(super) async fn page<T: Decode>(
         &self,
         count: StorageKey,
         key: impl Fn(u32) -> StorageKey,

@@ -1,0 +1,90 @@
+//! `epione query`: a requester asks a patient for sections of records, and the patient answers.
+
+mod accept;
+mod answer;
+mod ask;
+mod collect;
+mod list;
+mod part;
+mod show;
+mod statement;
+
+pub use accept::{AcceptArgs, Accepted, accept};
+pub use answer::{AnswerArgs, Answered, refuse, withdraw};
+pub use ask::{AskArgs, Asked, ask};
+pub use collect::{CollectArgs, Collected, collect};
+pub(in crate::commands) use list::described;
+pub use list::{InboxArgs, Listing, SentArgs, inbox, sent};
+pub use part::Part;
+pub use show::{Described, ShowArgs, Shown, shown};
+pub use statement::Statement;
+
+use clap::Subcommand;
+
+use crate::{context::Context, failure::Failure, show as print};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Asks a patient for sections of their records
+    ///
+    /// The chain shows everybody that you ask this patient, for which records and for what purpose. Your terms are
+    /// sealed to the patient. The patient decides alone: no hospital's policies and no hospital's consent are needed.
+    Ask(AskArgs),
+    /// Lists what you are asked, as a patient, newest first
+    Inbox(InboxArgs),
+    /// Lists what you asked, newest first
+    Sent(SentArgs),
+    /// Shows a query and its answer; to its patient also the terms, and what the sections are
+    Show(ShowArgs),
+    /// Accepts a query: the requester can read the sections that you name, until the time that you name
+    ///
+    /// Your client seals the keys of exactly these sections to the requester, and leaves them at a hospital, whose
+    /// worker cannot read them. What you sign is shown first. You can withdraw it later; what the requester has read by
+    /// then, they may keep.
+    Accept(AcceptArgs),
+    /// Refuses a query
+    Refuse(AnswerArgs),
+    /// Takes back your query before the answer, or ends your acceptance of somebody's query
+    Withdraw(AnswerArgs),
+    /// Collects what the patient accepted to show: verifies, decrypts and saves it
+    Collect(CollectArgs),
+}
+
+impl Command {
+    /// The help that is printed when a signal ends the command. `again` is the same command.
+    pub(super) fn when_interrupted(&self, again: &str) -> String {
+        match self {
+            Self::Inbox(args) if args.watch => format!("to watch again, run: {again}"),
+            Self::Inbox(_) | Self::Sent(_) | Self::Show(_) => {
+                format!("nothing was changed; to try again, run: {again}")
+            }
+            Self::Collect(args) => {
+                let out = args.out.display();
+                format!("the data read so far is saved in {out}; to resume, run: {again}")
+            }
+            Self::Ask(_) => {
+                "the chain may still execute the call, if it was sent already: list your queries before you ask again \
+                 (epione query sent --help)"
+                    .into()
+            }
+            Self::Accept(_) | Self::Refuse(_) | Self::Withdraw(_) => format!(
+                "the chain may still execute a call that was already sent, but never twice; to make sure that it is \
+                 executed, run: {again}"
+            ),
+        }
+    }
+
+    pub(super) async fn run(&self, context: &Context) -> Result<bool, Failure> {
+        let json = context.common().json;
+        match self {
+            Self::Ask(args) => print(&ask(args, context).await?, json),
+            Self::Inbox(args) => list::run_inbox(args, context).await,
+            Self::Sent(args) => print(&sent(args, context).await?, json),
+            Self::Show(args) => print(&shown(args, context).await?, json),
+            Self::Accept(args) => print(&accept(args, context).await?, json),
+            Self::Refuse(args) => print(&refuse(args, context).await?, json),
+            Self::Withdraw(args) => print(&withdraw(args, context).await?, json),
+            Self::Collect(args) => print(&collect(args, context).await?, json),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! `epione query show`: a query and its answer. The chain shows everybody who asks whom for what; the terms, and what
+//! the sections are, only the patient can open.
+
+use std::fmt;
+
+use clap::Args;
+use epione_client::{
+    api::WantedRecord,
+    chain::{Chain, ChainError},
+    query::{Found, Queries, Status},
+};
+use epione_primitives::{
+    BlockNumber, Hash, HospitalId, QueryId, UserId,
+    access::Purpose,
+    profile::Role,
+    query::{Acceptance, Answer, Query, Transfer},
+};
+use serde::Serialize;
+
+use super::{
+    part,
+    statement::{self, Asking},
+};
+use crate::{
+    context::{Context, Output},
+    failure::Failure,
+    identity::KeySource,
+    wording::{moment, word},
+};
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The query's number
+    #[arg(value_name = "QUERY")]
+    pub query: u32,
+    /// Your key file, if you are the patient: also shows the terms, and what the sections are
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: Option<KeySource>,
+    /// With --as: a key file from before a rotation; may be repeated
+    #[arg(long, value_name = "FILE", requires = "signer")]
+    pub earlier_keys: Vec<KeySource>,
+}
+
+/// A query, as everybody can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Described {
+    pub query: QueryId,
+    pub status: Status,
+    pub requester: UserId,
+    pub role: Option<Role>,
+    pub patient: UserId,
+    pub purpose: Purpose,
+    /// What is asked for; without `sections`, all sections of a record.
+    pub records: Vec<WantedRecord>,
+    /// RFC 3339.
+    pub at: String,
+    /// The chain block that has the query.
+    pub block: BlockNumber,
+    /// The patient can accept before this chain block.
+    pub expires: BlockNumber,
+    /// The chain block that has the answer, or the withdrawal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered: Option<BlockNumber>,
+    /// What the patient accepted, also after it was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<AcceptedPart>,
+    /// Who handed out the sealed grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transferred>,
+}
+
+/// What a patient accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedPart {
+    pub records: Vec<WantedRecord>,
+    /// RFC 3339. From then on, nothing is handed out.
+    pub until: String,
+    /// The hospital whose worker keeps the sealed grant.
+    pub mailbox: HospitalId,
+    /// Hash of the sealed grant.
+    pub grant: Hash,
+    pub block: BlockNumber,
+}
+
+/// A hospital's record that it handed out the sealed grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transferred {
+    pub hospital: HospitalId,
+    /// RFC 3339.
+    pub at: String,
+    pub block: BlockNumber,
+}
+
+/// A query, and for its patient what is sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    #[serde(flatten)]
+    pub described: Described,
+    /// Present if the patient looks at a pending query.
+    #[serde(flatten)]
+    pub asking: Option<Asking>,
+}
+
+impl Output for Shown {}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.described.fmt(f)?;
+        self.asking.as_ref().map_or(Ok(()), |asking| write!(f, "\n{asking}"))
+    }
+}
+
+impl Described {
+    /// `role` is the requester's.
+    pub(super) fn new(found: Found, role: Option<Role>) -> Self {
+        let Found { id, query, transfer, status } = found;
+        let Query { requester, patient, records, purpose, expires, block, at, answer, .. } = query;
+        let (answered, acceptance) = match answer {
+            None => (None, None),
+            Some(Answer::Accepted(acceptance)) => (Some(acceptance.block), Some(acceptance)),
+            Some(Answer::Refused { block, .. }) => (Some(block), None),
+            Some(Answer::Withdrawn { block, acceptance, .. }) => (Some(block), acceptance),
+        };
+        Self {
+            query: id,
+            status,
+            requester,
+            role,
+            patient,
+            purpose,
+            records: part::wanted(&records),
+            at: moment(at),
+            block,
+            expires,
+            answered,
+            accepted: acceptance.map(AcceptedPart::from),
+            transfer: transfer.map(Transferred::from),
+        }
+    }
+
+    /// Reads the requester's role.
+    pub(super) async fn of(found: Found, chain: &Chain) -> Result<Self, ChainError> {
+        let profile = chain.finalized().await?.profile(found.query.requester).await?;
+        Ok(Self::new(found, profile.map(|profile| profile.role)))
+    }
+
+    fn role(&self) -> String {
+        self.role.map_or_else(|| "user".into(), |role| word(&role))
+    }
+}
+
+impl From<Acceptance> for AcceptedPart {
+    fn from(acceptance: Acceptance) -> Self {
+        let Acceptance { records, grant, until, mailbox, block, .. } = acceptance;
+        Self { records: part::wanted(&records), until: moment(until), mailbox, grant, block }
+    }
+}
+
+impl From<Transfer> for Transferred {
+    fn from(Transfer { hospital, block, at, .. }: Transfer) -> Self {
+        Self { hospital, at: moment(at), block }
+    }
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { query, status, requester, patient, purpose, at, block, expires, .. } = self;
+        writeln!(f, "query {query}  {}  asked at {at}, chain block {block}", word(status))?;
+        writeln!(f, "  {} {requester} asks patient {patient}", self.role())?;
+        write!(f, "  for {}: {}", word(purpose), part::in_words(&self.records))?;
+        if *status == Status::Pending {
+            write!(f, "\n  the patient can accept before chain block {expires}")?;
+        }
+        if let Some(AcceptedPart { records, until, mailbox, block, .. }) = &self.accepted {
+            let records = part::in_words(records);
+            write!(f, "\n  accepted in chain block {block}: {records}; until {until}")?;
+            write!(f, "\n  the sealed grant is at hospital {mailbox}")?;
+        }
+        if let Some(Transferred { hospital, at, block }) = &self.transfer {
+            write!(f, "\n  handed out by hospital {hospital} at {at}, chain block {block}")?;
+        }
+        match (status, self.answered) {
+            (Status::Refused, Some(block)) => write!(f, "\n  refused in chain block {block}"),
+            (Status::Canceled | Status::Withdrawn, Some(block)) => {
+                write!(f, "\n  withdrawn in chain block {block}")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads a query, and opens what is sealed to its patient.
+pub async fn shown(args: &ShowArgs, context: &Context) -> Result<Shown, Failure> {
+    let chain = context.chain().await?;
+    let queries = Queries::new(chain.clone());
+    let found = queries.show(QueryId(args.query)).await?;
+    let is_pending = found.status == Status::Pending;
+    let asking = match &args.signer {
+        Some(signer) if is_pending => {
+            let hospital = statement::hospital_of(&found, context).await?;
+            let sources = (signer, &args.earlier_keys[..]);
+            let reader = statement::reader(sources, hospital, context).await?;
+            let considered = queries.consider(found.id, &reader).await?;
+            Some(Asking::of(&considered, context).await?)
+        }
+        _ => None,
+    };
+    Ok(Shown { described: Described::of(found, chain).await?, asking })
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::{
+        AccountId, RecordPointer,
+        release::{ReleasedRecord, SectionSet},
+    };
+
+    use super::*;
+
+    fn found(answer: Option<Answer>, transfer: Option<Transfer>, status: Status) -> Found {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        let record = ReleasedRecord { pointer, sections: SectionSet::ALL };
+        let query = Query {
+            requester: UserId([2; 32]),
+            patient: UserId([1; 32]),
+            records: vec![record].try_into().unwrap(),
+            purpose: Purpose::Research,
+            terms: Hash::repeat_byte(4),
+            expires: 100,
+            block: 10,
+            at: 0,
+            answer,
+        };
+        Found { id: QueryId(7), query, transfer, status }
+    }
+
+    fn acceptance() -> Acceptance {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        let record = ReleasedRecord { pointer, sections: SectionSet(0b101) };
+        Acceptance {
+            records: vec![record].try_into().unwrap(),
+            grant: Hash::repeat_byte(1),
+            until: 2_000,
+            audience: AccountId::new([5; 32]),
+            sealing_key: Hash::repeat_byte(9),
+            mailbox: HospitalId(3),
+            block: 20,
+            at: 1_000,
+        }
+    }
+
+    #[test]
+    fn a_pending_query_says_who_asks_for_what_and_until_when() {
+        let described = Described::new(found(None, None, Status::Pending), Some(Role::Researcher));
+        let text = described.to_string();
+        let requester = format!("researcher 0x{} asks patient", "02".repeat(32));
+        for part in ["query 7  pending", &requester, "for research: 1/0 all sections", "block 100"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let json = serde_json::to_value(&described).unwrap();
+        assert_eq!(json["status"], "pending");
+        assert_eq!(json["records"][0].get("sections"), None);
+        assert_eq!(json.get("accepted"), None);
+    }
+
+    #[test]
+    fn an_acceptance_stays_visible_after_its_withdrawal() {
+        let transfer =
+            Transfer { hospital: HospitalId(3), grant: Hash::repeat_byte(1), block: 25, at: 1_500 };
+        let answer = Answer::Withdrawn { block: 30, at: 1_800, acceptance: Some(acceptance()) };
+        let found = found(Some(answer), Some(transfer), Status::Withdrawn);
+        let described = Described::new(found, None);
+        let text = described.to_string();
+        for part in [
+            "accepted in chain block 20: 1/0 sections 0,2; until 1970-01-01T00:00:02Z",
+            "at hospital 3",
+            "handed out by hospital 3 at 1970-01-01T00:00:01Z, chain block 25",
+            "withdrawn in chain block 30",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let json = serde_json::to_value(&described).unwrap();
+        assert_eq!(json["accepted"]["records"][0]["sections"], serde_json::json!([0, 2]));
+        assert_eq!(json["transfer"]["hospital"], 3);
+    }
+}

@@ -1,0 +1,311 @@
+//! What a patient decides about, in words: who asks, for what, and why; and what the patient signs.
+
+use std::fmt;
+
+use epione_client::{
+    query::{Considered, Found},
+    reader::{self, OpenContent, OpenRecord, OpenSection, Reader},
+};
+use epione_primitives::{
+    HospitalId, Moment, QueryId, RecordPointer, UserId,
+    access::Purpose,
+    profile::Role,
+    release::{ReleasedRecord, SectionSet},
+};
+use serde::Serialize;
+
+use crate::{
+    commands::records::unknown,
+    context::Context,
+    failure::Failure,
+    identity::{self, KeySource},
+    wording::{legible, moment, numbers, word},
+};
+
+/// What a requester asks for, opened by the patient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asking {
+    /// The names of the hospitals at which the requester's registration is in force.
+    pub hospitals: Vec<String>,
+    /// The requester's text. Nobody has checked it.
+    pub terms: String,
+    /// The asked sections that exist.
+    pub content: Vec<AskedRecord>,
+}
+
+/// A record, with some of its sections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AskedRecord {
+    pub pointer: RecordPointer,
+    pub hospital: String,
+    /// When its block was committed, in RFC 3339.
+    pub at: String,
+    pub sections: Vec<AskedSection>,
+}
+
+/// What a section is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AskedSection {
+    pub section: u16,
+    pub kind: String,
+    pub media_type: String,
+    pub bytes: u64,
+}
+
+/// What a patient signs with an acceptance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Statement {
+    pub query: QueryId,
+    pub requester: UserId,
+    pub role: Role,
+    pub purpose: Purpose,
+    /// RFC 3339.
+    pub until: String,
+    pub mailbox: HospitalId,
+    #[serde(flatten)]
+    pub asking: Asking,
+    /// The asked sections that are not accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<ReleasedRecord>,
+}
+
+impl Asking {
+    /// All that is asked for.
+    pub(super) async fn of(considered: &Considered, context: &Context) -> Result<Self, Failure> {
+        let all: Vec<_> = considered.records.iter().map(opened).collect();
+        Self::part_of(considered, &all, context).await
+    }
+
+    /// These sections of what is asked for.
+    async fn part_of(
+        considered: &Considered,
+        part: &[ReleasedRecord],
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let known = context.chain().await?.finalized().await?.hospitals().await?;
+        let name = |wanted: HospitalId| {
+            let found = known.iter().find(|(id, _)| *id == wanted);
+            let name = found.map(|(_, hospital)| legible(&hospital.name)).unwrap_or_default();
+            format!("{name} ({wanted})")
+        };
+        let mut content = Vec::with_capacity(part.len());
+        for ReleasedRecord { pointer, sections } in part {
+            let record = considered.records.iter().find(|it| it.summary.pointer == *pointer);
+            let Some(record) = record else { continue };
+            let described = record.sections.iter().filter_map(described);
+            content.push(AskedRecord {
+                pointer: *pointer,
+                hospital: name(record.summary.hospital),
+                at: moment(record.summary.time),
+                sections: described.filter(|it| sections.contains(it.section)).collect(),
+            });
+        }
+        Ok(Self {
+            hospitals: considered.requester.hospitals.iter().copied().map(name).collect(),
+            terms: considered.terms.to_string(),
+            content,
+        })
+    }
+}
+
+impl Statement {
+    pub(super) async fn of(
+        considered: &Considered,
+        accepted: &[ReleasedRecord],
+        (until, mailbox): (Moment, HospitalId),
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let asked = considered.records.iter().map(opened);
+        Ok(Self {
+            query: considered.id,
+            requester: considered.requester.user,
+            role: considered.requester.role,
+            purpose: considered.query.purpose,
+            until: moment(until),
+            mailbox,
+            asking: Asking::part_of(considered, accepted, context).await?,
+            left_out: asked.filter_map(|asked| without(asked, accepted)).collect(),
+        })
+    }
+}
+
+/// The sections of a record that the patient has opened.
+fn opened(record: &OpenRecord) -> ReleasedRecord {
+    let mut sections = SectionSet::default();
+    for section in record.sections.iter().filter_map(described) {
+        sections.insert(section.section);
+    }
+    ReleasedRecord { pointer: record.summary.pointer, sections }
+}
+
+fn without(asked: ReleasedRecord, accepted: &[ReleasedRecord]) -> Option<ReleasedRecord> {
+    let of_record = accepted.iter().find(|record| record.pointer == asked.pointer);
+    let accepted = of_record.map(|record| record.sections).unwrap_or_default();
+    let sections = asked.sections.without(accepted);
+    (!sections.is_empty()).then_some(ReleasedRecord { sections, ..asked })
+}
+
+fn described(section: &OpenSection) -> Option<AskedSection> {
+    let (media_type, bytes) = match &section.content {
+        OpenContent::Text { media_type, text } => (media_type, text.len() as u64),
+        OpenContent::Media { media_type, bytes, .. } => (media_type, *bytes),
+        OpenContent::NotGranted => return None,
+    };
+    Some(AskedSection {
+        // A record has at most 64 sections.
+        section: section.index as u16,
+        kind: section.kind.map_or_else(|| "section".into(), |kind| kind.to_string()),
+        media_type: media_type.clone(),
+        bytes,
+    })
+}
+
+impl fmt::Display for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "The requester is registered at {}.", listed(&self.hospitals))?;
+        for AskedRecord { pointer, hospital, at, sections } in &self.content {
+            writeln!(f, "  record {pointer} of {at} at {hospital}:")?;
+            for AskedSection { section, kind, media_type, bytes } in sections {
+                let media_type = legible(media_type.as_bytes());
+                writeln!(f, "    {section:>2}  {kind:<13} {bytes:>10} bytes  {media_type}")?;
+            }
+        }
+        write!(f, "The requester says (nobody has checked it):")?;
+        // Every line begins with a mark, so that none passes for a line of this program.
+        self.terms.lines().try_for_each(|line| write!(f, "\n  > {}", legible(line.as_bytes())))
+    }
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { query, requester, role, purpose, until, mailbox, asking, left_out } = self;
+        writeln!(
+            f,
+            "Query {query}: you let {} {requester} read these sections for {}, until {until}.",
+            word(role),
+            word(purpose)
+        )?;
+        writeln!(f, "{asking}")?;
+        for ReleasedRecord { pointer, sections } in left_out {
+            writeln!(f, "You do not accept sections {} of record {pointer}.", numbers(*sections))?;
+        }
+        write!(
+            f,
+            "Hospital {mailbox} keeps the sealed keys, and cannot open them. What the requester has read, they may \
+             keep, also after you withdraw."
+        )
+    }
+}
+
+/// Names, or that there are none.
+fn listed(hospitals: &[String]) -> String {
+    if hospitals.is_empty() { "NO hospital".into() } else { hospitals.join(", ") }
+}
+
+/// The hospital of the first record of a query.
+pub(super) async fn hospital_of(found: &Found, context: &Context) -> Result<HospitalId, Failure> {
+    let patient = found.query.patient;
+    let Some(first) = found.query.records.first() else {
+        return Err(Failure::new(
+            format!("query {} has no record", found.id),
+            "use another node with --node URL",
+        ));
+    };
+    let state = context.chain().await?.finalized().await?;
+    let hospital = reader::hospital_of(&state, patient, first.pointer).await?;
+    hospital.ok_or_else(|| unknown(patient, first.pointer, context))
+}
+
+/// A reader with these keys and those from before rotations, through the worker of a hospital.
+pub(super) async fn reader(
+    (signer, earlier): (&KeySource, &[KeySource]),
+    hospital: HospitalId,
+    context: &Context,
+) -> Result<Reader, Failure> {
+    let keys = context.keys(signer)?;
+    let worker = context.worker(hospital, identity::account(&keys)).await?;
+    let earlier = earlier.iter().map(|source| Ok(context.keys(source)?.sealing));
+    let earlier = earlier.collect::<Result<Vec<_>, Failure>>()?;
+    let reader = Reader::new(context.chain().await?.clone(), worker, keys.sealing);
+    Ok(reader.with_earlier_sealing_keys(earlier))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement() -> Statement {
+        let section = |section, kind: &str| AskedSection {
+            section,
+            kind: kind.into(),
+            media_type: "text/plain".into(),
+            bytes: 9,
+        };
+        let pointer = RecordPointer { height: 1, index: 0 };
+        Statement {
+            query: QueryId(7),
+            requester: UserId([2; 32]),
+            role: Role::Researcher,
+            purpose: Purpose::Research,
+            until: "2026-12-30T00:00:00Z".into(),
+            mailbox: HospitalId(1),
+            asking: Asking {
+                hospitals: vec!["Bob (1)".into()],
+                terms: "a study\nQuery 8: you let nobody read\x1b[2J".into(),
+                content: vec![AskedRecord {
+                    pointer,
+                    hospital: "Alice (0)".into(),
+                    at: "2026-11-29T00:00:00Z".into(),
+                    sections: vec![section(3, "diagnosis"), section(5, "report")],
+                }],
+            },
+            left_out: vec![ReleasedRecord { pointer, sections: SectionSet(0b11) }],
+        }
+    }
+
+    #[test]
+    fn the_sentence_says_who_reads_what_why_and_until_when() {
+        let text = statement().to_string();
+        let first = format!(
+            "Query 7: you let researcher 0x{} read these sections for research, until \
+             2026-12-30T00:00:00Z.\n",
+            "02".repeat(32)
+        );
+        assert!(text.starts_with(&first), "{text}");
+        for part in [
+            "registered at Bob (1).",
+            "record 1/0 of 2026-11-29T00:00:00Z at Alice (0):",
+            " 3  diagnosis",
+            " 5  report",
+            "You do not accept sections 0,1 of record 1/0.",
+            "Hospital 1 keeps the sealed keys",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let unregistered = Asking { hospitals: Vec::new(), ..statement().asking };
+        assert!(unregistered.to_string().contains("registered at NO hospital"));
+    }
+
+    #[test]
+    fn the_requesters_text_cannot_pass_for_the_programs() {
+        let text = statement().to_string();
+        assert!(text.contains("\n  > a study\n  > Query 8: you let nobody read"), "{text}");
+        assert!(!text.contains('\x1b') && !text.contains("\nQuery 8"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_accepted_is_what_was_asked_for_in_addition() {
+        let record = |height, sections| ReleasedRecord {
+            pointer: RecordPointer { height, index: 0 },
+            sections: SectionSet(sections),
+        };
+        let accepted = [record(1, 0b100)];
+        assert_eq!(without(record(1, 0b101), &accepted), Some(record(1, 0b1)));
+        assert_eq!(without(record(1, 0b100), &accepted), None);
+        assert_eq!(without(record(2, 0b1), &accepted), Some(record(2, 0b1)));
+    }
+}

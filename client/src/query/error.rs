@@ -1,0 +1,79 @@
+//! Why a query was not asked or answered.
+
+use epione_envelope::SealError;
+use epione_primitives::{QueryId, RecordPointer, UserId, release::SectionSet};
+
+use crate::{
+    chain::{ChainError, SubmitError},
+    reader::{QueryFault, ReadError},
+    worker::WorkerError,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    #[error("the content cannot be sealed: {0}")]
+    Seal(#[from] SealError),
+    #[error("the chain has no user {0}: check the id")]
+    UnknownUser(UserId),
+    #[error(
+        "no hospital has sealed a profile to the present sealing key of user {0} yet, so nothing can be sealed to it: \
+         try again when the hospital has confirmed the user's new keys"
+    )]
+    NoSealingKey(UserId),
+    #[error("record {pointer} has no section {}: it has {}", numbers(.missing), numbers(.existing))]
+    NoSections { pointer: RecordPointer, missing: SectionSet, existing: SectionSet },
+    #[error("query {query} is not for user {user}: only its patient answers it")]
+    NotPatient { query: QueryId, user: UserId },
+    #[error("query {0} has an answer already")]
+    Answered(QueryId),
+    #[error("query {0} has expired: the requester must ask again")]
+    Expired(QueryId),
+    /// The requester sealed them to another key, or somebody else did.
+    #[error(
+        "the terms of query {0} cannot be opened with these keys: the requester did not seal them to you, or sealed \
+         them to an earlier sealing key of yours"
+    )]
+    Terms(QueryId),
+    #[error("query {query} does not ask for section {} of record {pointer}", numbers(.sections))]
+    NotAsked { query: QueryId, pointer: RecordPointer, sections: SectionSet },
+    #[error("nothing is accepted: name at least one section, or refuse the query")]
+    Nothing,
+    /// Between the patient's decision and the acceptance.
+    #[error(
+        "the requester of query {0} changed keys at the moment of the acceptance: the grant opens for nobody, so \
+         withdraw the acceptance, and let the requester ask again"
+    )]
+    RequesterChanged(QueryId),
+    #[error(
+        "the chain included the query, but its events do not have its number: list your queries"
+    )]
+    NoNumber,
+}
+
+/// The numbers of sections: `0,2`.
+fn numbers(sections: &SectionSet) -> String {
+    let numbers: Vec<_> = sections.iter().map(|section| section.to_string()).collect();
+    numbers.join(",")
+}
+
+impl From<ChainError> for QueryError {
+    fn from(error: ChainError) -> Self {
+        ReadError::from(error).into()
+    }
+}
+
+impl From<WorkerError> for QueryError {
+    fn from(error: WorkerError) -> Self {
+        ReadError::from(error).into()
+    }
+}
+
+impl From<QueryFault> for QueryError {
+    fn from(fault: QueryFault) -> Self {
+        ReadError::from(fault).into()
+    }
+}

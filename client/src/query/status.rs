@@ -1,0 +1,104 @@
+//! What can still happen to a query.
+
+use epione_primitives::{
+    BlockNumber, Moment,
+    query::{Answer, Query},
+};
+use serde::{Deserialize, Serialize};
+
+/// The state of a query at a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// The patient can accept or refuse.
+    Pending,
+    /// The patient did not answer in time.
+    Expired,
+    Refused,
+    /// The requester took it back before the answer.
+    Canceled,
+    /// The requester can collect.
+    Accepted,
+    /// The requester has collected, and can collect again until the acceptance ends.
+    Collected,
+    /// The patient ended the acceptance.
+    Withdrawn,
+    /// The acceptance has ended by its time.
+    Over,
+}
+
+impl Status {
+    /// The status after a block, at the time of that block.
+    pub fn of(query: &Query, is_transferred: bool, block: BlockNumber, now: Moment) -> Self {
+        match &query.answer {
+            // The patient's call can be in the next block at the earliest.
+            None if query.is_pending(block.saturating_add(1)) => Self::Pending,
+            None => Self::Expired,
+            Some(Answer::Refused { .. }) => Self::Refused,
+            Some(Answer::Withdrawn { acceptance: None, .. }) => Self::Canceled,
+            Some(Answer::Withdrawn { acceptance: Some(_), .. }) => Self::Withdrawn,
+            Some(Answer::Accepted(acceptance)) if now >= acceptance.until => Self::Over,
+            Some(Answer::Accepted(_)) if is_transferred => Self::Collected,
+            Some(Answer::Accepted(_)) => Self::Accepted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::{
+        AccountId, Hash, HospitalId, UserId, access::Purpose, query::Acceptance,
+    };
+
+    use super::*;
+
+    fn query(answer: Option<Answer>) -> Query {
+        Query {
+            requester: UserId([2; 32]),
+            patient: UserId([1; 32]),
+            records: Default::default(),
+            purpose: Purpose::Research,
+            terms: Hash::repeat_byte(4),
+            expires: 100,
+            block: 10,
+            at: 400,
+            answer,
+        }
+    }
+
+    fn acceptance() -> Acceptance {
+        Acceptance {
+            records: Default::default(),
+            grant: Hash::repeat_byte(1),
+            until: 1_000,
+            audience: AccountId::new([5; 32]),
+            sealing_key: Hash::repeat_byte(9),
+            mailbox: HospitalId(3),
+            block: 20,
+            at: 500,
+        }
+    }
+
+    #[test]
+    fn a_query_is_pending_as_long_as_the_next_block_may_have_the_answer() {
+        let at = |block| Status::of(&query(None), false, block, 500);
+        assert_eq!([98, 99, 100].map(at), [Status::Pending, Status::Expired, Status::Expired]);
+    }
+
+    #[test]
+    fn an_answer_stays_after_the_query_would_have_expired() {
+        let (block, at) = (30, 600);
+        let withdrawn = |acceptance| Answer::Withdrawn { block, at, acceptance };
+        for (answer, is_transferred, now, expected) in [
+            (Answer::Refused { block, at }, false, 500, Status::Refused),
+            (withdrawn(None), false, 500, Status::Canceled),
+            (withdrawn(Some(acceptance())), true, 500, Status::Withdrawn),
+            (Answer::Accepted(acceptance()), false, 999, Status::Accepted),
+            (Answer::Accepted(acceptance()), true, 999, Status::Collected),
+            (Answer::Accepted(acceptance()), true, 1_000, Status::Over),
+        ] {
+            let query = query(Some(answer));
+            assert_eq!(Status::of(&query, is_transferred, 5_000, now), expected, "{query:?}");
+        }
+    }
+}
