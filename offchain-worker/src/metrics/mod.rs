@@ -63,6 +63,8 @@ metrics! {
     grants: IntCounter = "grants_total", "Access grants that were sent to their requesters.";
     receipts: IntCounter = "receipts_total",
         "Access grants that the chain recorded. Each is then sent, unless its requester has disconnected.";
+    transfers: IntCounter = "transfers_total",
+        "Sealed grants of patients for which the chain recorded the transfer to the requester.";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \

@@ -12,6 +12,7 @@ pub(crate) use start::{
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use epione_primitives::BlockNumber;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
@@ -53,6 +54,8 @@ pub async fn run(
             Ok(())
         });
     }
+    let processed = opened.storage.task_journal.progress().await?.block;
+    follow_queries(&mut tasks, &state, processed);
     tasks.spawn(start::work(opened));
     tasks.spawn({
         let state = state.clone();
@@ -67,6 +70,19 @@ pub async fn run(
     drain(&mut tasks).await;
     release(&store).await;
     ended
+}
+
+/// Starts the task that follows queries. `processed` is the newest block that the journal knows; 0 in a new journal.
+fn follow_queries(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    state: &AppState,
+    processed: BlockNumber,
+) {
+    let following = api::follow_queries(state.clone(), (processed > 0).then_some(processed));
+    tasks.spawn(async move {
+        following.await;
+        Ok(())
+    });
 }
 
 /// What the API works with.
