@@ -35,7 +35,7 @@ mod visits;
 
 pub use openapi::description;
 pub use problem::ApiError;
-pub use queries::follow as follow_queries;
+pub use queries::{follow as follow_queries, notify as notify_of_queries};
 pub use renewals::run as seal_waiting_profiles;
 pub use serve::{ServeError, serve};
 

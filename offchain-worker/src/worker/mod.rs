@@ -14,6 +14,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use epione_primitives::BlockNumber;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
+use url::Url;
 
 use crate::{
     api::{self, AppState, Services},
@@ -55,7 +56,12 @@ pub async fn run(
         });
     }
     let processed = opened.storage.task_journal.progress().await?.block;
-    follow_queries(&mut tasks, &state, processed);
+    follow_queries(
+        &mut tasks,
+        &state,
+        config.notifications.as_ref().map(|it| it.webhook.clone()),
+        processed,
+    );
     tasks.spawn(start::work(opened));
     tasks.spawn({
         let state = state.clone();
@@ -72,12 +78,21 @@ pub async fn run(
     ended
 }
 
-/// Starts the task that follows queries. `processed` is the newest block that the journal knows; 0 in a new journal.
+/// Starts the tasks that follow queries. `processed` is the newest block that the journal knows; 0 in a new journal.
 fn follow_queries(
     tasks: &mut JoinSet<anyhow::Result<()>>,
     state: &AppState,
+    webhook: Option<Url>,
     processed: BlockNumber,
 ) {
+    // It listens before anything is told.
+    if let Some(webhook) = webhook {
+        let notifying = api::notify_of_queries(state.clone(), webhook);
+        tasks.spawn(async move {
+            notifying.await;
+            Ok(())
+        });
+    }
     let following = api::follow_queries(state.clone(), (processed > 0).then_some(processed));
     tasks.spawn(async move {
         following.await;

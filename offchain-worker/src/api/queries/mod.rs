@@ -2,16 +2,19 @@
 //!
 //! The worker of the hospital that the patient names is the mailbox of the grant. It cannot open it. [`mailbox`]
 //! receives the grant from the patient, and [`collect`] hands it out, after the chain has recorded the transfer.
-//! [`list`] and [`events`] show users their queries; [`news`] follows the chain for them. Users are the parties of a
-//! query. Others learn nothing from the worker, not even whether a query exists.
+//! [`list`] and [`events`] show users their queries; [`news`] follows the chain for them, and [`webhook`] tells a
+//! program of the hospital. Users are the parties of a query. Others learn nothing from the worker, not even whether a
+//! query exists.
 
 pub(super) mod collect;
 pub(super) mod events;
 pub(super) mod list;
 pub(super) mod mailbox;
 pub(super) mod news;
+mod webhook;
 
 pub use news::follow;
+pub use webhook::notify;
 
 use epione_primitives::{
     UserId,

@@ -1,5 +1,5 @@
-//! Follows finalized blocks for changes of queries, and tells the streams of users. It also compares the kept grants
-//! of the changed queries with the chain.
+//! Follows finalized blocks for changes of queries, and tells those who listen: streams of users, and the webhook. It
+//! also compares the kept grants of the changed queries with the chain.
 
 use std::time::Duration;
 

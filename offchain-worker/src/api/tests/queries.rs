@@ -1,8 +1,15 @@
 //! Queries: patients bring sealed grants, requesters collect them after the transfer is on the chain, and both see the
 //! changes of their queries. Nobody else learns anything.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use codec::Encode;
@@ -23,7 +30,8 @@ use epione_primitives::{
 };
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
+use url::Url;
 
 use super::{
     fake::{ELSEWHERE, Facts, HOSPITAL, genesis},
@@ -33,7 +41,7 @@ use super::{
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    api::queries::news,
+    api::{notify_of_queries, queries::news},
     chain::{QueryChange, QueryNews},
     journal::query_grants::{self, PENDING_EACH},
 };
@@ -561,4 +569,60 @@ async fn one_user_has_few_streams_and_a_closed_one_makes_room() {
         }
     };
     timeout(PATIENCE, again).await.unwrap();
+}
+
+/// A program that does not accept the first request. Returns its URL, and what it is told.
+async fn program() -> (Url, mpsc::UnboundedReceiver<Value>) {
+    let (told, receiver) = mpsc::unbounded_channel();
+    let busy = Arc::new(AtomicBool::new(true));
+    let router = Router::new().route("/told", post(receive)).with_state(Program { told, busy });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/told", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url.parse().unwrap(), receiver)
+}
+
+async fn receive(State(program): State<Program>, Json(json): Json<Value>) -> StatusCode {
+    program.told.send(json).unwrap();
+    if program.busy.swap(false, Ordering::SeqCst) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::NO_CONTENT
+    }
+}
+
+#[derive(Clone)]
+struct Program {
+    told: mpsc::UnboundedSender<Value>,
+    busy: Arc<AtomicBool>,
+}
+
+#[tokio::test]
+async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_patients() {
+    let (world, _) = committed().await;
+    let (url, mut told) = program().await;
+    tokio::spawn(notify_of_queries(world.state.clone(), url));
+    let elsewhere = UserId([1; 32]);
+    let changes = [
+        QueryNews { patient: elsewhere, ..changed(&world, QueryId(1), QueryChange::Asked) },
+        changed(&world, QueryId(2), QueryChange::Accepted),
+        changed(&world, QueryId(3), QueryChange::Refused),
+        changed(&world, QUERY, QueryChange::Asked),
+        changed(&world, QUERY, QueryChange::Transferred),
+    ];
+    tell(&world, &changes).await;
+    let patient = json!(world.patient.user);
+    // The first request was refused, and is repeated.
+    for kind in ["asked", "asked", "transferred"] {
+        let json = timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
+        assert_eq!(json, json!({ "patient": patient, "query": 5, "kind": kind }));
+    }
+    let count = |result: &str| world.metrics.query_notifications.with_label_values(&[result]).get();
+    let counted = async {
+        while count("told") < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, counted).await.unwrap();
+    assert_eq!((count("failed"), count("missed")), (0, 0));
 }
