@@ -24,7 +24,8 @@ use crate::{
 /// Maximum bytes of the terms of a query.
 pub const MAX_TERMS_BYTES: usize = 1_024;
 
-/// The terms of a query: the requester's text, which only the patient reads.
+/// The terms of a query: the requester's text, which only the patient reads. The sealed terms of all texts have the same
+/// length, because the chain shows it to everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SealedTerms {
     suite: Suite<1>,
@@ -32,7 +33,7 @@ pub struct SealedTerms {
 }
 
 impl SealedTerms {
-    /// Seals a text of 1 to [`MAX_TERMS_BYTES`] bytes. The requester signs.
+    /// Seals a text of 1 to [`MAX_TERMS_BYTES`] bytes, without the character U+0000. The requester signs.
     pub fn seal(
         genesis: Hash,
         requester: UserId,
@@ -44,13 +45,18 @@ impl SealedTerms {
         if text.is_empty() {
             return Err(SealError::Refused("the terms of a query are empty; say what it is for"));
         }
+        if text.contains('\0') {
+            return Err(SealError::Refused("the terms of a query contain the character U+0000"));
+        }
         let (actual, limit) = (text.len() as u64, MAX_TERMS_BYTES as u64);
         if actual > limit {
             let what = "the number of bytes of the terms";
             return Err(FormatError::TooLarge { what, actual, limit }.into());
         }
         let context = terms_context(genesis, requester, patient);
-        let text = Wrap::seal(recipient, &context, text.as_bytes(), signer)?;
+        let mut padded = Zeroizing::new([0_u8; MAX_TERMS_BYTES]);
+        padded[..text.len()].copy_from_slice(text.as_bytes());
+        let text = Wrap::seal(recipient, &context, padded.as_slice(), signer)?;
         Ok(Self { suite: Suite, text })
     }
 
@@ -66,10 +72,13 @@ impl SealedTerms {
     ) -> Result<Zeroizing<String>, OpenError> {
         let context = terms_context(genesis, requester, patient);
         let opened = self.text.open(keys, &context, requester_account)?;
-        if opened.is_empty() || opened.len() > MAX_TERMS_BYTES {
+        if opened.len() != MAX_TERMS_BYTES {
             return Err(OpenError);
         }
-        let text = std::str::from_utf8(&opened).map_err(|_| OpenError)?;
+        let text = std::str::from_utf8(&opened).map_err(|_| OpenError)?.trim_end_matches('\0');
+        if text.is_empty() || text.contains('\0') {
+            return Err(OpenError);
+        }
         Ok(Zeroizing::new(text.to_owned()))
     }
 

@@ -3,10 +3,11 @@
 use codec::Encode;
 use epione_envelope::{
     FormatError, OpenError, SealError,
+    account::Signer,
     grant::{AccessGrant, GrantError, GrantTerms, GrantedSection},
     keys::ContentKey,
     query::{ExpectedQuery, MAX_TERMS_BYTES, QueryGrant, QueryTerms, SealedTerms},
-    sealing_keys::{SealingKeyPair, SealingSuite},
+    sealing_keys::{SealingKeyPair, SealingSuite, Wrap},
 };
 use epione_primitives::{
     AccountId, Hash, Moment, RecordId, RecordPointer, UserId, access::Purpose,
@@ -217,8 +218,45 @@ fn the_patient_reads_the_terms_and_the_chain_has_room_for_the_longest() {
 }
 
 #[test]
-fn terms_that_are_empty_or_too_long_are_refused() {
-    assert!(matches!(sealed(""), Err(SealError::Refused(_))));
+fn the_sealed_terms_do_not_show_how_long_the_text_is() {
+    let lengths: Vec<_> = [1, 2, 100, MAX_TERMS_BYTES]
+        .map(|length| sealed(&"a".repeat(length)).unwrap().encode().len())
+        .into();
+    assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
+}
+
+/// What a requester with another program may have sealed.
+#[test]
+fn terms_whose_padding_is_not_canonical_are_refused() {
+    let (patient, doctor) = (sealing_keys("patient"), account("doctor"));
+    let context = (b"epione/query-terms", genesis(), DOCTOR, PATIENT);
+    let open = |plaintext: &[u8]| {
+        let wrap = Wrap::seal(patient.public(), &context, plaintext, &doctor).unwrap();
+        let terms = SealedTerms::decode_exactly(&[&[1_u8][..], &wrap.encode()].concat()).unwrap();
+        terms.open(genesis(), DOCTOR, PATIENT, &doctor.account(), &patient)
+    };
+    let padded = |text: &[u8]| {
+        let mut padded = text.to_vec();
+        padded.resize(MAX_TERMS_BYTES, 0);
+        padded
+    };
+    assert_eq!(open(&padded(b"why")).unwrap().as_str(), "why");
+    for plaintext in [
+        b"why".to_vec(),
+        padded(b""),
+        padded(b"why\0not"),
+        padded(b"\xff"),
+        [padded(b"why"), vec![0]].concat(),
+    ] {
+        assert_eq!(open(&plaintext), Err(OpenError), "{plaintext:?}");
+    }
+}
+
+#[test]
+fn terms_that_are_empty_too_long_or_with_a_nul_are_refused() {
+    for text in ["", "a\0b", "a\0"] {
+        assert!(matches!(sealed(text), Err(SealError::Refused(_))), "{text:?}");
+    }
     let long = sealed(&"a".repeat(MAX_TERMS_BYTES + 1));
     let too_large = matches!(
         long,
