@@ -119,6 +119,9 @@ fn a_node_or_a_worker_that_lies_is_refused_or_changes_nothing() {
     let block = case.read("1/0", &[]);
     case.read("2/0", &[]);
     case.read("1/0", &["--emergency", "life-threatening"]);
+    let ask = ["query", "ask", "--as", DOCTOR, "--patient", &case.patient, "--record", "1/0"];
+    let why = ["--purpose", "research", "--terms", "a study of hypertension", "--expires", "7d"];
+    case.network.run(&[&ask[..], &why].concat());
     let copy = case.network.file("lite.sqlite").display().to_string();
     case.network.run(&["lite", "sync", "--file", &copy]);
     let readings = readings(&case, [&policies, &visit, &block, &copy]);
@@ -188,6 +191,9 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&[&explain[..], &["--at-block", block]].concat()),
         Reading::of(&["policy", "set", policies, "--hospital", "0"]),
         Reading::of(&["policy", "show", "--hospital", "0"]),
+        Reading::of(&["query", "inbox", "--as", PATIENT]).varying(&["/queries/0/blocksLeft"]),
+        Reading::of(&["query", "sent", "--as", DOCTOR]).varying(&["/queries/0/blocksLeft"]),
+        Reading::of(&["query", "show", "0", "--as", PATIENT]).varying(&["/blocksLeft"]),
         Reading::of(&["records", "list", "--patient", patient]).reporting(&["failed"]),
         Reading::of(&unshare),
         Reading::of(&["user", "consent", "--as", PATIENT, "--hospital", "0"])

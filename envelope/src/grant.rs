@@ -74,13 +74,17 @@ pub struct Expected<'a> {
 pub enum GrantError {
     #[error("the grant expired at {expired} (Unix time in milliseconds); request a new grant")]
     Expired { expired: Moment },
+    #[error(
+        "the patient's grant ended at {until} (Unix time in milliseconds); ask the patient again"
+    )]
+    Ended { until: Moment },
     #[error("the grant is for another {what}")]
     Mismatch { what: &'static str },
     #[error(transparent)]
     Open(#[from] OpenError),
 }
 
-type Sections = BoundedVec<GrantedSection, ConstU32<MAX_GRANTED_SECTIONS>>;
+pub(crate) type Sections = BoundedVec<GrantedSection, ConstU32<MAX_GRANTED_SECTIONS>>;
 
 /// The content keys of some sections, for one requester.
 #[derive(Clone, Debug, PartialEq, Eq, Encode)]
@@ -98,18 +102,8 @@ impl AccessGrant {
         recipient: &SealingPublicKey,
         agent: &impl Signer,
     ) -> Result<Self, SealError> {
-        let (actual, limit) = (keys.len() as u64, u64::from(MAX_GRANTED_SECTIONS));
-        let what = "the number of granted sections";
-        let granted: Vec<_> = keys.iter().map(|(section, _)| *section).collect();
-        let sections = Sections::try_from(granted).map_err(|_| FormatError::TooLarge {
-            what,
-            actual,
-            limit,
-        })?;
-        check(&terms, &sections).map_err(SealError::Refused)?;
-        // Never reallocates, so no copy of a key stays in freed memory.
-        let mut content_keys = Zeroizing::new(Vec::with_capacity(keys.len() * 32));
-        keys.iter().for_each(|(_, key)| content_keys.extend_from_slice(key.as_bytes()));
+        let (sections, content_keys) = joined(keys)?;
+        check(terms.issued, terms.expires, &sections).map_err(SealError::Refused)?;
         let context = context(&terms, &sections);
         let keys = Wrap::seal(recipient, &context, &content_keys, agent)?;
         Ok(Self { suite: Suite, terms, sections, keys })
@@ -124,12 +118,7 @@ impl AccessGrant {
         self.check_expected(expected)?;
         let context = context(&self.terms, &self.sections);
         let opened = self.keys.open(keys, &context, expected.agent)?;
-        if opened.len() != self.sections.len() * 32 {
-            return Err(OpenError.into());
-        }
-        let keys = opened.chunks_exact(32).map(ContentKey::from_slice);
-        let granted = self.sections.iter().zip(keys).map(|(section, key)| Ok((*section, key?)));
-        Ok(granted.collect::<Result<_, OpenError>>()?)
+        Ok(split(&self.sections, &opened)?)
     }
 
     pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
@@ -171,17 +160,49 @@ impl AccessGrant {
 
 impl Decode for AccessGrant {
     fn decode<I: codec::Input>(input: &mut I) -> Result<Self, codec::Error> {
-        let (suite, terms, sections, keys) = Decode::decode(input)?;
-        check(&terms, &sections)?;
+        let (suite, terms, sections, keys): (_, GrantTerms, _, _) = Decode::decode(input)?;
+        check(terms.issued, terms.expires, &sections)?;
         Ok(Self { suite, terms, sections, keys })
     }
 }
 
-fn check(terms: &GrantTerms, sections: &Sections) -> Result<(), &'static str> {
+/// The sections, and their keys one after the other.
+pub(crate) fn joined(
+    keys: &[(GrantedSection, ContentKey)],
+) -> Result<(Sections, Zeroizing<Vec<u8>>), SealError> {
+    let (actual, limit) = (keys.len() as u64, u64::from(MAX_GRANTED_SECTIONS));
+    let what = "the number of granted sections";
+    let granted: Vec<_> = keys.iter().map(|(section, _)| *section).collect();
+    let sections =
+        Sections::try_from(granted).map_err(|_| FormatError::TooLarge { what, actual, limit })?;
+    // Never reallocates, so no copy of a key stays in freed memory.
+    let mut content_keys = Zeroizing::new(Vec::with_capacity(keys.len() * 32));
+    keys.iter().for_each(|(_, key)| content_keys.extend_from_slice(key.as_bytes()));
+    Ok((sections, content_keys))
+}
+
+/// The sections with their keys, as [`joined`] had them.
+pub(crate) fn split(
+    sections: &Sections,
+    content_keys: &[u8],
+) -> Result<Vec<(GrantedSection, ContentKey)>, OpenError> {
+    if content_keys.len() != sections.len() * 32 {
+        return Err(OpenError);
+    }
+    let keys = content_keys.chunks_exact(32).map(ContentKey::from_slice);
+    sections.iter().zip(keys).map(|(section, key)| Ok((*section, key?))).collect()
+}
+
+/// What every grant must satisfy.
+pub(crate) fn check(
+    issued: Moment,
+    expires: Moment,
+    sections: &Sections,
+) -> Result<(), &'static str> {
     if sections.is_empty() {
         return Err("a grant needs at least one section");
     }
-    if terms.expires <= terms.issued {
+    if expires <= issued {
         return Err("a grant must expire after it is issued");
     }
     let mut seen = HashSet::new();

@@ -4,7 +4,8 @@
 //! Top down: an author signs a [`record::Draft`], and the patient may cosign it. The hospital's worker
 //! seals it with a [`record_sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s. A
 //! [`body::BodyBuilder`] packs records into component A of a lite block. A reader gets content keys from a
-//! patient key ([`keys`], [`profile`]) or from an access [`grant`], and opens sections with the record's methods.
+//! patient key ([`keys`], [`profile`]), from an access [`grant`], or from the grant with which a patient answers a
+//! [`query`], and opens sections with the record's methods.
 //!
 //! Structures are canonical SCALE and begin with a suite byte. Decoders accept bounded input, allocate
 //! no more than the input justifies, and never panic. Every failure to open is the same
@@ -65,6 +66,7 @@ pub mod keys;
 pub mod keystore;
 pub mod object;
 pub mod profile;
+pub mod query;
 mod random;
 pub mod record;
 pub mod record_sealer;

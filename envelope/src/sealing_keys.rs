@@ -219,9 +219,11 @@ pub struct Wrap {
 }
 
 impl Wrap {
+    /// The context is a [`WrapContext`], or one of the two contexts in [`query`](crate::query). The encodings of all
+    /// kinds have different lengths, so a wrap of one kind does not open as another.
     pub fn seal(
         recipient: &SealingPublicKey,
-        context: &WrapContext,
+        context: &impl Encode,
         plaintext: &[u8],
         sealer: &impl Signer,
     ) -> Result<Self, SealError> {
@@ -247,7 +249,7 @@ impl Wrap {
     pub fn open(
         &self,
         keys: &SealingKeyPair,
-        context: &WrapContext,
+        context: &impl Encode,
         sealer: &AccountId,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let info = info(&keys.public, context, sealer);
@@ -293,7 +295,7 @@ impl Decode for Wrap {
 }
 
 /// HPKE's `info`: everything on which sealer and recipient must agree.
-fn info(recipient: &SealingPublicKey, context: &WrapContext, sealer: &AccountId) -> Vec<u8> {
+fn info(recipient: &SealingPublicKey, context: &impl Encode, sealer: &AccountId) -> Vec<u8> {
     (b"epione/wrap", recipient.suite.byte(), context, recipient.hash(), sealer).encode()
 }
 

@@ -4,7 +4,7 @@
 use std::{error::Error, sync::OnceLock};
 
 use epione_client::{
-    chain::{Call, Chain, ChainError, DispatchFailure, Snapshot, SubmitError},
+    chain::{Call, Chain, ChainError, ChainEvent, DispatchFailure, Snapshot, SubmitError},
     signer::Account,
 };
 use epione_primitives::{
@@ -13,11 +13,14 @@ use epione_primitives::{
     block::{Entry, Header, SignedAt},
     hospital::{Duty, Hospital},
     profile::{Profile, Registration},
+    query::{Query, QueryId, Transfer},
     refusal::Refusal,
     release::{Review, ReviewId, SectionSet, Tally},
 };
 use futures::future::BoxFuture;
+use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use crate::node::HighWater;
 
@@ -81,6 +84,31 @@ pub struct Identity {
     pub hospital: HospitalId,
 }
 
+/// What happened to a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryChange {
+    /// The requester asked the patient.
+    Asked,
+    /// The patient accepted.
+    Accepted,
+    /// The patient refused.
+    Refused,
+    /// The requester withdrew the query, or the patient the acceptance.
+    Withdrawn,
+    /// The chain recorded that a hospital's worker hands out the patient's sealed grant.
+    Transferred,
+}
+
+/// A change of a query, in a finalized block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryNews {
+    pub query: QueryId,
+    pub change: QueryChange,
+    pub patient: UserId,
+    pub requester: UserId,
+}
+
 /// The chain's state after earlier blocks. Nodes keep all of them.
 pub trait PastStates: Send + Sync {
     /// The number of the newest finalized block.
@@ -101,6 +129,8 @@ pub trait ChainView: PastStates {
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>>;
     /// The bytes of a committed record.
     fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>>;
+    /// The changes of queries in a finalized block, in their order.
+    fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>>;
 }
 
 /// The chain's state after a finalized block.
@@ -137,6 +167,23 @@ pub trait FinalState: Send + Sync {
     fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>>;
     /// The grant that answered a request, by the request's hash.
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
+    fn query(&self, id: QueryId) -> Answer<'_, Option<Query>>;
+    /// The record that the sealed grant of a query is handed out.
+    fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>>;
+    /// A page of the queries to a patient, newest first, with their numbers among the patient's.
+    fn patient_queries(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(u32, QueryId, Query)>>;
+    /// A page of a requester's queries, newest first, with their numbers among the requester's.
+    fn requester_queries(
+        &self,
+        requester: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(u32, QueryId, Query)>>;
 }
 
 /// The calls that the worker's API submits, as the hospital's agent.
@@ -237,6 +284,44 @@ impl ChainView for NodeChain {
             Ok(reply.map(|reply| reply.text.0))
         })
     }
+
+    fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
+        Box::pin(async move {
+            let chain = self.chain()?;
+            let hash = chain.canonical_hash(block).await?.ok_or(ViewError::Away)?;
+            let (state, mut news) = (chain.at(hash), Vec::new());
+            for event in chain.events(hash).await? {
+                news.extend(news_of(&state, event.event).await?);
+            }
+            Ok(news)
+        })
+    }
+}
+
+/// The change of a query that an event reports. The event of a transfer names no users, so they are read.
+async fn news_of(state: &Snapshot, event: ChainEvent) -> Result<Option<QueryNews>, ViewError> {
+    let news = |query, change, patient, requester| {
+        Ok(Some(QueryNews { query, change, patient, requester }))
+    };
+    match event {
+        ChainEvent::QueryAsked { query, requester, patient } => {
+            news(query, QueryChange::Asked, patient, requester)
+        }
+        ChainEvent::QueryAccepted { query, patient, requester, .. } => {
+            news(query, QueryChange::Accepted, patient, requester)
+        }
+        ChainEvent::QueryRefused { query, patient, requester } => {
+            news(query, QueryChange::Refused, patient, requester)
+        }
+        ChainEvent::QueryWithdrawn { query, patient, requester } => {
+            news(query, QueryChange::Withdrawn, patient, requester)
+        }
+        ChainEvent::QueryTransferred { query, .. } => match state.query(query).await? {
+            Some(it) => news(query, QueryChange::Transferred, it.patient, it.requester),
+            None => Ok(None),
+        },
+        _ => Ok(None),
+    }
 }
 
 impl ChainCalls for NodeChain {
@@ -323,5 +408,31 @@ impl FinalState for Snapshot {
 
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
         Box::pin(async move { Ok(self.answer(request).await?) })
+    }
+
+    fn query(&self, id: QueryId) -> Answer<'_, Option<Query>> {
+        Box::pin(async move { Ok(self.query(id).await?) })
+    }
+
+    fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>> {
+        Box::pin(async move { Ok(self.transfer(id).await?) })
+    }
+
+    fn patient_queries(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(u32, QueryId, Query)>> {
+        Box::pin(async move { Ok(self.patient_queries(patient, before, limit).await?) })
+    }
+
+    fn requester_queries(
+        &self,
+        requester: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(u32, QueryId, Query)>> {
+        Box::pin(async move { Ok(self.requester_queries(requester, before, limit).await?) })
     }
 }

@@ -63,6 +63,7 @@ pub const NOT_RESTORED: &[&str] = &[
      notes of the first attempt, makes a second record",
     "the memory of answered requests: the worker rejects requests that were signed before the new \
      memory began",
+    "sealed grants of patients whose requesters have not collected them: the requesters ask the patients again",
     "damaged objects in quarantine",
 ];
 

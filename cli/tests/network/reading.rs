@@ -35,6 +35,8 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("devnet down", Left(DEVNET)),
     ("devnet status", Left(DEVNET)),
     ("devnet up", Left(DEVNET)),
+    // Its reads have tests of their own, in epione-client's `record_proof` and `disclosure`.
+    ("disclose", Left("proves a record, and takes minutes to refuse every answer")),
     ("hospital consent", Changed),
     ("hospital list", Changed),
     ("hospital set-endpoint", Left(SENDS)),
@@ -54,6 +56,14 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     // Of policies that are in force already: it sends nothing.
     ("policy set", Changed),
     ("policy show", Changed),
+    ("query accept", Left(SENDS)),
+    ("query ask", Left(SENDS)),
+    ("query collect", Left("has the hospital's worker change the chain; finds the query as `query show`")),
+    ("query inbox", Changed),
+    ("query refuse", Left(SENDS)),
+    ("query sent", Changed),
+    ("query show", Changed),
+    ("query withdraw", Left(SENDS)),
     ("records get", Changed),
     ("records list", Changed),
     ("records share", Left("is the same code as `records unshare`")),
@@ -70,6 +80,7 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("user rotate-keys", Left(SENDS)),
     ("user show", Changed),
     ("user suspend", Left(ASKS)),
+    ("verify-disclosure", Left(NO_NODE)),
     ("visit status", Changed),
     ("visit submit", Left("has a test of its own")),
 ];

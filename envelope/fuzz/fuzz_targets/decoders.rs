@@ -10,6 +10,7 @@ use epione_envelope::{
     grant::AccessGrant,
     object::SealedObject,
     profile::ProfileBody,
+    query::{QueryGrant, SealedTerms},
     record::{Disclosure, Record, SignedDraft},
     sealing_keys::{SealingPublicKey, Wrap},
 };
@@ -18,7 +19,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let Some((format, bytes)) = input.split_first() else { return };
-    match format % 10 {
+    match format % 12 {
         0 => canonical(bytes, Record::decode_exactly(bytes)),
         1 => canonical(bytes, SealedObject::decode_exactly(bytes)),
         2 => canonical(bytes, Disclosure::decode_exactly(bytes)),
@@ -28,6 +29,8 @@ fuzz_target!(|input: &[u8]| {
         6 => drop(Wrap::decode(&mut &bytes[..])),
         7 => drop(SignedDraft::from_json(bytes)),
         8 => frames(bytes),
+        9 => canonical(bytes, QueryGrant::decode_exactly(bytes)),
+        10 => canonical(bytes, SealedTerms::decode_exactly(bytes)),
         _ => announced_body(bytes),
     }
 });

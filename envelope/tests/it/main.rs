@@ -6,6 +6,7 @@ mod attacks_on_cosignatures;
 mod attacks_on_grants;
 mod attacks_on_nurses;
 mod attacks_on_objects;
+mod attacks_on_queries;
 mod attacks_on_signatures;
 mod attacks_on_wraps;
 mod bodies;

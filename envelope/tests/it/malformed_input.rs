@@ -7,6 +7,7 @@ use epione_envelope::{
     keys::{ContentKey, PatientKeys},
     object::SealedObject,
     profile::{ProfileBody, ProfileContext, Recipient},
+    query::{QueryGrant, QueryTerms, SealedTerms},
     record::{Disclosure, Extraction, Record, SectionKind, SignedDraft},
     record_sealer::RecordSealer,
     sealing_keys::SealingPublicKey,
@@ -16,6 +17,7 @@ use epione_primitives::{
     access::Purpose,
     block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
     limits::MAX_PATIENT_KEYS,
+    query::QueryId,
     release::SectionSet,
 };
 use proptest::prelude::*;
@@ -53,6 +55,12 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
         }),
         ("profile", profile().encode(), |b| Ok(ProfileBody::decode_exactly(b)?.encode())),
         ("grant", grant().encode(), |b| Ok(AccessGrant::decode_exactly(b)?.encode())),
+        ("grant of a query", query_grant().encode(), |b| {
+            Ok(QueryGrant::decode_exactly(b)?.encode())
+        }),
+        ("terms of a query", sealed_terms().encode(), |b| {
+            Ok(SealedTerms::decode_exactly(b)?.encode())
+        }),
         ("sealing key", sealing_keys("patient").public().encode(), |b| {
             Ok(SealingPublicKey::from_bytes(b)?.encode())
         }),
@@ -90,6 +98,29 @@ fn grant() -> AccessGrant {
     let section = GrantedSection { pointer, record: RecordId([0; 16]), section: 0 };
     let keys = [(section, ContentKey::generate())];
     AccessGrant::seal(terms, &keys, sealing_keys("doctor").public(), &account("agent")).unwrap()
+}
+
+fn query_grant() -> QueryGrant {
+    use epione_envelope::grant::GrantedSection;
+    let terms = QueryTerms {
+        genesis: genesis(),
+        query: QueryId(5),
+        patient: PATIENT,
+        requester: DOCTOR,
+        audience: account_id("doctor"),
+        purpose: Purpose::Research,
+        issued: 1,
+        until: 2,
+    };
+    let pointer = RecordPointer { height: 1, index: 0 };
+    let section = GrantedSection { pointer, record: RecordId([0; 16]), section: 0 };
+    let keys = [(section, ContentKey::generate())];
+    QueryGrant::seal(terms, &keys, sealing_keys("doctor").public(), &account("patient")).unwrap()
+}
+
+fn sealed_terms() -> SealedTerms {
+    let (patient, doctor) = (sealing_keys("patient"), account("doctor"));
+    SealedTerms::seal(genesis(), DOCTOR, PATIENT, "why", patient.public(), &doctor).unwrap()
 }
 
 #[test]
@@ -309,6 +340,8 @@ proptest! {
             let _ = Disclosure::decode_exactly(bytes);
             let _ = ProfileBody::decode_exactly(bytes);
             let _ = AccessGrant::decode_exactly(bytes);
+            let _ = QueryGrant::decode_exactly(bytes);
+            let _ = SealedTerms::decode_exactly(bytes);
             let _ = SealingPublicKey::from_bytes(bytes);
             let _ = SignedDraft::from_json(bytes);
         }

@@ -331,6 +331,16 @@ pub fn grant_context(terms: &GrantTerms, clear: &[u8]) -> Vec<u8> {
     context
 }
 
+/// The context of the wrap of a query's terms.
+pub fn query_terms_context(genesis: Hash, requester: UserId, patient: UserId) -> Vec<u8> {
+    [&b"epione/query-terms"[..], &genesis.0, &requester.0, &patient.0].concat()
+}
+
+/// The context of the wrap of a query's grant, given all of the grant before its wrap.
+pub fn query_grant_context(clear: &[u8]) -> Vec<u8> {
+    blake2_256(&[b"epione/query-grant", clear].concat()).to_vec()
+}
+
 fn text(bytes: &mut Vec<u8>, text: &str) {
     Compact(text.len() as u32).encode_to(bytes);
     bytes.extend(text.as_bytes());

@@ -23,6 +23,9 @@ const WAITING: usize = 2_048;
 const WAITING_EACH: usize = 128;
 /// Those that wait to be found on the chain, and are not known yet.
 const STRANGERS_WAITING: usize = 64;
+/// Streams of changes of queries that are open at once: of all users together, and of one.
+const STREAMS: usize = 512;
+const STREAMS_EACH: usize = 4;
 /// The memory for short bodies is this fraction of `receive_bytes`, in addition to it.
 const SHORT_FRACTION: usize = 8;
 
@@ -70,6 +73,7 @@ pub(super) struct Slots {
     peer_reads: Places,
     transactions: Places,
     requests: Places,
+    streams: Places,
     /// Counted in bytes.
     short_memory: Places,
     long_memory: Places,
@@ -98,6 +102,7 @@ impl Slots {
             peer_reads: Shares::new(Bounds::at_once(peer_reads, all_but_one(peer_reads))),
             transactions: queued(limits.transactions, quarter(limits.transactions)),
             requests: queued(limits.requests, quarter(limits.requests)),
+            streams: Shares::new(Bounds::at_once(STREAMS, STREAMS_EACH)),
             short_memory: queued(short, quarter(short)),
             long_memory: queued(memory, quarter(memory).max(2 * MAX_PART_BYTES).min(memory)),
         }
@@ -173,6 +178,11 @@ impl AppState {
     /// A place for any other request; waits for one.
     pub(super) async fn request_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
         self.wait_for(&self.shared.slots.requests, holder, 1, self.short_wait()).await
+    }
+
+    /// A place for a stream of changes of queries, if one is free.
+    pub(super) fn stream_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
+        self.shared.slots.streams.try_take(holder, 1).map_err(ApiError::from)
     }
 
     /// A place for serving a segment to a reader; waits for one for most of the time that serving may take, because one

@@ -19,6 +19,7 @@ mod observe;
 mod offers;
 mod openapi;
 mod problem;
+mod queries;
 mod range;
 mod recipient;
 mod refusals;
@@ -34,6 +35,7 @@ mod visits;
 
 pub use openapi::description;
 pub use problem::ApiError;
+pub use queries::{follow as follow_queries, notify as notify_of_queries};
 pub use renewals::run as seal_waiting_profiles;
 pub use serve::{ServeError, serve};
 
@@ -100,6 +102,7 @@ struct Shared {
     peers: held::KnownPeers,
     accounts: accounts::Accounts,
     uploads: visits::Uploads,
+    query_news: queries::news::Newsroom,
 }
 
 impl AppState {
@@ -111,7 +114,7 @@ impl AppState {
         let emergencies = issued::Rates::of_emergencies();
         let (refusals, repairs, issued, readiness, peers) = Default::default();
         let unavailable = Default::default();
-        let (accounts, uploads) = Default::default();
+        let (accounts, uploads, query_news) = Default::default();
         let shared = Shared {
             services,
             links,
@@ -126,6 +129,7 @@ impl AppState {
             peers,
             accounts,
             uploads,
+            query_news,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -146,6 +150,10 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/visits/{record}", get(visits::status::status))
         .route("/v1/visits/{record}/media/{section}", put(visits::uploads::put))
         .route("/v1/grants", post(grants::grant))
+        .route("/v1/queries", get(queries::list::list))
+        .route("/v1/queries/events", get(queries::events::events))
+        .route("/v1/queries/{id}/grant", put(queries::mailbox::put))
+        .route("/v1/queries/{id}/collect", post(queries::collect::collect))
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
         .route("/v1/offers", post(offers::offer))

@@ -7,7 +7,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{grants, held, offers, registrations, segments, status, users, visits};
+use super::{grants, held, offers, queries, registrations, segments, status, users, visits};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,10 @@ use super::{grants, held, offers, registrations, segments, status, users, visits
         visits::status::status,
         visits::uploads::put,
         grants::grant,
+        queries::list::list,
+        queries::events::events,
+        queries::mailbox::put,
+        queries::collect::collect,
         segments::serve,
         held::held,
         offers::offer,

@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use epione_client::api::Problem;
 use epione_envelope::record::Record;
-use epione_primitives::{HospitalId, RecordPointer, UserId, profile::RegistrationStatus};
+use epione_primitives::{Hash, HospitalId, RecordPointer, UserId, profile::RegistrationStatus};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -27,6 +27,7 @@ use super::{
     delivery::{Pace, streamed},
     limits::{Holder, Slot, within},
     links::{LinkQuery, Via},
+    queries,
     range::{Requested, requested},
 };
 use crate::{
@@ -204,13 +205,18 @@ async fn check_link(
     let Query(link) = Query::<LinkQuery>::try_from_uri(&parts.uri).map_err(|_| invalid())?;
     let grant = state.shared.links.grant_of(&link, hash, now).ok_or_else(invalid)?;
     let _place = state.request_slot(Holder::Grant(grant)).await?;
-    let finalized = state.view.finalized().await?;
-    if !finalized.is_in_force(grant).await? {
-        return Err(invalid());
-    }
-    let requester = finalized.requester_of(grant).await?.ok_or_else(invalid)?;
+    let requester = reader_of(state, grant).await?.ok_or_else(invalid)?;
     let asker = Asker::Reader { left: link.left(now), via: link.via };
     Ok((asker, Holder::Requester(requester)))
+}
+
+/// Who may still read what a grant gave: a grant of this hospital, or one of a patient that this worker keeps.
+async fn reader_of(state: &AppState, grant: Hash) -> Result<Option<UserId>, ApiError> {
+    let finalized = state.view.finalized().await?;
+    if finalized.is_in_force(grant).await? {
+        return Ok(finalized.requester_of(grant).await?);
+    }
+    queries::collect::reader_of(state, finalized.as_ref(), grant).await
 }
 
 /// Accepts patients who request segments of their own committed records, from any hospital. Patients have the key to

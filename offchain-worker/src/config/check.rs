@@ -9,8 +9,8 @@ use epione_client::{
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 
 use super::{
-    Config, ConfigError, DAY, HOUR, Keystore, Limits, MAX_EARLIER_KEYSTORES, MINUTE, Pack, SECOND,
-    Scrub, StoreConfig, Transfer, WEEK,
+    Config, ConfigError, DAY, HOUR, Keystore, Limits, MAX_EARLIER_KEYSTORES, MINUTE, Notifications,
+    Pack, SECOND, Scrub, StoreConfig, Transfer, WEEK,
 };
 
 /// A user who rotated keys reads nothing new for so long, unless the governance confirms.
@@ -38,6 +38,7 @@ impl Config {
         self.pack.check()?;
         self.transfer.check()?;
         self.scrub.check()?;
+        self.notifications.as_ref().map_or(Ok(()), Notifications::check)?;
         self.limits.check()
     }
 
@@ -176,6 +177,19 @@ impl Scrub {
             return refuse(
                 "scrub.orphan_grace",
                 "must be at least 1h: an upload may be in progress",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Notifications {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !matches!(self.webhook.scheme(), "http" | "https") || is_exposed(&self.webhook) {
+            return refuse(
+                "notifications.webhook",
+                "must begin with https://: over http everyone on the way could read who is asked; http is for \
+                 127.0.0.1 only",
             );
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use toml::{Table, Value};
 
 use super::{
-    Config, Keystore, Limits, Pack, S3Settings, Scrub, StoreConfig, Tls, Transfer,
+    Config, Keystore, Limits, Notifications, Pack, S3Settings, Scrub, StoreConfig, Tls, Transfer,
     documented::Documented,
 };
 
@@ -35,6 +35,8 @@ bucket = "epione"
 credentials_file = "/etc/epione/s3.toml"
 root_certificate = "/etc/epione/s3-ca.pem"
 public_endpoint = "https://images.hospital.example"
+[notifications]
+webhook = "https://portal.hospital.example/epione"
 "#;
 
 /// The keys that every configuration must have. They are not commented out.
@@ -54,6 +56,7 @@ pub fn example() -> String {
     example.section::<Config, Pack>("pack", "[pack]");
     example.section::<Config, Transfer>("transfer", "[transfer]");
     example.section::<Config, Scrub>("scrub", "[scrub]");
+    example.section::<Config, Notifications>("notifications", "# [notifications]");
     example.section::<Config, Limits>("limits", "[limits]");
     example.text
 }

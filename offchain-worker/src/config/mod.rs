@@ -85,6 +85,8 @@ settings! {
         /// Checking and repairing stored segments.
         #[serde(default)]
         pub scrub: Scrub,
+        /// A program of the hospital that the worker tells when a patient is asked for records.
+        pub notifications: Option<Notifications>,
         /// How much the HTTP API accepts at once, and for how long. One caller gets only a part of each number: see
         /// docs/operations.md. With these values the worker needs less than 256 MiB of memory.
         #[serde(default)]
@@ -203,6 +205,16 @@ settings! {
         /// How long the worker keeps damaged objects in quarantine/ for inspection.
         #[serde(with = "duration")]
         pub quarantine: Duration,
+    }
+}
+
+settings! {
+    /// A program of the hospital that the worker tells when a patient is asked for records.
+    pub struct Notifications {
+        /// The worker sends a POST request with JSON to this URL when a query to a patient who is registered here was
+        /// asked, withdrawn or transferred to its requester: {"patient", "query", "kind"}. This contains no health
+        /// data. http is permitted on loopback only.
+        pub webhook: Url,
     }
 }
 

@@ -27,7 +27,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
     let minimal = Config::parse(MINIMAL).unwrap();
     let shown = |config: &Config| {
         format!(
-            "{} {} {} {} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?}",
+            "{} {} {} {} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?} {:?}",
             config.node_url,
             config.allow_plain_node,
             config.listen,
@@ -39,6 +39,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
             config.pack,
             config.transfer,
             config.scrub,
+            config.notifications,
             config.limits
         )
     };
@@ -140,6 +141,19 @@ fn keys_come_from_exactly_one_place() {
     assert!(parse("path = \"k\"\npassword_file = \"p\"\ndevelopment = \"//Alice\"").is_err());
     assert!(parse("development = \"Alice\"").is_err());
     parse("path = \"k.json\"\npassword_file = \"p\"").unwrap();
+}
+
+#[test]
+fn the_webhook_is_told_over_https_or_on_this_machine() {
+    let parse = |webhook: &str| with_table(&format!("[notifications]\nwebhook = {webhook:?}"));
+    for webhook in ["https://portal.example/epione?key=1", "http://127.0.0.1:9000/"] {
+        parse(webhook).unwrap();
+    }
+    for webhook in ["http://portal.example/", "ftp://127.0.0.1/"] {
+        let error = parse(webhook).unwrap_err().to_string();
+        assert!(error.contains("notifications.webhook"), "{error}");
+    }
+    assert!(with_table("[notifications]").is_err());
 }
 
 #[test]

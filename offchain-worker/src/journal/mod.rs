@@ -5,6 +5,7 @@ pub mod commands;
 mod error;
 pub mod nonces;
 pub mod offers;
+pub mod query_grants;
 pub mod references;
 pub mod renewals;
 mod schema;

@@ -93,6 +93,19 @@ const MIGRATIONS: &[&str] = &[
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE query_grants (
+        query INTEGER PRIMARY KEY,
+        patient BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        bytes BLOB NOT NULL,
+        ends INTEGER NOT NULL,
+        accepted INTEGER NOT NULL DEFAULT 0,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX query_grants_by_patient ON query_grants (patient);
+    CREATE INDEX query_grants_by_hash ON query_grants (hash);
+",
 ];
 
 /// Opens or creates a database for writing.

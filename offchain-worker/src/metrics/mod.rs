@@ -63,6 +63,11 @@ metrics! {
     grants: IntCounter = "grants_total", "Access grants that were sent to their requesters.";
     receipts: IntCounter = "receipts_total",
         "Access grants that the chain recorded. Each is then sent, unless its requester has disconnected.";
+    transfers: IntCounter = "transfers_total",
+        "Sealed grants of patients for which the chain recorded the transfer to the requester.";
+    query_notifications: IntCounterVec = "query_notifications_total" ["result"],
+        "Changes of queries of this hospital's patients, by the result of telling the webhook: told, failed (after all \
+         attempts), or missed (too many came at once).";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \

@@ -12,7 +12,9 @@ pub(crate) use start::{
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use epione_primitives::BlockNumber;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
+use url::Url;
 
 use crate::{
     api::{self, AppState, Services},
@@ -53,6 +55,13 @@ pub async fn run(
             Ok(())
         });
     }
+    let processed = opened.storage.task_journal.progress().await?.block;
+    follow_queries(
+        &mut tasks,
+        &state,
+        config.notifications.as_ref().map(|it| it.webhook.clone()),
+        processed,
+    );
     tasks.spawn(start::work(opened));
     tasks.spawn({
         let state = state.clone();
@@ -67,6 +76,28 @@ pub async fn run(
     drain(&mut tasks).await;
     release(&store).await;
     ended
+}
+
+/// Starts the tasks that follow queries. `processed` is the newest block that the journal knows; 0 in a new journal.
+fn follow_queries(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    state: &AppState,
+    webhook: Option<Url>,
+    processed: BlockNumber,
+) {
+    // It listens before anything is told.
+    if let Some(webhook) = webhook {
+        let notifying = api::notify_of_queries(state.clone(), webhook);
+        tasks.spawn(async move {
+            notifying.await;
+            Ok(())
+        });
+    }
+    let following = api::follow_queries(state.clone(), (processed > 0).then_some(processed));
+    tasks.spawn(async move {
+        following.await;
+        Ok(())
+    });
 }
 
 /// What the API works with.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use codec::{Decode, Encode};
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
+    query::QueryId,
     release::ReviewId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
@@ -169,6 +170,13 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
     same!(keys::review(ReviewId(2)), pallet_releases::Reviews, ReviewId(2));
     same!(keys::tally(B, doctor), pallet_releases::Tallies, B, doctor);
     same!(keys::shared(pointer), pallet_sharing::Shared, pointer);
+    same!(keys::query(QueryId(7)), pallet_queries::Queries, QueryId(7));
+    same!(keys::query_terms(QueryId(7)), pallet_queries::Terms, QueryId(7));
+    same!(keys::transfer(QueryId(7)), pallet_queries::Transfers, QueryId(7));
+    same!(keys::patient_queries(patient), pallet_queries::PatientQueryCount, patient);
+    same!(keys::patient_query(patient, 2), pallet_queries::PatientQueries, patient, 2_u32);
+    same!(keys::requester_queries(doctor), pallet_queries::RequesterQueryCount, doctor);
+    same!(keys::requester_query(doctor, 2), pallet_queries::RequesterQueries, doctor, 2_u32);
 }
 
 /// `KNOWN_ANCESTORS` of the client.

@@ -10,6 +10,7 @@ mod held;
 mod links;
 mod offers;
 mod own_records;
+mod queries;
 mod refused_visits;
 pub(crate) mod registrations;
 mod requests;

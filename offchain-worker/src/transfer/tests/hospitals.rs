@@ -14,7 +14,7 @@ use crate::{
             world::Actor,
         },
     },
-    chain::{Answer, ChainView, FinalState, Identity, PastStates},
+    chain::{Answer, ChainView, FinalState, Identity, PastStates, QueryNews},
     config::{Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::Nonces,
@@ -58,6 +58,10 @@ impl ChainView for Seat {
 
     fn record_bytes(&self, at: epione_primitives::RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
         self.chain.record_bytes(at)
+    }
+
+    fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
+        self.chain.query_news(block)
     }
 }
 

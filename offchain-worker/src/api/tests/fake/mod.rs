@@ -19,15 +19,18 @@ use epione_primitives::{
     access::{AccessRequest, Decision},
     block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     hospital::{Duty, Hospital, HospitalStatus},
+    limits,
     ports::HashedBody,
     profile::{Period, Profile, Registration, RegistrationStatus, Role},
+    query::{Query, QueryId, Transfer},
     refusal::Refusal,
     release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
 };
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::chain::{
-    Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, ViewError,
+    Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, QueryNews,
+    ViewError,
 };
 use pallets::{allows, decide, execute, opens};
 
@@ -69,6 +72,10 @@ pub struct Facts {
     pub shared: HashMap<RecordPointer, SectionSet>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
+    pub queries: BTreeMap<QueryId, Query>,
+    pub transfers: HashMap<QueryId, Transfer>,
+    /// The changes of queries in each block.
+    pub query_news: HashMap<BlockNumber, Vec<QueryNews>>,
     pub calls: Vec<Call>,
     /// If set, every call fails with this error.
     pub failure: Option<DispatchFailure>,
@@ -249,6 +256,10 @@ impl ChainView for FakeChain {
     fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
         self.answer(|facts| facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone()))
     }
+
+    fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
+        self.answer(|facts| facts.query_news.get(&block).cloned().unwrap_or_default())
+    }
 }
 
 impl FinalState for FakeChain {
@@ -349,6 +360,32 @@ impl FinalState for FakeChain {
         self.answer(|facts| facts.tallies.get(&requester).copied().unwrap_or_default())
     }
 
+    fn query(&self, id: QueryId) -> Answer<'_, Option<Query>> {
+        self.answer(|facts| facts.queries.get(&id).cloned())
+    }
+
+    fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>> {
+        self.answer(|facts| facts.transfers.get(&id).cloned())
+    }
+
+    fn patient_queries(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(u32, QueryId, Query)>> {
+        self.answer(|facts| page(facts, |query| query.patient == patient, before, limit))
+    }
+
+    fn requester_queries(
+        &self,
+        requester: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(u32, QueryId, Query)>> {
+        self.answer(|facts| page(facts, |query| query.requester == requester, before, limit))
+    }
+
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>> {
         self.answer(|facts| {
             let reviews = (0..).map(ReviewId).zip(facts.reviews.iter().cloned());
@@ -359,6 +396,23 @@ impl FinalState for FakeChain {
             reviews
         })
     }
+}
+
+/// A page of a list of queries, as the chain numbers it.
+fn page(
+    facts: &Facts,
+    is_listed: impl Fn(&Query) -> bool,
+    before: Option<u32>,
+    limit: u32,
+) -> Vec<(u32, QueryId, Query)> {
+    let listed = facts.queries.iter().filter(|(_, query)| is_listed(query));
+    let listed: Vec<_> = listed.map(|(id, query)| (*id, query.clone())).collect();
+    limits::page(listed.len() as u32, before, limit)
+        .map(|number| {
+            let (id, query) = listed[number as usize].clone();
+            (number, id, query)
+        })
+        .collect()
 }
 
 type RegisterArguments = (UserId, Role, AccountId, Hash, Signature, Vec<u8>);

@@ -10,6 +10,7 @@ use epione_primitives::{
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
     profile::{RegistrationStatus, Role},
+    query::{QueryId, Transfer},
     release::{Release, ReleasedRecord, Request, Right},
 };
 
@@ -143,6 +144,32 @@ fn refuse(
     Ok(())
 }
 
+/// Does what the queries pallet does when this hospital's agent records a transfer.
+fn transfer(facts: &mut Facts, id: QueryId) -> Result<(), DispatchFailure> {
+    let refused = |error| failure("Queries", error);
+    let query = facts.queries.get(&id).ok_or_else(|| refused("UnknownQuery"))?;
+    let accepted = query.acceptance().ok_or_else(|| refused("NotAccepted"))?;
+    if accepted.mailbox != HOSPITAL {
+        return Err(refused("NotMailbox"));
+    }
+    if facts.transfers.contains_key(&id) {
+        return Err(refused("AlreadyTransferred"));
+    }
+    let at = crate::now();
+    if at >= accepted.until {
+        return Err(refused("Over"));
+    }
+    let is_audience = facts.profiles.get(&query.requester).is_some_and(|profile| {
+        profile.account == accepted.audience && profile.sealing_key_hash == accepted.sealing_key
+    });
+    if !is_audience {
+        return Err(refused("RequesterChanged"));
+    }
+    let grant = accepted.grant;
+    facts.transfers.insert(id, Transfer { hospital: HOSPITAL, grant, block: facts.head, at });
+    Ok(())
+}
+
 /// Does what the pallets do, without most of their checks.
 pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
     let mut arguments = call.arguments.as_slice();
@@ -174,6 +201,7 @@ pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
             let (request, signature) = <(Request, Signature)>::decode(&mut arguments).unwrap();
             refuse(facts, request, &signature)?;
         }
+        ("Queries", "transfer") => transfer(facts, QueryId::decode(&mut arguments).unwrap())?,
         _ => {}
     }
     Ok(())

@@ -1,0 +1,306 @@
+//! `POST /v1/queries/{id}/collect`: hands a patient's sealed grant to the requester, with links to the segments.
+//!
+//! The worker checks the acceptance in the state after the last finalized block, each time. Before it hands the grant
+//! out for the first time, the chain records the transfer, and checks the acceptance once more.
+
+use axum::{
+    Json,
+    extract::{Path, Request, State},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use epione_client::{
+    api::{GrantReply, Problem},
+    chain::calls::queries,
+};
+use epione_envelope::record::Record;
+use epione_primitives::{
+    Hash, Moment, RecordPointer, UserId,
+    limits::MAX_SEGMENTS,
+    query::{Acceptance, Answer, Query, QueryId},
+    release::ReleasedRecord,
+};
+
+use super::{find, is_registered, unknown};
+use crate::{
+    api::{
+        ApiError, AppState,
+        caller::{Caller, signed},
+        deliverable::{self, Needed},
+        limits::{Holder, within},
+    },
+    chain::{CallError, FinalState},
+    hospital_keys::HospitalKeysError,
+    journal::query_grants,
+};
+
+/// Hands out the sealed grant of a query that the patient accepted, and temporary links to the segments of the accepted
+/// sections. For the requester, with the account for which the patient accepted. Responds when the chain's record of
+/// the transfer is finalized.
+#[utoipa::path(
+    post,
+    path = "/v1/queries/{id}/collect",
+    operation_id = "collectQueryGrant",
+    tag = "queries",
+    params(("id" = u32, Path, description = "The number of the query")),
+    security(("signed" = [])),
+    responses(
+        (status = 200, description = "The patient's sealed grant, and links", body = GrantReply),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(in crate::api) async fn collect(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<GrantReply>, ApiError> {
+    let state = &state;
+    let work = signed(state, request, 0, |caller, _| async move {
+        let requester = caller.user()?;
+        let found = find(&caller, &id).await?.filter(|(_, query)| query.requester == requester);
+        let (id, query) = found.ok_or_else(unknown)?;
+        prepare(state, &caller, id, &query).await
+    });
+    let collected = work.await?;
+    if !collected.is_recorded {
+        record(state, &collected).await?;
+    }
+    hand_out(state, &collected).map(Json)
+}
+
+/// A sealed grant that may be handed out, if the transfer is recorded.
+struct Collected {
+    holder: Holder,
+    query: QueryId,
+    until: Moment,
+    hash: Hash,
+    grant: Vec<u8>,
+    segments: Vec<[u8; 32]>,
+    is_recorded: bool,
+}
+
+async fn prepare(
+    state: &AppState,
+    caller: &Caller,
+    id: QueryId,
+    query: &Query,
+) -> Result<Collected, ApiError> {
+    let accepted = accepted(query)?;
+    check_mailbox(caller, accepted)?;
+    check_requester(caller, query, accepted).await?;
+    if caller.state.time().await?.max(crate::now()) >= accepted.until {
+        return Err(over());
+    }
+    let hash = accepted.grant;
+    let kept = state.journal.read(move |connection| query_grants::find(connection, id, hash));
+    let grant = kept.await?.ok_or_else(not_brought)?;
+    let needed = needed(state, caller, query.patient, &accepted.records).await?;
+    let is_recorded = caller.state.transfer(id).await?.is_some();
+    if !is_recorded {
+        check_deliverable(state, &needed).await?;
+    }
+    Ok(Collected {
+        holder: caller.holder(),
+        query: id,
+        until: accepted.until,
+        hash,
+        grant,
+        segments: needed.iter().map(|needed| needed.segment).collect(),
+        is_recorded,
+    })
+}
+
+/// The acceptance, if it is in force.
+fn accepted(query: &Query) -> Result<&Acceptance, ApiError> {
+    let title = match &query.answer {
+        Some(Answer::Accepted(accepted)) => return Ok(accepted),
+        None => "The patient has not accepted the query",
+        Some(Answer::Refused { .. }) => "The patient refused the query",
+        Some(Answer::Withdrawn { acceptance: None, .. }) => "You withdrew the query",
+        Some(Answer::Withdrawn { acceptance: Some(_), .. }) => {
+            "The patient withdrew the acceptance"
+        }
+    };
+    Err(ApiError::conflict(
+        "not-accepted",
+        title,
+        "The worker hands out grants of accepted queries only, as the last finalized block has them.",
+    ))
+}
+
+fn check_mailbox(caller: &Caller, accepted: &Acceptance) -> Result<(), ApiError> {
+    if accepted.mailbox == caller.identity.hospital {
+        return Ok(());
+    }
+    Err(ApiError::conflict(
+        "other-mailbox",
+        "Another hospital keeps the grant",
+        format!("Send the request to the worker of hospital {}.", accepted.mailbox),
+    ))
+}
+
+/// Checks what the chain also checks when it records the transfer.
+async fn check_requester(
+    caller: &Caller,
+    query: &Query,
+    accepted: &Acceptance,
+) -> Result<(), ApiError> {
+    let profile = caller.state.profile(query.requester).await?;
+    let is_same = caller.request.account == accepted.audience
+        && profile.is_some_and(|profile| profile.sealing_key_hash == accepted.sealing_key);
+    if !is_same {
+        return Err(requester_changed());
+    }
+    if is_registered(caller.state.as_ref(), query.requester).await? {
+        Ok(())
+    } else {
+        Err(not_registered())
+    }
+}
+
+fn requester_changed() -> ApiError {
+    ApiError::conflict(
+        "requester-changed",
+        "You have rotated your keys",
+        "The patient accepted for your earlier account or sealing key. Ask the patient again, with a new query.",
+    )
+}
+
+fn not_registered() -> ApiError {
+    ApiError::forbidden(
+        "None of your registrations is in force. Ask your hospital to reinstate or renew your registration.",
+    )
+}
+
+fn over() -> ApiError {
+    ApiError::conflict(
+        "acceptance-over",
+        "The acceptance has ended",
+        "The patient accepted until a moment that has passed. Ask the patient again, with a new query.",
+    )
+}
+
+fn not_brought() -> ApiError {
+    ApiError::not_found(
+        "This worker does not have the sealed grant with which the patient accepted. If the patient's client still has \
+         it, it can bring it again. Otherwise ask the patient again, with a new query.",
+    )
+}
+
+/// The segments of the accepted sections. The records may be of any hospital: this one stores all committed blocks.
+async fn needed(
+    state: &AppState,
+    caller: &Caller,
+    patient: UserId,
+    records: &[ReleasedRecord],
+) -> Result<Vec<Needed>, ApiError> {
+    let mut needed = Vec::new();
+    for ReleasedRecord { pointer, sections } in records {
+        let (pointer, record) = (*pointer, committed(state, caller, patient, *pointer).await?);
+        let all = (0_u16..).zip(record.sections());
+        for (section, content) in all.filter(|(section, _)| sections.contains(*section)) {
+            let segments = content.segments().iter().map(|segment| segment.hash);
+            needed.extend(segments.map(|segment| Needed { pointer, section, segment }));
+        }
+    }
+    if needed.len() > MAX_SEGMENTS as usize {
+        return Err(ApiError::too_large(
+            "The accepted records have too many segments together. Ask for fewer records with a new query.",
+        ));
+    }
+    Ok(needed)
+}
+
+async fn committed(
+    state: &AppState,
+    caller: &Caller,
+    patient: UserId,
+    pointer: RecordPointer,
+) -> Result<Record, ApiError> {
+    let entry = caller.state.record(pointer).await?;
+    if entry.is_none_or(|entry| entry.patient != patient) {
+        return Err(ApiError::not_found(format!(
+            "Record {pointer} is not a committed record of this patient."
+        )));
+    }
+    let bytes = state.view.record_bytes(pointer).await?.ok_or(HospitalKeysError::NoBody)?;
+    Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))
+}
+
+/// Checks that the segments can be handed out. The chain should not record a transfer of which nothing arrives.
+async fn check_deliverable(state: &AppState, needed: &[Needed]) -> Result<(), ApiError> {
+    let missing = deliverable::missing(state, needed).await;
+    match needed.iter().find(|needed| missing.contains(&needed.segment)) {
+        None => Ok(()),
+        Some(first) => Err(deliverable::unavailable(first)),
+    }
+}
+
+/// Records the transfer. Returns when the chain's record is finalized.
+async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError> {
+    let recorded = within(state.limits.transaction_timeout, async {
+        let _slot = state.transaction_slot(collected.holder.clone()).await?;
+        Ok(state.calls.submit(queries::transfer(collected.query)).await)
+    })
+    .await?;
+    let failure = match recorded {
+        Ok(()) => {
+            state.metrics.transfers.inc();
+            return Ok(());
+        }
+        Err(CallError::Failed(failure)) => failure,
+        Err(error) => return Err(error.into()),
+    };
+    let is = |error: &str| failure.is("Queries", error);
+    if is("AlreadyTransferred") {
+        // By another request of the same requester. The failure is final, so the transfer before it is, too.
+        Ok(())
+    } else if is("NotAccepted") {
+        Err(ApiError::conflict(
+            "not-accepted",
+            "The patient has just withdrawn the acceptance",
+            "Nothing was handed out.",
+        ))
+    } else if is("Over") {
+        Err(over())
+    } else if is("RequesterChanged") {
+        Err(requester_changed())
+    } else if is("NotInForce") {
+        Err(not_registered())
+    } else {
+        Err(CallError::Failed(failure).into())
+    }
+}
+
+fn hand_out(state: &AppState, collected: &Collected) -> Result<GrantReply, ApiError> {
+    let now = crate::now();
+    if now >= collected.until {
+        return Err(over());
+    }
+    state.metrics.grants.inc();
+    let lifetime = now.saturating_add(crate::millis(state.limits.link_lifetime));
+    let expires = lifetime.min(collected.until);
+    let link = |segment| {
+        let links = &state.shared.links;
+        links.make(&state.public_url, segment, collected.hash, expires)
+    };
+    let links = collected.segments.iter().map(link).collect();
+    Ok(GrantReply { grant: STANDARD.encode(&collected.grant), links })
+}
+
+/// The requester of a query whose grant this worker handed out, while the acceptance is in force.
+pub(in crate::api) async fn reader_of(
+    state: &AppState,
+    finalized: &dyn FinalState,
+    grant: Hash,
+) -> Result<Option<UserId>, ApiError> {
+    let kept = state.journal.read(move |connection| query_grants::query_of(connection, grant));
+    let Some(id) = kept.await? else { return Ok(None) };
+    let Some(query) = finalized.query(id).await? else { return Ok(None) };
+    let now = crate::now();
+    let is_in_force =
+        query.acceptance().is_some_and(|accepted| accepted.grant == grant && now < accepted.until);
+    let may_read = is_in_force
+        && finalized.transfer(id).await?.is_some()
+        && is_registered(finalized, query.requester).await?;
+    Ok(may_read.then_some(query.requester))
+}

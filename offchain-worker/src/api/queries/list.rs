@@ -1,0 +1,102 @@
+//! `GET /v1/queries`: the caller's queries, as the chain has them.
+
+use axum::{
+    Json,
+    extract::{Query as Parameters, Request, State},
+    http::Uri,
+};
+use epione_client::api::Problem;
+use epione_primitives::{
+    limits::MAX_PAGE,
+    query::{Query, QueryId},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::{ApiError, AppState, caller::signed};
+
+/// One page of a user's queries, newest first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct QueryPage {
+    pub queries: Vec<ListedQuery>,
+    /// The value of `before` for the next page. Absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u32>,
+}
+
+/// A query with its answer, if it has one. The terms are sealed, and on the chain only.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::api) struct ListedQuery {
+    #[schema(value_type = u32)]
+    pub id: QueryId,
+    #[schema(value_type = Object)]
+    pub query: Query,
+}
+
+/// Whose side of the queries is listed.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Party {
+    /// Queries that were asked of the caller.
+    #[default]
+    Patient,
+    /// Queries that the caller asked.
+    Requester,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default, rename = "as")]
+    party: Party,
+    before: Option<u32>,
+    limit: Option<u32>,
+}
+
+/// Returns a page of the caller's queries, newest first. It is a convenience: a client that verifies reads the chain.
+#[utoipa::path(
+    get,
+    path = "/v1/queries",
+    operation_id = "listQueries",
+    tag = "queries",
+    params(
+        ("as" = Option<String>, Query, description = "`patient`: the queries to the caller; `requester`: the queries of the caller. Absent: `patient`"),
+        ("before" = Option<u32>, Query, description = "The `before` of the previous page. Absent: the newest queries"),
+        ("limit" = Option<u32>, Query, description = "The number of queries, at most 64. Absent: 64")
+    ),
+    security(("signed" = [])),
+    responses(
+        (status = 200, description = "The page", body = QueryPage),
+        (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(in crate::api) async fn list(
+    State(state): State<AppState>,
+    uri: Uri,
+    request: Request,
+) -> Result<Json<QueryPage>, ApiError> {
+    let wanted = Parameters::<Wanted>::try_from_uri(&uri).ok();
+    signed(&state, request, 0, |caller, _| async move {
+        let Parameters(Wanted { party, before, limit }) = wanted.ok_or_else(malformed)?;
+        let (user, limit) = (caller.user()?, limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE));
+        let page = match party {
+            Party::Patient => caller.state.patient_queries(user, before, limit).await?,
+            Party::Requester => caller.state.requester_queries(user, before, limit).await?,
+        };
+        // The numbers begin at 0, so a page that ends there is the last one.
+        let before = page.last().map(|(number, ..)| *number).filter(|number| *number > 0);
+        let queries = page.into_iter().map(|(_, id, query)| ListedQuery { id, query }).collect();
+        Ok(Json(QueryPage { queries, before }))
+    })
+    .await
+}
+
+fn malformed() -> ApiError {
+    ApiError::bad_request(
+        "parameters",
+        "The parameters are not those that the API describes",
+        "Use only `as` (`patient` or `requester`), `before` and `limit`, which are numbers.",
+    )
+}

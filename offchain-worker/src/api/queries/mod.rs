@@ -1,0 +1,46 @@
+//! Queries: a requester asked a patient on the chain, and the patient accepts with a sealed grant.
+//!
+//! The worker of the hospital that the patient names is the mailbox of the grant. It cannot open it. [`mailbox`]
+//! receives the grant from the patient, and [`collect`] hands it out, after the chain has recorded the transfer.
+//! [`list`] and [`events`] show users their queries; [`news`] follows the chain for them, and [`webhook`] tells a
+//! program of the hospital. Users are the parties of a query. Others learn nothing from the worker, not even whether a
+//! query exists.
+
+pub(super) mod collect;
+pub(super) mod events;
+pub(super) mod list;
+pub(super) mod mailbox;
+pub(super) mod news;
+mod webhook;
+
+pub use news::follow;
+pub use webhook::notify;
+
+use epione_primitives::{
+    UserId,
+    profile::RegistrationStatus,
+    query::{Query, QueryId},
+};
+
+use super::{ApiError, caller::Caller};
+use crate::chain::{FinalState, ViewError};
+
+/// The query that a path names, if it exists.
+async fn find(caller: &Caller, id: &str) -> Result<Option<(QueryId, Query)>, ApiError> {
+    let Ok(id) = id.parse::<u32>().map(QueryId) else { return Ok(None) };
+    Ok(caller.state.query(id).await?.map(|query| (id, query)))
+}
+
+/// The response if the query does not exist, or if it is not for the caller to do this. It does not say which.
+fn unknown() -> ApiError {
+    ApiError::not_found(
+        "You are not the user who may do this with a query of this number: a patient brings the grant, the requester \
+         collects it. Compare the number with your list (GET /v1/queries).",
+    )
+}
+
+/// Whether a registration of a user is in force at some hospital.
+async fn is_registered(state: &dyn FinalState, user: UserId) -> Result<bool, ViewError> {
+    let registrations = state.registrations(user).await?;
+    Ok(registrations.iter().any(|(_, it)| it.status == RegistrationStatus::Active))
+}

@@ -1,0 +1,116 @@
+//! Tells a program of the hospital about changes of its patients' queries, such as a program that sends patients an
+//! e-mail. The program learns who, which query and what kind of change, and no health data.
+
+use std::time::Duration;
+
+use epione_primitives::{UserId, profile::RegistrationStatus, query::QueryId};
+use reqwest::{Client, redirect::Policy};
+use serde::Serialize;
+use tokio::{sync::broadcast::error::RecvError, time::sleep};
+use url::Url;
+
+use crate::{
+    api::AppState,
+    backoff::Backoff,
+    chain::{QueryChange, QueryNews, ViewError},
+};
+
+/// How long the program may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Attempts to tell one change.
+const ATTEMPTS: u32 = 4;
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+
+/// What the program gets, as JSON.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Notification {
+    patient: UserId,
+    query: QueryId,
+    kind: QueryChange,
+}
+
+/// Tells the webhook every change, from now on, that a patient of this hospital did not make. Never returns. A change
+/// that the program does not acknowledge in a few attempts is not told again.
+pub fn notify(state: AppState, webhook: Url) -> impl Future<Output = ()> + Send {
+    let mut news = state.shared.query_news.subscribe();
+    async move {
+        let client = match client() {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(error = %error.without_url(), "the webhook cannot be told anything");
+                return std::future::pending().await;
+            }
+        };
+        loop {
+            let result = match news.recv().await {
+                Ok(change) => notified(&state, &client, &webhook, &change).await,
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "changes of queries came too fast for the webhook");
+                    Some("missed")
+                }
+                // The worker is stopping, which ends this task too.
+                Err(RecvError::Closed) => return std::future::pending().await,
+            };
+            if let Some(result) = result {
+                state.metrics.query_notifications.with_label_values(&[result]).inc();
+            }
+        }
+    }
+}
+
+fn client() -> reqwest::Result<Client> {
+    Client::builder().redirect(Policy::none()).timeout(ANSWER).build()
+}
+
+/// Tells a change, if the patient is registered here and did not make it. Returns the label of the result.
+async fn notified(
+    state: &AppState,
+    client: &Client,
+    webhook: &Url,
+    news: &QueryNews,
+) -> Option<&'static str> {
+    if matches!(news.change, QueryChange::Accepted | QueryChange::Refused) {
+        return None;
+    }
+    for attempt in 1..=ATTEMPTS {
+        match is_here(state, news.patient).await {
+            Ok(true) => return Some(tell(client, webhook, news).await),
+            Ok(false) => return None,
+            Err(error) => tracing::debug!(%error, "a patient's registration could not be read"),
+        }
+        sleep(RETRY.after(attempt)).await;
+    }
+    tracing::warn!(query = %news.query, "the webhook was not told a change: the node did not answer");
+    Some("failed")
+}
+
+async fn is_here(state: &AppState, patient: UserId) -> Result<bool, ViewError> {
+    let here = state.view.identity().await?.hospital;
+    let registration = state.view.finalized().await?.registration(here, patient).await?;
+    Ok(registration.is_some_and(|it| it.status == RegistrationStatus::Active))
+}
+
+/// Tells one change. Returns the label of the result. The log does not contain the URL, which may be secret.
+async fn tell(client: &Client, webhook: &Url, news: &QueryNews) -> &'static str {
+    let QueryNews { query, change: kind, patient, .. } = *news;
+    let notification = Notification { patient, query, kind };
+    for attempt in 1..=ATTEMPTS {
+        let sent = client.post(webhook.clone()).json(&notification).send().await;
+        match sent.and_then(|response| response.error_for_status()) {
+            // Redirects are not followed.
+            Ok(response) if response.status().is_success() => return "told",
+            Ok(response) => {
+                tracing::debug!(status = response.status().as_u16(), "the webhook did not accept");
+            }
+            Err(error) => {
+                tracing::debug!(error = %error.without_url(), "the webhook did not accept");
+            }
+        }
+        if attempt < ATTEMPTS {
+            sleep(RETRY.after(attempt)).await;
+        }
+    }
+    tracing::warn!(%query, "the webhook did not accept a change of a query in {ATTEMPTS} attempts");
+    "failed"
+}

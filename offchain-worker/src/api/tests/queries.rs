@@ -1,0 +1,628 @@
+//! Queries: patients bring sealed grants, requesters collect them after the transfer is on the chain, and both see the
+//! changes of their queries. Nobody else learns anything.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use codec::Encode;
+use epione_client::api::GrantReply;
+use epione_envelope::{
+    grant::{GrantError, GrantedSection},
+    keys::ContentKey,
+    query::{ExpectedQuery, QueryGrant, QueryTerms},
+    record::Record,
+};
+use epione_primitives::{
+    BlockNumber, Hash, Moment, RecordId, RecordPointer, UserId,
+    access::Purpose,
+    limits::{MAX_PAGE, MAX_QUERY_ACCESS_MILLIS},
+    profile::RegistrationStatus,
+    query::{Acceptance, Answer, Query, QueryId},
+    release::{ReleasedRecord, SectionSet},
+};
+use http::Method;
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time::timeout};
+use url::Url;
+
+use super::{
+    fake::{ELSEWHERE, Facts, HOSPITAL, genesis},
+    grants::{POINTER, committed},
+    registrations::rotated,
+    signed_requests::lose_segments,
+    world::{Actor, Raw, Reply, World},
+};
+use crate::{
+    api::{notify_of_queries, queries::news},
+    chain::{QueryChange, QueryNews},
+    journal::query_grants::{self, PENDING_EACH},
+};
+
+const QUERY: QueryId = QueryId(5);
+const EXPIRES: BlockNumber = 100;
+const PATIENCE: Duration = Duration::from_secs(20);
+const HOUR: Moment = 3_600_000;
+
+/// The stranger asks the patient for all sections of the record but the last.
+fn ask(world: &World, id: QueryId) {
+    let record = ReleasedRecord { pointer: POINTER, sections: SectionSet(0b011) };
+    let query = Query {
+        requester: world.stranger.user,
+        patient: world.patient.user,
+        records: vec![record].try_into().unwrap(),
+        purpose: Purpose::Research,
+        terms: Hash::repeat_byte(1),
+        expires: EXPIRES,
+        block: 0,
+        at: crate::now(),
+        answer: None,
+    };
+    world.chain.facts().queries.insert(id, query);
+}
+
+fn terms(world: &World, query: QueryId) -> QueryTerms {
+    let issued = crate::now();
+    QueryTerms {
+        genesis: genesis(),
+        query,
+        patient: world.patient.user,
+        requester: world.stranger.user,
+        audience: world.stranger.account().id(),
+        purpose: Purpose::Research,
+        issued,
+        until: issued + HOUR,
+    }
+}
+
+fn seal(world: &World, terms: QueryTerms, sections: &[(RecordPointer, u16)]) -> QueryGrant {
+    let keys: Vec<_> = sections
+        .iter()
+        .map(|(pointer, section)| {
+            let record = RecordId([7; 16]);
+            let granted = GrantedSection { pointer: *pointer, record, section: *section };
+            (granted, ContentKey::generate())
+        })
+        .collect();
+    let recipient = world.stranger.keys.sealing.public();
+    QueryGrant::seal(terms, &keys, recipient, &world.patient.keys).unwrap()
+}
+
+/// The patient's grant of all sections that were asked.
+fn grant(world: &World, query: QueryId) -> QueryGrant {
+    seal(world, terms(world, query), &[(POINTER, 0), (POINTER, 1)])
+}
+
+async fn bring(world: &World, by: &Actor, id: QueryId, grant: &QueryGrant) -> Reply {
+    bring_bytes(world, by, &id.to_string(), grant.encode()).await
+}
+
+async fn bring_bytes(world: &World, by: &Actor, id: &str, bytes: Vec<u8>) -> Reply {
+    Raw::new(Method::PUT, &format!("/v1/queries/{id}/grant"), bytes).send(world, by).await
+}
+
+async fn collect(world: &World, by: &Actor, id: &str) -> Reply {
+    Raw::new(Method::POST, &format!("/v1/queries/{id}/collect"), Bytes::new()).send(world, by).await
+}
+
+async fn collect_own(world: &World) -> Reply {
+    collect(world, &world.stranger, &QUERY.to_string()).await
+}
+
+fn acceptance(world: &World, grant: &QueryGrant) -> Acceptance {
+    let record = ReleasedRecord { pointer: POINTER, sections: SectionSet(0b011) };
+    Acceptance {
+        records: vec![record].try_into().unwrap(),
+        grant: grant.hash(),
+        until: grant.terms().until,
+        audience: world.stranger.account().id(),
+        sealing_key: world.stranger.keys.sealing.public().hash(),
+        mailbox: HOSPITAL,
+        block: 1,
+        at: crate::now(),
+    }
+}
+
+fn answer(facts: &mut Facts, id: QueryId, answer: Answer) {
+    facts.queries.get_mut(&id).unwrap().answer = Some(answer);
+}
+
+fn refusal() -> Answer {
+    Answer::Refused { block: 1, at: 1 }
+}
+
+fn withdrawal(acceptance: Option<Acceptance>) -> Answer {
+    Answer::Withdrawn { block: 2, at: 2, acceptance }
+}
+
+/// A world in which the patient has brought a grant for the stranger's query, and accepted with it.
+async fn accepted() -> (World, Record, QueryGrant) {
+    let (world, record) = committed().await;
+    ask(&world, QUERY);
+    let grant = grant(&world, QUERY);
+    assert_eq!(bring(&world, &world.patient, QUERY, &grant).await.status, 204);
+    let accepted = Answer::Accepted(acceptance(&world, &grant));
+    answer(&mut world.chain.facts(), QUERY, accepted);
+    (world, record, grant)
+}
+
+fn transfers(world: &World) -> usize {
+    world.chain.facts().calls.iter().filter(|call| call.name == "transfer").count()
+}
+
+fn reply_of(reply: &Reply) -> GrantReply {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+async fn follow_link(world: &World, url: &str) -> Reply {
+    let target = url.strip_prefix(world.base.as_str().trim_end_matches('/')).unwrap();
+    Raw::get(target).send_with(world, Default::default()).await
+}
+
+async fn is_kept(world: &World, id: QueryId) -> bool {
+    world.journal.read(move |c| query_grants::hash_of(c, id)).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn the_requester_gets_the_grant_and_links_after_the_chain_recorded_the_transfer() {
+    let (world, record, grant) = accepted().await;
+    let reply = reply_of(&collect_own(&world).await);
+    let transfer = world.chain.facts().transfers[&QUERY].clone();
+    assert_eq!((transfer.hospital, transfer.grant), (HOSPITAL, grant.hash()));
+    let bytes = STANDARD.decode(&reply.grant).unwrap();
+    assert_eq!(bytes, grant.encode());
+    let expected = ExpectedQuery {
+        genesis: genesis(),
+        query: QUERY,
+        patient: world.patient.user,
+        patient_account: &world.patient.account().id(),
+        audience: &world.stranger.account().id(),
+        purpose: Purpose::Research,
+        until: grant.terms().until,
+        now: crate::now(),
+    };
+    let received = QueryGrant::decode_exactly(&bytes).unwrap();
+    let opened = received.open(&expected, &world.stranger.keys.sealing).map(|keys| keys.len());
+    assert_eq!(opened, Ok::<_, GrantError>(2));
+    // Section 0 is a text, which the chain has.
+    let segments = record.sections()[1].segments();
+    let named: Vec<_> = reply.links.iter().map(|link| link.segment.clone()).collect();
+    assert_eq!(named, segments.iter().map(|it| hex::encode(it.hash)).collect::<Vec<_>>());
+    for link in &reply.links {
+        assert_eq!(follow_link(&world, &link.url).await.status, 200);
+    }
+
+    // Again: the same grant, and no second transfer.
+    let again = reply_of(&collect_own(&world).await);
+    assert_eq!((again.grant, transfers(&world)), (reply.grant, 1));
+    assert_eq!((world.metrics.transfers.get(), world.metrics.grants.get()), (1, 2));
+}
+
+#[tokio::test]
+async fn strangers_and_unknown_queries_get_the_same_answer() {
+    let (world, _, grant) = accepted().await;
+    let mut answers = Vec::new();
+    for (by, id) in [
+        (&world.doctor, "5"),
+        (&world.patient, "5"),
+        (&world.stranger, "6"),
+        (&world.stranger, "five"),
+        (&world.stranger, "99999999999"),
+    ] {
+        answers.push(collect(&world, by, id).await);
+    }
+    for (by, id) in
+        [(&world.doctor, "5"), (&world.stranger, "5"), (&world.patient, "6"), (&world.patient, "x")]
+    {
+        answers.push(bring_bytes(&world, by, id, grant.encode()).await);
+    }
+    for reply in &answers {
+        assert_eq!(reply.refusal(), (404, "not-found".into()));
+        assert_eq!(reply.body, answers[0].body);
+    }
+    for hospital in [&world.agent, &world.governance, &world.other_agent] {
+        assert_eq!(collect(&world, hospital, "5").await.refusal(), (403, "forbidden".into()));
+        let brought = bring(&world, hospital, QUERY, &grant).await;
+        assert_eq!(brought.refusal(), (403, "forbidden".into()));
+    }
+    assert_eq!(transfers(&world), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_handed_out_without_an_acceptance_in_force() {
+    let (world, _, grant) = accepted().await;
+    let good = acceptance(&world, &grant);
+    let other_key = Hash::repeat_byte(9);
+    let accepted = |acceptance| Some(Answer::Accepted(acceptance));
+    for (given, kind) in [
+        (None, "not-accepted"),
+        (Some(refusal()), "not-accepted"),
+        (Some(withdrawal(None)), "not-accepted"),
+        (Some(withdrawal(Some(good.clone()))), "not-accepted"),
+        (accepted(Acceptance { mailbox: ELSEWHERE, ..good.clone() }), "other-mailbox"),
+        (accepted(Acceptance { until: crate::now(), ..good.clone() }), "acceptance-over"),
+        (accepted(Acceptance { sealing_key: other_key, ..good.clone() }), "requester-changed"),
+        (
+            accepted(Acceptance { audience: world.doctor.account().id(), ..good.clone() }),
+            "requester-changed",
+        ),
+    ] {
+        world.chain.facts().queries.get_mut(&QUERY).unwrap().answer = given.clone();
+        assert_eq!(collect_own(&world).await.refusal(), (409, kind.into()), "{given:?}");
+    }
+    // The patient accepted with another grant than the one that is kept.
+    let other = Acceptance { grant: other_key, ..good.clone() };
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(other));
+    assert_eq!(collect_own(&world).await.refusal(), (404, "not-found".into()));
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(good));
+    let key = (HOSPITAL, world.stranger.user);
+    let set = |status| {
+        world.chain.facts().registrations.get_mut(&key).unwrap().status = status;
+    };
+    set(RegistrationStatus::Suspended);
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    set(RegistrationStatus::Active);
+    assert_eq!(transfers(&world), 0);
+    assert_eq!(collect_own(&world).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_requester_who_rotated_keys_after_the_acceptance_gets_nothing() {
+    let (world, _, _) = accepted().await;
+    let requester = rotated(&world, &world.stranger, 0);
+    let refused = collect(&world, &requester, "5").await;
+    assert_eq!(refused.refusal(), (409, "requester-changed".into()));
+    assert_eq!(transfers(&world), 0);
+}
+
+#[tokio::test]
+async fn a_withdrawal_before_the_transfer_is_recorded_wins() {
+    let (world, _, grant) = accepted().await;
+    let withdrawn = withdrawal(Some(acceptance(&world, &grant)));
+    world.chain.facts().meanwhile = Some(Box::new(move |facts| answer(facts, QUERY, withdrawn)));
+    assert_eq!(collect_own(&world).await.refusal(), (409, "not-accepted".into()));
+    assert_eq!(world.chain.facts().transfers.len(), 0);
+    assert_eq!((world.metrics.transfers.get(), world.metrics.grants.get()), (0, 0));
+}
+
+#[tokio::test]
+async fn two_requests_at_once_record_one_transfer_and_both_get_the_grant() {
+    let (world, _, _) = accepted().await;
+    world.chain.facts().latency = Duration::from_millis(200);
+    let (one, other) = tokio::join!(collect_own(&world), collect_own(&world));
+    assert_eq!(reply_of(&one).grant, reply_of(&other).grant);
+    assert_eq!(transfers(&world), 1);
+}
+
+#[tokio::test]
+async fn links_end_with_the_acceptance_and_with_the_requesters_registration() {
+    let (world, _, grant) = accepted().await;
+    let url = reply_of(&collect_own(&world).await).links[0].url.clone();
+    let withdrawn = withdrawal(Some(acceptance(&world, &grant)));
+    answer(&mut world.chain.facts(), QUERY, withdrawn);
+    assert_eq!(follow_link(&world, &url).await.refusal(), (403, "forbidden".into()));
+    let accepted = Answer::Accepted(acceptance(&world, &grant));
+    answer(&mut world.chain.facts(), QUERY, accepted);
+    assert_eq!(follow_link(&world, &url).await.status, 200);
+    // Links are worth nothing without the transfer.
+    let transfer = world.chain.facts().transfers.remove(&QUERY).unwrap();
+    assert_eq!(follow_link(&world, &url).await.status, 403);
+    world.chain.facts().transfers.insert(QUERY, transfer);
+    let key = (HOSPITAL, world.stranger.user);
+    world.chain.facts().registrations.get_mut(&key).unwrap().status = RegistrationStatus::Ended;
+    assert_eq!(follow_link(&world, &url).await.status, 403);
+}
+
+#[tokio::test]
+async fn no_transfer_is_recorded_for_segments_that_nobody_has() {
+    let (world, record, _) = accepted().await;
+    lose_segments(&world, &record).await;
+    assert_eq!(collect_own(&world).await.refusal(), (503, "segment-unavailable".into()));
+    assert_eq!(transfers(&world), 0);
+}
+
+#[tokio::test]
+async fn only_a_grant_that_agrees_with_the_query_is_kept() {
+    let (world, _) = committed().await;
+    ask(&world, QUERY);
+    let good = terms(&world, QUERY);
+    let far = crate::now() + MAX_QUERY_ACCESS_MILLIS + HOUR;
+    let bad = [
+        QueryTerms { genesis: Hash::zero(), ..good.clone() },
+        QueryTerms { query: QueryId(6), ..good.clone() },
+        QueryTerms { patient: UserId([1; 32]), ..good.clone() },
+        QueryTerms { requester: UserId([1; 32]), ..good.clone() },
+        QueryTerms { audience: world.doctor.account().id(), ..good.clone() },
+        QueryTerms { purpose: Purpose::Treatment, ..good.clone() },
+        QueryTerms { issued: 1, until: crate::now() - 1, ..good.clone() },
+        QueryTerms { until: far, ..good.clone() },
+    ];
+    let mut grants: Vec<_> =
+        bad.into_iter().map(|terms| seal(&world, terms, &[(POINTER, 0)]).encode()).collect();
+    let elsewhere = RecordPointer { height: 2, index: 0 };
+    for sections in [&[(POINTER, 0), (POINTER, 2)][..], &[(elsewhere, 0)]] {
+        grants.push(seal(&world, good.clone(), sections).encode());
+    }
+    grants.push(Vec::new());
+    grants.push(vec![1; 5_000]);
+    for (case, bytes) in grants.into_iter().enumerate() {
+        let refused = bring_bytes(&world, &world.patient, "5", bytes).await;
+        assert_eq!(refused.refusal(), (400, "query-grant".into()), "case {case}");
+    }
+    assert!(!is_kept(&world, QUERY).await);
+    let brought = bring(&world, &world.patient, QUERY, &grant(&world, QUERY)).await;
+    assert_eq!(brought.status, 204);
+    assert!(is_kept(&world, QUERY).await);
+}
+
+#[tokio::test]
+async fn a_grant_is_brought_before_the_query_is_answered_or_expires() {
+    let (world, _) = committed().await;
+    ask(&world, QUERY);
+    let grant = grant(&world, QUERY);
+    // The first block that can include the acceptance is the next one.
+    world.chain.facts().head = EXPIRES - 1;
+    let late = bring(&world, &world.patient, QUERY, &grant).await;
+    assert_eq!(late.refusal(), (409, "not-pending".into()));
+    world.chain.facts().head = EXPIRES - 2;
+    let other = seal(&world, terms(&world, QUERY), &[(POINTER, 0)]);
+    for grant in [&other, &grant] {
+        assert_eq!(bring(&world, &world.patient, QUERY, grant).await.status, 204);
+    }
+    let accepted = acceptance(&world, &grant);
+    let elsewhere = Acceptance { mailbox: ELSEWHERE, ..accepted.clone() };
+    let withdrawn = withdrawal(Some(accepted.clone()));
+    for given in [refusal(), withdrawal(None), withdrawn, Answer::Accepted(elsewhere)] {
+        answer(&mut world.chain.facts(), QUERY, given);
+        let refused = bring(&world, &world.patient, QUERY, &grant).await;
+        assert_eq!(refused.refusal(), (409, "not-pending".into()));
+    }
+    // After the acceptance, the accepted grant can be brought again, if the journal was lost; no other one can.
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(accepted));
+    let refused = bring(&world, &world.patient, QUERY, &other).await;
+    assert_eq!(refused.refusal(), (409, "not-pending".into()));
+    assert_eq!(bring(&world, &world.patient, QUERY, &grant).await.status, 204);
+    assert_eq!(collect_own(&world).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_patient_has_few_grants_for_pending_queries_and_answered_ones_make_room() {
+    let (world, _) = committed().await;
+    for id in (0..=PENDING_EACH).map(QueryId) {
+        ask(&world, id);
+        let reply = bring(&world, &world.patient, id, &grant(&world, id)).await;
+        if id.0 < PENDING_EACH {
+            assert_eq!(reply.status, 204);
+        } else {
+            assert_eq!(reply.refusal(), (409, "too-many-query-grants".into()));
+        }
+    }
+    answer(&mut world.chain.facts(), QueryId(0), refusal());
+    let last = QueryId(PENDING_EACH);
+    assert_eq!(bring(&world, &world.patient, last, &grant(&world, last)).await.status, 204);
+    assert!(!is_kept(&world, QueryId(0)).await);
+    assert!(is_kept(&world, QueryId(1)).await);
+}
+
+fn changed(world: &World, query: QueryId, change: QueryChange) -> QueryNews {
+    QueryNews { query, change, patient: world.patient.user, requester: world.stranger.user }
+}
+
+/// Finalizes a block with these changes, and tells them.
+async fn tell(world: &World, changes: &[QueryNews]) {
+    let block = {
+        let mut facts = world.chain.facts();
+        facts.head += 1;
+        let block = facts.head;
+        facts.query_news.insert(block, changes.to_vec());
+        block
+    };
+    news::look(&world.state, &mut Some(block - 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn changes_on_the_chain_decide_which_grants_are_kept() {
+    let (world, _, _) = accepted().await;
+    let refused = QueryId(6);
+    ask(&world, refused);
+    bring(&world, &world.patient, refused, &grant(&world, refused)).await;
+    answer(&mut world.chain.facts(), refused, refusal());
+    let changes = [
+        changed(&world, QUERY, QueryChange::Accepted),
+        changed(&world, refused, QueryChange::Refused),
+    ];
+    tell(&world, &changes).await;
+    assert!(!is_kept(&world, refused).await);
+    assert!(is_kept(&world, QUERY).await);
+    let pending = world.journal.read(|c| query_grants::pending(c, None)).await.unwrap();
+    assert_eq!(pending, []);
+    // The patient withdraws.
+    let withdrawn = withdrawal(None);
+    answer(&mut world.chain.facts(), QUERY, withdrawn);
+    tell(&world, &[changed(&world, QUERY, QueryChange::Withdrawn)]).await;
+    assert!(!is_kept(&world, QUERY).await);
+}
+
+#[tokio::test]
+async fn every_block_is_told_once() {
+    let (world, _) = committed().await;
+    let mut heard = world.state.shared.query_news.subscribe();
+    let mut followed = None;
+    // The blocks before the worker began are not told.
+    news::look(&world.state, &mut followed).await.unwrap();
+    for block in 1..=3 {
+        let change = changed(&world, QueryId(block), QueryChange::Asked);
+        world.chain.facts().query_news.insert(block, vec![change]);
+    }
+    world.chain.facts().head = 3;
+    for _ in 0..2 {
+        news::look(&world.state, &mut followed).await.unwrap();
+    }
+    let told: Vec<_> = std::iter::from_fn(|| heard.try_recv().ok()).map(|it| it.query.0).collect();
+    assert_eq!((told, followed), (vec![1, 2, 3], Some(3)));
+    world.chain.facts().away = true;
+    news::look(&world.state, &mut followed).await.unwrap_err();
+}
+
+async fn list(world: &World, by: &Actor, parameters: &str) -> Value {
+    let reply = Raw::get(&format!("/v1/queries{parameters}")).send(world, by).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    serde_json::from_slice(&reply.body).unwrap()
+}
+
+fn ids(page: &Value) -> Vec<u64> {
+    page["queries"].as_array().unwrap().iter().map(|it| it["id"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn both_parties_list_their_queries_page_by_page() {
+    let (world, _) = committed().await;
+    let count = MAX_PAGE + 6;
+    (0..count).for_each(|id| ask(&world, QueryId(id)));
+    let newest_first: Vec<_> = (0..u64::from(count)).rev().collect();
+    for (by, party) in [(&world.patient, "as=patient"), (&world.stranger, "as=requester")] {
+        let first = list(&world, by, &format!("?{party}")).await;
+        assert_eq!(ids(&first), newest_first[..MAX_PAGE as usize]);
+        let before = first["before"].as_u64().unwrap();
+        let last = list(&world, by, &format!("?{party}&before={before}&limit=64")).await;
+        assert_eq!(ids(&last), newest_first[MAX_PAGE as usize..]);
+        assert_eq!(last.get("before"), None);
+    }
+    assert_eq!(ids(&list(&world, &world.patient, "?limit=2").await), newest_first[..2]);
+    let shown = list(&world, &world.patient, "?limit=1").await;
+    let requester = json!(world.stranger.user);
+    assert_eq!(shown["queries"][0]["query"]["requester"], requester);
+    // Others have none, and hospitals are no parties.
+    assert_eq!(ids(&list(&world, &world.doctor, "").await), Vec::<u64>::new());
+    assert_eq!(ids(&list(&world, &world.patient, "?as=requester").await), Vec::<u64>::new());
+    let refused = Raw::get("/v1/queries").send(&world, &world.agent).await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+    for parameters in ["?as=doctor", "?before=x", "?limit=-1", "?who=me"] {
+        let target = format!("/v1/queries{parameters}");
+        let refused = Raw::get(&target).send(&world, &world.patient).await;
+        assert_eq!(refused.refusal(), (400, "parameters".into()), "{parameters}");
+    }
+}
+
+async fn stream(world: &World, by: &Actor) -> reqwest::Response {
+    let raw = Raw::get("/v1/queries/events");
+    let request = reqwest::Client::new().get(world.base.join(&raw.target).unwrap());
+    request.headers(raw.signed(by)).send().await.unwrap()
+}
+
+/// The data of the next event.
+async fn next_event(stream: &mut reqwest::Response) -> Value {
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        let chunk = timeout(PATIENCE, stream.chunk()).await.unwrap().unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert!(text.contains("event: query\n"), "{text}");
+    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    serde_json::from_str(data).unwrap()
+}
+
+#[tokio::test]
+async fn users_are_told_the_changes_of_their_own_queries() {
+    let (world, _) = committed().await;
+    let mut streams = [stream(&world, &world.patient).await, stream(&world, &world.stranger).await];
+    let of_others = QueryNews {
+        query: QueryId(1),
+        change: QueryChange::Asked,
+        patient: world.doctor.user,
+        requester: UserId([1; 32]),
+    };
+    tell(&world, &[of_others, changed(&world, QUERY, QueryChange::Asked)]).await;
+    for stream in &mut streams {
+        assert_eq!(stream.headers()["content-type"], "text/event-stream");
+        assert_eq!(next_event(stream).await, json!({ "query": 5, "kind": "asked" }));
+    }
+    tell(&world, &[changed(&world, QUERY, QueryChange::Transferred)]).await;
+    for stream in &mut streams {
+        assert_eq!(next_event(stream).await, json!({ "query": 5, "kind": "transferred" }));
+    }
+}
+
+#[tokio::test]
+async fn one_user_has_few_streams_and_a_closed_one_makes_room() {
+    let (world, _) = committed().await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(stream(&world, &world.patient).await);
+    }
+    assert!(streams.iter().all(|stream| stream.status() == 200));
+    assert_eq!(stream(&world, &world.patient).await.status(), 429);
+    assert_eq!(stream(&world, &world.doctor).await.status(), 200);
+    assert_eq!(stream(&world, &world.agent).await.status(), 403);
+    streams.pop();
+    let again = async {
+        while stream(&world, &world.patient).await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, again).await.unwrap();
+}
+
+/// A program that does not accept the first request. Returns its URL, and what it is told.
+async fn program() -> (Url, mpsc::UnboundedReceiver<Value>) {
+    let (told, receiver) = mpsc::unbounded_channel();
+    let busy = Arc::new(AtomicBool::new(true));
+    let router = Router::new().route("/told", post(receive)).with_state(Program { told, busy });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/told", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url.parse().unwrap(), receiver)
+}
+
+async fn receive(State(program): State<Program>, Json(json): Json<Value>) -> StatusCode {
+    program.told.send(json).unwrap();
+    if program.busy.swap(false, Ordering::SeqCst) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::NO_CONTENT
+    }
+}
+
+#[derive(Clone)]
+struct Program {
+    told: mpsc::UnboundedSender<Value>,
+    busy: Arc<AtomicBool>,
+}
+
+#[tokio::test]
+async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_patients() {
+    let (world, _) = committed().await;
+    let (url, mut told) = program().await;
+    tokio::spawn(notify_of_queries(world.state.clone(), url));
+    let elsewhere = UserId([1; 32]);
+    let changes = [
+        QueryNews { patient: elsewhere, ..changed(&world, QueryId(1), QueryChange::Asked) },
+        changed(&world, QueryId(2), QueryChange::Accepted),
+        changed(&world, QueryId(3), QueryChange::Refused),
+        changed(&world, QUERY, QueryChange::Asked),
+        changed(&world, QUERY, QueryChange::Transferred),
+    ];
+    tell(&world, &changes).await;
+    let patient = json!(world.patient.user);
+    // The first request was refused, and is repeated.
+    for kind in ["asked", "asked", "transferred"] {
+        let json = timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
+        assert_eq!(json, json!({ "patient": patient, "query": 5, "kind": kind }));
+    }
+    let count = |result: &str| world.metrics.query_notifications.with_label_values(&[result]).get();
+    let counted = async {
+        while count("told") < 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, counted).await.unwrap();
+    assert_eq!((count("failed"), count("missed")), (0, 0));
+}
