@@ -58,7 +58,10 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("policy show", Changed),
     ("query accept", Left(SENDS)),
     ("query ask", Left(SENDS)),
-    ("query collect", Left("has the hospital's worker change the chain; finds the query as `query show`")),
+    (
+        "query collect",
+        Left("has the hospital's worker change the chain; finds the query as `query show`"),
+    ),
     ("query inbox", Changed),
     ("query refuse", Left(SENDS)),
     ("query sent", Changed),
