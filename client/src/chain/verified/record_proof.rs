@@ -112,8 +112,7 @@ impl Chain {
     ) -> Result<RecordProof, ChainError> {
         let (genesis, hand_overs, head) = final_block(self).await?;
         let (number, hash) = (head.header.number, head.header.hash());
-        let found = self.at(hash).header(pointer.height).await?;
-        let (header, _) = found.ok_or_else(|| self.doubt(Doubt::NoRecord { pointer }))?;
+        let header = lite_header(self, &head.header, pointer).await?;
         let way = way_back(number, authorship.signed_at.number);
         let mut wanted = committed_keys(pointer, &header, authorship.patient);
         wanted.extend(way.first().map(|number| keys::block_hash(*number)));
@@ -182,6 +181,19 @@ async fn hand_over(
     let header = header_of(chain, claimed_hash(chain, number).await?).await?;
     let justification = prove_finality(chain, number).await?.unwrap_or_default();
     Ok(Justified { header, justification })
+}
+
+/// The header of the lite block with a record, by the state after a chain block.
+async fn lite_header(
+    chain: &Chain,
+    block: &ChainHeader,
+    pointer: RecordPointer,
+) -> Result<Header, ChainError> {
+    let key = keys::header(pointer.height);
+    let nodes = read_proof(chain, block.hash(), std::slice::from_ref(&key)).await?;
+    let state = ProvenState::new(block.state_root, nodes).map_err(|error| chain.doubt(error))?;
+    let header: Option<Header> = state.value(&key).map_err(|error| chain.doubt(error))?;
+    header.ok_or_else(|| chain.doubt(Doubt::NoRecord { pointer }))
 }
 
 /// The blocks over which the proof goes back from one block to an earlier one, which is the last of them.
