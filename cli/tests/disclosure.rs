@@ -111,7 +111,8 @@ fn a_recipient_verifies_without_the_network_what_a_patient_discloses() {
     // From here on, there is no network.
     let printed = disclosed["verify"].as_str().unwrap().to_owned();
     epione_devnet::down(&case.network.path()).unwrap();
-    let examined = case.network.run_printed(&printed);
+    assert!(!printed.contains(&case.genesis), "the recipient gets the hash from the hospitals");
+    let examined = case.network.run_printed(&format!("{printed} --genesis={}", case.genesis));
     the_result_says_who_wrote_what_for_whom(&case, &examined);
     assert_eq!(case.verify(&bundle.join("disclosure.epione"), Some(&case.genesis)), (0, examined));
     nobody_has_confirmed_the_chain(&case, &bundle);
@@ -185,6 +186,7 @@ fn nobody_has_confirmed_the_chain(case: &Case, bundle: &Path) {
     let (status, asked) = case.verify(bundle, None);
     assert_eq!(status, 2, "{asked}");
     assert!(error(&asked).contains(&case.genesis), "{asked}");
+    assert!(asked["help"].as_str().unwrap().contains("the hospitals publish"), "{asked}");
     let other = format!("0x{}", "07".repeat(32));
     let (status, refused) = case.verify(bundle, Some(&other));
     assert_eq!(status, 1);

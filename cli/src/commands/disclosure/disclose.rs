@@ -82,7 +82,7 @@ pub struct Disclosed {
     pub directory: PathBuf,
     /// The names of its files.
     pub files: Vec<String>,
-    /// The command with which the recipient verifies it.
+    /// The command with which the recipient verifies it. The recipient adds the genesis hash, from the hospitals.
     pub verify: String,
 }
 
@@ -106,6 +106,10 @@ impl fmt::Display for Disclosed {
         }
         writeln!(f, "\n{}: {}", self.directory.display(), self.files.join(", "))?;
         writeln!(f, "the files are not encrypted: give them to the recipient over a safe channel")?;
+        writeln!(
+            f,
+            "the recipient gets the chain's genesis hash from the hospitals, not from you"
+        )?;
         write!(f, "the recipient verifies them with: {}", self.verify)
     }
 }
@@ -145,7 +149,6 @@ pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclose
         disclosure::make(chain, args.record, record.record(), shown, attribution, &account).await;
     spinner.finish_and_clear();
     private::replace(&file, &made?).map_err(|error| Failure::file(&file, &error))?;
-    let genesis = format!("{:?}", chain.genesis_hash());
     let verify = Invocation::new(["verify-disclosure"]).with([&args.out]);
     Ok(Disclosed {
         record: args.record,
@@ -157,7 +160,7 @@ pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclose
         hidden,
         directory: args.out.clone(),
         files,
-        verify: verify.with(["--genesis", &genesis]).to_string(),
+        verify: verify.to_string(),
     })
 }
 
@@ -348,6 +351,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("not encrypted"), "{text}");
+        assert!(text.contains("genesis hash from the hospitals, not from you"), "{text}");
         assert!(text.ends_with("with: epione verify-disclosure bundle"), "{text}");
     }
 }
