@@ -106,6 +106,11 @@ fn a_recipient_verifies_without_the_network_what_a_patient_discloses() {
     assert_eq!(disclosed["files"], json!(["disclosure.epione", "05-scan.dcm"]));
     let again = case.try_disclose(PATIENT, &bundle, &["--sections", "0"]).unwrap_err();
     assert!(error(&again).contains("already exists"), "{again}");
+    let leftover = case.network.file("leftover");
+    fs::create_dir(&leftover).unwrap();
+    fs::write(leftover.join("04-gender.txt"), "female").unwrap();
+    let used = case.try_disclose(PATIENT, &leftover, &["--sections", "0"]).unwrap_err();
+    assert!(error(&used).contains("already exists"), "{used}");
     without_media_and_after_its_end(&case);
 
     // From here on, there is no network.
