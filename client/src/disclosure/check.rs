@@ -9,7 +9,7 @@ use std::{
 
 use codec::{DecodeAll, DecodeWithMemLimit};
 use epione_envelope::{
-    SignatureError, account,
+    FormatError, SignatureError, account,
     record::{Description, Disclosure, Payload, Record},
 };
 use epione_primitives::{
@@ -18,6 +18,7 @@ use epione_primitives::{
     profile::Role,
     release::SectionSet,
 };
+use epione_proofs::StateError;
 
 use super::{
     Attribution, AttributionError, Bundle, FILE_NAME, FORMAT, MAX_FILE_BYTES, MAX_MEMORY,
@@ -52,8 +53,12 @@ pub enum Flaw {
     NotSigned(UserId),
     #[error("it does not say well for whom it was made: {0}")]
     Attribution(#[from] AttributionError),
-    #[error("its record is not the committed record {pointer}: {what} differs")]
-    OtherRecord { pointer: RecordPointer, what: &'static str },
+    #[error("its record is not the committed record {pointer}: its hash differs")]
+    OtherRecord { pointer: RecordPointer },
+    #[error("the {what} in record {pointer} differs from the one under which it was announced")]
+    Announced { pointer: RecordPointer, what: &'static str },
+    #[error("this version of epione cannot read it: {0}")]
+    Version(FormatError),
     #[error("the signatures of the record do not count: {0}")]
     Signers(#[from] SigningFault),
     #[error("its record is the committed one, and cannot be read: {0}")]
@@ -70,6 +75,30 @@ pub enum Flaw {
     Unexpected { section: u16 },
     #[error("{} is not the content of section {section} that the author signed", .path.display())]
     Media { section: u16, path: PathBuf },
+}
+
+impl Flaw {
+    /// Whether another version of this program may find nothing wrong. Then nobody is to blame.
+    pub fn is_of_version(&self) -> bool {
+        match self {
+            Self::Format(_) | Self::Version(_) => true,
+            Self::Unproven(fault) => {
+                matches!(fault, ProofFault::State(StateError::OtherType { .. }))
+            }
+            _ => false,
+        }
+    }
+
+    /// Who is to blame for a flaw in what the patient signed.
+    fn culprit(&self, committed: &Committed) -> Option<Culprit> {
+        match self {
+            _ if self.is_of_version() => None,
+            Self::Signers(_) | Self::Record(_) | Self::Announced { .. } => {
+                Some(Culprit::Hospital(committed.header.announcer))
+            }
+            _ => Some(Culprit::Patient(committed.entry.patient)),
+        }
+    }
 }
 
 /// Who is to blame for a flaw.
@@ -97,7 +126,7 @@ impl fmt::Display for Culprit {
 #[error("{flaw}")]
 pub struct Refused {
     pub flaw: Flaw,
-    /// None if the file does not show who is to blame, as when somebody changed it on its way.
+    /// None if the file does not show who is to blame, as when somebody changed it on its way, or if nobody is.
     pub culprit: Option<Culprit>,
 }
 
@@ -188,11 +217,8 @@ pub fn verify(file: &[u8], genesis: Hash) -> Result<Verified, Refused> {
     }
     // From here on, the patient signed what is wrong, unless the record itself is.
     open(&bundle, &committed).map_err(|flaw| {
-        let culprit = match flaw {
-            Flaw::Signers(_) | Flaw::Record(_) => Culprit::Hospital(committed.header.announcer),
-            _ => Culprit::Patient(patient),
-        };
-        Refused { flaw, culprit: Some(culprit) }
+        let culprit = flaw.culprit(&committed);
+        Refused { flaw, culprit }
     })
 }
 
@@ -225,7 +251,7 @@ fn open(bundle: &Bundle, committed: &Committed) -> Result<Verified, Flaw> {
     let announced_at = committed.announced_at;
     let cosignature = judge(&record, bundle.genesis, announced_at, Some(&signers))?;
     let disclosure = Disclosure::decode_exactly(&bundle.disclosure)
-        .map_err(|error| Flaw::Sections(error.to_string()))?;
+        .map_err(|error| unreadable(error, Flaw::Sections))?;
     let shown = shown(bundle, &record, disclosure.verify_against(&record)?)?;
     Ok(Verified {
         genesis: bundle.genesis,
@@ -251,23 +277,32 @@ fn open(bundle: &Bundle, committed: &Committed) -> Result<Verified, Flaw> {
 
 /// The record, if it is the one whose hash the chain has.
 fn record_of(bundle: &Bundle, committed: &Committed) -> Result<Record, Flaw> {
-    let entry = &committed.entry;
-    let other = |what| Flaw::OtherRecord { pointer: bundle.pointer, what };
+    let (entry, pointer) = (&committed.entry, bundle.pointer);
     if record_hash(&bundle.record) != entry.hash {
-        return Err(other("its hash"));
+        return Err(Flaw::OtherRecord { pointer });
     }
+    // These are the committed bytes: the hospital that announced them is to blame for what is wrong with them.
     let record =
-        Record::decode_exactly(&bundle.record).map_err(|error| Flaw::Record(error.to_string()))?;
+        Record::decode_exactly(&bundle.record).map_err(|error| unreadable(error, Flaw::Record))?;
+    let announced = |what| Err(Flaw::Announced { pointer, what });
     if record.id() != entry.record {
-        return Err(other("its id"));
+        return announced("id");
     }
     if record.patient() != entry.patient {
-        return Err(other("its patient"));
+        return announced("patient");
     }
     if record.hospital() != committed.header.announcer {
-        return Err(other("its hospital"));
+        return announced("hospital");
     }
     Ok(record)
+}
+
+/// The flaw of bytes that cannot be decoded: of this version, or else `flaw`.
+fn unreadable(error: FormatError, flaw: impl FnOnce(String) -> Flaw) -> Flaw {
+    match error {
+        FormatError::UnknownSuite { .. } | FormatError::OldFormat { .. } => Flaw::Version(error),
+        _ => flaw(error.to_string()),
+    }
 }
 
 /// `judge` has found that the author is a member.

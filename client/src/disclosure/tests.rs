@@ -11,15 +11,16 @@ use epione_envelope::{
     record_sealer::RecordSealer,
 };
 use epione_primitives::{
-    block::SignedAt,
+    HospitalId, RecordId,
+    block::{Entry, SignedAt, record_hash},
     profile::{RegistrationStatus, Role},
 };
-use epione_proofs::GenesisError;
+use epione_proofs::{GenesisError, StateError, StorageKey};
 
 use super::{check::decode, *};
 use crate::chain::{
     Chain, ProofFault, SigningFault,
-    disclosed::{AT, DOCTOR, PATIENT, account, committed, pointer},
+    disclosed::{AT, DOCTOR, PATIENT, Setup, account, committed, pointer},
 };
 
 /// Section 0 is mandatory, 1 is never shown, 2 and 3 are shown together.
@@ -73,13 +74,13 @@ struct Case {
 
 impl Case {
     async fn new() -> Self {
-        Self::of(0..4, RegistrationStatus::Active).await
+        Self::of(Setup::default()).await
     }
 
-    async fn of(voters: std::ops::Range<u8>, doctor: RegistrationStatus) -> Self {
+    async fn of(setup: Setup) -> Self {
         let keys = PatientKeys::generate();
         let make = |genesis, at| vec![sealed(genesis, at, &keys), sealed(genesis, at, &keys)];
-        let (chain, records) = committed(voters, doctor, make).await;
+        let (chain, records) = committed(setup, make).await;
         Self { chain, records, keys }
     }
 
@@ -98,7 +99,11 @@ impl Case {
     }
 
     fn shown(&self, sections: &[u16], included: bool) -> Vec<Shown> {
-        let record = &self.records[0];
+        self.shown_of(0, sections, included)
+    }
+
+    fn shown_of(&self, record: usize, sections: &[u16], included: bool) -> Vec<Shown> {
+        let (index, record) = (record, &self.records[record]);
         let show = |(section, description): (u16, Description)| {
             let content = match &record.sections()[usize::from(section)].payload {
                 Payload::Media { .. } => Content::Media { included },
@@ -109,7 +114,7 @@ impl Case {
             };
             Shown { section, description, content }
         };
-        self.described(0, sections).into_iter().map(show).collect()
+        self.described(index, sections).into_iter().map(show).collect()
     }
 
     async fn try_make(
@@ -117,9 +122,8 @@ impl Case {
         sections: &[u16],
         by: &AccountKey,
     ) -> Result<Vec<u8>, DisclosureError> {
-        let attribution = Attribution::new("Helvetia Insurance", "claim 7", Some(9_000)).unwrap();
         let shown = self.shown(sections, true);
-        make(&self.chain, pointer(0), &self.records[0], shown, attribution, by).await
+        make(&self.chain, pointer(0), &self.records[0], shown, attribution(), by).await
     }
 
     async fn make(&self, sections: &[u16]) -> Vec<u8> {
@@ -150,6 +154,10 @@ impl Case {
         let leaves = record.leaves();
         (2_u8, record.authorship(), leaves, shown, record.signature()).encode()
     }
+}
+
+fn attribution() -> Attribution {
+    Attribution::new("Helvetia Insurance", "claim 7", Some(9_000)).unwrap()
 }
 
 /// The changed file, signed by somebody.
@@ -256,9 +264,9 @@ async fn a_record_that_the_chain_does_not_have_in_this_place_is_refused() {
     let file = case.make(&[0]).await;
     let other = case.records[1].encode();
     let flaw = case.flaw(&file, |bundle| bundle.record = other);
-    assert!(matches!(flaw, Flaw::OtherRecord { what: "its hash", .. }), "{flaw}");
+    assert!(matches!(flaw, Flaw::OtherRecord { .. }), "{flaw}");
     let flaw = case.flaw(&file, |bundle| bundle.pointer = pointer(1));
-    assert!(matches!(flaw, Flaw::OtherRecord { what: "its hash", .. }), "{flaw}");
+    assert!(matches!(flaw, Flaw::OtherRecord { .. }), "{flaw}");
     let beyond = forged(&file, "patient", |bundle| bundle.pointer = pointer(2));
     let refused = case.refused(&beyond);
     assert!(matches!(refused.flaw, Flaw::Unproven(ProofFault::NoRecord(_))), "{refused}");
@@ -333,7 +341,7 @@ async fn a_disclosure_of_another_chain_is_refused() {
     assert!(matches!(refused.flaw, Flaw::OtherChain { .. }), "{refused}");
 
     // A chain that the attacker made, under the name of the true one.
-    let made_up = Case::of(20..24, RegistrationStatus::Active).await;
+    let made_up = Case::of(Setup { voters: 20..24, ..Setup::default() }).await;
     let other = made_up.make(&[0]).await;
     let genesis = case.genesis();
     let refused = case.refused(&forged(&other, "patient", |bundle| bundle.genesis = genesis));
@@ -350,11 +358,77 @@ async fn a_disclosure_of_another_chain_is_refused() {
 
 #[tokio::test]
 async fn a_record_whose_author_was_not_permitted_to_sign_is_blamed_on_its_hospital() {
-    let case = Case::of(0..4, RegistrationStatus::Suspended).await;
+    let doctor = RegistrationStatus::Suspended;
+    let case = Case::of(Setup { doctor, ..Setup::default() }).await;
     let made = case.try_make(&[0], &account("patient")).await;
     let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
     assert!(matches!(refused.flaw, Flaw::Signers(SigningFault::Author(DOCTOR))), "{refused}");
     assert_eq!(refused.culprit, Some(Culprit::Hospital(AT)));
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_what_its_hospital_announced_is_blamed_on_this_hospital() {
+    let by_hospital = |refused: Refused, at: HospitalId, expected: &str| {
+        assert!(
+            matches!(refused.flaw, Flaw::Announced { what, .. } if what == expected),
+            "{refused}"
+        );
+        assert_eq!(refused.culprit, Some(Culprit::Hospital(at)));
+    };
+    let change = |entry: &mut Entry, _: &[u8]| entry.record = RecordId([9; 16]);
+    let case = Case::of(Setup { change, ..Setup::default() }).await;
+    let second = case.records[1].encode();
+    let file = forged(&case.make(&[0]).await, "patient", |bundle| {
+        (bundle.pointer, bundle.record) = (pointer(1), second);
+    });
+    by_hospital(case.refused(&file), AT, "id");
+
+    // The chain shows it to the doctor as a record of the doctor.
+    let change = |entry: &mut Entry, _: &[u8]| entry.patient = DOCTOR;
+    let case = Case::of(Setup { change, ..Setup::default() }).await;
+    let (chain, record, by) = (&case.chain, &case.records[1], account("new doctor"));
+    let made =
+        make(chain, pointer(1), record, case.shown_of(1, &[0], true), attribution(), &by).await;
+    let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+    by_hospital(refused, AT, "patient");
+
+    let announcer = HospitalId(7);
+    let case = Case::of(Setup { announcer, ..Setup::default() }).await;
+    let made = case.try_make(&[0], &account("patient")).await;
+    let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+    by_hospital(refused, announcer, "hospital");
+}
+
+/// The bytes of a record, or of a disclosure, in another format.
+fn in_format(format: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[format][..], &bytes[1..]].concat()
+}
+
+#[tokio::test]
+async fn nobody_is_blamed_for_a_format_that_this_version_does_not_read() {
+    let of_version = |refused: Refused| {
+        assert!(matches!(refused.flaw, Flaw::Version(_)) && refused.flaw.is_of_version());
+        assert_eq!(refused.culprit, None, "{refused}");
+    };
+    let change = |entry: &mut Entry, bytes: &[u8]| {
+        entry.hash = record_hash(&in_format(9, bytes));
+    };
+    let case = Case::of(Setup { change, ..Setup::default() }).await;
+    let file = case.make(&[0]).await;
+    let newer = in_format(9, &case.records[1].encode());
+    of_version(case.refused(&forged(&file, "patient", |bundle| {
+        (bundle.pointer, bundle.record) = (pointer(1), newer);
+    })));
+    for format in [1, 9] {
+        of_version(case.refused(&forged(&file, "patient", |bundle| {
+            bundle.disclosure = in_format(format, &bundle.disclosure);
+        })));
+    }
+    let key = StorageKey::value("Profiles", "Profiles");
+    assert!(Flaw::Unproven(StateError::OtherType { key }.into()).is_of_version());
+    // Bytes that no version can read.
+    let flaw = case.flaw(&file, |bundle| bundle.disclosure.truncate(40));
+    assert!(matches!(flaw, Flaw::Sections(_)) && !flaw.is_of_version(), "{flaw}");
 }
 
 #[tokio::test]

@@ -112,9 +112,9 @@ impl Chain {
     ) -> Result<RecordProof, ChainError> {
         let (genesis, hand_overs, head) = final_block(self).await?;
         let (number, hash) = (head.header.number, head.header.hash());
-        let header = lite_header(self, &head.header, pointer).await?;
+        let (header, patient) = entry_of(self, &head.header, pointer).await?;
         let way = way_back(number, authorship.signed_at.number);
-        let mut wanted = committed_keys(pointer, &header, authorship.patient);
+        let mut wanted = committed_keys(pointer, &header, patient);
         wanted.extend(way.first().map(|number| keys::block_hash(*number)));
         let nodes = read_proof(self, hash, &wanted).await?;
         let state = ProvenState::new(head.header.state_root, nodes.clone())
@@ -183,17 +183,21 @@ async fn hand_over(
     Ok(Justified { header, justification })
 }
 
-/// The header of the lite block with a record, by the state after a chain block.
-async fn lite_header(
+/// The header of the lite block with a record, and the patient of the record, by the state after a chain block.
+async fn entry_of(
     chain: &Chain,
     block: &ChainHeader,
     pointer: RecordPointer,
-) -> Result<Header, ChainError> {
-    let key = keys::header(pointer.height);
-    let nodes = read_proof(chain, block.hash(), std::slice::from_ref(&key)).await?;
+) -> Result<(Header, UserId), ChainError> {
+    let wanted = [keys::header(pointer.height), keys::entries(pointer.height)];
+    let nodes = read_proof(chain, block.hash(), &wanted).await?;
     let state = ProvenState::new(block.state_root, nodes).map_err(|error| chain.doubt(error))?;
-    let header: Option<Header> = state.value(&key).map_err(|error| chain.doubt(error))?;
-    header.ok_or_else(|| chain.doubt(Doubt::NoRecord { pointer }))
+    let [header, entries] = &wanted;
+    let header: Option<Header> = state.value(header).map_err(|error| chain.doubt(error))?;
+    let entries: Option<Vec<Entry>> = state.value(entries).map_err(|error| chain.doubt(error))?;
+    let entry = entries.unwrap_or_default().into_iter().nth(usize::from(pointer.index));
+    let found = header.zip(entry).map(|(header, entry)| (header, entry.patient));
+    found.ok_or_else(|| chain.doubt(Doubt::NoRecord { pointer }))
 }
 
 /// The blocks over which the proof goes back from one block to an earlier one, which is the last of them.

@@ -67,16 +67,35 @@ fn register(
     network.put(keys::registration(AT, user), &registration);
 }
 
-/// A verified connection to a chain of these hospitals' votes, whose authorities change after the records are signed.
-/// `make` seals the records, for the chain with this genesis block, signed at this block; the doctor has this status
-/// then.
+/// What a chain of committed records has.
+pub(crate) struct Setup {
+    /// The hospitals that vote.
+    pub voters: std::ops::Range<u8>,
+    /// The doctor's status when the records are signed.
+    pub doctor: RegistrationStatus,
+    /// Who announces the records.
+    pub announcer: HospitalId,
+    /// What the announcing hospital changes in the entry of the second record, which has these bytes.
+    pub change: fn(&mut Entry, &[u8]),
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let doctor = RegistrationStatus::Active;
+        Self { voters: 0..4, doctor, announcer: AT, change: |_, _| {} }
+    }
+}
+
+/// A verified connection to a chain whose authorities change after the records are signed. `make` seals the records,
+/// for the chain with this genesis block, signed at this block.
 pub(crate) async fn committed(
-    voters: std::ops::Range<u8>,
-    doctor: RegistrationStatus,
+    setup: Setup,
     make: impl Fn(Hash, SignedAt) -> Vec<Record>,
 ) -> (Chain, Vec<Record>) {
+    let Setup { voters, doctor, announcer, change } = setup;
     let mut network = Network::new(voters.clone());
     network.put(keys::hospital(AT), &hospital());
+    network.put(keys::hospital(announcer), &hospital());
     register(&mut network, PATIENT, Role::Patient, "patient", RegistrationStatus::Active);
     register(&mut network, DOCTOR, Role::Doctor, "doctor", doctor);
     (0..SIGNED).for_each(|_| network.push());
@@ -86,7 +105,7 @@ pub(crate) async fn committed(
     network.change(voters.start + 1..voters.end + 1);
     network.push();
     let records = make(network.genesis(), signed_at);
-    commit(&mut network, &records);
+    commit(&mut network, &records, announcer, change);
     (0..8).for_each(|_| network.push());
     network.change(voters);
     network.push();
@@ -95,7 +114,12 @@ pub(crate) async fn committed(
     (chain, records)
 }
 
-fn commit(network: &mut Network, records: &[Record]) {
+fn commit(
+    network: &mut Network,
+    records: &[Record],
+    announcer: HospitalId,
+    change: fn(&mut Entry, &[u8]),
+) {
     let entry = |record: &Record| {
         let bytes = record.encode();
         Entry {
@@ -107,14 +131,15 @@ fn commit(network: &mut Network, records: &[Record]) {
             previous: None,
         }
     };
-    let entries: Vec<Entry> = records.iter().map(entry).collect();
+    let mut entries: Vec<Entry> = records.iter().map(entry).collect();
+    change(&mut entries[1], &records[1].encode());
     let (body_hash, body_bytes) = (Hash::repeat_byte(5), 1_000);
     let (count, segments) = (records.len() as u16, Segments::default());
     let header = Header {
         height: HEIGHT,
         previous_lite: Hash::zero(),
         previous_cloud: Hash::zero(),
-        announcer: AT,
+        announcer,
         announcement: Default::default(),
         time: 7,
         records: count,
@@ -123,7 +148,7 @@ fn commit(network: &mut Network, records: &[Record]) {
         segments,
     };
     let announcement = Announcement {
-        announcer: AT,
+        announcer,
         body_hash,
         body_bytes,
         records: count,
