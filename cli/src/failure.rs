@@ -269,7 +269,9 @@ impl From<LiteError> for Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         let help = match (&refused.flaw, refused.culprit) {
-            (Flaw::File { .. }, _) => "give the folder of the disclosure, with all its files",
+            (Flaw::File { .. } | Flaw::NotFile { .. }, _) => {
+                "give the folder of the disclosure, with all its files"
+            }
             (flaw, _) if flaw.is_of_version() => "update epione; nobody may be at fault",
             (Flaw::OtherChain { .. }, _) => {
                 "do not rely on it, unless the hospitals publish the other hash; then give that one with --genesis HASH"

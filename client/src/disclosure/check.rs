@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -24,7 +23,10 @@ use super::{
     Attribution, AttributionError, Bundle, FILE_NAME, FORMAT, MAX_FILE_BYTES, MAX_MEMORY,
     media_name, message,
 };
-use crate::chain::{Committed, Cosignature, ProofFault, Signers, SigningFault, judge};
+use crate::{
+    chain::{Committed, Cosignature, ProofFault, Signers, SigningFault, judge},
+    private,
+};
 
 /// Size of the buffer with which a media file is read.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -34,6 +36,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 pub enum Flaw {
     #[error("{} cannot be read: {source}", .path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error("{} is a link, a folder or a pipe, and not a file", .path.display())]
+    NotFile { path: PathBuf },
     #[error("the file has more than {max} bytes: it is not a disclosure", max = MAX_FILE_BYTES)]
     TooLarge,
     #[error("the file is of format {0}, which this version does not read: update epione")]
@@ -191,7 +195,8 @@ pub enum ShownContent {
 pub fn read(path: &Path) -> Result<Vec<u8>, Refused> {
     let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
     let failed = |source| Flaw::File { path: path.clone(), source };
-    let file = File::open(&path).map_err(failed)?;
+    let file = private::open(&path).map_err(failed)?;
+    let file = file.ok_or_else(|| Flaw::NotFile { path: path.clone() })?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE_BYTES { Err(Flaw::TooLarge.into()) } else { Ok(bytes) }
@@ -366,13 +371,12 @@ impl Verified {
 fn check_file(section: u16, description: &Description, path: &Path) -> Result<(), Flaw> {
     let failed = |source| Flaw::File { path: path.to_owned(), source };
     let other = || Flaw::Media { section, path: path.to_owned() };
-    // Not a link, and not a pipe, which might never open.
-    let found = fs::symlink_metadata(path).map_err(failed)?;
-    if !found.is_file() || found.len() != description.content_length {
+    let file = private::open(path).map_err(failed)?.ok_or_else(other)?;
+    if file.metadata().map_err(failed)?.len() != description.content_length {
         return Err(other());
     }
     // The file may grow meanwhile.
-    let mut file = File::open(path).map_err(failed)?.take(description.content_length + 1);
+    let mut file = file.take(description.content_length + 1);
     let mut check = description.check();
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {

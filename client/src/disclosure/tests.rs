@@ -1,7 +1,7 @@
 //! What a patient, a thief, or somebody on the way could do to a disclosure. The chain is in memory, with real keys,
 //! votes and proofs.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use epione_envelope::{
     ExtractionError, FormatError, SignatureError,
@@ -167,6 +167,10 @@ fn forged(file: &[u8], by: &str, change: impl FnOnce(&mut Bundle)) -> Vec<u8> {
     let mut file = bundle.to_sign();
     account(by).sign(&message(bundle.genesis, &file)).encode_to(&mut file);
     file
+}
+
+fn pipe(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
@@ -514,6 +518,16 @@ async fn a_media_file_next_to_a_disclosure_is_the_one_that_the_author_signed() {
     fs::write(within.path().join("elsewhere"), SCAN).unwrap();
     symlink(within.path().join("elsewhere"), &media).unwrap();
     assert!(matches!(flaw(&verified), Some(Flaw::Media { .. })));
+    // A pipe, whose writer never comes.
+    fs::remove_file(&media).unwrap();
+    pipe(&media);
+    assert!(matches!(flaw(&verified), Some(Flaw::Media { .. })));
+    let in_place = within.path().join("pipe");
+    fs::create_dir(&in_place).unwrap();
+    pipe(&in_place.join(FILE_NAME));
+    for path in [&in_place, &in_place.join(FILE_NAME)] {
+        assert!(matches!(read(path).err().unwrap().flaw, Flaw::NotFile { .. }));
+    }
 
     // The patient may show the description of an image without its file.
     let without = forged(&file, "patient", |bundle| bundle.media = SectionSet::default());
