@@ -69,11 +69,15 @@ impl Case {
 
     /// The exit status of the recipient's program, which knows no network, and what it says.
     fn verify(&self, bundle: &Path, genesis: Option<&str>) -> (i32, Value) {
+        self.verify_with(bundle, genesis, &[])
+    }
+
+    fn verify_with(&self, bundle: &Path, genesis: Option<&str>, more: &[&str]) -> (i32, Value) {
         let mut command = epione();
         // The recipient's machine has pinned no chain.
         command.env("XDG_CONFIG_HOME", self.network.file("recipient"));
         command.args(["--json", "verify-disclosure"]).arg(bundle);
-        command.args(genesis.map(|genesis| format!("--genesis={genesis}")));
+        command.args(genesis.map(|genesis| format!("--genesis={genesis}"))).args(more);
         let output = command.output().unwrap();
         let said =
             if output.stdout.is_empty() { stderr(&output).into_bytes() } else { output.stdout };
@@ -119,7 +123,11 @@ fn a_recipient_verifies_without_the_network_what_a_patient_discloses() {
     assert!(!printed.contains(&case.genesis), "the recipient gets the hash from the hospitals");
     let examined = case.network.run_printed(&format!("{printed} --genesis={}", case.genesis));
     the_result_says_who_wrote_what_for_whom(&case, &examined);
-    assert_eq!(case.verify(&bundle.join("disclosure.epione"), Some(&case.genesis)), (0, examined));
+    the_same_without_its_age(
+        &examined,
+        case.verify(&bundle.join("disclosure.epione"), Some(&case.genesis)),
+    );
+    an_old_proof_is_refused(&case, &bundle);
     nobody_has_confirmed_the_chain(&case, &bundle);
     what_was_changed_on_the_way_is_refused(&case, &bundle);
 }
@@ -185,6 +193,26 @@ fn the_result_says_who_wrote_what_for_whom(case: &Case, examined: &Value) {
     assert_eq!(fs::read(copy).unwrap(), case.image);
     let all = examined.to_string();
     assert!(!all.contains("female") && !all.contains("756.1234"), "{all}");
+}
+
+/// Time passes between two runs.
+fn the_same_without_its_age(examined: &Value, (status, again): (i32, Value)) {
+    let ageless = |examined: &Value| {
+        let mut fields = examined.as_object().unwrap().clone();
+        assert!(fields.remove("provenSecondsAgo").unwrap().is_u64());
+        fields
+    };
+    assert_eq!((status, ageless(&again)), (0, ageless(examined)));
+}
+
+fn an_old_proof_is_refused(case: &Case, bundle: &Path) {
+    let genesis = Some(case.genesis.as_str());
+    network::eventually("the proof is older than a second", || {
+        let (status, said) = case.verify_with(bundle, genesis, &["--max-age", "1s"]);
+        let refused = status == 1 && error(&said).contains("--max-age permits 1s");
+        if refused { Ok(()) } else { Err(said) }
+    });
+    assert_eq!(case.verify_with(bundle, genesis, &["--max-age", "1d"]).0, 0);
 }
 
 fn nobody_has_confirmed_the_chain(case: &Case, bundle: &Path) {

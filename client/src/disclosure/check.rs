@@ -4,6 +4,7 @@ use std::{
     fmt,
     io::{self, Read},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use codec::{DecodeAll, DecodeWithMemLimit};
@@ -161,7 +162,8 @@ pub struct Verified {
     pub signed_time: Moment,
     /// When the record was committed.
     pub committed_time: Moment,
-    /// The final block of the proof, and its time. The patient made the disclosure after it.
+    /// The final block of the proof, and its time. The disclosure was made after it, with the key that was the
+    /// patient's then: see [`Verified::age`].
     pub proven_at: SignedAt,
     pub proven_time: Moment,
     pub attribution: Attribution,
@@ -356,6 +358,12 @@ fn shown(
 }
 
 impl Verified {
+    /// How old the proof is. A thief of a key that the patient has replaced can choose a final block from before the
+    /// replacement, so a recipient should not accept an old one.
+    pub fn age(&self, now: Moment) -> Duration {
+        Duration::from_millis(now.saturating_sub(self.proven_time))
+    }
+
     /// Checks the media files next to the disclosure in `folder` against the descriptions that the author signed.
     /// Nobody is named for a wrong file, because anybody can replace it.
     pub fn check_media(&self, folder: &Path) -> Result<(), Refused> {

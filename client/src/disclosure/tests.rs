@@ -1,7 +1,7 @@
 //! What a patient, a thief, or somebody on the way could do to a disclosure. The chain is in memory, with real keys,
 //! votes and proofs.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use epione_envelope::{
     ExtractionError, FormatError, SignatureError,
@@ -20,7 +20,7 @@ use epione_proofs::{GenesisError, StateError, StorageKey};
 use super::{check::decode, *};
 use crate::chain::{
     Chain, ProofFault, SigningFault,
-    disclosed::{AT, DOCTOR, PATIENT, Setup, account, committed, pointer},
+    disclosed::{AT, DOCTOR, Growing, PATIENT, Setup, account, committed, pointer},
 };
 
 /// Section 0 is mandatory, 1 is never shown, 2 and 3 are shown together.
@@ -70,6 +70,7 @@ struct Case {
     chain: Chain,
     records: Vec<Record>,
     keys: PatientKeys,
+    growing: Growing,
 }
 
 impl Case {
@@ -80,8 +81,8 @@ impl Case {
     async fn of(setup: Setup) -> Self {
         let keys = PatientKeys::generate();
         let make = |genesis, at| vec![sealed(genesis, at, &keys), sealed(genesis, at, &keys)];
-        let (chain, records) = committed(setup, make).await;
-        Self { chain, records, keys }
+        let (chain, records, growing) = committed(setup, make).await;
+        Self { chain, records, keys, growing }
     }
 
     fn genesis(&self) -> Hash {
@@ -334,6 +335,31 @@ async fn what_the_patient_did_not_sign_is_refused_and_nobody_is_named() {
     // A patient who wants to hide for whom it is.
     let flaw = case.flaw(&file, |bundle| bundle.attribution.recipient = " ".into());
     assert!(matches!(flaw, Flaw::Attribution(AttributionError::Empty { .. })), "{flaw}");
+}
+
+#[tokio::test]
+async fn a_replaced_key_of_the_patient_discloses_only_by_an_old_state_whose_age_is_shown() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let before = case.verify(&file).unwrap();
+    case.growing.replace_account_of_patient();
+    // By the newest state, the replaced key is anybody's.
+    let Err(DisclosureError::Refused(refused)) = case.try_make(&[0], &account("patient")).await
+    else {
+        panic!("it was made")
+    };
+    assert!(matches!(refused.flaw, Flaw::NotSigned(PATIENT)), "{refused}");
+    let now = case.try_make(&[0], &account("new patient")).await.unwrap();
+    let now = case.verify(&now).unwrap();
+    assert!(now.proven_at.number > before.proven_at.number);
+    // A thief of the replaced key keeps the old block, and cannot give it another time.
+    let stolen = forged(&file, "patient", |bundle| bundle.attribution.recipient = "Thief".into());
+    let stolen = case.verify(&stolen).unwrap();
+    assert_eq!((stolen.proven_at, stolen.proven_time), (before.proven_at, before.proven_time));
+    let month = Duration::from_secs(30 * 86_400);
+    let later = stolen.proven_time + month.as_millis() as u64;
+    assert_eq!((stolen.age(later), stolen.age(later + 1) > month), (month, true));
+    assert_eq!(stolen.age(stolen.proven_time - 1), Duration::ZERO);
 }
 
 #[tokio::test]

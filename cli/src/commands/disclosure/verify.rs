@@ -13,11 +13,12 @@ use epione_client::disclosure::{
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId, block::SignedAt, profile::Role,
 };
+use humantime::format_duration;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    commands::relation::from_now,
+    commands::relation::{from_now, span},
     context::{Context, Output},
     failure::Failure,
     interrupt::this_command,
@@ -25,11 +26,18 @@ use crate::{
     wording::{bytes_column, counted, legible, moment, word},
 };
 
+/// An older proof brings a warning.
+const OLD: Duration = Duration::from_secs(30 * 86_400);
+
 #[derive(Debug, Args)]
 pub struct VerifyDisclosureArgs {
     /// The folder of the disclosure, or the file disclosure.epione in it
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
+    /// Refuse a proof that is older, such as 30d, 12h, 45m or 90s. A thief of a key that the patient has replaced can
+    /// only use a proof from before the replacement [default: warn if it is older than 30 days]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub max_age: Option<Duration>,
 }
 
 /// A disclosure that verifies.
@@ -66,6 +74,8 @@ pub struct Examined {
     /// The final chain block of the proof, and its time. The disclosure was made after it.
     pub proven_at: SignedAt,
     pub proven_time: Moment,
+    /// How old the proof is, by this machine's clock.
+    pub proven_seconds_ago: u64,
     pub sections: Vec<ExaminedSection>,
     /// Number of sections that are not shown.
     pub hidden: usize,
@@ -124,7 +134,9 @@ impl fmt::Display for Examined {
         }
         writeln!(f)?;
         let block = self.proven_at.number;
-        writeln!(f, "  made after {} (chain block {block})", moment(self.proven_time))?;
+        let age = format_duration(Duration::from_secs(self.proven_seconds_ago));
+        let proven = moment(self.proven_time);
+        writeln!(f, "  made after {proven} (chain block {block}), {age} ago")?;
         for section in &self.sections {
             section.fmt(f)?;
         }
@@ -165,8 +177,28 @@ pub async fn verify(args: &VerifyDisclosureArgs, context: &Context) -> Result<Ex
     spinner.finish_and_clear();
     let verified =
         verified.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
-    let now = from_now(Duration::ZERO)?;
-    Ok(shown(verified?, now))
+    let (verified, now) = (verified?, from_now(Duration::ZERO)?);
+    if let Some(warning) = judge_age(verified.age(now), args.max_age)? {
+        progress::warn(context, &warning);
+    }
+    Ok(shown(verified, now))
+}
+
+/// A warning about an old proof. Fails if it is older than the recipient permits.
+fn judge_age(age: Duration, max: Option<Duration>) -> Result<Option<String>, Failure> {
+    let days = format_duration(Duration::from_secs(age.as_secs()));
+    match max {
+        Some(max) if age > max => Err(Failure::new(
+            format!("its proof is {days} old, and --max-age permits {}", format_duration(max)),
+            "ask the patient for a new disclosure: whoever made this one had the patient's key then, and perhaps has \
+             not today",
+        )),
+        None if age > OLD => Ok(Some(format!(
+            "the proof is {days} old: a thief of a key that the patient has replaced since then could have made it; \
+             ask the patient for a new disclosure, and refuse old ones with --max-age"
+        ))),
+        _ => Ok(None),
+    }
 }
 
 fn examined(bundle: &Path, genesis: Option<Hash>) -> Result<Verified, Failure> {
@@ -204,6 +236,7 @@ fn unknown_chain(claimed: Hash) -> Failure {
 
 fn shown(verified: Verified, now: Moment) -> Examined {
     let attribution = &verified.attribution;
+    let proven_seconds_ago = verified.age(now).as_secs();
     Examined {
         genesis: verified.genesis,
         record: verified.pointer,
@@ -225,6 +258,7 @@ fn shown(verified: Verified, now: Moment) -> Examined {
         over: attribution.is_over(now),
         proven_at: verified.proven_at,
         proven_time: verified.proven_time,
+        proven_seconds_ago,
         sections: verified.shown.iter().map(section).collect(),
         hidden: verified.hidden,
     }
@@ -289,6 +323,7 @@ mod tests {
             over: false,
             proven_at: SignedAt { number: 40, hash: Hash::zero() },
             proven_time: 3,
+            proven_seconds_ago: 93_600,
             sections: vec![
                 section(0, Some("all well\n1 section is hidden"), None),
                 section(2, None, Some("02-scan.dcm")),
@@ -307,7 +342,7 @@ mod tests {
             "(chain block 12), committed at",
             "also signed by nurse 0x0303",
             "also signed by the patient\ndisclosed by the patient for Insurance, purpose: claim 7, until",
-            "(chain block 40)",
+            "(chain block 40), 1day 2h ago\n",
             "      | all well\n      | 1 section is hidden\n",
             "02-scan.dcm\n",
             "(the file is not included)\n2 sections are hidden\n",
@@ -325,6 +360,17 @@ mod tests {
             over.to_string().contains("\nOVER: the patient permitted its use until "),
             "{over}"
         );
+    }
+
+    #[test]
+    fn an_old_proof_is_refused_if_the_recipient_says_so_and_brings_a_warning_otherwise() {
+        let second = Duration::from_secs(1);
+        assert_eq!(judge_age(OLD, None).unwrap(), None);
+        let warning = judge_age(OLD + second, None).unwrap().unwrap();
+        assert!(warning.contains("--max-age") && warning.contains("30days"), "{warning}");
+        assert_eq!(judge_age(OLD + second, Some(OLD + second)).unwrap(), None);
+        let refused = judge_age(second * 2, Some(second)).unwrap_err();
+        assert!(refused.error.contains("2s old") && refused.status() == 1, "{refused}");
     }
 
     #[test]

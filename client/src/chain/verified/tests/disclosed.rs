@@ -12,7 +12,10 @@ use epione_primitives::{
     profile::{Profile, Registration, RegistrationStatus, Role},
 };
 
-use super::{HOSPITAL, honest, keys, node::Network};
+use super::{
+    HOSPITAL, honest, keys,
+    node::{Network, Node},
+};
 use crate::chain::Chain;
 
 pub(crate) const PATIENT: UserId = UserId([0x11; 32]);
@@ -86,12 +89,27 @@ impl Default for Setup {
     }
 }
 
+/// The node of a chain that goes on.
+pub(crate) struct Growing(Node);
+
+impl Growing {
+    /// The patient's account is replaced by `new patient`, and later blocks are final.
+    pub(crate) fn replace_account_of_patient(&self) {
+        self.0.edit(|network| {
+            let status = RegistrationStatus::Active;
+            register(network, PATIENT, Role::Patient, "new patient", status);
+            network.push();
+            network.push();
+        });
+    }
+}
+
 /// A verified connection to a chain whose authorities change after the records are signed. `make` seals the records,
 /// for the chain with this genesis block, signed at this block.
 pub(crate) async fn committed(
     setup: Setup,
     make: impl Fn(Hash, SignedAt) -> Vec<Record>,
-) -> (Chain, Vec<Record>) {
+) -> (Chain, Vec<Record>, Growing) {
     let Setup { voters, doctor, announcer, change } = setup;
     let mut network = Network::new(voters.clone());
     network.put(keys::hospital(AT), &hospital());
@@ -110,8 +128,8 @@ pub(crate) async fn committed(
     network.change(voters);
     network.push();
     network.push();
-    let (_, chain) = honest(network).await;
-    (chain, records)
+    let (node, chain) = honest(network).await;
+    (chain, records, Growing(node))
 }
 
 fn commit(
