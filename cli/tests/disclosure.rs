@@ -116,6 +116,7 @@ fn a_recipient_verifies_without_the_network_what_a_patient_discloses() {
     let used = case.try_disclose(PATIENT, &leftover, &["--sections", "0"]).unwrap_err();
     assert!(error(&used).contains("already exists"), "{used}");
     without_media_and_after_its_end(&case);
+    the_chain_of_a_devnet_brings_a_warning(&case, &bundle);
 
     // From here on, there is no network.
     let printed = disclosed["verify"].as_str().unwrap().to_owned();
@@ -172,6 +173,7 @@ fn without_media_and_after_its_end(case: &Case) {
 
 fn the_result_says_who_wrote_what_for_whom(case: &Case, examined: &Value) {
     assert_eq!(examined["genesis"], json!(case.genesis));
+    assert_eq!(examined["genesisFrom"], "option");
     assert_eq!(examined["record"], json!({ "height": 1, "index": 0 }));
     assert_eq!(
         (&examined["patient"], &examined["author"]),
@@ -220,10 +222,37 @@ fn nobody_has_confirmed_the_chain(case: &Case, bundle: &Path) {
     assert_eq!(status, 2, "{asked}");
     assert!(error(&asked).contains(&case.genesis), "{asked}");
     assert!(asked["help"].as_str().unwrap().contains("the hospitals publish"), "{asked}");
+    a_pin_counts_only_for_the_node_that_the_recipient_names(case, bundle);
     let other = format!("0x{}", "07".repeat(32));
     let (status, refused) = case.verify(bundle, Some(&other));
     assert_eq!(status, 1);
     assert!(error(&refused).contains("about the chain"), "{refused}");
+}
+
+/// A pin of the default node is no choice of a chain.
+fn a_pin_counts_only_for_the_node_that_the_recipient_names(case: &Case, bundle: &Path) {
+    for node in ["ws://127.0.0.1:9944", "wss://node.hospital.example"] {
+        let mut pin = epione();
+        pin.env("XDG_CONFIG_HOME", case.network.file("recipient"));
+        let pinned = pin.args(["chain", "pin", &case.genesis, "--node", node]).output().unwrap();
+        assert!(pinned.status.success(), "{}", stderr(&pinned));
+    }
+    assert_eq!(case.verify(bundle, None).0, 2);
+    let named = ["--node", "wss://node.hospital.example"];
+    let (status, examined) = case.verify_with(bundle, None, &named);
+    assert_eq!(status, 0, "{examined}");
+    let from = json!({ "pin": "wss://node.hospital.example/" });
+    assert_eq!(examined["genesisFrom"], from, "{examined}");
+}
+
+fn the_chain_of_a_devnet_brings_a_warning(case: &Case, bundle: &Path) {
+    let mut command = epione();
+    command.arg("--devnet").arg(case.network.path());
+    let output = command.arg("verify-disclosure").arg(bundle).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("warning: the chain is that of --devnet"), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains(&format!("{} (--devnet", case.genesis)), "{text}");
 }
 
 /// Files that are changed or left out on the way from the patient to the recipient.

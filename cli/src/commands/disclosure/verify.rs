@@ -19,7 +19,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     commands::relation::{from_now, span},
-    context::{Context, Output},
+    context::{Context, GenesisFrom, Output},
     failure::Failure,
     interrupt::this_command,
     progress,
@@ -44,8 +44,9 @@ pub struct VerifyDisclosureArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Examined {
-    /// The first block of the chain.
+    /// The first block of the chain from which everything is proven, and who said that it is the hospitals' chain.
     pub genesis: Hash,
+    pub genesis_from: GenesisFrom,
     pub record: RecordPointer,
     pub record_id: RecordId,
     pub patient: UserId,
@@ -122,6 +123,7 @@ impl fmt::Display for Examined {
             self.signed_at.number,
             moment(self.committed_time)
         )?;
+        writeln!(f, "  the signed chain block is {:?}", self.signed_at.hash)?;
         if let Some(nurse) = self.nurse {
             writeln!(f, "  also signed by nurse {nurse}")?;
         }
@@ -137,11 +139,13 @@ impl fmt::Display for Examined {
         let age = format_duration(Duration::from_secs(self.proven_seconds_ago));
         let proven = moment(self.proven_time);
         writeln!(f, "  made after {proven} (chain block {block}), {age} ago")?;
+        writeln!(f, "  the chain block of the proof is {:?}", self.proven_at.hash)?;
         for section in &self.sections {
             section.fmt(f)?;
         }
         let hidden = counted(self.hidden, "section is", "sections are");
         writeln!(f, "{hidden} hidden")?;
+        writeln!(f, "proven from the genesis block {:?} ({})", self.genesis, self.genesis_from)?;
         write!(f, "the author signed all that is shown, and permits this choice of sections")?;
         match self.until {
             Some(until) if self.over => {
@@ -171,17 +175,24 @@ impl fmt::Display for ExaminedSection {
 /// Verifies a disclosure, and the media files next to it.
 pub async fn verify(args: &VerifyDisclosureArgs, context: &Context) -> Result<Examined, Failure> {
     let known = context.known_genesis()?;
+    if matches!(known, Some((_, GenesisFrom::Devnet))) {
+        progress::warn(
+            context,
+            "the chain is that of --devnet, a network for development with public keys: the result shows nothing about \
+             the hospitals' chain",
+        );
+    }
     let bundle = args.bundle.clone();
     let spinner = progress::waiting(context, "verifying the disclosure");
     let verified = spawn_blocking(move || examined(&bundle, known)).await;
     spinner.finish_and_clear();
     let verified =
         verified.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
-    let (verified, now) = (verified?, from_now(Duration::ZERO)?);
+    let ((verified, from), now) = (verified?, from_now(Duration::ZERO)?);
     if let Some(warning) = judge_age(verified.age(now), args.max_age)? {
         progress::warn(context, &warning);
     }
-    Ok(shown(verified, now))
+    Ok(shown(verified, from, now))
 }
 
 /// A warning about an old proof. Fails if it is older than the recipient permits.
@@ -201,15 +212,17 @@ fn judge_age(age: Duration, max: Option<Duration>) -> Result<Option<String>, Fai
     }
 }
 
-fn examined(bundle: &Path, genesis: Option<Hash>) -> Result<Verified, Failure> {
+fn examined(
+    bundle: &Path,
+    known: Option<(Hash, GenesisFrom)>,
+) -> Result<(Verified, GenesisFrom), Failure> {
     let file = disclosure::read(bundle)?;
-    let genesis = match genesis {
-        Some(genesis) => genesis,
-        None => return Err(unknown_chain(disclosure::claimed_genesis(&file)?)),
+    let Some((genesis, from)) = known else {
+        return Err(unknown_chain(disclosure::claimed_genesis(&file)?));
     };
     let verified = disclosure::verify(&file, genesis)?;
     verified.check_media(&folder(bundle))?;
-    Ok(verified)
+    Ok((verified, from))
 }
 
 /// The folder of a disclosure, which may be named by its file.
@@ -234,11 +247,12 @@ fn unknown_chain(claimed: Hash) -> Failure {
     .with_command(this_command().with(["--genesis", &hash]))
 }
 
-fn shown(verified: Verified, now: Moment) -> Examined {
+fn shown(verified: Verified, genesis_from: GenesisFrom, now: Moment) -> Examined {
     let attribution = &verified.attribution;
     let proven_seconds_ago = verified.age(now).as_secs();
     Examined {
         genesis: verified.genesis,
+        genesis_from,
         record: verified.pointer,
         record_id: verified.record_id,
         patient: verified.patient,
@@ -304,6 +318,7 @@ mod tests {
         };
         Examined {
             genesis: Hash::repeat_byte(7),
+            genesis_from: GenesisFrom::Pin("wss://node.example/".into()),
             record: RecordPointer { height: 1, index: 0 },
             record_id: RecordId([1; 16]),
             patient: UserId([1; 32]),
@@ -313,7 +328,7 @@ mod tests {
             author_role: Role::Doctor,
             nurse: Some(UserId([3; 32])),
             cosigned: true,
-            signed_at: SignedAt { number: 12, hash: Hash::zero() },
+            signed_at: SignedAt { number: 12, hash: Hash::repeat_byte(8) },
             signed_time: 1,
             committed_time: 2,
             disclosed_by: UserId([1; 32]),
@@ -321,7 +336,7 @@ mod tests {
             purpose: "claim 7".into(),
             until: Some(9),
             over: false,
-            proven_at: SignedAt { number: 40, hash: Hash::zero() },
+            proven_at: SignedAt { number: 40, hash: Hash::repeat_byte(9) },
             proven_time: 3,
             proven_seconds_ago: 93_600,
             sections: vec![
@@ -348,6 +363,14 @@ mod tests {
             "(the file is not included)\n2 sections are hidden\n",
         ] {
             assert!(text.contains(said), "{said}: {text}");
+        }
+        for (said, byte, after) in [
+            ("the signed chain block is ", 8, "\n"),
+            ("the chain block of the proof is ", 9, "\n"),
+            ("genesis block ", 7, " (your pin of wss://node.example/)\n"),
+        ] {
+            let said = format!("{said}{:?}{after}", Hash::repeat_byte(byte));
+            assert!(text.contains(&said), "{said}: {text}");
         }
         assert!(examined().passed() && !text.contains("OVER"), "{text}");
     }
