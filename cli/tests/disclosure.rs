@@ -129,6 +129,7 @@ fn a_recipient_verifies_without_the_network_what_a_patient_discloses() {
         case.verify(&bundle.join("disclosure.epione"), Some(&case.genesis)),
     );
     an_old_proof_is_refused(&case, &bundle);
+    another_recipient_refuses_it(&case, &bundle);
     nobody_has_confirmed_the_chain(&case, &bundle);
     what_was_changed_on_the_way_is_refused(&case, &bundle);
 }
@@ -183,6 +184,7 @@ fn the_result_says_who_wrote_what_for_whom(case: &Case, examined: &Value) {
     assert_eq!(examined["cosigned"], json!(true));
     assert_eq!(examined["disclosedBy"], json!(case.patient));
     assert_eq!(examined["recipient"], "Helvetia Insurance");
+    assert_eq!(examined["recipientChecked"], json!(false));
     assert_eq!(examined["purpose"], "claim 7");
     assert_eq!((&examined["over"], &examined["hidden"]), (&json!(false), &json!(2)));
     let sections = examined["sections"].as_array().unwrap();
@@ -215,6 +217,15 @@ fn an_old_proof_is_refused(case: &Case, bundle: &Path) {
         if refused { Ok(()) } else { Err(said) }
     });
     assert_eq!(case.verify_with(bundle, genesis, &["--max-age", "1d"]).0, 0);
+}
+
+fn another_recipient_refuses_it(case: &Case, bundle: &Path) {
+    let verify = |recipient| case.verify_with(bundle, Some(&case.genesis), &["--for", recipient]);
+    let (status, examined) = verify("Helvetia Insurance");
+    assert_eq!((status, &examined["recipientChecked"]), (0, &json!(true)), "{examined}");
+    let (status, refused) = verify("Helvetia");
+    assert_eq!(status, 1, "{refused}");
+    assert!(error(&refused).contains("made it for \"Helvetia Insurance\""), "{refused}");
 }
 
 fn nobody_has_confirmed_the_chain(case: &Case, bundle: &Path) {

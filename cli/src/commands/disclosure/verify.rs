@@ -34,6 +34,9 @@ pub struct VerifyDisclosureArgs {
     /// The folder of the disclosure, or the file disclosure.epione in it
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
+    /// Your name, exactly as the patient wrote it: refuse a disclosure that was made for somebody else
+    #[arg(long = "for", value_name = "TEXT")]
+    pub recipient: Option<String>,
     /// Refuse a proof that is older, such as 30d, 12h, 45m or 90s. A thief of a key that the patient has replaced can
     /// only use a proof from before the replacement [default: warn if it is older than 30 days]
     #[arg(long, value_name = "TIME", value_parser = span)]
@@ -66,6 +69,8 @@ pub struct Examined {
     /// Who made the disclosure: the patient.
     pub disclosed_by: UserId,
     pub recipient: String,
+    /// Whether the recipient is the one that --for names.
+    pub recipient_checked: bool,
     pub purpose: String,
     /// Until when the patient permits the recipient to use it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,6 +152,13 @@ impl fmt::Display for Examined {
         writeln!(f, "{hidden} hidden")?;
         writeln!(f, "proven from the genesis block {:?} ({})", self.genesis, self.genesis_from)?;
         write!(f, "the author signed all that is shown, and permits this choice of sections")?;
+        if !self.recipient_checked {
+            let recipient = &self.recipient;
+            write!(
+                f,
+                "\nthis result counts only for {recipient:?}: check the name, or give yours with --for"
+            )?;
+        }
         match self.until {
             Some(until) if self.over => {
                 write!(f, "\nOVER: the patient permitted its use until {}", moment(until))
@@ -192,7 +204,20 @@ pub async fn verify(args: &VerifyDisclosureArgs, context: &Context) -> Result<Ex
     if let Some(warning) = judge_age(verified.age(now), args.max_age)? {
         progress::warn(context, &warning);
     }
-    Ok(shown(verified, from, now))
+    let attribution = &verified.attribution;
+    let recipient_checked = judge_recipient(attribution.recipient(), args.recipient.as_deref())?;
+    Ok(Examined { recipient_checked, ..shown(verified, from, now) })
+}
+
+/// Whether the recipient was compared with the one that is expected. Fails if they differ.
+fn judge_recipient(recipient: &str, expected: Option<&str>) -> Result<bool, Failure> {
+    match expected {
+        Some(expected) if expected != recipient => Err(Failure::new(
+            format!("the patient made it for {recipient:?}, and --for names {expected:?}"),
+            "do not use it: ask the patient for a disclosure that is made for you",
+        )),
+        expected => Ok(expected.is_some()),
+    }
 }
 
 /// A warning about an old proof. Fails if it is older than the recipient permits.
@@ -267,6 +292,7 @@ fn shown(verified: Verified, genesis_from: GenesisFrom, now: Moment) -> Examined
         committed_time: verified.committed_time,
         disclosed_by: verified.patient,
         recipient: attribution.recipient().to_owned(),
+        recipient_checked: false,
         purpose: attribution.purpose().to_owned(),
         until: attribution.until(),
         over: attribution.is_over(now),
@@ -333,6 +359,7 @@ mod tests {
             committed_time: 2,
             disclosed_by: UserId([1; 32]),
             recipient: "Insurance".into(),
+            recipient_checked: true,
             purpose: "claim 7".into(),
             until: Some(9),
             over: false,
@@ -383,6 +410,21 @@ mod tests {
             over.to_string().contains("\nOVER: the patient permitted its use until "),
             "{over}"
         );
+    }
+
+    #[test]
+    fn a_disclosure_counts_only_for_the_recipient_for_whom_it_was_made() {
+        assert!(!judge_recipient("Insurance", None).unwrap());
+        assert!(judge_recipient("Insurance", Some("Insurance")).unwrap());
+        for other in ["insurance", "Insurance ", "", "Employer"] {
+            let refused = judge_recipient("Insurance", Some(other)).unwrap_err();
+            assert!(refused.error.contains("made it for \"Insurance\""), "{refused}");
+            assert_eq!(refused.status(), 1);
+        }
+        let text = Examined { recipient_checked: false, ..examined() }.to_string();
+        let last = text.lines().last().unwrap();
+        assert!(last.contains("counts only for \"Insurance\"") && last.contains("--for"), "{text}");
+        assert!(!examined().to_string().contains("counts only for"));
     }
 
     #[test]
