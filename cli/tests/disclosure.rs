@@ -299,6 +299,11 @@ fn what_was_changed_on_the_way_is_refused(case: &Case, bundle: &Path) {
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     assert!(case.refusal(&folder).contains("damaged"));
 
+    let folder = copy("more-files");
+    fs::write(folder.join("06-letter.txt"), "not signed").unwrap();
+    assert!(case.refusal(&folder).contains("06-letter.txt is not part of the disclosure"));
+    assert_eq!(case.verify(&folder.join("disclosure.epione"), Some(&case.genesis)).0, 0);
+
     let folder = copy("image-changed");
     let image = folder.join("05-scan.dcm");
     let mut bytes = fs::read(&image).unwrap();

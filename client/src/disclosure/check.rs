@@ -1,7 +1,7 @@
 //! Verifies a disclosure offline, from the hash of the genesis block alone, and names who is to blame for a flaw.
 
 use std::{
-    fmt,
+    fmt, fs,
     io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
@@ -78,6 +78,11 @@ pub enum Flaw {
     NoText { section: u16 },
     #[error("it has content of section {section}, which it does not show as such")]
     Unexpected { section: u16 },
+    #[error(
+        "{} is not part of the disclosure: nobody signed it, so it may be from somebody else",
+        .path.display()
+    )]
+    Foreign { path: PathBuf },
     #[error("{} is not the content of section {section} that the author signed", .path.display())]
     Media { section: u16, path: PathBuf },
 }
@@ -364,13 +369,34 @@ impl Verified {
         Duration::from_millis(now.saturating_sub(self.proven_time))
     }
 
+    /// Checks that the folder of the disclosure has no other files than its own. Nobody is named for another file,
+    /// because anybody can add one.
+    pub fn check_folder(&self, folder: &Path) -> Result<(), Refused> {
+        let failed = |source| Flaw::File { path: folder.to_owned(), source };
+        let own: Vec<String> = self.media().map(|(_, _, name)| name).collect();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if name != FILE_NAME && !own.iter().any(|own| name == own.as_str()) {
+                return Err(Flaw::Foreign { path: folder.join(name) }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The media sections whose content is in a file, and the names of these files.
+    fn media(&self) -> impl Iterator<Item = (u16, &Description, String)> {
+        self.shown.iter().filter_map(|ShownSection { section, description, content }| {
+            let name = media_name(*section, description);
+            let included = matches!(content, ShownContent::Media { included: true, .. });
+            included.then_some((*section, description, name))
+        })
+    }
+
     /// Checks the media files next to the disclosure in `folder` against the descriptions that the author signed.
     /// Nobody is named for a wrong file, because anybody can replace it.
     pub fn check_media(&self, folder: &Path) -> Result<(), Refused> {
-        for ShownSection { section, description, content } in &self.shown {
-            if matches!(content, ShownContent::Media { included: true, .. }) {
-                check_file(*section, description, &folder.join(media_name(*section, description)))?;
-            }
+        for (section, description, name) in self.media() {
+            check_file(section, description, &folder.join(name))?;
         }
         Ok(())
     }

@@ -564,6 +564,34 @@ async fn a_media_file_next_to_a_disclosure_is_the_one_that_the_author_signed() {
     assert!(matches!(read(&absent).err().unwrap().flaw, Flaw::File { .. }));
 }
 
+#[tokio::test]
+async fn a_file_that_is_not_part_of_the_disclosure_is_not_left_unnoticed_in_its_folder() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 5]).await;
+    let verified = case.verify(&file).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for own in [FILE_NAME, "05-scan.dcm"] {
+        fs::write(folder.path().join(own), "any").unwrap();
+    }
+    verified.check_folder(folder.path()).unwrap();
+    for name in ["04-scan.dcm", "report.pdf", ".hidden", "05-SCAN.dcm"] {
+        let other = folder.path().join(name);
+        fs::write(&other, "unsigned").unwrap();
+        let refused = verified.check_folder(folder.path()).err().unwrap();
+        assert!(matches!(&refused.flaw, Flaw::Foreign { path } if *path == other), "{refused}");
+        assert_eq!(refused.culprit, None);
+        fs::remove_file(&other).unwrap();
+    }
+    fs::create_dir(folder.path().join("more")).unwrap();
+    assert!(verified.check_folder(folder.path()).is_err());
+    fs::remove_dir(folder.path().join("more")).unwrap();
+    // The file of an image is part only of a disclosure that includes it.
+    let without = forged(&file, "patient", |bundle| bundle.media = SectionSet::default());
+    let without = case.verify(&without).unwrap();
+    let flaw = without.check_folder(folder.path()).err().unwrap().flaw;
+    assert!(matches!(flaw, Flaw::Foreign { .. }), "{flaw}");
+}
+
 #[test]
 fn the_words_of_an_attribution_are_bounded_and_legible() {
     let long = "a".repeat(MAX_WORDS_BYTES);

@@ -247,6 +247,9 @@ fn examined(
     };
     let verified = disclosure::verify(&file, genesis)?;
     verified.check_media(&folder(bundle))?;
+    if bundle.is_dir() {
+        verified.check_folder(bundle)?;
+    }
     Ok((verified, from))
 }
 
