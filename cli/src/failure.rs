@@ -273,6 +273,9 @@ impl From<Refused> for Failure {
                 "give the folder of the disclosure, with all its files"
             }
             (flaw, _) if flaw.is_of_version() => "update epione; nobody may be at fault",
+            (Flaw::NotDisclosure | Flaw::TooLarge, _) => {
+                "give the folder of the disclosure, or the file disclosure.epione in it"
+            }
             (Flaw::Foreign { .. }, _) => {
                 "do not rely on this file; to verify the others, move it away and run the command again"
             }

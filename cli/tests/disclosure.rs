@@ -298,6 +298,8 @@ fn what_was_changed_on_the_way_is_refused(case: &Case, bundle: &Path) {
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     assert!(case.refusal(&folder).contains("damaged"));
+    fs::write(&file, "a letter").unwrap();
+    assert!(case.refusal(&folder).contains("this is not a disclosure"));
 
     let folder = copy("more-files");
     fs::write(folder.join("06-letter.txt"), "not signed").unwrap();

@@ -21,7 +21,7 @@ use epione_primitives::{
 use epione_proofs::StateError;
 
 use super::{
-    Attribution, AttributionError, Bundle, FILE_NAME, FORMAT, MAX_FILE_BYTES, MAX_MEMORY,
+    Attribution, AttributionError, Bundle, FILE_NAME, FORMAT, MAGIC, MAX_FILE_BYTES, MAX_MEMORY,
     media_name, message,
 };
 use crate::{
@@ -41,9 +41,11 @@ pub enum Flaw {
     NotFile { path: PathBuf },
     #[error("the file has more than {max} bytes: it is not a disclosure", max = MAX_FILE_BYTES)]
     TooLarge,
+    #[error("this is not a disclosure: the file begins with other bytes")]
+    NotDisclosure,
     #[error("the file is of format {0}, which this version does not read: update epione")]
     Format(u8),
-    #[error("the file is not a disclosure, or it is damaged: {0}")]
+    #[error("the file of the disclosure is damaged: {0}")]
     Malformed(String),
     #[error(
         "it is about the chain whose first block is {found:?}, and the verifier trusts {expected:?}"
@@ -240,10 +242,11 @@ pub(super) fn decode(file: &[u8]) -> Result<(Bundle, &[u8], Signature), Flaw> {
         return Err(Flaw::TooLarge);
     }
     let malformed = |error: codec::Error| Flaw::Malformed(error.to_string());
-    let mut rest = match file.split_first() {
+    let content = file.strip_prefix(&MAGIC).ok_or(Flaw::NotDisclosure)?;
+    let mut rest = match content.split_first() {
         Some((&FORMAT, rest)) => rest,
         Some((other, _)) => return Err(Flaw::Format(*other)),
-        None => return Err(Flaw::Malformed("it is empty".into())),
+        None => return Err(Flaw::Malformed("it ends too early".into())),
     };
     let bundle = Bundle::decode_with_mem_limit(&mut rest, MAX_MEMORY).map_err(malformed)?;
     let (signed, mut last) = file.split_at(file.len() - rest.len());

@@ -468,19 +468,28 @@ async fn a_damaged_file_is_refused_wherever_it_is_damaged() {
     assert!(case.verify(&file).is_ok());
     for length in (0..file.len()).step_by(61).chain([file.len() - 1]) {
         let flaw = case.refused(&file[..length]).flaw;
-        assert!(matches!(flaw, Flaw::Malformed(_)), "{length}: {flaw}");
+        match length < MAGIC.len() {
+            true => assert!(matches!(flaw, Flaw::NotDisclosure), "{length}: {flaw}"),
+            false => assert!(matches!(flaw, Flaw::Malformed(_)), "{length}: {flaw}"),
+        }
     }
-    for at in (1..file.len()).step_by(61).chain([file.len() - 1]) {
+    for at in (0..file.len()).step_by(61).chain([file.len() - 1]) {
         let mut changed = file.clone();
         changed[at] ^= 0x80;
         assert!(case.verify(&changed).is_err(), "byte {at}");
     }
     let longer = [&file[..], &[0]].concat();
     assert!(matches!(case.refused(&longer).flaw, Flaw::Malformed(_)));
-    let newer = [&[2][..], &file[1..]].concat();
+    let newer = [&MAGIC[..], &[2], &file[MAGIC.len() + 1..]].concat();
     assert!(matches!(case.refused(&newer).flaw, Flaw::Format(2)));
     let oversized = vec![FORMAT; MAX_FILE_BYTES as usize + 1];
     assert!(matches!(case.refused(&oversized).flaw, Flaw::TooLarge));
+    // Other files, and a disclosure whose ends of lines a transfer changed.
+    let changed = [&b"\x8aEPIONE\r\n"[..], &file[MAGIC.len()..]].concat();
+    for other in [b"%PDF-1.7".as_slice(), b"", b"\x01", &file[1..], &changed] {
+        assert!(matches!(case.refused(other).flaw, Flaw::NotDisclosure));
+        assert!(matches!(claimed_genesis(other).err().unwrap().flaw, Flaw::NotDisclosure));
+    }
 }
 
 #[tokio::test]
