@@ -94,9 +94,11 @@ impl Flaw {
     pub fn is_of_version(&self) -> bool {
         match self {
             Self::Format(_) | Self::Version(_) => true,
-            Self::Unproven(fault) => {
-                matches!(fault, ProofFault::State(StateError::OtherType { .. }))
-            }
+            // A proof that shows that a value is absent, or of another type, is right: the state has another form.
+            Self::Unproven(fault) => matches!(
+                fault,
+                ProofFault::State(StateError::OtherType { .. }) | ProofFault::Absent(_)
+            ),
             _ => false,
         }
     }
@@ -164,7 +166,8 @@ pub struct Verified {
     pub nurse: Option<UserId>,
     /// Whether the patient signed the record, too.
     pub cosigned: bool,
-    /// The chain block at which the author signed, and its time.
+    /// The chain block that the author named, and its time. The author signed after it, and before the record was
+    /// committed.
     pub signed_at: SignedAt,
     pub signed_time: Moment,
     /// When the record was committed.

@@ -191,6 +191,7 @@ async fn a_disclosure_is_verified_without_a_node_from_the_genesis_hash_alone() {
     assert_eq!((verified.author, verified.author_role), (DOCTOR, Role::Doctor));
     assert_eq!((verified.hospital, verified.hospital_name.as_slice()), (AT, &b"Alice"[..]));
     assert_eq!(verified.signed_at, records[0].signed_at());
+    assert_eq!(verified.committed_time, 7);
     assert!(verified.signed_time > 0 && verified.proven_time >= verified.signed_time);
     assert!(verified.proven_at.number > verified.signed_at.number);
     assert_eq!((verified.nurse, verified.cosigned, verified.hidden), (None, false, 2));
@@ -459,6 +460,15 @@ async fn nobody_is_blamed_for_a_format_that_this_version_does_not_read() {
     // Bytes that no version can read.
     let flaw = case.flaw(&file, |bundle| bundle.disclosure.truncate(40));
     assert!(matches!(flaw, Flaw::Sections(_)) && !flaw.is_of_version(), "{flaw}");
+}
+
+#[tokio::test]
+async fn a_block_without_a_time_is_a_fault_and_not_the_year_1970() {
+    let case = Case::of(Setup { dated: false, ..Setup::default() }).await;
+    let made = case.try_make(&[0], &account("patient")).await;
+    let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+    let Flaw::Unproven(ProofFault::Absent("time")) = refused.flaw else { panic!("{refused}") };
+    assert_eq!(refused.culprit, None);
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ pub struct Examined {
     pub nurse: Option<UserId>,
     /// Whether the patient signed the record, too.
     pub cosigned: bool,
-    /// The chain block at which the author signed, and its time.
+    /// The chain block that the author named, and its time. The author signed after it, and before the record was
+    /// committed.
     pub signed_at: SignedAt,
     pub signed_time: Moment,
     pub committed_time: Moment,
@@ -121,7 +122,7 @@ impl fmt::Display for Examined {
         writeln!(f, "record {record} of patient {patient}, at {hospital_name} ({hospital})")?;
         writeln!(
             f,
-            "  written by {} {}, signed at {} (chain block {}), committed at {}",
+            "  written by {} {}, signed after {} (chain block {}), committed {}",
             word(&self.author_role),
             self.author,
             moment(self.signed_time),
@@ -384,7 +385,8 @@ mod tests {
         for said in [
             "record 1/0 of patient 0x0101",
             "at Alice (0)\n  written by doctor 0x0202",
-            "(chain block 12), committed at",
+            "signed after 1970-01-01",
+            "(chain block 12), committed 1970-01-01",
             "also signed by nurse 0x0303",
             "also signed by the patient\ndisclosed by the patient for Insurance, purpose: claim 7, until",
             "(chain block 40), 1day 2h ago\n",

@@ -278,7 +278,7 @@ impl RecordProof {
         let patient: Profile = state
             .value(&keys::profile(entry.patient))?
             .ok_or(ProofFault::Absent("profile of the patient"))?;
-        let time = state.value(&keys::now())?.unwrap_or_default();
+        let time = time_of(&state)?;
         Ok(Committed {
             state,
             head: SignedAt { number: head.number(), hash: head.hash() },
@@ -323,7 +323,7 @@ impl RecordProof {
             },
             patient: member(&state, hospital, patient)?,
         };
-        Ok((signers, state.value(&keys::now())?.unwrap_or_default()))
+        Ok((signers, time_of(&state)?))
     }
 
     /// The state after the last block on the way back.
@@ -340,6 +340,11 @@ impl RecordProof {
         }
         reached.ok_or(ProofFault::Absent("earlier block"))
     }
+}
+
+/// The time of a block, which every state after the genesis block has.
+fn time_of(state: &ProvenState) -> Result<Moment, ProofFault> {
+    state.value(&keys::now())?.ok_or(ProofFault::Absent("time"))
 }
 
 /// The user, if their registration at the hospital was active.

@@ -76,6 +76,8 @@ pub(crate) struct Setup {
     pub voters: std::ops::Range<u8>,
     /// The doctor's status when the records are signed.
     pub doctor: RegistrationStatus,
+    /// Whether the state after the signed block has a time.
+    pub dated: bool,
     /// Who announces the records.
     pub announcer: HospitalId,
     /// What the announcing hospital changes in the entry of the second record, which has these bytes.
@@ -85,7 +87,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let doctor = RegistrationStatus::Active;
-        Self { voters: 0..4, doctor, announcer: AT, change: |_, _| {} }
+        Self { voters: 0..4, doctor, dated: true, announcer: AT, change: |_, _| {} }
     }
 }
 
@@ -110,13 +112,17 @@ pub(crate) async fn committed(
     setup: Setup,
     make: impl Fn(Hash, SignedAt) -> Vec<Record>,
 ) -> (Chain, Vec<Record>, Growing) {
-    let Setup { voters, doctor, announcer, change } = setup;
+    let Setup { voters, doctor, dated, announcer, change } = setup;
     let mut network = Network::new(voters.clone());
     network.put(keys::hospital(AT), &hospital());
     network.put(keys::hospital(announcer), &hospital());
     register(&mut network, PATIENT, Role::Patient, "patient", RegistrationStatus::Active);
     register(&mut network, DOCTOR, Role::Doctor, "doctor", doctor);
-    (0..SIGNED).for_each(|_| network.push());
+    (1..SIGNED).for_each(|_| network.push());
+    match dated {
+        true => network.push(),
+        false => network.push_without_time(),
+    }
     let signed_at = SignedAt { number: SIGNED, hash: network.hashes()[SIGNED as usize] };
     // What happens to the doctor later does not change what was right then.
     register(&mut network, DOCTOR, Role::Doctor, "new doctor", RegistrationStatus::Ended);
