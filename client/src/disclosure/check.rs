@@ -74,6 +74,10 @@ pub enum Flaw {
     Sections(String),
     #[error("it shows what the author did not sign, or does not permit: {0}")]
     Disclosure(#[from] SignatureError),
+    #[error("its author signed a description of section {section} that no reader accepts")]
+    Description { section: u16 },
+    #[error("its author signed a text of section {section} that is not UTF-8")]
+    NotText { section: u16 },
     #[error("the text of section {section} is not the one that the author signed")]
     Text { section: u16 },
     #[error("the text of section {section} is missing")]
@@ -107,9 +111,12 @@ impl Flaw {
     fn culprit(&self, committed: &Committed) -> Option<Culprit> {
         match self {
             _ if self.is_of_version() => None,
-            Self::Signers(_) | Self::Record(_) | Self::Announced { .. } => {
-                Some(Culprit::Hospital(committed.header.announcer))
-            }
+            // What the author signed.
+            Self::Signers(_)
+            | Self::Record(_)
+            | Self::Announced { .. }
+            | Self::Description { .. }
+            | Self::NotText { .. } => Some(Culprit::Hospital(committed.header.announcer)),
             _ => Some(Culprit::Patient(committed.entry.patient)),
         }
     }
@@ -194,7 +201,7 @@ pub struct ShownSection {
 /// The content of a shown section.
 #[derive(Clone)]
 pub enum ShownContent {
-    Text(Vec<u8>),
+    Text(String),
     Media {
         /// The segments of the sealed media, by which hospitals store them.
         segments: Vec<[u8; 32]>,
@@ -341,8 +348,10 @@ fn shown(
         let section = *section;
         // The leaves were checked, so the record has this section.
         let payload = record.sections().get(usize::from(section)).map(|it| &it.payload);
+        let payload = payload.ok_or(SignatureError::Leaf { section })?;
+        payload.check_description(description).map_err(|_| Flaw::Description { section })?;
         let content = match payload {
-            Some(Payload::Media { manifest, .. }) => {
+            Payload::Media { manifest, .. } => {
                 let mut only = SectionSet::default();
                 only.insert(section);
                 let included = media.contains(section);
@@ -350,13 +359,14 @@ fn shown(
                 let segments = manifest.segments().iter().map(|segment| segment.hash).collect();
                 ShownContent::Media { segments, included }
             }
-            _ => {
+            Payload::Text(_) => {
                 let text = texts.next_if(|(of, _)| *of == section);
                 let (_, text) = text.ok_or(Flaw::NoText { section })?;
                 let mut check = description.check();
                 check.update(text);
                 check.finish().map_err(|_| Flaw::Text { section })?;
-                ShownContent::Text(text.clone())
+                let text = String::from_utf8(text.clone());
+                ShownContent::Text(text.map_err(|_| Flaw::NotText { section })?)
             }
         };
         shown.push(ShownSection { section, description: description.clone(), content });

@@ -7,7 +7,7 @@ use epione_envelope::{
     ExtractionError, FormatError, SignatureError,
     account::{AccountKey, Signer},
     keys::PatientKeys,
-    record::{Draft, Extraction, Payload, Record, Salt, SectionKind},
+    record::{Draft, Extraction, Frames, NoFrames, Payload, Record, Salt, SectionKind},
     record_sealer::RecordSealer,
 };
 use epione_primitives::{
@@ -62,6 +62,22 @@ fn sealed(genesis: Hash, signed_at: SignedAt, keys: &PatientKeys) -> Record {
     let mut media = sealer.start_media(MEDIA).unwrap();
     media.push(SCAN).unwrap();
     sealer.end_media(media).unwrap();
+    sealer.finish().unwrap()
+}
+
+/// A record of one text, which the author described so.
+fn of_one_text(
+    genesis: Hash,
+    signed_at: SignedAt,
+    keys: &PatientKeys,
+    described: &Description,
+    text: &[u8],
+) -> Record {
+    let doctor = account("doctor");
+    let draft = Draft::new(PATIENT, AT, DOCTOR, signed_at, vec![described.clone()]).unwrap();
+    let signed = draft.sign(genesis, &doctor);
+    let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), keys).unwrap();
+    sealer.seal_text(0, text).unwrap();
     sealer.finish().unwrap()
 }
 
@@ -204,7 +220,7 @@ async fn a_disclosure_is_verified_without_a_node_from_the_genesis_hash_alone() {
     for shown in &verified.shown {
         match &shown.content {
             ShownContent::Text(text) => {
-                assert_eq!(text, TEXTS[usize::from(shown.section)].1.as_bytes());
+                assert_eq!(text, TEXTS[usize::from(shown.section)].1);
             }
             ShownContent::Media { segments, included } => {
                 assert_eq!((segments.len(), *included), (1, true));
@@ -428,6 +444,40 @@ async fn a_record_that_is_not_what_its_hospital_announced_is_blamed_on_this_hosp
     let made = case.try_make(&[0], &account("patient")).await;
     let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
     by_hospital(refused, announcer, "hospital");
+}
+
+#[tokio::test]
+async fn what_no_reader_accepts_is_not_accepted_in_a_disclosure_and_its_hospital_is_named() {
+    let cases: [(&[u8], Frames, fn(&Flaw) -> bool); 2] = [
+        (b"well", Frames::None(NoFrames::Video), |flaw| {
+            matches!(flaw, Flaw::Description { section: 0 })
+        }),
+        (b"w\xe9ll", Frames::default(), |flaw| matches!(flaw, Flaw::NotText { section: 0 })),
+    ];
+    for (text, frames, is_expected) in cases {
+        let keys = PatientKeys::generate();
+        let mut described = Description::of(SectionKind::Report, "text/plain", "", text).unwrap();
+        described.frames = frames;
+        let seal = |genesis, at| {
+            let odd = of_one_text(genesis, at, &keys, &described, text);
+            vec![odd, sealed(genesis, at, &keys)]
+        };
+        let (chain, records, _growing) = committed(Setup::default(), seal).await;
+        let content = Content::Text(text.to_vec().into());
+        let shown = vec![Shown { section: 0, description: described.clone(), content }];
+        let patient = account("patient");
+        let made = make(&chain, pointer(0), &records[0], shown, attribution(), &patient).await;
+        let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+        assert!(is_expected(&refused.flaw), "{refused}");
+        assert_eq!(refused.culprit, Some(Culprit::Hospital(AT)));
+    }
+    // Media have the length of their sealed object.
+    let case = Case::new().await;
+    let payload = &case.records[0].sections()[usize::from(MEDIA)].payload;
+    let (_, mut described) = case.described(0, &[MEDIA]).remove(0);
+    payload.check_description(&described).unwrap();
+    described.content_length += 1;
+    payload.check_description(&described).unwrap_err();
 }
 
 /// The bytes of a record, or of a disclosure, in another format.

@@ -311,9 +311,7 @@ fn shown(verified: Verified, genesis_from: GenesisFrom, now: Moment) -> Examined
 fn section(shown: &ShownSection) -> ExaminedSection {
     let ShownSection { section, description, content } = shown;
     let (text, file, segments) = match content {
-        ShownContent::Text(text) => {
-            (Some(String::from_utf8_lossy(text).into_owned()), None, Vec::new())
-        }
+        ShownContent::Text(text) => (Some(text.clone()), None, Vec::new()),
         ShownContent::Media { segments, included } => {
             let file = included.then(|| media_name(*section, description));
             (None, file, segments.iter().map(hex::encode).collect())
