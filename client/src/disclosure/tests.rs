@@ -17,9 +17,9 @@ use epione_primitives::{
 };
 use epione_proofs::{GenesisError, StateError, StorageKey};
 
-use super::{check::decode, *};
+use super::{check::decode, made::check_size, *};
 use crate::chain::{
-    Chain, ProofFault, SigningFault,
+    Chain, ChainError, Doubt, ProofFault, SigningFault,
     disclosed::{AT, DOCTOR, Growing, PATIENT, Setup, account, committed, pointer},
 };
 
@@ -140,7 +140,7 @@ impl Case {
         by: &AccountKey,
     ) -> Result<Vec<u8>, DisclosureError> {
         let shown = self.shown(sections, true);
-        make(&self.chain, pointer(0), &self.records[0], shown, attribution(), by).await
+        make(&self.chain, pointer(0), &self.records[0], shown, attribution(), by, &|_, _| {}).await
     }
 
     async fn make(&self, sections: &[u16]) -> Vec<u8> {
@@ -434,8 +434,16 @@ async fn a_record_that_is_not_what_its_hospital_announced_is_blamed_on_this_hosp
     let change = |entry: &mut Entry, _: &[u8]| entry.patient = DOCTOR;
     let case = Case::of(Setup { change, ..Setup::default() }).await;
     let (chain, record, by) = (&case.chain, &case.records[1], account("new doctor"));
-    let made =
-        make(chain, pointer(1), record, case.shown_of(1, &[0], true), attribution(), &by).await;
+    let made = make(
+        chain,
+        pointer(1),
+        record,
+        case.shown_of(1, &[0], true),
+        attribution(),
+        &by,
+        &|_, _| {},
+    )
+    .await;
     let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
     by_hospital(refused, AT, "patient");
 
@@ -466,7 +474,8 @@ async fn what_no_reader_accepts_is_not_accepted_in_a_disclosure_and_its_hospital
         let content = Content::Text(text.to_vec().into());
         let shown = vec![Shown { section: 0, description: described.clone(), content }];
         let patient = account("patient");
-        let made = make(&chain, pointer(0), &records[0], shown, attribution(), &patient).await;
+        let made =
+            make(&chain, pointer(0), &records[0], shown, attribution(), &patient, &|_, _| {}).await;
         let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
         assert!(is_expected(&refused.flaw), "{refused}");
         assert_eq!(refused.culprit, Some(Culprit::Hospital(AT)));
@@ -659,6 +668,39 @@ async fn a_file_that_is_not_part_of_the_disclosure_is_not_left_unnoticed_in_its_
     let without = case.verify(&without).unwrap();
     let flaw = without.check_folder(folder.path()).err().unwrap().flaw;
     assert!(matches!(flaw, Flaw::Foreign { .. }), "{flaw}");
+}
+
+#[tokio::test]
+async fn the_requested_blocks_on_the_way_back_are_counted() {
+    let case = Case::new().await;
+    let seen = std::sync::Mutex::new(Vec::new());
+    let progress = |block: usize, of: usize| seen.lock().unwrap().push((block, of));
+    let (record, shown, by) = (&case.records[0], case.shown(&[0], true), account("patient"));
+    make(&case.chain, pointer(0), record, shown, attribution(), &by, &progress).await.unwrap();
+    let seen = seen.into_inner().unwrap();
+    let blocks = seen.len();
+    assert!(blocks > 1);
+    assert_eq!(seen, (1..=blocks).map(|block| (block, blocks)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_disclosure_that_is_too_large_says_whether_fewer_sections_help() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let (bundle, ..) = decode(&file).unwrap_or_else(|flaw| panic!("{flaw}"));
+    assert!(check_size(MAX_FILE_BYTES, &bundle).is_ok());
+    let much = check_size(MAX_FILE_BYTES + 1, &bundle).unwrap_err();
+    assert!(much.is_of_choice() && !much.to_string().contains("so old"), "{much}");
+    let old = check_size(2 * MAX_FILE_BYTES, &bundle).unwrap_err();
+    assert!(!old.is_of_choice() && old.to_string().contains("so old a record"), "{old}");
+    // The same for a way back that no verifier accepts: the node is not named.
+    let doubt = Box::new(Doubt::LongProof { what: "steps", max: 1 });
+    let long = ChainError::Unproven { url: "wss://node".into(), doubt };
+    let long = DisclosureError::from(long);
+    assert!(matches!(long, DisclosureError::LongProof(_)) && !long.is_of_choice());
+    assert!(!long.to_string().contains("wss://node"), "{long}");
+    let other = ChainError::Unproven { url: "wss://node".into(), doubt: Box::new(Doubt::TooLong) };
+    assert!(matches!(DisclosureError::from(other), DisclosureError::Chain(_)));
 }
 
 #[test]

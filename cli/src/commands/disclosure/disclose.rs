@@ -149,8 +149,12 @@ pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclose
     }
     let media = shown.iter().filter_map(media_file).collect();
     let spinner = progress::waiting(context, "collecting the proof of the record");
+    let sealed = record.record();
+    let counts = |block: usize, of: usize| {
+        spinner.becomes(format!("collecting the proof of the record: block {block} of {of}"));
+    };
     let made =
-        disclosure::make(chain, args.record, record.record(), shown, attribution, &account).await;
+        disclosure::make(chain, args.record, sealed, shown, attribution, &account, &counts).await;
     spinner.finish_and_clear();
     // Nothing is decrypted to the disk before the file of the disclosure has verified.
     let files = write(&made?, media, (&reader, &record), (args, context)).await?;

@@ -36,6 +36,9 @@ const MAX_STEPS: u32 = 65_536;
 /// How often the newest final block may hand over to other authorities while the proof is collected.
 const ATTEMPTS: u32 = 3;
 
+/// Is told which block of how many on the way back the client requests.
+type Steps<'a> = dyn Fn(usize, usize) + Send + Sync + 'a;
+
 /// A final block, and the votes that made it final.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
 struct Justified {
@@ -109,24 +112,25 @@ impl Chain {
         &self,
         pointer: RecordPointer,
         authorship: &Authorship,
+        progress: &Steps<'_>,
     ) -> Result<RecordProof, ChainError> {
         let (genesis, hand_overs, head) = final_block(self).await?;
         let (number, hash) = (head.header.number, head.header.hash());
         let (header, patient) = entry_of(self, &head.header, pointer).await?;
-        let way = way_back(number, authorship.signed_at.number);
+        let way = way_back(number, authorship.signed_at.number).map_err(|it| self.doubt(it))?;
         let mut wanted = committed_keys(pointer, &header, patient);
         wanted.extend(way.first().map(|number| keys::block_hash(*number)));
         let nodes = read_proof(self, hash, &wanted).await?;
         let state = ProvenState::new(head.header.state_root, nodes.clone())
             .map_err(|error| self.doubt(error))?;
-        let back = walk_back(self, (number, state), &way, &signers_keys(authorship)).await?;
-        let too_long = |_| self.doubt(Doubt::TooLong);
+        let wanted = signers_keys(authorship);
+        let back = walk_back(self, (number, state), &way, &wanted, progress).await?;
         Ok(RecordProof {
             genesis,
-            hand_overs: hand_overs.try_into().map_err(too_long)?,
+            hand_overs: hand_overs.try_into().map_err(|_| self.doubt(many_hand_overs()))?,
             head,
             nodes,
-            back: back.try_into().map_err(|_| self.doubt(Doubt::TooLong))?,
+            back: back.try_into().map_err(|_| self.doubt(many_steps()))?,
         })
     }
 }
@@ -146,6 +150,9 @@ async fn final_block(chain: &Chain) -> Result<(Stated, Vec<Justified>, Justified
         let number = head.header.number;
         let set = claimed_set(chain, number).await?;
         while authorities.set() < set {
+            if hand_overs.len() as u32 >= MAX_HAND_OVERS {
+                return Err(chain.doubt(many_hand_overs()));
+            }
             let next = hand_over(chain, &authorities, number).await?;
             authorities = authorities
                 .follow(&next.header, &next.justification)
@@ -200,15 +207,27 @@ async fn entry_of(
     found.ok_or_else(|| chain.doubt(Doubt::NoRecord { pointer }))
 }
 
-/// The blocks over which the proof goes back from one block to an earlier one, which is the last of them.
-fn way_back(from: BlockNumber, to: BlockNumber) -> Vec<BlockNumber> {
+fn many_hand_overs() -> Doubt {
+    Doubt::LongProof { what: "changes of the authorities", max: MAX_HAND_OVERS }
+}
+
+fn many_steps() -> Doubt {
+    Doubt::LongProof { what: "steps back to the signed block", max: MAX_STEPS }
+}
+
+/// The blocks over which the proof goes back from one block to an earlier one, which is the last of them. Fails if they
+/// are too many for a proof.
+fn way_back(from: BlockNumber, to: BlockNumber) -> Result<Vec<BlockNumber>, Doubt> {
+    if from.saturating_sub(to).div_ceil(KNOWN_ANCESTORS) > MAX_STEPS {
+        return Err(many_steps());
+    }
     let (mut way, mut at) = (Vec::new(), from);
     while at.saturating_sub(to) > KNOWN_ANCESTORS {
         at -= KNOWN_ANCESTORS;
         way.push(at);
     }
     way.push(to);
-    way
+    Ok(way)
 }
 
 /// The blocks on the way back from a block with a known state. The last one is shown with the keys in `wanted`.
@@ -217,9 +236,11 @@ async fn walk_back(
     (mut from, mut state): (BlockNumber, ProvenState),
     way: &[BlockNumber],
     wanted: &[StorageKey],
+    progress: &Steps<'_>,
 ) -> Result<Vec<Stated>, ChainError> {
     let mut back = Vec::new();
     for (at, number) in way.iter().copied().enumerate() {
+        progress(at + 1, way.len());
         let hash: Option<Hash> =
             state.value(&keys::block_hash(number)).map_err(|error| chain.doubt(error))?;
         let hash = hash.ok_or_else(|| chain.doubt(Doubt::NoAncestor { number, from }))?;
@@ -368,7 +389,7 @@ mod tests {
     #[test]
     fn the_way_back_has_no_step_that_is_longer_than_the_state_remembers() {
         for (from, to) in [(1, 0), (5, 1), (6, 1), (100, 3), (100, 99)] {
-            let way = way_back(from, to);
+            let way = way_back(from, to).unwrap();
             let mut at = from;
             for number in &way {
                 assert!(*number < at && at - number <= KNOWN_ANCESTORS, "{from} to {to}: {way:?}");
@@ -376,5 +397,15 @@ mod tests {
             }
             assert_eq!(at, to);
         }
+    }
+
+    #[test]
+    fn a_way_back_that_no_verifier_accepts_is_refused_before_a_block_is_requested() {
+        let longest = MAX_STEPS * KNOWN_ANCESTORS;
+        assert_eq!(way_back(longest + 1, 1).unwrap().len() as u32, MAX_STEPS);
+        let refused = way_back(longest + 2, 1).unwrap_err();
+        assert_eq!(refused, many_steps());
+        let said = refused.to_string();
+        assert!(said.contains("cannot be disclosed") && !said.contains("trust"), "{said}");
     }
 }
