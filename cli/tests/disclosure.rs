@@ -132,6 +132,18 @@ fn a_recipient_verifies_without_the_network_what_a_patient_discloses() {
     another_recipient_refuses_it(&case, &bundle);
     nobody_has_confirmed_the_chain(&case, &bundle);
     what_was_changed_on_the_way_is_refused(&case, &bundle);
+    an_end_is_not_mistaken_for_a_flaw(&case);
+}
+
+/// Both have exit status 1. A flaw has no result; an end has one, and a line on standard error.
+fn an_end_is_not_mistaken_for_a_flaw(case: &Case) {
+    let mut command = epione();
+    command.arg("verify-disclosure").arg(case.network.file("short"));
+    let output = command.args(["--genesis", &case.genesis]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("warning: all is proven, but the patient permitted"), "{said}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\nOVER: "));
 }
 
 fn what_the_author_forbids_is_not_disclosed(case: &Case) {

@@ -58,7 +58,7 @@ pub enum Flaw {
          made it"
     )]
     NotSigned(UserId),
-    #[error("it does not say well for whom it was made: {0}")]
+    #[error("its recipient or purpose is not valid: {0}")]
     Attribution(#[from] AttributionError),
     #[error("its record is not the committed record {pointer}: its hash differs")]
     OtherRecord { pointer: RecordPointer },

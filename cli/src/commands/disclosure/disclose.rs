@@ -51,7 +51,7 @@ pub struct DiscloseArgs {
     /// What for. You sign that, too
     #[arg(long, value_name = "TEXT")]
     pub purpose: String,
-    /// Time from now until which the recipient may use it, such as 30d, 12h, 45m or 90s [default: no end]
+    /// How long the recipient may use it, from now, such as 30d, 12h, 45m or 90s [default: no end]
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub expires: Option<Duration>,
     /// Also write the files of the media sections. Otherwise the recipient sees only their descriptions

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clap::Args;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    commands::relation::{from_now, span},
+    commands::relation::span,
     context::{Context, GenesisFrom, Output},
     failure::Failure,
     interrupt::this_command,
@@ -136,11 +136,12 @@ impl fmt::Display for Examined {
         if self.cosigned {
             writeln!(f, "  also signed by the patient")?;
         }
-        write!(f, "disclosed by the patient for {}, purpose: {}", self.recipient, self.purpose)?;
-        if let Some(until) = self.until {
-            write!(f, ", until {}", moment(until))?;
+        let Self { recipient, purpose, .. } = self;
+        write!(f, "disclosed by the patient for {recipient:?}, purpose: {purpose:?}, ")?;
+        match self.until {
+            Some(until) => writeln!(f, "until {}", moment(until))?,
+            None => writeln!(f, "no end")?,
         }
-        writeln!(f)?;
         let block = self.proven_at.number;
         let age = format_duration(Duration::from_secs(self.proven_seconds_ago));
         let proven = moment(self.proven_time);
@@ -153,19 +154,16 @@ impl fmt::Display for Examined {
         writeln!(f, "{hidden} hidden")?;
         writeln!(f, "proven from the genesis block {:?} ({})", self.genesis, self.genesis_from)?;
         write!(f, "the author signed all that is shown, and permits this choice of sections")?;
+        if let Some(until) = self.until.filter(|_| self.over) {
+            write!(f, "\nOVER: the patient permitted its use until {}", moment(until))?;
+        }
         if !self.recipient_checked {
-            let recipient = &self.recipient;
             write!(
                 f,
                 "\nthis result counts only for {recipient:?}: check the name, or give yours with --for"
             )?;
         }
-        match self.until {
-            Some(until) if self.over => {
-                write!(f, "\nOVER: the patient permitted its use until {}", moment(until))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -201,11 +199,20 @@ pub async fn verify(args: &VerifyDisclosureArgs, context: &Context) -> Result<Ex
     spinner.finish_and_clear();
     let verified =
         verified.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
-    let ((verified, from), now) = (verified?, from_now(Duration::ZERO)?);
+    let ((verified, from), now) = (verified?, now()?);
     if let Some(warning) = judge_age(verified.age(now), args.max_age)? {
         progress::warn(context, &warning);
     }
     let attribution = &verified.attribution;
+    if let Some(until) = attribution.until().filter(|_| attribution.is_over(now)) {
+        let until = moment(until);
+        progress::warn(
+            context,
+            &format!(
+                "all is proven, but the patient permitted the use of this disclosure until {until}"
+            ),
+        );
+    }
     let recipient_checked = judge_recipient(attribution.recipient(), args.recipient.as_deref())?;
     Ok(Examined { recipient_checked, ..shown(verified, from, now) })
 }
@@ -219,6 +226,17 @@ fn judge_recipient(recipient: &str, expected: Option<&str>) -> Result<bool, Fail
         )),
         expected => Ok(expected.is_some()),
     }
+}
+
+/// The time by this machine's clock.
+fn now() -> Result<Moment, Failure> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
+    since.and_then(|since| since.as_millis().try_into().ok()).ok_or_else(|| {
+        Failure::new(
+            "this machine's clock shows no valid time, so the age of the proof is unknown",
+            "set the clock, then run the command again",
+        )
+    })
 }
 
 /// A warning about an old proof. Fails if it is older than the recipient permits.
@@ -386,7 +404,7 @@ mod tests {
             "signed after 1970-01-01",
             "(chain block 12), committed 1970-01-01",
             "also signed by nurse 0x0303",
-            "also signed by the patient\ndisclosed by the patient for Insurance, purpose: claim 7, until",
+            "also signed by the patient\ndisclosed by the patient for \"Insurance\", purpose: \"claim 7\", until 1970",
             "(chain block 40), 1day 2h ago\n",
             "      | all well\n      | 1 section is hidden\n",
             "02-scan.dcm\n",
@@ -403,6 +421,12 @@ mod tests {
             assert!(text.contains(&said), "{said}: {text}");
         }
         assert!(examined().passed() && !text.contains("OVER"), "{text}");
+    }
+
+    #[test]
+    fn a_disclosure_without_an_end_says_so() {
+        let text = Examined { until: None, ..examined() }.to_string();
+        assert!(text.contains("purpose: \"claim 7\", no end\n"), "{text}");
     }
 
     #[test]
