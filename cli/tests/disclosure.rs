@@ -107,6 +107,7 @@ fn a_recipient_verifies_without_the_network_what_a_patient_discloses() {
         case.try_disclose(PATIENT, &bundle, &["--sections", "0,2-3,5", "--media"]).unwrap();
     assert_eq!(disclosed["shown"], json!([0, 2, 3, 5]));
     assert_eq!(disclosed["hidden"], json!([1, 4]));
+    assert_eq!(disclosed["otherPatients"], json!(0));
     assert_eq!(disclosed["files"], json!(["disclosure.epione", "05-scan.dcm"]));
     let again = case.try_disclose(PATIENT, &bundle, &["--sections", "0"]).unwrap_err();
     assert!(error(&again).contains("already exists"), "{again}");

@@ -188,6 +188,8 @@ pub struct Verified {
     pub shown: Vec<ShownSection>,
     /// Number of sections that stay hidden.
     pub hidden: usize,
+    /// Number of other patients whose pseudonyms the proof shows, because their records are in the same lite block.
+    pub other_patients: usize,
 }
 
 /// A section that a disclosure shows. The author signed it.
@@ -296,6 +298,7 @@ fn open(bundle: &Bundle, committed: &Committed) -> Result<Verified, Flaw> {
         proven_time: committed.time,
         attribution: bundle.attribution.clone(),
         hidden: record.sections().len() - shown.len(),
+        other_patients: committed.other_patients,
         shown,
     })
 }

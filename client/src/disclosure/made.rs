@@ -8,7 +8,7 @@ use epione_envelope::{
 };
 use epione_primitives::{RecordPointer, release::SectionSet};
 
-use super::{Attribution, Bundle, MAX_FILE_BYTES, Refused, message, verify};
+use super::{Attribution, Bundle, MAX_FILE_BYTES, Refused, Verified, message, verify};
 use crate::chain::{Chain, ChainError, Doubt};
 
 /// A section to show.
@@ -94,6 +94,13 @@ fn too_large(proof: u64, content: u64) -> String {
     }
 }
 
+/// A disclosure that was made.
+pub struct Made {
+    pub file: Vec<u8>,
+    /// What the file shows to its recipient.
+    pub verified: Verified,
+}
+
 /// Makes and signs the file of a disclosure of a committed record. The proof is of the newest final block. The result
 /// has passed [`verify`]. `progress` is told the number of the requested block on the way back to the signed block, and
 /// how many there are.
@@ -105,7 +112,7 @@ pub async fn make(
     attribution: Attribution,
     patient: &impl Signer,
     progress: &(dyn Fn(usize, usize) + Send + Sync),
-) -> Result<Vec<u8>, DisclosureError> {
+) -> Result<Made, DisclosureError> {
     shown.sort_by_key(|shown| shown.section);
     let (mut descriptions, mut texts, mut media) = (Vec::new(), Vec::new(), SectionSet::default());
     for Shown { section, description, content } in shown {
@@ -134,6 +141,6 @@ pub async fn make(
     let mut file = bundle.to_sign();
     patient.sign(&message(genesis, &file)).encode_to(&mut file);
     check_size(file.len() as u64, &bundle)?;
-    verify(&file, genesis)?;
-    Ok(file)
+    let verified = verify(&file, genesis)?;
+    Ok(Made { file, verified })
 }

@@ -14,7 +14,7 @@ mod tests;
 pub use check::{
     Culprit, Flaw, Refused, ShownContent, ShownSection, Verified, claimed_genesis, read, verify,
 };
-pub use made::{Content, DisclosureError, Shown, make};
+pub use made::{Content, DisclosureError, Made, Shown, make};
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_envelope::record::Description;
@@ -105,7 +105,8 @@ impl Attribution {
     }
 }
 
-/// What the patient signs, after the first bytes and the byte of the format. It contains plaintext, so there is no `Debug`.
+/// What the patient signs, after the first bytes and the byte of the format. It contains plaintext, so there is no
+/// `Debug`.
 #[derive(Clone, Encode, Decode, DecodeWithMemTracking)]
 struct Bundle {
     genesis: Hash,

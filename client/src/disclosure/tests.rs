@@ -140,7 +140,9 @@ impl Case {
         by: &AccountKey,
     ) -> Result<Vec<u8>, DisclosureError> {
         let shown = self.shown(sections, true);
-        make(&self.chain, pointer(0), &self.records[0], shown, attribution(), by, &|_, _| {}).await
+        let (chain, record) = (&self.chain, &self.records[0]);
+        let made = make(chain, pointer(0), record, shown, attribution(), by, &|_, _| {}).await?;
+        Ok(made.file)
     }
 
     async fn make(&self, sections: &[u16]) -> Vec<u8> {
@@ -668,6 +670,16 @@ async fn a_file_that_is_not_part_of_the_disclosure_is_not_left_unnoticed_in_its_
     let without = case.verify(&without).unwrap();
     let flaw = without.check_folder(folder.path()).err().unwrap().flaw;
     assert!(matches!(flaw, Flaw::Foreign { .. }), "{flaw}");
+}
+
+#[tokio::test]
+async fn the_patient_learns_how_many_other_patients_the_proof_shows() {
+    let change = |entry: &mut Entry, _: &[u8]| entry.patient = DOCTOR;
+    for (setup, others) in [(Setup::default(), 0), (Setup { change, ..Setup::default() }, 1)] {
+        let case = Case::of(setup).await;
+        let file = case.make(&[0]).await;
+        assert_eq!(case.verify(&file).unwrap().other_patients, others);
+    }
 }
 
 #[tokio::test]

@@ -82,6 +82,8 @@ pub struct Disclosed {
     pub until: Option<Moment>,
     pub shown: SectionSet,
     pub hidden: SectionSet,
+    /// Number of other patients whose pseudonyms the proof shows to the recipient.
+    pub other_patients: usize,
     /// The folder for the recipient.
     pub directory: PathBuf,
     /// The names of its files.
@@ -109,6 +111,12 @@ impl fmt::Display for Disclosed {
             write!(f, ", until {}", moment(until))?;
         }
         writeln!(f, "\n{}: {}", self.directory.display(), self.files.join(", "))?;
+        if self.other_patients > 0 {
+            let (one, many) =
+                ("other patient whose records are", "other patients whose records are");
+            let others = counted(self.other_patients, one, many);
+            writeln!(f, "the proof also shows the pseudonyms of {others} in the same block")?;
+        }
         writeln!(f, "the files are not encrypted: give them to the recipient over a safe channel")?;
         writeln!(
             f,
@@ -157,7 +165,8 @@ pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclose
         disclosure::make(chain, args.record, sealed, shown, attribution, &account, &counts).await;
     spinner.finish_and_clear();
     // Nothing is decrypted to the disk before the file of the disclosure has verified.
-    let files = write(&made?, media, (&reader, &record), (args, context)).await?;
+    let made = made?;
+    let files = write(&made.file, media, (&reader, &record), (args, context)).await?;
     let verify = Invocation::new(["verify-disclosure"]).with([&args.out]);
     Ok(Disclosed {
         record: args.record,
@@ -167,6 +176,7 @@ pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclose
         until,
         shown: args.sections,
         hidden,
+        other_patients: made.verified.other_patients,
         directory: args.out.clone(),
         files,
         verify: verify.to_string(),
@@ -443,6 +453,7 @@ mod tests {
             until: None,
             shown: SectionSet(0b101),
             hidden: SectionSet(0b010),
+            other_patients: 3,
             directory: "bundle".into(),
             files: vec![FILE_NAME.into()],
             verify: "epione verify-disclosure bundle".into(),
@@ -456,6 +467,10 @@ mod tests {
             text.contains("\nfor Insurance, purpose: claim 7\nbundle: disclosure.epione\n"),
             "{text}"
         );
+        let others = "\nthe proof also shows the pseudonyms of 3 other patients whose records are in the same block\n";
+        assert!(text.contains(others), "{text}");
+        let alone = Disclosed { other_patients: 0, ..disclosed }.to_string();
+        assert!(!alone.contains("pseudonym"), "{alone}");
         assert!(text.contains("not encrypted"), "{text}");
         assert!(text.contains("genesis hash from the hospitals, not from you"), "{text}");
         assert!(text.ends_with("with: epione verify-disclosure bundle"), "{text}");

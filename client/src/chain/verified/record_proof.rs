@@ -5,6 +5,8 @@
 //! state after it. This state has hashes of earlier blocks, whose states have hashes of blocks before them: so the
 //! proof goes back to the block that the author signed.
 
+use std::collections::BTreeSet;
+
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_envelope::record::Authorship;
 use epione_primitives::{
@@ -97,6 +99,8 @@ pub(crate) struct Committed {
     pub head: SignedAt,
     pub time: Moment,
     pub entry: Entry,
+    /// Number of other patients whose records are in the same lite block: the proof shows their entries.
+    pub other_patients: usize,
     pub header: Header,
     pub announced_at: BlockNumber,
     /// Name of the hospital that announced it; UTF-8.
@@ -289,7 +293,9 @@ impl RecordProof {
         let unknown = || ProofFault::NoRecord(pointer);
         let header: Header = state.value(&keys::header(pointer.height))?.ok_or_else(unknown)?;
         let entries: Vec<Entry> = state.value(&keys::entries(pointer.height))?.unwrap_or_default();
+        let mut patients: BTreeSet<UserId> = entries.iter().map(|entry| entry.patient).collect();
         let entry = entries.into_iter().nth(usize::from(pointer.index)).ok_or_else(unknown)?;
+        patients.remove(&entry.patient);
         let announcement: Announcement = state
             .value(&keys::announcement(header.announcement))?
             .ok_or(ProofFault::Absent("announcement of the record"))?;
@@ -305,6 +311,7 @@ impl RecordProof {
             head: SignedAt { number: head.number(), hash: head.hash() },
             time,
             entry,
+            other_patients: patients.len(),
             header,
             announced_at: announcement.announced_at,
             hospital_name: hospital.name.into_inner(),
