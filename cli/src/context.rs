@@ -2,7 +2,7 @@
 
 mod trust;
 
-pub use trust::genesis_hash;
+pub use trust::{GenesisFrom, genesis_hash};
 
 use std::{
     ffi::OsStr,

@@ -270,8 +270,16 @@ impl From<LiteError> for Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         let help = match (&refused.flaw, refused.culprit) {
-            (Flaw::File { .. }, _) => "give the folder of the disclosure, with all its files",
-            (Flaw::Format(_), _) => "update epione",
+            (Flaw::File { .. } | Flaw::NotFile { .. }, _) => {
+                "give the folder of the disclosure, with all its files"
+            }
+            (flaw, _) if flaw.is_of_version() => "update epione; nobody may be at fault",
+            (Flaw::NotDisclosure | Flaw::TooLarge, _) => {
+                "give the folder of the disclosure, or the file disclosure.epione in it"
+            }
+            (Flaw::Foreign { .. }, _) => {
+                "do not rely on this file; to verify the others, move it away and run the command again"
+            }
             (Flaw::OtherChain { .. }, _) => {
                 "do not rely on it, unless the hospitals publish the other hash; then give that one with --genesis HASH"
             }
@@ -292,19 +300,33 @@ impl From<Refused> for Failure {
     }
 }
 
+/// What a patient can do if the disclosure would not verify.
+fn undisclosed(refused: &Refused) -> &'static str {
+    match refused.culprit {
+        _ if refused.flaw.is_of_version() => "nothing was disclosed; update epione",
+        Some(Culprit::Hospital(_)) => {
+            "nothing was disclosed; tell the hospital that announced the record"
+        }
+        Some(Culprit::Patient(_)) => "nothing was disclosed; this is a bug: report it",
+        None => "nothing was disclosed; rerun the command, with another node if this happens again",
+    }
+}
+
 impl From<DisclosureError> for Failure {
     fn from(error: DisclosureError) -> Self {
-        let help = match error {
+        let error = match error {
             DisclosureError::Chain(error) => return error.into(),
+            other => other,
+        };
+        let help = match &error {
             DisclosureError::Format(FormatError::Extraction(_)) => {
                 "choose other sections with --sections"
             }
-            DisclosureError::Format(_) | DisclosureError::TooLarge { .. } => {
+            _ if error.is_of_choice() => {
                 "nothing was disclosed; choose fewer sections with --sections"
             }
-            DisclosureError::Refused(_) => {
-                "nothing was disclosed; rerun the command, with another node if this happens again"
-            }
+            DisclosureError::Refused(refused) => undisclosed(refused),
+            _ => "nothing was disclosed; another node or another choice of sections does not help",
         };
         Self::new(error.to_string(), help)
     }
@@ -500,6 +522,26 @@ mod tests {
         }
         let hash = epione_primitives::Hash::zero();
         assert!(help(Doubt::NotFinal { hash }).contains("another node"));
+    }
+
+    #[test]
+    fn a_patient_is_not_told_to_rerun_a_command_that_cannot_succeed() {
+        let pointer = epione_primitives::RecordPointer { height: 1, index: 0 };
+        let help =
+            |flaw, culprit| Failure::from(DisclosureError::Refused(Refused { flaw, culprit })).help;
+        let announced = Flaw::Announced { pointer, what: "id" };
+        let hospital = Culprit::Hospital(epione_primitives::HospitalId(0));
+        let said = help(announced, Some(hospital));
+        assert!(said.contains("tell the hospital") && !said.contains("rerun"), "{said}");
+        let said = help(Flaw::Format(2), None);
+        assert!(said.contains("update epione") && !said.contains("rerun"), "{said}");
+        let said = help(Flaw::NotSigned(epione_primitives::UserId([1; 32])), None);
+        assert!(said.contains("rerun"), "{said}");
+        for (proof, fewer) in [(1, true), (u64::MAX, false)] {
+            let large = DisclosureError::TooLarge { proof, content: 9 };
+            let said = Failure::from(large).help;
+            assert_eq!(said.contains("fewer sections"), fewer, "{said}");
+        }
     }
 
     #[test]

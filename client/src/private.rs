@@ -1,11 +1,16 @@
 //! Files and folders that only their owner may read. Decrypted content, and what describes it, is written with these
-//! modes, and never through a link in its place.
+//! modes, and never through a link in its place. Nor is such a file read through one.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
 };
 
 /// Mode of a file: its owner may read and write it.
@@ -22,6 +27,19 @@ pub fn folder(path: &Path) -> io::Result<()> {
     }
     // Only the owner may do this, so it fails for a folder of another user.
     fs::set_permissions(path, fs::Permissions::from_mode(FOLDER))
+}
+
+/// Opens a file for reading; none if the last part of the path is a link, a folder or a pipe. It does not wait for the
+/// writer of a pipe, and what is opened is what was checked.
+pub fn open(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::LOOP) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let is_file = file.metadata()?.is_file();
+    Ok(is_file.then_some(file))
 }
 
 /// Checks that files can be written in a folder, by making one and removing it.
@@ -76,6 +94,22 @@ mod tests {
             assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), (text, FILE));
         }
         assert_eq!(fs::read_dir(&inner).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_a_file_is_opened_and_a_pipe_without_a_writer_is_not_waited_for() {
+        let within = tempfile::tempdir().unwrap();
+        let path = |name| within.path().join(name);
+        let (file, link, pipe, inner) = (path("file"), path("link"), path("pipe"), path("folder"));
+        fs::write(&file, "text").unwrap();
+        assert_eq!(io::read_to_string(open(&file).unwrap().unwrap()).unwrap(), "text");
+        symlink(&file, &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        fs::create_dir(&inner).unwrap();
+        for other in [&link, &pipe, &inner] {
+            assert!(open(other).unwrap().is_none(), "{}", other.display());
+        }
+        assert_eq!(open(&path("absent")).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]

@@ -85,13 +85,11 @@ pub enum SignatureError {
 /// A disclosure breaks a rule of the record's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ExtractionError {
-    #[error(
-        "the author requires that every disclosure shows section {section}; show this section too"
-    )]
+    #[error("the author requires that every disclosure shows section {section}")]
     Mandatory { section: u16 },
-    #[error("the author forbids that a disclosure shows section {section}; hide this section")]
+    #[error("the author forbids that a disclosure shows section {section}")]
     Never { section: u16 },
-    #[error("the author allows sections {} only together; show all of them or none", listed(*group))]
+    #[error("the author allows sections {} only together", listed(*group))]
     Together { group: SectionSet },
 }
 

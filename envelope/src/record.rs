@@ -143,6 +143,21 @@ pub enum Payload {
     Media { description: SealedObject, manifest: Manifest },
 }
 
+impl Payload {
+    /// Checks what every reader requires of the description of this content, in addition to the leaf: its limits; that
+    /// a text is short and has no frames; and that media have the length of the sealed object.
+    pub fn check_description(&self, description: &Description) -> Result<(), OpenError> {
+        match self {
+            Self::Text(_) => text::check(description),
+            Self::Media { manifest, .. } => {
+                description.validate().map_err(|_| OpenError)?;
+                let length = manifest.layout().plaintext_length();
+                if description.content_length == length { Ok(()) } else { Err(OpenError) }
+            }
+        }
+    }
+}
+
 /// One section of a record. Its kind is in its sealed description. The chain stores whether the patient shares it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Section {
@@ -335,21 +350,23 @@ impl Record {
         section: u16,
         key: &ContentKey,
     ) -> Result<Description, OpenError> {
-        let description = match &self.section(section)?.payload {
+        let payload = &self.section(section)?.payload;
+        let description = match payload {
             Payload::Text(object) => {
                 let packed =
                     object.open_padded(key, &self.object_context(genesis, section, Part::Text))?;
                 text::describe(&mut packed.as_slice())?
             }
-            Payload::Media { description: object, manifest } => {
+            Payload::Media { description: object, .. } => {
                 let context = self.object_context(genesis, section, Part::Description);
                 let opened = object.open_padded(key, &context)?;
                 let mut rest = opened.as_slice();
                 let description = Description::decode(&mut rest).map_err(|_| OpenError)?;
-                let right = rest.is_empty()
-                    && description.validate().is_ok()
-                    && description.content_length == manifest.layout().plaintext_length();
-                if right { description } else { return Err(OpenError) }
+                if !rest.is_empty() {
+                    return Err(OpenError);
+                }
+                payload.check_description(&description)?;
+                description
             }
         };
         self.check_leaf(section, &description)?;

@@ -36,11 +36,15 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<(Description, Zeroizing<Vec<u8>>),
 /// Decodes only the description.
 pub(crate) fn describe(packed: &mut &[u8]) -> Result<Description, OpenError> {
     let description = Description::decode(packed).map_err(|_| OpenError)?;
-    description.validate().map_err(|_| OpenError)?;
-    if description.content_length > u64::from(MAX_TEXT_BYTES) || !description.frames.is_default() {
-        return Err(OpenError);
-    }
+    check(&description)?;
     Ok(description)
+}
+
+/// Checks the limits of the description of a text, which has no frames.
+pub(crate) fn check(description: &Description) -> Result<(), OpenError> {
+    description.validate().map_err(|_| OpenError)?;
+    let is_short = description.content_length <= u64::from(MAX_TEXT_BYTES);
+    if is_short && description.frames.is_default() { Ok(()) } else { Err(OpenError) }
 }
 
 #[cfg(test)]

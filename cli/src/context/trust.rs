@@ -2,6 +2,7 @@
 //! by --genesis or by a pin, and the file with the last verified block.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use epione_client::{
     private,
 };
 use epione_primitives::Hash;
+use serde::Serialize;
 
 use super::Context;
 use crate::{
@@ -52,9 +54,17 @@ impl Context {
         Ok(pinned.map(|genesis| Known { genesis, by: KnownBy::Pin }))
     }
 
-    /// The genesis hash of the chain that this run is about; none if nobody has said it. Asks no node.
-    pub fn known_genesis(&self) -> Result<Option<Hash>, Failure> {
-        Ok(self.known_chain(self.node_url())?.map(|known| known.genesis))
+    /// The genesis hash of the chain that this run is about, and who said it; none if nobody has. Asks no node. A pin
+    /// counts only if the user named its node: otherwise the user has not chosen this chain.
+    pub fn known_genesis(&self) -> Result<Option<(Hash, GenesisFrom)>, Failure> {
+        let url = self.node_url();
+        let from = |Known { genesis, by }: Known| match by {
+            KnownBy::Devnet => Some((genesis, GenesisFrom::Devnet)),
+            KnownBy::Option => Some((genesis, GenesisFrom::Option)),
+            KnownBy::Pin if self.common.node.is_none() => None,
+            KnownBy::Pin => Some((genesis, GenesisFrom::Pin(without_userinfo(url)))),
+        };
+        Ok(self.known_chain(url)?.and_then(from))
     }
 
     /// What is believed of a chain. The last verified block is kept for the next run, if there is a place for it.
@@ -82,6 +92,28 @@ impl Context {
 pub(super) struct Known {
     pub(super) genesis: Hash,
     by: KnownBy,
+}
+
+/// From where the user has the genesis hash that a result depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GenesisFrom {
+    /// The file of a network for development.
+    Devnet,
+    /// The option --genesis, or EPIONE_GENESIS.
+    Option,
+    /// What the user pinned for the node at this address.
+    Pin(String),
+}
+
+impl fmt::Display for GenesisFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Devnet => write!(f, "--devnet, a network for development"),
+            Self::Option => write!(f, "--genesis or EPIONE_GENESIS"),
+            Self::Pin(node) => write!(f, "your pin of {node}"),
+        }
+    }
 }
 
 /// Who said which chain it is.

@@ -8,8 +8,8 @@ use epione_envelope::{
 };
 use epione_primitives::{RecordPointer, release::SectionSet};
 
-use super::{Attribution, Bundle, MAX_FILE_BYTES, Refused, message, verify};
-use crate::chain::{Chain, ChainError};
+use super::{Attribution, Bundle, MAX_FILE_BYTES, Refused, Verified, message, verify};
+use crate::chain::{Chain, ChainError, Doubt};
 
 /// A section to show.
 pub struct Shown {
@@ -32,22 +32,78 @@ pub enum Content {
 #[derive(Debug, thiserror::Error)]
 pub enum DisclosureError {
     #[error(transparent)]
-    Chain(#[from] ChainError),
+    Chain(ChainError),
+    /// No verifier would accept the proof. The node is not at fault.
+    #[error(transparent)]
+    LongProof(Box<Doubt>),
     /// The author's extraction policy forbids this choice of sections, for example.
     #[error(transparent)]
     Format(#[from] FormatError),
-    #[error(
-        "the disclosure has {bytes} bytes, and the limit is {max}: show fewer sections at once",
-        max = MAX_FILE_BYTES
-    )]
-    TooLarge { bytes: u64 },
+    #[error("{}", too_large(*proof, *content))]
+    TooLarge {
+        /// Bytes of the proof and of the sealed record, which every disclosure of the record has.
+        proof: u64,
+        /// Bytes of the shown descriptions and texts.
+        content: u64,
+    },
     /// What was made does not verify, as with a key that is not the patient's.
     #[error("the disclosure would not verify: {0}")]
     Refused(#[from] Refused),
 }
 
+impl From<ChainError> for DisclosureError {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Unproven { doubt, .. } if matches!(*doubt, Doubt::LongProof { .. }) => {
+                Self::LongProof(doubt)
+            }
+            other => Self::Chain(other),
+        }
+    }
+}
+
+impl DisclosureError {
+    /// Whether a disclosure of fewer sections of this record can be made.
+    pub fn is_of_choice(&self) -> bool {
+        match self {
+            Self::Format(_) => true,
+            Self::TooLarge { proof, .. } => *proof < MAX_FILE_BYTES,
+            _ => false,
+        }
+    }
+}
+
+/// Checks the size of the file of a disclosure.
+pub(super) fn check_size(bytes: u64, bundle: &Bundle) -> Result<(), DisclosureError> {
+    if bytes <= MAX_FILE_BYTES {
+        return Ok(());
+    }
+    let texts: usize = bundle.texts.iter().map(|(_, text)| text.len()).sum();
+    let content = (bundle.disclosure.len() + texts) as u64;
+    Err(DisclosureError::TooLarge { proof: bytes.saturating_sub(content), content })
+}
+
+fn too_large(proof: u64, content: u64) -> String {
+    let bytes = proof.saturating_add(content);
+    match proof < MAX_FILE_BYTES {
+        true => format!("the disclosure has {bytes} bytes, and the limit is {MAX_FILE_BYTES}"),
+        false => format!(
+            "the proof alone has {proof} bytes, and the limit of a disclosure is {MAX_FILE_BYTES}: so old a record \
+             cannot be disclosed"
+        ),
+    }
+}
+
+/// A disclosure that was made.
+pub struct Made {
+    pub file: Vec<u8>,
+    /// What the file shows to its recipient.
+    pub verified: Verified,
+}
+
 /// Makes and signs the file of a disclosure of a committed record. The proof is of the newest final block. The result
-/// has passed [`verify`].
+/// has passed [`verify`]. `progress` is told the number of the requested block on the way back to the signed block, and
+/// how many there are.
 pub async fn make(
     chain: &Chain,
     pointer: RecordPointer,
@@ -55,7 +111,8 @@ pub async fn make(
     mut shown: Vec<Shown>,
     attribution: Attribution,
     patient: &impl Signer,
-) -> Result<Vec<u8>, DisclosureError> {
+    progress: &(dyn Fn(usize, usize) + Send + Sync),
+) -> Result<Made, DisclosureError> {
     shown.sort_by_key(|shown| shown.section);
     let (mut descriptions, mut texts, mut media) = (Vec::new(), Vec::new(), SectionSet::default());
     for Shown { section, description, content } in shown {
@@ -79,14 +136,11 @@ pub async fn make(
         disclosure: disclosure.encode(),
         texts,
         media,
-        proof: chain.prove_record(pointer, record.authorship()).await?,
+        proof: chain.prove_record(pointer, record.authorship(), progress).await?,
     };
     let mut file = bundle.to_sign();
     patient.sign(&message(genesis, &file)).encode_to(&mut file);
-    let bytes = file.len() as u64;
-    if bytes > MAX_FILE_BYTES {
-        return Err(DisclosureError::TooLarge { bytes });
-    }
-    verify(&file, genesis)?;
-    Ok(file)
+    check_size(file.len() as u64, &bundle)?;
+    let verified = verify(&file, genesis)?;
+    Ok(Made { file, verified })
 }

@@ -14,7 +14,7 @@ mod tests;
 pub use check::{
     Culprit, Flaw, Refused, ShownContent, ShownSection, Verified, claimed_genesis, read, verify,
 };
-pub use made::{Content, DisclosureError, Shown, make};
+pub use made::{Content, DisclosureError, Made, Shown, make};
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_envelope::record::Description;
@@ -30,7 +30,9 @@ pub const MAX_FILE_BYTES: u64 = 128 * 1024 * 1024;
 /// Maximum bytes of the name of the recipient, and of the purpose.
 pub const MAX_WORDS_BYTES: usize = 256;
 
-/// The format of the file: its first byte.
+/// The first bytes of the file. No text begins with them, and a transfer that changes the ends of lines damages them.
+const MAGIC: [u8; 8] = *b"\x8aEPIONE\n";
+/// The format of the file: the next byte.
 const FORMAT: u8 = 1;
 /// Memory that decoding the file may take.
 const MAX_MEMORY: usize = 4 * MAX_FILE_BYTES as usize;
@@ -103,7 +105,8 @@ impl Attribution {
     }
 }
 
-/// What the patient signs, after the byte of the format. It contains plaintext, so there is no `Debug`.
+/// What the patient signs, after the first bytes and the byte of the format. It contains plaintext, so there is no
+/// `Debug`.
 #[derive(Clone, Encode, Decode, DecodeWithMemTracking)]
 struct Bundle {
     genesis: Hash,
@@ -123,7 +126,7 @@ struct Bundle {
 impl Bundle {
     /// The bytes of the file before the signature.
     fn to_sign(&self) -> Vec<u8> {
-        (FORMAT, self).encode()
+        (MAGIC, FORMAT, self).encode()
     }
 }
 

@@ -1,25 +1,26 @@
 //! What a patient, a thief, or somebody on the way could do to a disclosure. The chain is in memory, with real keys,
 //! votes and proofs.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use epione_envelope::{
     ExtractionError, FormatError, SignatureError,
     account::{AccountKey, Signer},
     keys::PatientKeys,
-    record::{Draft, Extraction, Payload, Record, Salt, SectionKind},
+    record::{Draft, Extraction, Frames, NoFrames, Payload, Record, Salt, SectionKind},
     record_sealer::RecordSealer,
 };
 use epione_primitives::{
-    block::SignedAt,
+    HospitalId, RecordId,
+    block::{Entry, SignedAt, record_hash},
     profile::{RegistrationStatus, Role},
 };
-use epione_proofs::GenesisError;
+use epione_proofs::{GenesisError, StateError, StorageKey};
 
-use super::{check::decode, *};
+use super::{check::decode, made::check_size, *};
 use crate::chain::{
-    Chain, ProofFault, SigningFault,
-    disclosed::{AT, DOCTOR, PATIENT, account, committed, pointer},
+    Chain, ChainError, Doubt, ProofFault, SigningFault,
+    disclosed::{AT, DOCTOR, Growing, PATIENT, Setup, account, committed, pointer},
 };
 
 /// Section 0 is mandatory, 1 is never shown, 2 and 3 are shown together.
@@ -64,23 +65,40 @@ fn sealed(genesis: Hash, signed_at: SignedAt, keys: &PatientKeys) -> Record {
     sealer.finish().unwrap()
 }
 
+/// A record of one text, which the author described so.
+fn of_one_text(
+    genesis: Hash,
+    signed_at: SignedAt,
+    keys: &PatientKeys,
+    described: &Description,
+    text: &[u8],
+) -> Record {
+    let doctor = account("doctor");
+    let draft = Draft::new(PATIENT, AT, DOCTOR, signed_at, vec![described.clone()]).unwrap();
+    let signed = draft.sign(genesis, &doctor);
+    let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), keys).unwrap();
+    sealer.seal_text(0, text).unwrap();
+    sealer.finish().unwrap()
+}
+
 /// A chain with two records of the patient.
 struct Case {
     chain: Chain,
     records: Vec<Record>,
     keys: PatientKeys,
+    growing: Growing,
 }
 
 impl Case {
     async fn new() -> Self {
-        Self::of(0..4, RegistrationStatus::Active).await
+        Self::of(Setup::default()).await
     }
 
-    async fn of(voters: std::ops::Range<u8>, doctor: RegistrationStatus) -> Self {
+    async fn of(setup: Setup) -> Self {
         let keys = PatientKeys::generate();
         let make = |genesis, at| vec![sealed(genesis, at, &keys), sealed(genesis, at, &keys)];
-        let (chain, records) = committed(voters, doctor, make).await;
-        Self { chain, records, keys }
+        let (chain, records, growing) = committed(setup, make).await;
+        Self { chain, records, keys, growing }
     }
 
     fn genesis(&self) -> Hash {
@@ -98,7 +116,11 @@ impl Case {
     }
 
     fn shown(&self, sections: &[u16], included: bool) -> Vec<Shown> {
-        let record = &self.records[0];
+        self.shown_of(0, sections, included)
+    }
+
+    fn shown_of(&self, record: usize, sections: &[u16], included: bool) -> Vec<Shown> {
+        let (index, record) = (record, &self.records[record]);
         let show = |(section, description): (u16, Description)| {
             let content = match &record.sections()[usize::from(section)].payload {
                 Payload::Media { .. } => Content::Media { included },
@@ -109,7 +131,7 @@ impl Case {
             };
             Shown { section, description, content }
         };
-        self.described(0, sections).into_iter().map(show).collect()
+        self.described(index, sections).into_iter().map(show).collect()
     }
 
     async fn try_make(
@@ -117,9 +139,10 @@ impl Case {
         sections: &[u16],
         by: &AccountKey,
     ) -> Result<Vec<u8>, DisclosureError> {
-        let attribution = Attribution::new("Helvetia Insurance", "claim 7", Some(9_000)).unwrap();
         let shown = self.shown(sections, true);
-        make(&self.chain, pointer(0), &self.records[0], shown, attribution, by).await
+        let (chain, record) = (&self.chain, &self.records[0]);
+        let made = make(chain, pointer(0), record, shown, attribution(), by, &|_, _| {}).await?;
+        Ok(made.file)
     }
 
     async fn make(&self, sections: &[u16]) -> Vec<u8> {
@@ -152,6 +175,10 @@ impl Case {
     }
 }
 
+fn attribution() -> Attribution {
+    Attribution::new("Helvetia Insurance", "claim 7", Some(9_000)).unwrap()
+}
+
 /// The changed file, signed by somebody.
 fn forged(file: &[u8], by: &str, change: impl FnOnce(&mut Bundle)) -> Vec<u8> {
     let (mut bundle, ..) = decode(file).unwrap_or_else(|flaw| panic!("{flaw}"));
@@ -159,6 +186,10 @@ fn forged(file: &[u8], by: &str, change: impl FnOnce(&mut Bundle)) -> Vec<u8> {
     let mut file = bundle.to_sign();
     account(by).sign(&message(bundle.genesis, &file)).encode_to(&mut file);
     file
+}
+
+fn pipe(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
@@ -178,6 +209,7 @@ async fn a_disclosure_is_verified_without_a_node_from_the_genesis_hash_alone() {
     assert_eq!((verified.author, verified.author_role), (DOCTOR, Role::Doctor));
     assert_eq!((verified.hospital, verified.hospital_name.as_slice()), (AT, &b"Alice"[..]));
     assert_eq!(verified.signed_at, records[0].signed_at());
+    assert_eq!(verified.committed_time, 7);
     assert!(verified.signed_time > 0 && verified.proven_time >= verified.signed_time);
     assert!(verified.proven_at.number > verified.signed_at.number);
     assert_eq!((verified.nurse, verified.cosigned, verified.hidden), (None, false, 2));
@@ -190,7 +222,7 @@ async fn a_disclosure_is_verified_without_a_node_from_the_genesis_hash_alone() {
     for shown in &verified.shown {
         match &shown.content {
             ShownContent::Text(text) => {
-                assert_eq!(text, TEXTS[usize::from(shown.section)].1.as_bytes());
+                assert_eq!(text, TEXTS[usize::from(shown.section)].1);
             }
             ShownContent::Media { segments, included } => {
                 assert_eq!((segments.len(), *included), (1, true));
@@ -256,9 +288,9 @@ async fn a_record_that_the_chain_does_not_have_in_this_place_is_refused() {
     let file = case.make(&[0]).await;
     let other = case.records[1].encode();
     let flaw = case.flaw(&file, |bundle| bundle.record = other);
-    assert!(matches!(flaw, Flaw::OtherRecord { what: "its hash", .. }), "{flaw}");
+    assert!(matches!(flaw, Flaw::OtherRecord { .. }), "{flaw}");
     let flaw = case.flaw(&file, |bundle| bundle.pointer = pointer(1));
-    assert!(matches!(flaw, Flaw::OtherRecord { what: "its hash", .. }), "{flaw}");
+    assert!(matches!(flaw, Flaw::OtherRecord { .. }), "{flaw}");
     let beyond = forged(&file, "patient", |bundle| bundle.pointer = pointer(2));
     let refused = case.refused(&beyond);
     assert!(matches!(refused.flaw, Flaw::Unproven(ProofFault::NoRecord(_))), "{refused}");
@@ -325,6 +357,31 @@ async fn what_the_patient_did_not_sign_is_refused_and_nobody_is_named() {
 }
 
 #[tokio::test]
+async fn a_replaced_key_of_the_patient_discloses_only_by_an_old_state_whose_age_is_shown() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let before = case.verify(&file).unwrap();
+    case.growing.replace_account_of_patient();
+    // By the newest state, the replaced key is anybody's.
+    let Err(DisclosureError::Refused(refused)) = case.try_make(&[0], &account("patient")).await
+    else {
+        panic!("it was made")
+    };
+    assert!(matches!(refused.flaw, Flaw::NotSigned(PATIENT)), "{refused}");
+    let now = case.try_make(&[0], &account("new patient")).await.unwrap();
+    let now = case.verify(&now).unwrap();
+    assert!(now.proven_at.number > before.proven_at.number);
+    // A thief of the replaced key keeps the old block, and cannot give it another time.
+    let stolen = forged(&file, "patient", |bundle| bundle.attribution.recipient = "Thief".into());
+    let stolen = case.verify(&stolen).unwrap();
+    assert_eq!((stolen.proven_at, stolen.proven_time), (before.proven_at, before.proven_time));
+    let month = Duration::from_secs(30 * 86_400);
+    let later = stolen.proven_time + month.as_millis() as u64;
+    assert_eq!((stolen.age(later), stolen.age(later + 1) > month), (month, true));
+    assert_eq!(stolen.age(stolen.proven_time - 1), Duration::ZERO);
+}
+
+#[tokio::test]
 async fn a_disclosure_of_another_chain_is_refused() {
     let case = Case::new().await;
     let file = case.make(&[0]).await;
@@ -333,7 +390,7 @@ async fn a_disclosure_of_another_chain_is_refused() {
     assert!(matches!(refused.flaw, Flaw::OtherChain { .. }), "{refused}");
 
     // A chain that the attacker made, under the name of the true one.
-    let made_up = Case::of(20..24, RegistrationStatus::Active).await;
+    let made_up = Case::of(Setup { voters: 20..24, ..Setup::default() }).await;
     let other = made_up.make(&[0]).await;
     let genesis = case.genesis();
     let refused = case.refused(&forged(&other, "patient", |bundle| bundle.genesis = genesis));
@@ -350,11 +407,129 @@ async fn a_disclosure_of_another_chain_is_refused() {
 
 #[tokio::test]
 async fn a_record_whose_author_was_not_permitted_to_sign_is_blamed_on_its_hospital() {
-    let case = Case::of(0..4, RegistrationStatus::Suspended).await;
+    let doctor = RegistrationStatus::Suspended;
+    let case = Case::of(Setup { doctor, ..Setup::default() }).await;
     let made = case.try_make(&[0], &account("patient")).await;
     let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
     assert!(matches!(refused.flaw, Flaw::Signers(SigningFault::Author(DOCTOR))), "{refused}");
     assert_eq!(refused.culprit, Some(Culprit::Hospital(AT)));
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_what_its_hospital_announced_is_blamed_on_this_hospital() {
+    let by_hospital = |refused: Refused, at: HospitalId, expected: &str| {
+        assert!(
+            matches!(refused.flaw, Flaw::Announced { what, .. } if what == expected),
+            "{refused}"
+        );
+        assert_eq!(refused.culprit, Some(Culprit::Hospital(at)));
+    };
+    let change = |entry: &mut Entry, _: &[u8]| entry.record = RecordId([9; 16]);
+    let case = Case::of(Setup { change, ..Setup::default() }).await;
+    let second = case.records[1].encode();
+    let file = forged(&case.make(&[0]).await, "patient", |bundle| {
+        (bundle.pointer, bundle.record) = (pointer(1), second);
+    });
+    by_hospital(case.refused(&file), AT, "id");
+
+    // The chain shows it to the doctor as a record of the doctor.
+    let change = |entry: &mut Entry, _: &[u8]| entry.patient = DOCTOR;
+    let case = Case::of(Setup { change, ..Setup::default() }).await;
+    let (chain, record, by) = (&case.chain, &case.records[1], account("new doctor"));
+    let made = make(
+        chain,
+        pointer(1),
+        record,
+        case.shown_of(1, &[0], true),
+        attribution(),
+        &by,
+        &|_, _| {},
+    )
+    .await;
+    let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+    by_hospital(refused, AT, "patient");
+
+    let announcer = HospitalId(7);
+    let case = Case::of(Setup { announcer, ..Setup::default() }).await;
+    let made = case.try_make(&[0], &account("patient")).await;
+    let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+    by_hospital(refused, announcer, "hospital");
+}
+
+#[tokio::test]
+async fn what_no_reader_accepts_is_not_accepted_in_a_disclosure_and_its_hospital_is_named() {
+    let cases: [(&[u8], Frames, fn(&Flaw) -> bool); 2] = [
+        (b"well", Frames::None(NoFrames::Video), |flaw| {
+            matches!(flaw, Flaw::Description { section: 0 })
+        }),
+        (b"w\xe9ll", Frames::default(), |flaw| matches!(flaw, Flaw::NotText { section: 0 })),
+    ];
+    for (text, frames, is_expected) in cases {
+        let keys = PatientKeys::generate();
+        let mut described = Description::of(SectionKind::Report, "text/plain", "", text).unwrap();
+        described.frames = frames;
+        let seal = |genesis, at| {
+            let odd = of_one_text(genesis, at, &keys, &described, text);
+            vec![odd, sealed(genesis, at, &keys)]
+        };
+        let (chain, records, _growing) = committed(Setup::default(), seal).await;
+        let content = Content::Text(text.to_vec().into());
+        let shown = vec![Shown { section: 0, description: described.clone(), content }];
+        let patient = account("patient");
+        let made =
+            make(&chain, pointer(0), &records[0], shown, attribution(), &patient, &|_, _| {}).await;
+        let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+        assert!(is_expected(&refused.flaw), "{refused}");
+        assert_eq!(refused.culprit, Some(Culprit::Hospital(AT)));
+    }
+    // Media have the length of their sealed object.
+    let case = Case::new().await;
+    let payload = &case.records[0].sections()[usize::from(MEDIA)].payload;
+    let (_, mut described) = case.described(0, &[MEDIA]).remove(0);
+    payload.check_description(&described).unwrap();
+    described.content_length += 1;
+    payload.check_description(&described).unwrap_err();
+}
+
+/// The bytes of a record, or of a disclosure, in another format.
+fn in_format(format: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[format][..], &bytes[1..]].concat()
+}
+
+#[tokio::test]
+async fn nobody_is_blamed_for_a_format_that_this_version_does_not_read() {
+    let of_version = |refused: Refused| {
+        assert!(matches!(refused.flaw, Flaw::Version(_)) && refused.flaw.is_of_version());
+        assert_eq!(refused.culprit, None, "{refused}");
+    };
+    let change = |entry: &mut Entry, bytes: &[u8]| {
+        entry.hash = record_hash(&in_format(9, bytes));
+    };
+    let case = Case::of(Setup { change, ..Setup::default() }).await;
+    let file = case.make(&[0]).await;
+    let newer = in_format(9, &case.records[1].encode());
+    of_version(case.refused(&forged(&file, "patient", |bundle| {
+        (bundle.pointer, bundle.record) = (pointer(1), newer);
+    })));
+    for format in [1, 9] {
+        of_version(case.refused(&forged(&file, "patient", |bundle| {
+            bundle.disclosure = in_format(format, &bundle.disclosure);
+        })));
+    }
+    let key = StorageKey::value("Profiles", "Profiles");
+    assert!(Flaw::Unproven(StateError::OtherType { key }.into()).is_of_version());
+    // Bytes that no version can read.
+    let flaw = case.flaw(&file, |bundle| bundle.disclosure.truncate(40));
+    assert!(matches!(flaw, Flaw::Sections(_)) && !flaw.is_of_version(), "{flaw}");
+}
+
+#[tokio::test]
+async fn a_block_without_a_time_is_a_fault_and_not_the_year_1970() {
+    let case = Case::of(Setup { dated: false, ..Setup::default() }).await;
+    let made = case.try_make(&[0], &account("patient")).await;
+    let Err(DisclosureError::Refused(refused)) = made else { panic!("it was made") };
+    let Flaw::Unproven(ProofFault::Absent("time")) = refused.flaw else { panic!("{refused}") };
+    assert_eq!(refused.culprit, None);
 }
 
 #[tokio::test]
@@ -364,19 +539,28 @@ async fn a_damaged_file_is_refused_wherever_it_is_damaged() {
     assert!(case.verify(&file).is_ok());
     for length in (0..file.len()).step_by(61).chain([file.len() - 1]) {
         let flaw = case.refused(&file[..length]).flaw;
-        assert!(matches!(flaw, Flaw::Malformed(_)), "{length}: {flaw}");
+        match length < MAGIC.len() {
+            true => assert!(matches!(flaw, Flaw::NotDisclosure), "{length}: {flaw}"),
+            false => assert!(matches!(flaw, Flaw::Malformed(_)), "{length}: {flaw}"),
+        }
     }
-    for at in (1..file.len()).step_by(61).chain([file.len() - 1]) {
+    for at in (0..file.len()).step_by(61).chain([file.len() - 1]) {
         let mut changed = file.clone();
         changed[at] ^= 0x80;
         assert!(case.verify(&changed).is_err(), "byte {at}");
     }
     let longer = [&file[..], &[0]].concat();
     assert!(matches!(case.refused(&longer).flaw, Flaw::Malformed(_)));
-    let newer = [&[2][..], &file[1..]].concat();
+    let newer = [&MAGIC[..], &[2], &file[MAGIC.len() + 1..]].concat();
     assert!(matches!(case.refused(&newer).flaw, Flaw::Format(2)));
     let oversized = vec![FORMAT; MAX_FILE_BYTES as usize + 1];
     assert!(matches!(case.refused(&oversized).flaw, Flaw::TooLarge));
+    // Other files, and a disclosure whose ends of lines a transfer changed.
+    let changed = [&b"\x8aEPIONE\r\n"[..], &file[MAGIC.len()..]].concat();
+    for other in [b"%PDF-1.7".as_slice(), b"", b"\x01", &file[1..], &changed] {
+        assert!(matches!(case.refused(other).flaw, Flaw::NotDisclosure));
+        assert!(matches!(claimed_genesis(other).err().unwrap().flaw, Flaw::NotDisclosure));
+    }
 }
 
 #[tokio::test]
@@ -440,6 +624,16 @@ async fn a_media_file_next_to_a_disclosure_is_the_one_that_the_author_signed() {
     fs::write(within.path().join("elsewhere"), SCAN).unwrap();
     symlink(within.path().join("elsewhere"), &media).unwrap();
     assert!(matches!(flaw(&verified), Some(Flaw::Media { .. })));
+    // A pipe, whose writer never comes.
+    fs::remove_file(&media).unwrap();
+    pipe(&media);
+    assert!(matches!(flaw(&verified), Some(Flaw::Media { .. })));
+    let in_place = within.path().join("pipe");
+    fs::create_dir(&in_place).unwrap();
+    pipe(&in_place.join(FILE_NAME));
+    for path in [&in_place, &in_place.join(FILE_NAME)] {
+        assert!(matches!(read(path).err().unwrap().flaw, Flaw::NotFile { .. }));
+    }
 
     // The patient may show the description of an image without its file.
     let without = forged(&file, "patient", |bundle| bundle.media = SectionSet::default());
@@ -448,6 +642,77 @@ async fn a_media_file_next_to_a_disclosure_is_the_one_that_the_author_signed() {
     assert!(matches!(without.shown[1].content, ShownContent::Media { included: false, .. }));
     let absent = within.path().join("absent");
     assert!(matches!(read(&absent).err().unwrap().flaw, Flaw::File { .. }));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_part_of_the_disclosure_is_not_left_unnoticed_in_its_folder() {
+    let case = Case::new().await;
+    let file = case.make(&[0, 5]).await;
+    let verified = case.verify(&file).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for own in [FILE_NAME, "05-scan.dcm"] {
+        fs::write(folder.path().join(own), "any").unwrap();
+    }
+    verified.check_folder(folder.path()).unwrap();
+    for name in ["04-scan.dcm", "report.pdf", ".hidden", "05-SCAN.dcm"] {
+        let other = folder.path().join(name);
+        fs::write(&other, "unsigned").unwrap();
+        let refused = verified.check_folder(folder.path()).err().unwrap();
+        assert!(matches!(&refused.flaw, Flaw::Foreign { path } if *path == other), "{refused}");
+        assert_eq!(refused.culprit, None);
+        fs::remove_file(&other).unwrap();
+    }
+    fs::create_dir(folder.path().join("more")).unwrap();
+    assert!(verified.check_folder(folder.path()).is_err());
+    fs::remove_dir(folder.path().join("more")).unwrap();
+    // The file of an image is part only of a disclosure that includes it.
+    let without = forged(&file, "patient", |bundle| bundle.media = SectionSet::default());
+    let without = case.verify(&without).unwrap();
+    let flaw = without.check_folder(folder.path()).err().unwrap().flaw;
+    assert!(matches!(flaw, Flaw::Foreign { .. }), "{flaw}");
+}
+
+#[tokio::test]
+async fn the_patient_learns_how_many_other_patients_the_proof_shows() {
+    let change = |entry: &mut Entry, _: &[u8]| entry.patient = DOCTOR;
+    for (setup, others) in [(Setup::default(), 0), (Setup { change, ..Setup::default() }, 1)] {
+        let case = Case::of(setup).await;
+        let file = case.make(&[0]).await;
+        assert_eq!(case.verify(&file).unwrap().other_patients, others);
+    }
+}
+
+#[tokio::test]
+async fn the_requested_blocks_on_the_way_back_are_counted() {
+    let case = Case::new().await;
+    let seen = std::sync::Mutex::new(Vec::new());
+    let progress = |block: usize, of: usize| seen.lock().unwrap().push((block, of));
+    let (record, shown, by) = (&case.records[0], case.shown(&[0], true), account("patient"));
+    make(&case.chain, pointer(0), record, shown, attribution(), &by, &progress).await.unwrap();
+    let seen = seen.into_inner().unwrap();
+    let blocks = seen.len();
+    assert!(blocks > 1);
+    assert_eq!(seen, (1..=blocks).map(|block| (block, blocks)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_disclosure_that_is_too_large_says_whether_fewer_sections_help() {
+    let case = Case::new().await;
+    let file = case.make(&[0]).await;
+    let (bundle, ..) = decode(&file).unwrap_or_else(|flaw| panic!("{flaw}"));
+    assert!(check_size(MAX_FILE_BYTES, &bundle).is_ok());
+    let much = check_size(MAX_FILE_BYTES + 1, &bundle).unwrap_err();
+    assert!(much.is_of_choice() && !much.to_string().contains("so old"), "{much}");
+    let old = check_size(2 * MAX_FILE_BYTES, &bundle).unwrap_err();
+    assert!(!old.is_of_choice() && old.to_string().contains("so old a record"), "{old}");
+    // The same for a way back that no verifier accepts: the node is not named.
+    let doubt = Box::new(Doubt::LongProof { what: "steps", max: 1 });
+    let long = ChainError::Unproven { url: "wss://node".into(), doubt };
+    let long = DisclosureError::from(long);
+    assert!(matches!(long, DisclosureError::LongProof(_)) && !long.is_of_choice());
+    assert!(!long.to_string().contains("wss://node"), "{long}");
+    let other = ChainError::Unproven { url: "wss://node".into(), doubt: Box::new(Doubt::TooLong) };
+    assert!(matches!(DisclosureError::from(other), DisclosureError::Chain(_)));
 }
 
 #[test]

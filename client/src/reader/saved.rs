@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{OpenContent, OpenRecord, ReadError, partial::Partial};
+use crate::private;
 
 /// Size of the buffer with which a file is digested.
 const DIGEST_BYTES: usize = 256 * 1024;
@@ -59,11 +60,8 @@ pub(super) async fn digested(
     at: &Path,
 ) -> io::Result<Result<(), OpenError>> {
     let mut check = description.check();
-    // Not a link, and not a pipe, which might never open.
-    if !fs::symlink_metadata(at).await?.is_file() {
-        return Ok(Err(OpenError));
-    }
-    let mut file = File::open(at).await?;
+    let Some(file) = private::open(at)? else { return Ok(Err(OpenError)) };
+    let mut file = File::from_std(file);
     let mut buffer = vec![0; DIGEST_BYTES];
     loop {
         match file.read(&mut buffer).await? {

@@ -3,6 +3,9 @@
 
 use std::{
     fmt,
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,11 +14,12 @@ use clap::Args;
 use epione_client::{
     disclosure::{self, Attribution, Content, FILE_NAME, Shown, media_name},
     private,
-    reader::{self, OpenContent, OpenRecord, ReadError, Reader, VerifiedRecord, saved},
+    reader::{self, OpenContent, OpenRecord, ReadError, Reader, VerifiedRecord},
 };
 use epione_envelope::ExtractionError;
 use epione_primitives::{Moment, RecordPointer, UserId, profile::Role, release::SectionSet};
 use serde::Serialize;
+use tempfile::TempDir;
 
 use crate::{
     commands::{
@@ -47,13 +51,13 @@ pub struct DiscloseArgs {
     /// What for. You sign that, too
     #[arg(long, value_name = "TEXT")]
     pub purpose: String,
-    /// Time from now until which the recipient may use it, such as 30d, 12h, 45m or 90s [default: no end]
+    /// How long the recipient may use it, from now, such as 30d, 12h, 45m or 90s [default: no end]
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub expires: Option<Duration>,
     /// Also write the files of the media sections. Otherwise the recipient sees only their descriptions
     #[arg(long)]
     pub media: bool,
-    /// Folder to write to. Its content is not encrypted
+    /// New folder to make. Its content is not encrypted
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The key file from before a rotation, if a hospital's profile of you is still sealed to the earlier key; may be
@@ -78,11 +82,13 @@ pub struct Disclosed {
     pub until: Option<Moment>,
     pub shown: SectionSet,
     pub hidden: SectionSet,
+    /// Number of other patients whose pseudonyms the proof shows to the recipient.
+    pub other_patients: usize,
     /// The folder for the recipient.
     pub directory: PathBuf,
     /// The names of its files.
     pub files: Vec<String>,
-    /// The command with which the recipient verifies it.
+    /// The command with which the recipient verifies it. The recipient adds the genesis hash, from the hospitals.
     pub verify: String,
 }
 
@@ -105,7 +111,17 @@ impl fmt::Display for Disclosed {
             write!(f, ", until {}", moment(until))?;
         }
         writeln!(f, "\n{}: {}", self.directory.display(), self.files.join(", "))?;
+        if self.other_patients > 0 {
+            let (one, many) =
+                ("other patient whose records are", "other patients whose records are");
+            let others = counted(self.other_patients, one, many);
+            writeln!(f, "the proof also shows the pseudonyms of {others} in the same block")?;
+        }
         writeln!(f, "the files are not encrypted: give them to the recipient over a safe channel")?;
+        writeln!(
+            f,
+            "the recipient gets the chain's genesis hash from the hospitals, not from you"
+        )?;
         write!(f, "the recipient verifies them with: {}", self.verify)
     }
 }
@@ -128,24 +144,29 @@ pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclose
     let hospital = hospital.ok_or_else(|| unknown(patient, args.record, context))?;
     let verified = VerifiedRecord::of(chain, patient, args.record).await?;
     let hidden = hidden(args, &verified)?;
-    let file = new_file(&args.out)?;
+    must_not_exist(&args.out)?;
 
     let get = request(args, patient);
     let access = Access::of(&get, context).await?;
     let (reader, opened) = access.open(hospital, vec![(verified, args.sections)]).await?;
     let nothing = ReadError::NothingGranted { pointer: args.record };
     let record = opened.into_iter().next().ok_or(nothing)??;
-    private::folder(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
-    let (mut shown, mut files) = (Vec::new(), vec![FILE_NAME.to_owned()]);
+    let mut shown = Vec::new();
     for section in args.sections.iter() {
-        shown.push(show(&reader, &record, section, &mut files, (args, context)).await?);
+        shown.push(show(&record, section, args)?);
     }
+    let media = shown.iter().filter_map(media_file).collect();
     let spinner = progress::waiting(context, "collecting the proof of the record");
+    let sealed = record.record();
+    let counts = |block: usize, of: usize| {
+        spinner.becomes(format!("collecting the proof of the record: block {block} of {of}"));
+    };
     let made =
-        disclosure::make(chain, args.record, record.record(), shown, attribution, &account).await;
+        disclosure::make(chain, args.record, sealed, shown, attribution, &account, &counts).await;
     spinner.finish_and_clear();
-    private::replace(&file, &made?).map_err(|error| Failure::file(&file, &error))?;
-    let genesis = format!("{:?}", chain.genesis_hash());
+    // Nothing is decrypted to the disk before the file of the disclosure has verified.
+    let made = made?;
+    let files = write(&made.file, media, (&reader, &record), (args, context)).await?;
     let verify = Invocation::new(["verify-disclosure"]).with([&args.out]);
     Ok(Disclosed {
         record: args.record,
@@ -155,9 +176,10 @@ pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclose
         until,
         shown: args.sections,
         hidden,
+        other_patients: made.verified.other_patients,
         directory: args.out.clone(),
         files,
-        verify: verify.with(["--genesis", &genesis]).to_string(),
+        verify: verify.to_string(),
     })
 }
 
@@ -198,16 +220,61 @@ fn forbidden(rule: ExtractionError) -> Failure {
     )
 }
 
-/// The file of the disclosure, which does not exist yet.
-fn new_file(out: &Path) -> Result<PathBuf, Failure> {
-    let file = out.join(FILE_NAME);
-    if file.symlink_metadata().is_ok() {
-        return Err(Failure::new(
-            format!("{} already exists", file.display()),
-            "choose another folder with --out",
-        ));
+/// A folder that only its owner may read. It is made beside its final place and renamed at the end: until then the
+/// recipient's folder does not exist, and nothing of an earlier or interrupted run is ever in it. An interrupted run
+/// removes it.
+struct NewFolder(TempDir);
+
+impl NewFolder {
+    /// For the folder `out`, which must not exist.
+    fn beside(out: &Path) -> Result<Self, Failure> {
+        must_not_exist(out)?;
+        let parent = parent(out);
+        let made = DirBuilder::new().recursive(true).mode(private::FOLDER).create(parent);
+        made.map_err(|error| Failure::file(parent, &error))?;
+        let made = tempfile::Builder::new()
+            .prefix(".epione-disclosure-")
+            .permissions(Permissions::from_mode(private::FOLDER))
+            .tempdir_in(parent);
+        Ok(Self(made.map_err(|error| Failure::file(parent, &error))?))
     }
-    Ok(file)
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let file = self.file(name);
+        private::replace(&file, bytes).map_err(|error| Failure::file(&file, &error))
+    }
+
+    /// Moves the folder to its final place, which somebody may have taken meanwhile.
+    fn publish(self, out: &Path) -> Result<(), Failure> {
+        must_not_exist(out)?;
+        let failed = |error: io::Error| Failure::file(out, &error);
+        fs::rename(self.0.path(), out).map_err(failed)?;
+        // It has moved, so there is nothing to remove.
+        let _ = self.0.keep();
+        File::open(parent(out)).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+/// The folder in which a path is.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn must_not_exist(out: &Path) -> Result<(), Failure> {
+    if out.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("{} already exists", out.display()),
+        "nothing was disclosed; choose a folder with --out that does not exist",
+    ))
 }
 
 /// How the patient reads the record.
@@ -228,32 +295,47 @@ fn request(args: &DiscloseArgs, patient: UserId) -> GetArgs {
     }
 }
 
-/// An open section, whose media are saved in the folder if they are to be included.
-async fn show(
-    reader: &Reader,
-    record: &OpenRecord,
-    section: u16,
-    files: &mut Vec<String>,
-    (args, context): (&DiscloseArgs, &Context),
-) -> Result<Shown, Failure> {
+/// An open section, as it is shown.
+fn show(record: &OpenRecord, section: u16, args: &DiscloseArgs) -> Result<Shown, Failure> {
     let (index, pointer) = (usize::from(section), args.record);
     let description = record.description(index)?;
     let content = match record.sections.get(index).map(|section| &section.content) {
         Some(OpenContent::Text { text, .. }) => Content::Text(text.as_bytes().to_vec().into()),
-        Some(OpenContent::Media { .. }) => {
-            if args.media {
-                let name = media_name(section, &description);
-                save(reader, record, index, &args.out.join(&name), context).await?;
-                files.push(name);
-            }
-            Content::Media { included: args.media }
-        }
+        Some(OpenContent::Media { .. }) => Content::Media { included: args.media },
         _ => return Err(ReadError::NotGranted { pointer, section: index }.into()),
     };
     Ok(Shown { section, description, content })
 }
 
-/// Saves the media of a section, unless an interrupted run did so.
+/// The number of a media section whose file the recipient gets, and the name of this file.
+fn media_file(shown: &Shown) -> Option<(u16, String)> {
+    match shown.content {
+        Content::Media { included: true } => {
+            Some((shown.section, media_name(shown.section, &shown.description)))
+        }
+        _ => None,
+    }
+}
+
+/// Writes the folder for the recipient: the file of the disclosure, and the media files. Returns their names.
+async fn write(
+    disclosure: &[u8],
+    media: Vec<(u16, String)>,
+    (reader, record): (&Reader, &OpenRecord),
+    (args, context): (&DiscloseArgs, &Context),
+) -> Result<Vec<String>, Failure> {
+    let folder = NewFolder::beside(&args.out)?;
+    let mut files = vec![FILE_NAME.to_owned()];
+    for (section, name) in media {
+        save(reader, record, usize::from(section), &folder.file(&name), context).await?;
+        files.push(name);
+    }
+    folder.write(FILE_NAME, disclosure)?;
+    folder.publish(&args.out)?;
+    Ok(files)
+}
+
+/// Saves the media of a section in a new file.
 async fn save(
     reader: &Reader,
     record: &OpenRecord,
@@ -261,9 +343,6 @@ async fn save(
     path: &Path,
     context: &Context,
 ) -> Result<(), Failure> {
-    if saved(record, section, path).await? {
-        return Ok(());
-    }
     let bar = progress::bytes(context, format!("reading section {section}"));
     let done = reader.save_media(record, section, path, progress::follow(&bar)).await;
     bar.finish_and_clear();
@@ -303,13 +382,53 @@ mod tests {
         }
     }
 
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
     #[test]
-    fn an_existing_disclosure_is_not_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = new_file(folder.path()).unwrap();
-        std::fs::write(&file, "earlier").unwrap();
-        let refused = new_file(folder.path()).unwrap_err();
+    fn an_existing_folder_is_neither_used_nor_changed() {
+        let place = tempfile::tempdir().unwrap();
+        let out = place.path().join("bundle");
+        fs::create_dir(&out).unwrap();
+        fs::set_permissions(&out, Permissions::from_mode(0o755)).unwrap();
+        let refused = NewFolder::beside(&out).err().unwrap();
         assert!(refused.error.contains("already exists"), "{refused}");
+        assert_eq!(mode(&out), 0o755);
+        // A link to nowhere is something, too.
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(place.path().join("nowhere"), &link).unwrap();
+        assert!(NewFolder::beside(&link).is_err());
+        // Somebody takes the place before the end.
+        let late = place.path().join("late");
+        let made = NewFolder::beside(&late).unwrap();
+        made.write(FILE_NAME, b"secret").unwrap();
+        fs::create_dir(&late).unwrap();
+        assert!(made.publish(&late).is_err());
+        assert_eq!(fs::read_dir(&late).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn the_folder_for_the_recipient_appears_whole_and_for_its_owner_only() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+        let out = place.path().join("for/bundle");
+        // An interrupted run leaves nothing.
+        let interrupted = NewFolder::beside(&out).unwrap();
+        interrupted.write("05-scan.dcm", b"secret").unwrap();
+        assert!(!out.exists());
+        drop(interrupted);
+        assert_eq!(fs::read_dir(place.path().join("for")).unwrap().count(), 0);
+
+        let made = NewFolder::beside(&out).unwrap();
+        made.write(FILE_NAME, b"proven").unwrap();
+        made.publish(&out).unwrap();
+        assert_eq!(fs::read(out.join(FILE_NAME)).unwrap(), b"proven");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(place.path().join("for")).unwrap().count(), 1);
+        assert_eq!((mode(&out), mode(place.path())), (private::FOLDER, 0o755));
+        assert_eq!(mode(&out.join(FILE_NAME)), private::FILE);
     }
 
     #[test]
@@ -334,6 +453,7 @@ mod tests {
             until: None,
             shown: SectionSet(0b101),
             hidden: SectionSet(0b010),
+            other_patients: 3,
             directory: "bundle".into(),
             files: vec![FILE_NAME.into()],
             verify: "epione verify-disclosure bundle".into(),
@@ -347,7 +467,12 @@ mod tests {
             text.contains("\nfor Insurance, purpose: claim 7\nbundle: disclosure.epione\n"),
             "{text}"
         );
+        let others = "\nthe proof also shows the pseudonyms of 3 other patients whose records are in the same block\n";
+        assert!(text.contains(others), "{text}");
+        let alone = Disclosed { other_patients: 0, ..disclosed }.to_string();
+        assert!(!alone.contains("pseudonym"), "{alone}");
         assert!(text.contains("not encrypted"), "{text}");
+        assert!(text.contains("genesis hash from the hospitals, not from you"), "{text}");
         assert!(text.ends_with("with: epione verify-disclosure bundle"), "{text}");
     }
 }

@@ -60,6 +60,11 @@ pub enum Doubt {
     )]
     TooLong,
     #[error(
+        "a proof with more than {max} {what} would be needed, and no verifier accepts it: so old a record cannot be \
+         disclosed"
+    )]
+    LongProof { what: &'static str, max: u32 },
+    #[error(
         "the node sent other bytes than those of record {pointer}, whose hash is on the chain: use another node"
     )]
     OtherRecord { pointer: RecordPointer },

@@ -5,6 +5,8 @@
 //! state after it. This state has hashes of earlier blocks, whose states have hashes of blocks before them: so the
 //! proof goes back to the block that the author signed.
 
+use std::collections::BTreeSet;
+
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_envelope::record::Authorship;
 use epione_primitives::{
@@ -35,6 +37,9 @@ const MAX_HAND_OVERS: u32 = 4_096;
 const MAX_STEPS: u32 = 65_536;
 /// How often the newest final block may hand over to other authorities while the proof is collected.
 const ATTEMPTS: u32 = 3;
+
+/// Is told which block of how many on the way back the client requests.
+type Steps<'a> = dyn Fn(usize, usize) + Send + Sync + 'a;
 
 /// A final block, and the votes that made it final.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
@@ -94,6 +99,8 @@ pub(crate) struct Committed {
     pub head: SignedAt,
     pub time: Moment,
     pub entry: Entry,
+    /// Number of other patients whose records are in the same lite block: the proof shows their entries.
+    pub other_patients: usize,
     pub header: Header,
     pub announced_at: BlockNumber,
     /// Name of the hospital that announced it; UTF-8.
@@ -109,25 +116,25 @@ impl Chain {
         &self,
         pointer: RecordPointer,
         authorship: &Authorship,
+        progress: &Steps<'_>,
     ) -> Result<RecordProof, ChainError> {
         let (genesis, hand_overs, head) = final_block(self).await?;
         let (number, hash) = (head.header.number, head.header.hash());
-        let found = self.at(hash).header(pointer.height).await?;
-        let (header, _) = found.ok_or_else(|| self.doubt(Doubt::NoRecord { pointer }))?;
-        let way = way_back(number, authorship.signed_at.number);
-        let mut wanted = committed_keys(pointer, &header, authorship.patient);
+        let (header, patient) = entry_of(self, &head.header, pointer).await?;
+        let way = way_back(number, authorship.signed_at.number).map_err(|it| self.doubt(it))?;
+        let mut wanted = committed_keys(pointer, &header, patient);
         wanted.extend(way.first().map(|number| keys::block_hash(*number)));
         let nodes = read_proof(self, hash, &wanted).await?;
         let state = ProvenState::new(head.header.state_root, nodes.clone())
             .map_err(|error| self.doubt(error))?;
-        let back = walk_back(self, (number, state), &way, &signers_keys(authorship)).await?;
-        let too_long = |_| self.doubt(Doubt::TooLong);
+        let wanted = signers_keys(authorship);
+        let back = walk_back(self, (number, state), &way, &wanted, progress).await?;
         Ok(RecordProof {
             genesis,
-            hand_overs: hand_overs.try_into().map_err(too_long)?,
+            hand_overs: hand_overs.try_into().map_err(|_| self.doubt(many_hand_overs()))?,
             head,
             nodes,
-            back: back.try_into().map_err(|_| self.doubt(Doubt::TooLong))?,
+            back: back.try_into().map_err(|_| self.doubt(many_steps()))?,
         })
     }
 }
@@ -147,6 +154,9 @@ async fn final_block(chain: &Chain) -> Result<(Stated, Vec<Justified>, Justified
         let number = head.header.number;
         let set = claimed_set(chain, number).await?;
         while authorities.set() < set {
+            if hand_overs.len() as u32 >= MAX_HAND_OVERS {
+                return Err(chain.doubt(many_hand_overs()));
+            }
             let next = hand_over(chain, &authorities, number).await?;
             authorities = authorities
                 .follow(&next.header, &next.justification)
@@ -184,15 +194,44 @@ async fn hand_over(
     Ok(Justified { header, justification })
 }
 
-/// The blocks over which the proof goes back from one block to an earlier one, which is the last of them.
-fn way_back(from: BlockNumber, to: BlockNumber) -> Vec<BlockNumber> {
+/// The header of the lite block with a record, and the patient of the record, by the state after a chain block.
+async fn entry_of(
+    chain: &Chain,
+    block: &ChainHeader,
+    pointer: RecordPointer,
+) -> Result<(Header, UserId), ChainError> {
+    let wanted = [keys::header(pointer.height), keys::entries(pointer.height)];
+    let nodes = read_proof(chain, block.hash(), &wanted).await?;
+    let state = ProvenState::new(block.state_root, nodes).map_err(|error| chain.doubt(error))?;
+    let [header, entries] = &wanted;
+    let header: Option<Header> = state.value(header).map_err(|error| chain.doubt(error))?;
+    let entries: Option<Vec<Entry>> = state.value(entries).map_err(|error| chain.doubt(error))?;
+    let entry = entries.unwrap_or_default().into_iter().nth(usize::from(pointer.index));
+    let found = header.zip(entry).map(|(header, entry)| (header, entry.patient));
+    found.ok_or_else(|| chain.doubt(Doubt::NoRecord { pointer }))
+}
+
+fn many_hand_overs() -> Doubt {
+    Doubt::LongProof { what: "changes of the authorities", max: MAX_HAND_OVERS }
+}
+
+fn many_steps() -> Doubt {
+    Doubt::LongProof { what: "steps back to the signed block", max: MAX_STEPS }
+}
+
+/// The blocks over which the proof goes back from one block to an earlier one, which is the last of them. Fails if they
+/// are too many for a proof.
+fn way_back(from: BlockNumber, to: BlockNumber) -> Result<Vec<BlockNumber>, Doubt> {
+    if from.saturating_sub(to).div_ceil(KNOWN_ANCESTORS) > MAX_STEPS {
+        return Err(many_steps());
+    }
     let (mut way, mut at) = (Vec::new(), from);
     while at.saturating_sub(to) > KNOWN_ANCESTORS {
         at -= KNOWN_ANCESTORS;
         way.push(at);
     }
     way.push(to);
-    way
+    Ok(way)
 }
 
 /// The blocks on the way back from a block with a known state. The last one is shown with the keys in `wanted`.
@@ -201,9 +240,11 @@ async fn walk_back(
     (mut from, mut state): (BlockNumber, ProvenState),
     way: &[BlockNumber],
     wanted: &[StorageKey],
+    progress: &Steps<'_>,
 ) -> Result<Vec<Stated>, ChainError> {
     let mut back = Vec::new();
     for (at, number) in way.iter().copied().enumerate() {
+        progress(at + 1, way.len());
         let hash: Option<Hash> =
             state.value(&keys::block_hash(number)).map_err(|error| chain.doubt(error))?;
         let hash = hash.ok_or_else(|| chain.doubt(Doubt::NoAncestor { number, from }))?;
@@ -252,7 +293,9 @@ impl RecordProof {
         let unknown = || ProofFault::NoRecord(pointer);
         let header: Header = state.value(&keys::header(pointer.height))?.ok_or_else(unknown)?;
         let entries: Vec<Entry> = state.value(&keys::entries(pointer.height))?.unwrap_or_default();
+        let mut patients: BTreeSet<UserId> = entries.iter().map(|entry| entry.patient).collect();
         let entry = entries.into_iter().nth(usize::from(pointer.index)).ok_or_else(unknown)?;
+        patients.remove(&entry.patient);
         let announcement: Announcement = state
             .value(&keys::announcement(header.announcement))?
             .ok_or(ProofFault::Absent("announcement of the record"))?;
@@ -262,12 +305,13 @@ impl RecordProof {
         let patient: Profile = state
             .value(&keys::profile(entry.patient))?
             .ok_or(ProofFault::Absent("profile of the patient"))?;
-        let time = state.value(&keys::now())?.unwrap_or_default();
+        let time = time_of(&state)?;
         Ok(Committed {
             state,
             head: SignedAt { number: head.number(), hash: head.hash() },
             time,
             entry,
+            other_patients: patients.len(),
             header,
             announced_at: announcement.announced_at,
             hospital_name: hospital.name.into_inner(),
@@ -307,7 +351,7 @@ impl RecordProof {
             },
             patient: member(&state, hospital, patient)?,
         };
-        Ok((signers, state.value(&keys::now())?.unwrap_or_default()))
+        Ok((signers, time_of(&state)?))
     }
 
     /// The state after the last block on the way back.
@@ -324,6 +368,11 @@ impl RecordProof {
         }
         reached.ok_or(ProofFault::Absent("earlier block"))
     }
+}
+
+/// The time of a block, which every state after the genesis block has.
+fn time_of(state: &ProvenState) -> Result<Moment, ProofFault> {
+    state.value(&keys::now())?.ok_or(ProofFault::Absent("time"))
 }
 
 /// The user, if their registration at the hospital was active.
@@ -347,7 +396,7 @@ mod tests {
     #[test]
     fn the_way_back_has_no_step_that_is_longer_than_the_state_remembers() {
         for (from, to) in [(1, 0), (5, 1), (6, 1), (100, 3), (100, 99)] {
-            let way = way_back(from, to);
+            let way = way_back(from, to).unwrap();
             let mut at = from;
             for number in &way {
                 assert!(*number < at && at - number <= KNOWN_ANCESTORS, "{from} to {to}: {way:?}");
@@ -355,5 +404,15 @@ mod tests {
             }
             assert_eq!(at, to);
         }
+    }
+
+    #[test]
+    fn a_way_back_that_no_verifier_accepts_is_refused_before_a_block_is_requested() {
+        let longest = MAX_STEPS * KNOWN_ANCESTORS;
+        assert_eq!(way_back(longest + 1, 1).unwrap().len() as u32, MAX_STEPS);
+        let refused = way_back(longest + 2, 1).unwrap_err();
+        assert_eq!(refused, many_steps());
+        let said = refused.to_string();
+        assert!(said.contains("cannot be disclosed") && !said.contains("trust"), "{said}");
     }
 }

@@ -12,7 +12,10 @@ use epione_primitives::{
     profile::{Profile, Registration, RegistrationStatus, Role},
 };
 
-use super::{HOSPITAL, honest, keys, node::Network};
+use super::{
+    HOSPITAL, honest, keys,
+    node::{Network, Node},
+};
 use crate::chain::Chain;
 
 pub(crate) const PATIENT: UserId = UserId([0x11; 32]);
@@ -67,35 +70,80 @@ fn register(
     network.put(keys::registration(AT, user), &registration);
 }
 
-/// A verified connection to a chain of these hospitals' votes, whose authorities change after the records are signed.
-/// `make` seals the records, for the chain with this genesis block, signed at this block; the doctor has this status
-/// then.
+/// What a chain of committed records has.
+pub(crate) struct Setup {
+    /// The hospitals that vote.
+    pub voters: std::ops::Range<u8>,
+    /// The doctor's status when the records are signed.
+    pub doctor: RegistrationStatus,
+    /// Whether the state after the signed block has a time.
+    pub dated: bool,
+    /// Who announces the records.
+    pub announcer: HospitalId,
+    /// What the announcing hospital changes in the entry of the second record, which has these bytes.
+    pub change: fn(&mut Entry, &[u8]),
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let doctor = RegistrationStatus::Active;
+        Self { voters: 0..4, doctor, dated: true, announcer: AT, change: |_, _| {} }
+    }
+}
+
+/// The node of a chain that goes on.
+pub(crate) struct Growing(Node);
+
+impl Growing {
+    /// The patient's account is replaced by `new patient`, and later blocks are final.
+    pub(crate) fn replace_account_of_patient(&self) {
+        self.0.edit(|network| {
+            let status = RegistrationStatus::Active;
+            register(network, PATIENT, Role::Patient, "new patient", status);
+            network.push();
+            network.push();
+        });
+    }
+}
+
+/// A verified connection to a chain whose authorities change after the records are signed. `make` seals the records,
+/// for the chain with this genesis block, signed at this block.
 pub(crate) async fn committed(
-    voters: std::ops::Range<u8>,
-    doctor: RegistrationStatus,
+    setup: Setup,
     make: impl Fn(Hash, SignedAt) -> Vec<Record>,
-) -> (Chain, Vec<Record>) {
+) -> (Chain, Vec<Record>, Growing) {
+    let Setup { voters, doctor, dated, announcer, change } = setup;
     let mut network = Network::new(voters.clone());
     network.put(keys::hospital(AT), &hospital());
+    network.put(keys::hospital(announcer), &hospital());
     register(&mut network, PATIENT, Role::Patient, "patient", RegistrationStatus::Active);
     register(&mut network, DOCTOR, Role::Doctor, "doctor", doctor);
-    (0..SIGNED).for_each(|_| network.push());
+    (1..SIGNED).for_each(|_| network.push());
+    match dated {
+        true => network.push(),
+        false => network.push_without_time(),
+    }
     let signed_at = SignedAt { number: SIGNED, hash: network.hashes()[SIGNED as usize] };
     // What happens to the doctor later does not change what was right then.
     register(&mut network, DOCTOR, Role::Doctor, "new doctor", RegistrationStatus::Ended);
     network.change(voters.start + 1..voters.end + 1);
     network.push();
     let records = make(network.genesis(), signed_at);
-    commit(&mut network, &records);
+    commit(&mut network, &records, announcer, change);
     (0..8).for_each(|_| network.push());
     network.change(voters);
     network.push();
     network.push();
-    let (_, chain) = honest(network).await;
-    (chain, records)
+    let (node, chain) = honest(network).await;
+    (chain, records, Growing(node))
 }
 
-fn commit(network: &mut Network, records: &[Record]) {
+fn commit(
+    network: &mut Network,
+    records: &[Record],
+    announcer: HospitalId,
+    change: fn(&mut Entry, &[u8]),
+) {
     let entry = |record: &Record| {
         let bytes = record.encode();
         Entry {
@@ -107,14 +155,15 @@ fn commit(network: &mut Network, records: &[Record]) {
             previous: None,
         }
     };
-    let entries: Vec<Entry> = records.iter().map(entry).collect();
+    let mut entries: Vec<Entry> = records.iter().map(entry).collect();
+    change(&mut entries[1], &records[1].encode());
     let (body_hash, body_bytes) = (Hash::repeat_byte(5), 1_000);
     let (count, segments) = (records.len() as u16, Segments::default());
     let header = Header {
         height: HEIGHT,
         previous_lite: Hash::zero(),
         previous_cloud: Hash::zero(),
-        announcer: AT,
+        announcer,
         announcement: Default::default(),
         time: 7,
         records: count,
@@ -123,7 +172,7 @@ fn commit(network: &mut Network, records: &[Record]) {
         segments,
     };
     let announcement = Announcement {
-        announcer: AT,
+        announcer,
         body_hash,
         body_bytes,
         records: count,

@@ -51,6 +51,7 @@ pub struct Network {
     voters: Range<u8>,
     next_voters: Option<Range<u8>>,
     time: Option<Moment>,
+    is_timeless: bool,
     /// The blocks that handed over, and the sets that they ended.
     hand_overs: Vec<(BlockNumber, u64)>,
     /// Committed records, the oldest first.
@@ -68,6 +69,7 @@ impl Network {
             voters: authorities,
             next_voters: None,
             time: None,
+            is_timeless: false,
             hand_overs: Vec::new(),
             records: Vec::new(),
         };
@@ -105,6 +107,14 @@ impl Network {
         self.next_voters = Some(authorities);
     }
 
+    /// As [`Network::push`], but the state after this block has no time.
+    pub fn push_without_time(&mut self) {
+        self.is_timeless = true;
+        self.values.remove(&keys::now());
+        self.push();
+        self.is_timeless = false;
+    }
+
     /// Adds a block that is final.
     pub fn push(&mut self) {
         let (set, voters) = (self.set, self.voters.clone());
@@ -137,7 +147,7 @@ impl Network {
         time: Moment,
         log: Option<ConsensusLog<BlockNumber>>,
     ) {
-        if number > 0 {
+        if number > 0 && !self.is_timeless {
             self.values.insert(keys::now(), time.encode());
         }
         let values: Vec<_> =
