@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use codec::{Decode, Encode};
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
-    query::QueryId,
     release::ReviewId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
