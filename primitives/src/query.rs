@@ -119,8 +119,8 @@ pub enum Answer {
     Accepted(Acceptance),
     /// The patient refused.
     Refused { block: BlockNumber, at: Moment },
-    /// With an acceptance, the patient withdrew it. Without one, the requester withdrew the pending query, or one of the
-    /// two withdrew a query that had expired without an answer.
+    /// With an acceptance, the patient withdrew it. Without one, the requester withdrew the pending query, or one of
+    /// the two withdrew a query that had expired without an answer.
     Withdrawn { block: BlockNumber, at: Moment, acceptance: Option<Acceptance> },
 }
 
