@@ -54,6 +54,12 @@ export function userId(account, sealingKeyHash) {
   return blake2AsHex(u8aConcat(stringToU8a('epione/user'), account.publicKey, u8aToU8a(sealingKeyHash)));
 }
 
+/** What a patient considers before accepting: a pending query, and the requester's account and sealing key. */
+export function considered(id, query, account, sealingKeyHash) {
+  const asked = u8aConcat(id.toU8a(), query.toU8a(), account.publicKey, u8aToU8a(sealingKeyHash));
+  return blake2AsHex(u8aConcat(stringToU8a('epione/query'), asked));
+}
+
 /** What the other hospitals verify and vote on: the hash of an announcement's header, entries and body's hash. */
 export function subject(announce) {
   const [header, entries, body] = announce.method.args;

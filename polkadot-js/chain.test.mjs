@@ -8,7 +8,9 @@ import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
 import { blake2AsHex, cryptoWaitReady } from '@polkadot/util-crypto';
 import { u8aToHex } from '@polkadot/util';
 
-import { NO_SEGMENTS, consent, readBody, rpc, signRequest, subject, submit, userId } from './chain.mjs';
+import {
+  NO_SEGMENTS, considered, consent, readBody, rpc, signRequest, subject, submit, userId,
+} from './chain.mjs';
 import { startWithoutWorkers } from './devnet.mjs';
 
 let network;
@@ -240,13 +242,20 @@ test('a patient accepts a query, and the mailbox records once that it hands out 
   const pointer = { height: 1, index: 0 };
   const terms = u8aToHex(randomBytes(1_200));
   const expires = (await api.query.system.number()).toNumber() + 1_000;
-  const ask = api.tx.queries.ask(patient, [{ pointer, sections: 3 }], 'Research', expires, terms);
+  const records = [{ pointer, sections: 3 }];
+  const ask = api.tx.queries.ask(0, patient, sealingKeyHash, records, 'Research', expires, terms);
   const { query } = find(await submit(api, ask, keys('//Doctor')), 'queries', 'Asked');
   assert.equal((await api.query.queries.terms(query)).unwrap().toHex(), terms);
 
   const grant = u8aToHex(randomBytes(32));
   const until = (await api.query.timestamp.now()).toNumber() + 3_600_000;
-  const accept = () => api.tx.queries.accept(query, [{ pointer, sections: 1 }], grant, until, 0);
+  const asked = (await api.query.queries.queries(query)).unwrap();
+  assert.equal(asked.hospital.toNumber(), 0);
+  const meant = considered(query, asked, keys('//Doctor'), sealingKeyHash);
+  const other = considered(query, asked, keys('//Patient'), sealingKeyHash);
+  const accept = (hash = meant) =>
+    api.tx.queries.accept(query, hash, [{ pointer, sections: 1 }], grant, until, 0);
+  await assert.rejects(submit(api, accept(other), keys('//Patient')), /queries\.RequesterChanged/);
   await assert.rejects(submit(api, accept(), keys('//Doctor')), /queries\.NotPatient/);
   find(await submit(api, accept(), keys('//Patient')), 'queries', 'Accepted');
   const stored = (await api.query.queries.queries(query)).unwrap();

@@ -88,6 +88,10 @@ pub const MAX_SEALED_TERMS_BYTES: u32 = 2_560;
 pub const MAX_PENDING_QUERIES_OF_REQUESTER: u32 = 8;
 /// Maximum number of pending queries to one patient, of all requesters together.
 pub const MAX_PENDING_QUERIES_OF_PATIENT: u32 = 32;
+/// Maximum number of pending queries of one requester to one patient.
+pub const MAX_PENDING_QUERIES_TO_ONE_PATIENT: u32 = 2;
+/// Maximum number of pending queries to one patient for which one hospital's requesters ask.
+pub const MAX_PENDING_QUERIES_OF_HOSPITAL: u32 = 8;
 /// Maximum number of chain blocks for which a query stays open: 30 days.
 pub const MAX_QUERY_BLOCKS: BlockNumber = 30 * DAY_BLOCKS;
 /// Maximum time in milliseconds between the acceptance of a query and the last moment at which its grant is handed out:

@@ -65,7 +65,11 @@ pub fn is_part_of(part: &[ReleasedRecord], whole: &[ReleasedRecord]) -> bool {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Query {
     pub requester: UserId,
+    /// The hospital at which the requester is registered, and for which the requester asks.
+    pub hospital: HospitalId,
     pub patient: UserId,
+    /// The hash of the patient's sealing key to which the terms are sealed.
+    pub patient_key: Hash,
     /// Committed records of the patient, as [`QueriedRecords`] requires.
     pub records: QueriedRecords,
     /// Never an emergency: no answer can be awaited then.
@@ -88,6 +92,15 @@ impl Query {
         self.answer.is_none() && block < self.expires
     }
 
+    /// The hash of what a patient considers before accepting: the question without its answer, and the requester's
+    /// account and sealing key to which the grant is sealed. Blake2-256 of the SCALE encoding of `"epione/query"`, the
+    /// id, the query as it was asked, the account and the hash of the key. An acceptance that names another hash was
+    /// not meant for this question and these keys.
+    pub fn considered(&self, id: QueryId, audience: &AccountId, sealing_key: Hash) -> Hash {
+        let asked = Self { answer: None, ..self.clone() };
+        BlakeTwo256::hash_of(&(b"epione/query", id, asked, audience, sealing_key))
+    }
+
     /// The acceptance, unless the patient withdrew it.
     pub fn acceptance(&self) -> Option<&Acceptance> {
         match &self.answer {
@@ -106,7 +119,8 @@ pub enum Answer {
     Accepted(Acceptance),
     /// The patient refused.
     Refused { block: BlockNumber, at: Moment },
-    /// Without an acceptance, the requester withdrew the pending query. With one, the patient withdrew the acceptance.
+    /// With an acceptance, the patient withdrew it. Without one, the requester withdrew the pending query, or one of
+    /// the two withdrew a query that had expired without an answer.
     Withdrawn { block: BlockNumber, at: Moment, acceptance: Option<Acceptance> },
 }
 

@@ -3,8 +3,8 @@
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
 //! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
-//! access, by unsharing sections or by withdrawing the acceptance of a query, a patient needs no registration in force:
-//! a hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
+//! access, by unsharing sections or by withdrawing or refusing a query, a user needs no registration in force: a
+//! hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
 //! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
 //! transactions come first.
 
@@ -14,7 +14,7 @@ use epione_primitives::{
     AccountId, HospitalId, UserId,
     hospital::{Duty, HospitalStatus},
     limits::{MAX_BATCH_CALLS, MAX_REGISTRATIONS_IN_FORCE},
-    ports::Hospitals as _,
+    ports::{Hospitals as _, Records as _},
     refusal::Refusal,
 };
 use frame_support::{
@@ -33,8 +33,8 @@ use sp_runtime::{
 };
 
 use crate::{
-    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, cost, governance, lanes,
-    lengths, weights,
+    Hospitals, LiteBlocks, Profiles, Queries, Quotas, Runtime, RuntimeCall, RuntimeOrigin, cost,
+    governance, lanes, lengths, weights,
 };
 
 pub trait WeightInfo {
@@ -138,22 +138,25 @@ fn check_bare(call: &RuntimeCall) -> Result<(), TransactionValidityError> {
     }
 }
 
-/// Maximum number of hospitals that answer for a user, in addition to the first.
-const OTHER_HOSPITALS: u64 = MAX_REGISTRATIONS_IN_FORCE as u64 - 1;
+/// Maximum number of hospitals that answer for a user.
+const ANSWERING_HOSPITALS: u32 = MAX_REGISTRATIONS_IN_FORCE;
 
-/// Maximum number of hospitals that answer for a user who ends access because the user is or was registered there.
-const FORMER_HOSPITALS: u32 = MAX_REGISTRATIONS_IN_FORCE;
+/// The budgets that may be read for a user, in addition to the first hospital's.
+const OTHER_BUDGETS: u64 = ANSWERING_HOSPITALS as u64 - 1;
 
-/// What may be read for a user who ends access, in addition to the first hospital's budget: the budgets of the other
-/// hospitals, the registrations, and the budgets of their hospitals.
-const ENDING_READS: u64 = OTHER_HOSPITALS + 2 * FORMER_HOSPITALS as u64;
+/// Maximum number of a user's registrations that are read to find hospitals that answer for a user who ends access.
+const REGISTRATIONS: u32 = 2 * MAX_REGISTRATIONS_IN_FORCE;
+
+/// What may be read for a user who ends access, in addition to the first hospital's budget: the query, or the record's
+/// block and its header; the registrations; and the budgets of the other hospitals.
+const ENDING_READS: u64 = 2 + REGISTRATIONS as u64 + OTHER_BUDGETS;
 
 /// How many entries may be read to find a hospital whose budget covers a call, in addition to the first budget.
 fn others(call: &RuntimeCall) -> u64 {
-    if ends_access(call) {
+    if may_end_access(call) {
         ENDING_READS
     } else if user_makes(call) {
-        OTHER_HOSPITALS
+        OTHER_BUDGETS
     } else {
         0
     }
@@ -171,10 +174,10 @@ pub(crate) fn check(
     info: &DispatchInfo,
     length: usize,
 ) -> Result<Debit, Refusal> {
-    let Signer { caller, holder, hospitals } = identify(signer, call)?;
+    let Signer { caller, holder, hospitals, ends_access } = identify(signer, call)?;
     caller.may_make(call, length)?;
     governance::check(signer, call)?;
-    let lane = lanes::lane(caller, call);
+    let lane = lanes::lane(caller, call, ends_access);
     let cost = cost::of(call, info, length);
     for hospital in hospitals {
         let debit = Debit { signer: holder, hospital, lane, cost };
@@ -195,18 +198,23 @@ struct Signer {
     /// The hospitals that answer for the account, at least one. The first whose budget covers the transaction is
     /// debited.
     hospitals: Vec<HospitalId>,
+    /// Whether the call ends access to records of a patient, and succeeds.
+    ends_access: bool,
 }
 
 fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
     let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
         let user = Profiles::user_of(signer.clone()).ok_or(Refusal::UnknownAccount)?;
         let (caller, holder) = (Caller::User, Holder::User(user));
-        return Ok(Signer { caller, holder, hospitals: responsible(user, call)? });
+        let concerned = concerned(user, call);
+        let ends_access = concerned.is_some();
+        let hospitals = responsible(user, concerned)?;
+        return Ok(Signer { caller, holder, hospitals, ends_access });
     };
     match Hospitals::hospital(id) {
         Some(hospital) if hospital.status == HospitalStatus::Active => {
             let (caller, holder) = (duty.into(), Holder::Duty(id, duty));
-            Ok(Signer { caller, holder, hospitals: vec![id] })
+            Ok(Signer { caller, holder, hospitals: vec![id], ends_access: false })
         }
         _ => Err(Refusal::HospitalNotActive),
     }
@@ -216,18 +224,53 @@ fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
 /// one at which it has been in force for the longest time. A hospital that is hostile to its former patients can use up
 /// its own budget, but not that of the patients' other hospitals.
 ///
-/// For a user who ends access, they are followed by the active hospitals at which the user is or was registered. So a
-/// hospital cannot keep its patients from unsharing or withdrawing by suspending them.
-fn responsible(user: UserId, call: &RuntimeCall) -> Result<Vec<HospitalId>, Refusal> {
+/// For a user who ends access, they are followed by the active ones among the hospitals that this concerns, and by
+/// those at which the user is or was registered. So neither a hospital that suspends its patients nor the suspension of
+/// a patient's only hospital keeps an access open.
+fn responsible(
+    user: UserId,
+    concerned: Option<Vec<HospitalId>>,
+) -> Result<Vec<HospitalId>, Refusal> {
+    let active = Hospitals::active();
+    let is_active = |id: &HospitalId| active.binary_search(id).is_ok();
     let mut hospitals = Profiles::in_force(user);
     let refusal =
         if hospitals.is_empty() { Refusal::NotInForce } else { Refusal::HospitalNotActive };
-    if ends_access(call) {
-        hospitals.extend(Profiles::ever_registered_at(user, FORMER_HOSPITALS));
+    hospitals.retain(is_active);
+    if let Some(concerned) = concerned {
+        let former = Profiles::ever_registered_at(user, REGISTRATIONS, is_active);
+        for id in concerned.into_iter().filter(is_active).chain(former) {
+            if !hospitals.contains(&id) {
+                hospitals.push(id);
+            }
+        }
+        hospitals.truncate(ANSWERING_HOSPITALS as usize);
     }
-    let active = Hospitals::active();
-    hospitals.retain(|id| active.contains(id));
     if hospitals.is_empty() { Err(refusal) } else { Ok(hospitals) }
+}
+
+/// The hospitals without which the access that a user ends cannot be used: the one that releases the record, or the
+/// mailbox and the requester's hospital of a query. None if the call does not end access, or cannot succeed. Nobody
+/// else spends a budget of a hospital at which no registration of the signer is in force.
+fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
+    use pallet_queries::Call as Query;
+    match call {
+        RuntimeCall::Sharing(pallet_sharing::Call::unshare { pointer, .. }) => {
+            let (patient, announcer) = LiteBlocks::owner(*pointer)?;
+            (patient == user).then(|| vec![announcer])
+        }
+        RuntimeCall::Queries(Query::withdraw { query }) => {
+            let query = Queries::query(*query)?;
+            let mailbox = query.acceptance().map(|acceptance| acceptance.mailbox);
+            let concerned = mailbox.into_iter().chain([query.hospital]).collect();
+            Queries::can_withdraw(user, &query).then_some(concerned)
+        }
+        RuntimeCall::Queries(Query::refuse { query }) => {
+            let query = Queries::query(*query)?;
+            Queries::can_refuse(user, &query).then(|| vec![query.hospital])
+        }
+        _ => None,
+    }
 }
 
 impl From<Duty> for Caller {
@@ -341,12 +384,15 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     }
 }
 
-/// Whether the call makes sections private again, or withdraws a query or its acceptance.
-fn ends_access(call: &RuntimeCall) -> bool {
+/// Whether the call makes sections private again, or withdraws or refuses a query. [`concerned`] decides whether it
+/// succeeds.
+fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,
         RuntimeCall::Sharing(pallet_sharing::Call::unshare { .. })
-            | RuntimeCall::Queries(pallet_queries::Call::withdraw { .. })
+            | RuntimeCall::Queries(
+                pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
+            )
     )
 }
 

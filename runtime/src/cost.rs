@@ -12,7 +12,8 @@ const REGISTRATION_BYTES: u64 = 2 * 1024;
 const ANNOUNCEMENT_BYTES: u64 = 1024;
 /// Bytes of state that each record of an announcement leaves: its entry, and the announcement by its id.
 const RECORD_BYTES: u64 = 256;
-/// Bytes of state that a query leaves: the query itself, and its places in the lists of requester and patient.
+/// Bytes of state that a query leaves, without its terms: the query itself, and its places in the lists of requester
+/// and patient.
 const QUERY_BYTES: u64 = 1024;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
@@ -48,7 +49,10 @@ fn left_by(call: &RuntimeCall) -> u64 {
             ANNOUNCEMENT_BYTES.saturating_add(records)
         }
         RuntimeCall::Profiles(Profile::register { .. }) => REGISTRATION_BYTES,
-        RuntimeCall::Queries(Query::ask { .. }) => QUERY_BYTES,
+        // Nobody is obliged to answer, so the terms may stay for good.
+        RuntimeCall::Queries(Query::ask { terms, .. }) => {
+            QUERY_BYTES.saturating_add(terms.len() as u64)
+        }
         RuntimeCall::RolePolicies(Policy::set_policies { policies }) => {
             policies.encoded_size() as u64
         }

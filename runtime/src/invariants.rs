@@ -12,8 +12,8 @@ use epione_primitives::{
     hospital::HospitalStatus,
     limits::BALLOT_BLOCKS,
     ports::{Hospitals as _, Records as _},
-    profile::Role,
-    query::{Answer, Query},
+    profile::{Profile, Role},
+    query::{Acceptance, Answer, Query},
 };
 use frame_support::ensure;
 use pallet_collective::Instance1;
@@ -58,7 +58,9 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   hospitals have policies;
 /// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
 ///   hospital, and by a version of the policies that exists;
-/// - a query is of a known requester about records of its patient, and its mailbox is a hospital.
+/// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
+///   key that the patient has or had; its mailbox is a hospital, and it was accepted for an account and a sealing key
+///   that the requester has or had at the same time.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
     check_motions()?;
@@ -288,10 +290,15 @@ fn check_refusals() -> Result<(), TryRuntimeError> {
 
 fn check_queries() -> Result<(), TryRuntimeError> {
     for (_, query) in pallet_queries::Queries::<Runtime>::iter() {
-        let Query { requester, patient, records, answer, .. } = query;
+        let Query { requester, hospital, patient, patient_key, records, answer, .. } = query;
         ensure!(
-            role(requester).is_some() && role(patient) == Some(Role::Patient),
-            "a query is of an unknown requester, or does not ask a patient"
+            was_registered(requester, hospital),
+            "a query is of a requester who was never registered at its hospital"
+        );
+        ensure!(role(patient) == Some(Role::Patient), "a query does not ask a patient");
+        ensure!(
+            had_keys(patient, |profile| profile.sealing_key_hash == patient_key),
+            "the terms of a query are for a key that its patient never had"
         );
         let is_own =
             |pointer| LiteBlocks::owner(pointer).is_some_and(|(owner, _)| owner == patient);
@@ -299,16 +306,32 @@ fn check_queries() -> Result<(), TryRuntimeError> {
             records.iter().all(|record| is_own(record.pointer)),
             "a query is about a record of another patient"
         );
-        let mailbox = match answer {
-            Some(
-                Answer::Accepted(acceptance)
-                | Answer::Withdrawn { acceptance: Some(acceptance), .. },
-            ) => Some(acceptance.mailbox),
-            _ => None,
-        };
-        ensure!(mailbox.is_none_or(Hospitals::exists), "the mailbox of a query is no hospital");
+        if let Some(
+            Answer::Accepted(acceptance) | Answer::Withdrawn { acceptance: Some(acceptance), .. },
+        ) = answer
+        {
+            check_acceptance(requester, &acceptance)?;
+        }
     }
     Ok(())
+}
+
+fn check_acceptance(requester: UserId, acceptance: &Acceptance) -> Result<(), TryRuntimeError> {
+    ensure!(Hospitals::exists(acceptance.mailbox), "the mailbox of a query is no hospital");
+    let is_audience = |profile: &Profile| {
+        profile.account == acceptance.audience && profile.sealing_key_hash == acceptance.sealing_key
+    };
+    ensure!(
+        had_keys(requester, is_audience),
+        "a query was accepted for keys that its requester never had together"
+    );
+    Ok(())
+}
+
+/// Whether the present or an earlier version of a user's profile is like this.
+fn had_keys(user: UserId, is: impl Fn(&Profile) -> bool) -> bool {
+    let earlier = pallet_profiles::ProfileHistory::<Runtime>::iter_prefix_values(user);
+    Profiles::profile(user).into_iter().chain(earlier).any(|profile| is(&profile))
 }
 
 fn role(user: UserId) -> Option<Role> {

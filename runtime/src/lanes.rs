@@ -14,11 +14,12 @@ use crate::{
     caller::{Caller, batched},
 };
 
-/// The lane of a call. A batch is in the lane of votes only if it contains votes and nothing else.
-pub(crate) fn lane(caller: Caller, call: &RuntimeCall) -> Lane {
+/// The lane of a call. A batch is in the lane of votes only if it contains votes and nothing else. `ends_access` is
+/// whether the call succeeds in ending access to records: a call that cannot succeed gains no priority.
+pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lane {
     match caller {
         Caller::Governance => Lane::Governance,
-        Caller::User if is_rotation(call) => Lane::Rotation,
+        Caller::User if ends_access || is_rotation(call) => Lane::Rotation,
         Caller::User => Lane::User,
         Caller::Agent => {
             let votes = match batched(call) {
@@ -57,12 +58,13 @@ pub(crate) fn validity(lane: Lane) -> ValidTransaction {
     }
 }
 
-/// The priority of a lane's transactions in the pool. Other extensions add nothing to it.
+/// The priority of a lane's transactions in the pool. Other extensions add nothing to it. What ends access comes before
+/// an agent's calls: a hospital could overtake a patient's withdrawal with its transfer otherwise.
 pub const fn priority(lane: Lane) -> TransactionPriority {
     match lane {
         Lane::User => 100,
-        Lane::Rotation => 200,
-        Lane::Record => 300,
+        Lane::Record => 200,
+        Lane::Rotation => 300,
         Lane::Vote => 400,
         Lane::Governance => 500,
     }

@@ -33,10 +33,14 @@ impl<T: Config> Pallet<T> {
         InForce::<T>::get(user).into_inner()
     }
 
-    /// Hospitals at which the user is or was registered, whatever became of the registration: at most `limit`, in the
-    /// order of the chain's storage.
-    pub fn ever_registered_at(user: UserId, limit: u32) -> Vec<HospitalId> {
-        Registrations::<T>::iter_key_prefix(user).take(limit as usize).collect()
+    /// Hospitals at which the user is or was registered, whatever became of the registration, in the order of the
+    /// chain's storage: those that are wanted, among the first `limit` ones.
+    pub fn ever_registered_at(
+        user: UserId,
+        limit: u32,
+        is_wanted: impl Fn(&HospitalId) -> bool,
+    ) -> Vec<HospitalId> {
+        Registrations::<T>::iter_key_prefix(user).take(limit as usize).filter(is_wanted).collect()
     }
 
     /// Whether one of the registration's earlier periods contains `at`. Reads a number of pages that is

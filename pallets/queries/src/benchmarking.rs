@@ -1,11 +1,14 @@
-//! Measures every call at its largest: each record is in another one of the largest lite blocks, and the lists of
-//! pending queries are full.
+//! Measures every call at its largest: each record is in another one of the largest lite blocks, all hospitals are
+//! active, the requester is registered at as many as possible, and the lists of pending queries are full.
 
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, QueryId, UserId,
     access::Purpose,
-    limits::{MAX_QUERIED_RECORDS, MAX_QUERY_BLOCKS, MAX_SEALED_TERMS_BYTES},
+    limits::{
+        MAX_HOSPITALS, MAX_QUERIED_RECORDS, MAX_QUERY_BLOCKS, MAX_REGISTRATIONS_IN_FORCE,
+        MAX_SEALED_TERMS_BYTES,
+    },
     ports::{Hospitals as _, Records as _, Users as _},
     profile::Role,
     query::{QueriedRecords, SealedTermsBytes},
@@ -38,16 +41,32 @@ struct World {
     requester: AccountId,
 }
 
-/// Admits a hospital, and registers a patient and a requester there.
-fn set_up<T: Config>() -> World {
+/// Admits as many hospitals as possible. Returns the added ones with their agents.
+fn hospitals<T: Config>() -> Vec<(HospitalId, AccountId)> {
+    (T::Hospitals::active().len() as u32..MAX_HOSPITALS)
+        .map(|number| {
+            let agent: AccountId = account("agent", number, 0);
+            (T::Hospitals::set_up(account("governance", number, 0), agent.clone()), agent)
+        })
+        .collect()
+}
+
+/// Registers a patient at the last hospital, and a requester at as many as possible, the last of which is that one.
+fn set_up<T: Config>() -> Result<World, BenchmarkError> {
     frame_system::Pallet::<T>::set_block_number(NOW.into());
-    let agent: AccountId = account("agent", 0, 0);
-    let hospital = T::Hospitals::set_up(account("governance", 0, 0), agent.clone());
+    let mut hospitals = hospitals::<T>();
+    let Some((hospital, agent)) = hospitals.pop() else {
+        return Err(BenchmarkError::Stop("the chain already has the maximum number of hospitals"));
+    };
     let (patient, requester): (AccountId, AccountId) =
         (account("patient", 0, 0), account("requester", 0, 0));
     T::Users::set_up(hospital, PATIENT, Role::Patient, patient.clone());
-    T::Users::set_up(hospital, REQUESTER, Role::Researcher, requester.clone());
-    World { hospital, agent, patient, requester }
+    let others = MAX_REGISTRATIONS_IN_FORCE as usize - 1;
+    let others = hospitals.into_iter().take(others).map(|(other, _)| other);
+    for registered in others.chain([hospital]) {
+        T::Users::set_up(registered, REQUESTER, Role::Researcher, requester.clone());
+    }
+    Ok(World { hospital, agent, patient, requester })
 }
 
 /// Commits records of the patient, each in another lite block.
@@ -63,41 +82,69 @@ fn terms() -> SealedTermsBytes {
     SealedTermsBytes::truncate_from(vec![7; MAX_SEALED_TERMS_BYTES as usize])
 }
 
-/// A full list of pending queries, the last of which have expired.
-fn full<Bound: Get<u32>>(first: u32, expired: u32) -> BoundedVec<Pending, Bound> {
+/// A full list of pending queries of other requesters and hospitals, the last of which have expired.
+fn full<Bound: Get<u32>>(first: u32) -> BoundedVec<Pending, Bound> {
     let places = Bound::get();
-    let pending = |place: u32| {
-        let has_expired = place + expired >= places;
-        let expires = if has_expired { 0 } else { BlockNumber::MAX };
-        Pending { query: QueryId(first + place), expires }
+    let pending = |place: u32| Pending {
+        query: QueryId(first + place),
+        expires: if place + MAX_REMOVALS as u32 >= places { 0 } else { BlockNumber::MAX },
+        requester: UserId([100 + place as u8; 32]),
+        hospital: HospitalId(1_000 + place as u16),
     };
     BoundedVec::truncate_from((0..places).map(pending).collect())
 }
 
-/// Fills both lists, except the last place of each, which is the query's.
-fn fill<T: Config>(query: QueryId) {
-    let own = Pending { query, expires: BlockNumber::MAX };
-    PendingOfRequester::<T>::mutate(REQUESTER, |list| {
-        *list = full(OF_REQUESTER, 0);
-        list.pop();
-        list.force_push(own);
-    });
-    PendingOfPatient::<T>::mutate(PATIENT, |list| {
-        *list = full(OF_PATIENT, 0);
-        list.pop();
-        list.force_push(own);
-    });
+/// Fills both lists. In each, as many queries have expired as one call removes. Returns the number of queries.
+fn fill<T: Config>() -> usize {
+    PendingOfRequester::<T>::mutate(REQUESTER, |list| *list = full(OF_REQUESTER));
+    PendingOfPatient::<T>::mutate(PATIENT, |list| *list = full(OF_PATIENT));
+    let of_requester = PendingOfRequester::<T>::get(REQUESTER);
+    let of_patient = PendingOfPatient::<T>::get(PATIENT);
+    for pending in of_requester.iter().chain(of_patient.iter()) {
+        Terms::<T>::insert(pending.query, terms());
+    }
+    of_requester.len() + of_patient.len()
+}
+
+/// The patient's sealing key, to which terms are sealed.
+fn patient_key<T: Config>() -> Hash {
+    T::Users::sealing_key(PATIENT).unwrap_or_default()
 }
 
 /// Asks for the maximum number of records, and fills the lists of pending queries.
 fn asked<T: Config>(world: &World) -> Result<(QueryId, QueriedRecords), BenchmarkError> {
     let records = records::<T>(world.hospital, MAX_QUERIED_RECORDS);
-    let id = QueryId(QueryCount::<T>::get());
+    let query = QueryId(QueryCount::<T>::get());
     let origin = RawOrigin::Signed(world.requester.clone()).into();
-    let expires = NOW + MAX_QUERY_BLOCKS;
-    Pallet::<T>::ask(origin, PATIENT, records.clone(), Purpose::Research, expires, terms())?;
-    fill::<T>(id);
-    Ok((id, records))
+    Pallet::<T>::ask(
+        origin,
+        world.hospital,
+        PATIENT,
+        patient_key::<T>(),
+        records.clone(),
+        Purpose::Research,
+        NOW + MAX_QUERY_BLOCKS,
+        terms(),
+    )?;
+    fill::<T>();
+    let own = Pending {
+        query,
+        expires: BlockNumber::MAX,
+        requester: REQUESTER,
+        hospital: world.hospital,
+    };
+    PendingOfRequester::<T>::mutate(REQUESTER, |list| list[0] = own);
+    PendingOfPatient::<T>::mutate(PATIENT, |list| list[0] = own);
+    Ok((query, records))
+}
+
+/// What the patient considers: the query, and the requester's current keys.
+fn considered<T: Config>(id: QueryId) -> Hash {
+    let keys = (T::Users::account(REQUESTER), T::Users::sealing_key(REQUESTER));
+    let (Some(query), (Some(audience), Some(sealing_key))) = (Queries::<T>::get(id), keys) else {
+        return Hash::zero();
+    };
+    query.considered(id, &audience, sealing_key)
 }
 
 fn is_delisted<T: Config>(query: QueryId) -> bool {
@@ -113,39 +160,33 @@ mod benchmarks {
 
     /// As many queries as one call removes have expired in each of the two full lists.
     #[benchmark]
-    fn ask(r: Linear<1, MAX_QUERIED_RECORDS>) {
-        let world = set_up::<T>();
+    fn ask(r: Linear<1, MAX_QUERIED_RECORDS>) -> Result<(), BenchmarkError> {
+        let world = set_up::<T>()?;
         let records = records::<T>(world.hospital, r);
-        let (expired, before) = (MAX_REMOVALS as u32, Terms::<T>::iter_keys().count());
-        PendingOfRequester::<T>::mutate(REQUESTER, |list| *list = full(OF_REQUESTER, expired));
-        PendingOfPatient::<T>::mutate(PATIENT, |list| *list = full(OF_PATIENT, expired));
-        let of_requester = PendingOfRequester::<T>::get(REQUESTER);
-        let of_patient = PendingOfPatient::<T>::get(PATIENT);
-        for pending in of_requester.iter().chain(&of_patient) {
-            Terms::<T>::insert(pending.query, terms());
-        }
-        let expires = NOW + MAX_QUERY_BLOCKS;
+        let before = Terms::<T>::iter_keys().count();
+        let listed = fill::<T>();
         let id = QueryId(QueryCount::<T>::get());
-        let caller = RawOrigin::Signed(world.requester);
+        let (key, expires) = (patient_key::<T>(), NOW + MAX_QUERY_BLOCKS);
+        let (caller, hospital) = (RawOrigin::Signed(world.requester), world.hospital);
 
         #[extrinsic_call]
-        _(caller, PATIENT, records, Purpose::Research, expires, terms());
+        _(caller, hospital, PATIENT, key, records, Purpose::Research, expires, terms());
 
         assert!(Queries::<T>::contains_key(id));
-        let listed = of_requester.len() + of_patient.len();
         let after = before + listed - 2 * MAX_REMOVALS + 1;
         assert_eq!(Terms::<T>::iter_keys().count(), after);
+        Ok(())
     }
 
     #[benchmark]
     fn accept() -> Result<(), BenchmarkError> {
-        let world = set_up::<T>();
+        let world = set_up::<T>()?;
         let (id, records) = asked::<T>(&world)?;
-        let until = T::Time::now() + 1;
+        let (considered, until) = (considered::<T>(id), T::Time::now() + 1);
         let caller = RawOrigin::Signed(world.patient);
 
         #[extrinsic_call]
-        _(caller, id, records, Hash::repeat_byte(3), until, world.hospital);
+        _(caller, id, considered, records, Hash::repeat_byte(3), until, world.hospital);
 
         assert!(Queries::<T>::get(id).is_some_and(|query| query.acceptance().is_some()));
         assert!(is_delisted::<T>(id));
@@ -154,7 +195,7 @@ mod benchmarks {
 
     #[benchmark]
     fn refuse() -> Result<(), BenchmarkError> {
-        let world = set_up::<T>();
+        let world = set_up::<T>()?;
         let (id, _) = asked::<T>(&world)?;
 
         #[extrinsic_call]
@@ -167,7 +208,7 @@ mod benchmarks {
     /// The requester withdraws the query. To withdraw an acceptance, a patient changes no lists.
     #[benchmark]
     fn withdraw() -> Result<(), BenchmarkError> {
-        let world = set_up::<T>();
+        let world = set_up::<T>()?;
         let (id, _) = asked::<T>(&world)?;
 
         #[extrinsic_call]
@@ -179,12 +220,12 @@ mod benchmarks {
 
     #[benchmark]
     fn transfer() -> Result<(), BenchmarkError> {
-        let world = set_up::<T>();
+        let world = set_up::<T>()?;
         let (id, records) = asked::<T>(&world)?;
-        let until = T::Time::now() + 1;
+        let (considered, until) = (considered::<T>(id), T::Time::now() + 1);
         let patient = RawOrigin::Signed(world.patient.clone()).into();
         let grant = Hash::repeat_byte(3);
-        Pallet::<T>::accept(patient, id, records, grant, until, world.hospital)?;
+        Pallet::<T>::accept(patient, id, considered, records, grant, until, world.hospital)?;
 
         #[extrinsic_call]
         _(RawOrigin::Signed(world.agent), id);

@@ -2,12 +2,15 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    QueryId,
+    BlockNumber, Moment, QueryId,
     access::Purpose,
-    limits::{MAX_QUERY_ACCESS_MILLIS, MAX_QUERY_BLOCKS},
+    limits::{
+        MAX_PENDING_QUERIES_OF_HOSPITAL, MAX_PENDING_QUERIES_TO_ONE_PATIENT,
+        MAX_QUERY_ACCESS_MILLIS, MAX_QUERY_BLOCKS,
+    },
     query::{Acceptance, Answer, Query, are_ordered, is_part_of, terms_hash},
 };
-use frame_support::ensure;
+use frame_support::{ensure, traits::Time as _};
 use sp_runtime::TryRuntimeError;
 
 use crate::{
@@ -21,6 +24,7 @@ impl<T: Config> Pallet<T> {
         for id in (0..count).map(QueryId) {
             let query = Queries::<T>::get(id).ok_or("a query is missing")?;
             check_query(&query)?;
+            Self::check_order(&query)?;
             Self::check_pending(id, &query)?;
         }
         let stored = Queries::<T>::iter_keys().count();
@@ -29,6 +33,33 @@ impl<T: Config> Pallet<T> {
         Self::check_requesters()?;
         Self::check_lists()?;
         Self::check_transfers()
+    }
+
+    /// A patient answers after the question and before it expires, withdraws an acceptance later, and nothing is in the
+    /// future.
+    fn check_order(query: &Query) -> Result<(), TryRuntimeError> {
+        let asked = (query.block, query.at);
+        let accepted = accepted(query).map(|acceptance| (acceptance.block, acceptance.at));
+        let ended = match query.answer {
+            Some(Answer::Refused { block, at } | Answer::Withdrawn { block, at, .. }) => {
+                Some((block, at))
+            }
+            Some(Answer::Accepted(_)) | None => None,
+        };
+        let is_refused = matches!(query.answer, Some(Answer::Refused { .. }));
+        let in_time = accepted.or(ended.filter(|_| is_refused));
+        ensure!(
+            in_time.is_none_or(|(block, _)| block < query.expires),
+            "a query was accepted or refused after it expired"
+        );
+        let now = Some((Self::block(), T::Time::now()));
+        let moments: Vec<(BlockNumber, Moment)> =
+            [Some(asked), accepted, ended, now].into_iter().flatten().collect();
+        ensure!(
+            are_in_order(&moments),
+            "a query was answered before it was asked, or in the future"
+        );
+        Ok(())
     }
 
     fn check_pending(id: QueryId, query: &Query) -> Result<(), TryRuntimeError> {
@@ -84,6 +115,7 @@ impl<T: Config> Pallet<T> {
     fn check_lists() -> Result<(), TryRuntimeError> {
         for (patient, list) in PendingOfPatient::<T>::iter() {
             check_list::<T>(&list, |query| query.patient == patient)?;
+            check_places(&list, Self::block())?;
         }
         for (requester, list) in PendingOfRequester::<T>::iter() {
             check_list::<T>(&list, |query| query.requester == requester)?;
@@ -98,13 +130,24 @@ impl<T: Config> Pallet<T> {
             let query = Queries::<T>::get(id).ok_or("a transfer belongs to no query")?;
             let acceptance =
                 accepted(&query).ok_or("a transfer is of a query without acceptance")?;
+            let moments = [
+                (acceptance.block, acceptance.at),
+                (transfer.block, transfer.at),
+                (Self::block(), T::Time::now()),
+            ];
             let agrees = acceptance.mailbox == transfer.hospital
                 && acceptance.grant == transfer.grant
-                && (acceptance.at..acceptance.until).contains(&transfer.at);
+                && transfer.at < acceptance.until
+                && are_in_order(&moments);
             ensure!(agrees, "a transfer disagrees with the acceptance");
         }
         Ok(())
     }
+}
+
+/// Whether neither blocks nor times decrease.
+fn are_in_order(moments: &[(BlockNumber, Moment)]) -> bool {
+    moments.is_sorted_by(|former, latter| former.0 <= latter.0 && former.1 <= latter.1)
 }
 
 /// The acceptance of a query, also of one that the patient withdrew.
@@ -157,11 +200,29 @@ fn check_list<T: Config>(
     let ids: Vec<QueryId> = list.iter().map(|pending| pending.query).collect();
     ensure!(!ids.is_empty(), "a list without pending queries is stored");
     ensure!(ids.is_sorted_by(|former, latter| former < latter), "pending queries do not ascend");
-    for Pending { query: id, expires } in list {
+    for Pending { query: id, expires, requester, hospital } in list {
         let agrees = Queries::<T>::get(*id).is_some_and(|query| {
-            is_own(&query) && query.answer.is_none() && query.expires == *expires
+            is_own(&query)
+                && query.answer.is_none()
+                && (query.expires, query.requester, query.hospital)
+                    == (*expires, *requester, *hospital)
         });
         ensure!(agrees, "a pending query has an answer, or belongs to another user");
+    }
+    Ok(())
+}
+
+/// The places of one requester and one hospital among the pending queries to a patient.
+fn check_places(list: &[Pending], block: BlockNumber) -> Result<(), TryRuntimeError> {
+    let open: Vec<&Pending> = list.iter().filter(|pending| pending.expires > block).collect();
+    for pending in &open {
+        let of_requester = open.iter().filter(|other| other.requester == pending.requester);
+        let of_hospital = open.iter().filter(|other| other.hospital == pending.hospital);
+        ensure!(
+            of_requester.count() <= MAX_PENDING_QUERIES_TO_ONE_PATIENT as usize
+                && of_hospital.count() <= MAX_PENDING_QUERIES_OF_HOSPITAL as usize,
+            "a requester or a hospital has too many places of a patient"
+        );
     }
     Ok(())
 }

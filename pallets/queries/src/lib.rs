@@ -1,11 +1,14 @@
 //! Queries: a requester asks a patient for sections of records, and the patient answers by an own signature.
 //!
-//! A query names records, sections, a purpose, an end and the hash of its terms. The terms are sealed to the patient,
-//! and stay on the chain while the query waits for an answer. A patient who accepts names the sections, which may be
-//! fewer, the hash of the sealed grant, until when the grant may be handed out, and the hospital whose worker keeps it.
-//! The grant is sealed to the account and the sealing key that the requester has at that moment. The worker cannot open
-//! it. Before the worker hands out the grant, it records a transfer here, which fails after the patient withdrew the
-//! acceptance, after its end, and after the requester's keys changed.
+//! A query names the hospital for which the requester asks, records, sections, a purpose, an end and the hash of its
+//! terms. The terms are sealed to the patient, and stay on the chain while the query waits for an answer.
+//!
+//! A patient who accepts names the sections, which may be fewer, the hash of the sealed grant, until when the grant may
+//! be handed out, and the hospital whose worker keeps it. The grant is sealed to the account and the sealing key that
+//! the requester has at that moment; the acceptance fails if they are not the ones that the patient considered. The
+//! worker cannot open the grant. Before the worker hands out the grant, it records a transfer here. This fails after
+//! the patient withdrew the acceptance, after its end, after the requester's keys changed, and while the requester's
+//! registration at the query's hospital is not in force.
 //!
 //! No policy and no class of sections is involved: the patient alone decides. What a requester already opened stays
 //! open to the requester.
@@ -16,15 +19,17 @@
 //!
 //! Invariants, which `try_state` checks:
 //! 1. queries are numbered without gaps, and each names ordered records, another user than the patient, no emergency,
-//!    and an end within the longest time;
+//!    and an end within the longest time; none was asked in the future;
 //! 2. an acceptance names ordered records with sections only for which the requester asked, and an end within the
-//!    longest time;
+//!    longest time; the patient gave it after the question and before the query expired, and withdrew it later;
 //! 3. a patient's queries and a requester's queries are numbered without gaps, ascend, belong to that user, and are
 //!    together all queries;
-//! 4. a list of pending queries contains queries without an answer of that user, ascending; every query that can still
-//!    be answered is in the lists of its requester and its patient;
+//! 4. a list of pending queries contains queries without an answer of that user, ascending, with their requesters and
+//!    hospitals; every query that can still be answered is in the lists of its requester and its patient; of those in a
+//!    patient's list, one requester and one hospital have at most their number of places;
 //! 5. the terms of a query are stored if and only if both lists contain the query, and have the query's hash;
-//! 6. a transfer belongs to an accepted query, before the end of the acceptance, and names its mailbox and its grant.
+//! 6. a transfer belongs to an accepted query, after the acceptance and before its end, and names its mailbox and its
+//!    grant.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -168,8 +173,8 @@ pub mod pallet {
         /// The signer is not the current account of a user.
         #[codec(index = 0)]
         NotUser,
-        /// No registration of the requester is in force at an active hospital. A hospital must register or reinstate
-        /// the requester.
+        /// The requester's registration at the query's hospital is not in force, or the hospital is not active. The
+        /// hospital must register or reinstate the requester, or the requester asks for another hospital.
         #[codec(index = 1)]
         NotInForce,
         /// No patient has this id, or the requester asks for own records, which need no query.
@@ -225,16 +230,32 @@ pub mod pallet {
         /// The acceptance has ended. The requester can ask again.
         #[codec(index = 18)]
         Over,
-        /// The requester's account or sealing key is not the one for which the patient accepted. The requester can ask
-        /// again.
+        /// The requester's account or sealing key is not the one that the patient considered or for which the patient
+        /// accepted, or the query is another one. A patient can consider the pending query again; after the acceptance,
+        /// the requester can ask again.
         #[codec(index = 19)]
         RequesterChanged,
         /// The signer is not the agent of the active hospital that the patient chose as the mailbox.
         #[codec(index = 20)]
         NotMailbox,
-        /// The transfer is recorded already. The worker may hand out the grant.
+        /// The transfer is recorded already, and the acceptance holds in this block. The worker checks the acceptance
+        /// before each handing out, because the patient can withdraw it afterwards.
         #[codec(index = 21)]
         AlreadyTransferred,
+        /// The terms are not sealed to the patient's current sealing key. Seal them again.
+        #[codec(index = 22)]
+        PatientChanged,
+        /// The query has no terms. Say what the records are for.
+        #[codec(index = 23)]
+        EmptyTerms,
+        /// `MAX_PENDING_QUERIES_TO_ONE_PATIENT` queries of the requester wait for an answer of this patient. Withdraw
+        /// one, or ask again after one was answered or expired.
+        #[codec(index = 24)]
+        TooManyOfRequester,
+        /// `MAX_PENDING_QUERIES_OF_HOSPITAL` queries of the hospital's requesters wait for an answer of this patient.
+        /// Ask again after one was answered or expired.
+        #[codec(index = 25)]
+        TooManyOfHospital,
     }
 
     #[pallet::hooks]
@@ -247,19 +268,25 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Asks a patient for sections of records. The patient can answer before the chain block `expires`. The terms
-        /// are sealed to the patient. Signed by the requester's current account.
+        /// Asks a patient for sections of records, for the hospital at which the requester is registered. The patient
+        /// can answer before the chain block `expires`. The terms are sealed to the patient's sealing key whose hash is
+        /// `patient_key`. Signed by the requester's current account.
         ///
         /// Fails with [`NotUser`](Error::NotUser), [`NotInForce`](Error::NotInForce),
-        /// [`UnknownPatient`](Error::UnknownPatient), [`EmergencyPurpose`](Error::EmergencyPurpose),
+        /// [`UnknownPatient`](Error::UnknownPatient), [`PatientChanged`](Error::PatientChanged),
+        /// [`EmergencyPurpose`](Error::EmergencyPurpose), [`EmptyTerms`](Error::EmptyTerms),
         /// [`InvalidRecords`](Error::InvalidRecords), [`WrongExpiry`](Error::WrongExpiry),
-        /// [`UnknownRecord`](Error::UnknownRecord), [`TooManyPending`](Error::TooManyPending) or
+        /// [`UnknownRecord`](Error::UnknownRecord), [`TooManyOfRequester`](Error::TooManyOfRequester),
+        /// [`TooManyOfHospital`](Error::TooManyOfHospital), [`TooManyPending`](Error::TooManyPending) or
         /// [`PatientHasTooManyPending`](Error::PatientHasTooManyPending).
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::ask(records.len().saturated_into()))]
+        #[allow(clippy::too_many_arguments)] // All of them are what the patient considers.
         pub fn ask(
             origin: OriginFor<T>,
+            hospital: HospitalId,
             patient: UserId,
+            patient_key: Hash,
             records: QueriedRecords,
             purpose: Purpose,
             expires: BlockNumber,
@@ -267,10 +294,13 @@ pub mod pallet {
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let requester = T::Users::by_account(&who).ok_or(Error::<T>::NotUser)?;
-            ensure!(Self::is_in_force(requester), Error::<T>::NotInForce);
+            ensure!(Self::is_in_force(requester, hospital), Error::<T>::NotInForce);
             let is_patient = T::Users::role(patient) == Some(Role::Patient);
             ensure!(is_patient && patient != requester, Error::<T>::UnknownPatient);
+            let is_current = T::Users::sealing_key(patient) == Some(patient_key);
+            ensure!(is_current, Error::<T>::PatientChanged);
             ensure!(purpose != Purpose::Emergency, Error::<T>::EmergencyPurpose);
+            ensure!(!terms.is_empty(), Error::<T>::EmptyTerms);
             ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
             let (block, at) = (Self::block(), T::Time::now());
             let latest = block.saturating_add(MAX_QUERY_BLOCKS);
@@ -281,7 +311,9 @@ pub mod pallet {
             let answer = None;
             let query = Query {
                 requester,
+                hospital,
                 patient,
+                patient_key,
                 records,
                 purpose,
                 terms: hash,
@@ -293,19 +325,22 @@ pub mod pallet {
             Self::store(query, terms)
         }
 
-        /// Accepts a pending query, for all of its sections or some of them. `grant` is the hash of the sealed grant.
-        /// The worker of the mailbox hands it out before the moment `until`, to the account and for the sealing key
-        /// that the requester has now. Signed by the patient's current account.
+        /// Accepts a pending query, for all of its sections or some of them. `considered` is [`Query::considered`] of
+        /// the query and of the requester's account and sealing key to which the grant is sealed. `grant` is the hash
+        /// of the sealed grant. The worker of the mailbox hands it out before the moment `until`. Signed by the
+        /// patient's current account.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
         /// [`NotPending`](Error::NotPending), [`Expired`](Error::Expired), [`InvalidRecords`](Error::InvalidRecords),
-        /// [`NotAsked`](Error::NotAsked), [`WrongUntil`](Error::WrongUntil) or
-        /// [`UnknownHospital`](Error::UnknownHospital).
+        /// [`NotAsked`](Error::NotAsked), [`WrongUntil`](Error::WrongUntil),
+        /// [`UnknownHospital`](Error::UnknownHospital), [`RequesterChanged`](Error::RequesterChanged) or
+        /// [`NotInForce`](Error::NotInForce).
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::accept())]
         pub fn accept(
             origin: OriginFor<T>,
             query: QueryId,
+            considered: Hash,
             records: QueriedRecords,
             grant: Hash,
             until: Moment,
@@ -317,12 +352,15 @@ pub mod pallet {
             let (block, at) = (Self::block(), T::Time::now());
             let latest = at.saturating_add(MAX_QUERY_ACCESS_MILLIS);
             ensure!(at < until && until <= latest, Error::<T>::WrongUntil);
-            ensure!(T::Hospitals::active().contains(&mailbox), Error::<T>::UnknownHospital);
+            ensure!(Self::is_active(mailbox), Error::<T>::UnknownHospital);
             let (Some(audience), Some(sealing_key)) =
                 (T::Users::account(asked.requester), T::Users::sealing_key(asked.requester))
             else {
                 return Err(Error::<T>::RequesterChanged.into());
             };
+            let is_meant = asked.considered(query, &audience, sealing_key) == considered;
+            ensure!(is_meant, Error::<T>::RequesterChanged);
+            ensure!(Self::is_in_force(asked.requester, asked.hospital), Error::<T>::NotInForce);
 
             let acceptance =
                 Acceptance { records, grant, until, audience, sealing_key, mailbox, block, at };
@@ -332,7 +370,7 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Refuses a pending query. Signed by the patient's current account.
+        /// Refuses a pending query. Signed by the patient's current account, which needs no registration in force.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
         /// [`NotPending`](Error::NotPending) or [`Expired`](Error::Expired).
@@ -348,25 +386,20 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Withdraws a pending query, signed by the requester's current account; or an acceptance, signed by the
-        /// patient's. No grant is handed out afterwards. What was already handed out stays with the requester.
+        /// Withdraws an acceptance, signed by the patient's current account; a pending query, signed by the
+        /// requester's; or a query that expired without an answer, signed by one of the two. The signer needs no
+        /// registration in force. No grant is handed out afterwards. What was already handed out stays with the
+        /// requester.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotParty`](Error::NotParty),
-        /// [`NotPending`](Error::NotPending), [`Expired`](Error::Expired) or [`NotAccepted`](Error::NotAccepted).
+        /// [`NotPending`](Error::NotPending) or [`NotAccepted`](Error::NotAccepted).
         #[pallet::call_index(3)]
         #[pallet::weight(T::WeightInfo::withdraw())]
         pub fn withdraw(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let asked = Queries::<T>::get(query).ok_or(Error::<T>::UnknownQuery)?;
             let signer = T::Users::by_account(&who).ok_or(Error::<T>::NotParty)?;
-            let acceptance = if signer == asked.requester {
-                Self::ensure_pending(&asked)?;
-                None
-            } else if signer == asked.patient {
-                Some(asked.acceptance().cloned().ok_or(Error::<T>::NotAccepted)?)
-            } else {
-                return Err(Error::<T>::NotParty.into());
-            };
+            let acceptance = Self::withdrawn_by(signer, &asked)?.cloned();
             let (block, at) = (Self::block(), T::Time::now());
 
             let Query { patient, requester, .. } = asked;
@@ -376,11 +409,12 @@ pub mod pallet {
         }
 
         /// Records that the mailbox of an accepted query hands out the sealed grant. Signed by the agent of that
-        /// hospital. It is recorded once.
+        /// hospital. It is recorded once. A worker that hands out the grant again checks the acceptance again.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotAccepted`](Error::NotAccepted),
-        /// [`NotMailbox`](Error::NotMailbox), [`AlreadyTransferred`](Error::AlreadyTransferred),
-        /// [`Over`](Error::Over), [`RequesterChanged`](Error::RequesterChanged) or [`NotInForce`](Error::NotInForce).
+        /// [`NotMailbox`](Error::NotMailbox), [`Over`](Error::Over), [`RequesterChanged`](Error::RequesterChanged) or
+        /// [`NotInForce`](Error::NotInForce); and with [`AlreadyTransferred`](Error::AlreadyTransferred) only if none
+        /// of them applies.
         #[pallet::call_index(4)]
         #[pallet::weight(T::WeightInfo::transfer())]
         pub fn transfer(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
@@ -390,14 +424,14 @@ pub mod pallet {
             let hospital = accepted.mailbox;
             let is_mailbox = T::Hospitals::active_by_agent(&who) == Some(hospital);
             ensure!(is_mailbox, Error::<T>::NotMailbox);
-            ensure!(!Transfers::<T>::contains_key(query), Error::<T>::AlreadyTransferred);
             let (block, at) = (Self::block(), T::Time::now());
             ensure!(at < accepted.until, Error::<T>::Over);
             let is_audience = T::Users::account(asked.requester).as_ref()
                 == Some(&accepted.audience)
                 && T::Users::sealing_key(asked.requester) == Some(accepted.sealing_key);
             ensure!(is_audience, Error::<T>::RequesterChanged);
-            ensure!(Self::is_in_force(asked.requester), Error::<T>::NotInForce);
+            ensure!(Self::is_in_force(asked.requester, asked.hospital), Error::<T>::NotInForce);
+            ensure!(!Transfers::<T>::contains_key(query), Error::<T>::AlreadyTransferred);
 
             let grant = accepted.grant;
             Transfers::<T>::insert(query, Transfer { hospital, grant, block, at });
@@ -411,10 +445,38 @@ pub mod pallet {
             frame_system::Pallet::<T>::block_number().saturated_into()
         }
 
-        /// Whether a registration of the user is in force at an active hospital.
-        fn is_in_force(user: UserId) -> bool {
-            let active = T::Hospitals::active();
-            T::Users::in_force(user).iter().any(|hospital| active.contains(hospital))
+        /// What a withdrawal by this user ends now: an acceptance, or a query without an answer if this is None.
+        fn withdrawn_by(user: UserId, query: &Query) -> Result<Option<&Acceptance>, Error<T>> {
+            let is_open = query.answer.is_none();
+            if user == query.requester {
+                ensure!(is_open, Error::<T>::NotPending);
+                Ok(None)
+            } else if user != query.patient {
+                Err(Error::<T>::NotParty)
+            } else if is_open && !query.is_pending(Self::block()) {
+                Ok(None)
+            } else {
+                query.acceptance().map(Some).ok_or(Error::<T>::NotAccepted)
+            }
+        }
+
+        /// Whether a withdrawal of the query by this user succeeds now.
+        pub fn can_withdraw(user: UserId, query: &Query) -> bool {
+            Self::withdrawn_by(user, query).is_ok()
+        }
+
+        /// Whether a refusal of the query by this user succeeds now.
+        pub fn can_refuse(user: UserId, query: &Query) -> bool {
+            user == query.patient && query.is_pending(Self::block())
+        }
+
+        fn is_active(hospital: HospitalId) -> bool {
+            T::Hospitals::active().binary_search(&hospital).is_ok()
+        }
+
+        /// Whether the user's registration at the hospital is in force, and the hospital active.
+        fn is_in_force(user: UserId, hospital: HospitalId) -> bool {
+            Self::is_active(hospital) && T::Users::in_force(user).contains(&hospital)
         }
 
         /// Whether all of these are committed records of the patient.
@@ -430,14 +492,9 @@ pub mod pallet {
             let query = Queries::<T>::get(id).ok_or(Error::<T>::UnknownQuery)?;
             let is_patient = T::Users::by_account(&who) == Some(query.patient);
             ensure!(is_patient, Error::<T>::NotPatient);
-            Self::ensure_pending(&query)?;
-            Ok(query)
-        }
-
-        fn ensure_pending(query: &Query) -> Result<(), Error<T>> {
             ensure!(query.answer.is_none(), Error::<T>::NotPending);
             ensure!(query.is_pending(Self::block()), Error::<T>::Expired);
-            Ok(())
+            Ok(query)
         }
 
         /// Stores a new query under the next id and the next numbers.
@@ -462,7 +519,7 @@ pub mod pallet {
         /// Stores the answer to a query, which waits for an answer no longer.
         fn answer(id: QueryId, mut query: Query, answer: Answer) {
             if query.answer.is_none() {
-                Self::delist(id, &query);
+                Self::delist(id, &query, Self::block());
             }
             query.answer = Some(answer);
             Queries::<T>::insert(id, query);

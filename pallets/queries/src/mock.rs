@@ -6,7 +6,7 @@ use epione_mocks::{Clock, Hospitals, Users, add_user, admit, begin, register, us
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, QueryId, RecordPointer, UserId,
     access::Purpose,
-    ports,
+    ports::{self, Users as _},
     profile::Role,
     query::{QueriedRecords, Query, SealedTermsBytes},
     release::{ReleasedRecord, SectionSet},
@@ -53,6 +53,9 @@ pub const OTHER_PATIENT: UserId = UserId([2; 32]);
 pub const RESEARCHER: UserId = UserId([3; 32]);
 pub const DOCTOR: UserId = UserId([4; 32]);
 pub const STRANGER: UserId = UserId([5; 32]);
+/// Other researchers of the researcher's hospital.
+pub const COLLEAGUES: [UserId; 4] =
+    [UserId([61; 32]), UserId([62; 32]), UserId([63; 32]), UserId([64; 32])];
 
 /// Records of [`PATIENT`].
 pub const FIRST: RecordPointer = RecordPointer { height: 1, index: 7 };
@@ -111,28 +114,94 @@ pub fn dispatch(call: crate::Call<Test>, origin: RuntimeOrigin) -> DispatchResul
     RuntimeCall::from(call).dispatch(origin).map(drop).map_err(|failed| failed.error)
 }
 
-/// A query of the researcher to the patient that the chain accepts.
-pub fn question() -> crate::Call<Test> {
+/// The hash of a user's first sealing key.
+pub fn first_key(user: UserId) -> Hash {
+    Hash::from(user.0)
+}
+
+/// A query to a patient that the chain accepts of a requester who is registered at this hospital.
+pub fn question_to(
+    patient: UserId,
+    records: QueriedRecords,
+    hospital: HospitalId,
+    expires: BlockNumber,
+) -> crate::Call<Test> {
     crate::Call::ask {
-        patient: PATIENT,
-        records: asked_records(),
+        hospital,
+        patient,
+        patient_key: first_key(patient),
+        records,
         purpose: Purpose::Research,
-        expires: EXPIRES,
+        expires,
         terms: terms(),
     }
 }
 
-/// Asks the patient. Returns the new query's id.
-pub fn ask() -> QueryId {
+/// A query to the patient of a requester who is registered at this hospital.
+pub fn question_for(hospital: HospitalId) -> crate::Call<Test> {
+    question_to(PATIENT, asked_records(), hospital, EXPIRES)
+}
+
+/// A query of the researcher, or a colleague, to the patient.
+pub fn question() -> crate::Call<Test> {
+    question_for(AWAY)
+}
+
+/// A query like [`question`] that expires later.
+pub fn later_question() -> crate::Call<Test> {
+    question_to(PATIENT, asked_records(), AWAY, EXPIRES + 100)
+}
+
+/// Sends the call of a requester. Returns the new query's id.
+pub fn ask_with(call: crate::Call<Test>, requester: UserId) -> QueryId {
     let id = QueryId(crate::QueryCount::<Test>::get());
-    dispatch(question(), user(RESEARCHER)).unwrap();
+    dispatch(call, user(requester)).unwrap();
     id
+}
+
+/// The researcher asks the patient.
+pub fn ask() -> QueryId {
+    ask_with(question(), RESEARCHER)
+}
+
+/// Adds a patient with a record. Returns what the patient can be asked for.
+pub fn another_patient(byte: u8) -> (UserId, QueriedRecords) {
+    let (patient, pointer) =
+        (UserId([byte; 32]), RecordPointer { height: u32::from(byte), index: 0 });
+    add_user(patient, Role::Patient);
+    OWNERS.with_borrow_mut(|all| all.insert(pointer, patient));
+    (patient, records(&[(pointer, 1)]))
+}
+
+/// What each of four patients can be asked for.
+pub fn four_patients() -> [(UserId, QueriedRecords); 4] {
+    let of_another = records(&[(OTHERS, 1)]);
+    let [third, fourth] = [51, 52].map(another_patient);
+    [(PATIENT, asked_records()), (OTHER_PATIENT, of_another), third, fourth]
+}
+
+/// The hash of a query and the requester's current keys, which a patient considers before accepting. Zero if there is
+/// no such query.
+pub fn considered(id: QueryId) -> Hash {
+    Queries::query(id).map_or_else(Hash::zero, |query| {
+        let account = Users::account(query.requester).unwrap();
+        query.considered(id, &account, Users::sealing_key(query.requester).unwrap())
+    })
+}
+
+pub fn acceptance_of(
+    query: QueryId,
+    records: QueriedRecords,
+    until: Moment,
+    mailbox: HospitalId,
+) -> crate::Call<Test> {
+    let considered = considered(query);
+    crate::Call::accept { query, considered, records, grant: GRANT, until, mailbox }
 }
 
 /// Accepts everything for which the researcher asked, with the home hospital as the mailbox.
 pub fn acceptance(query: QueryId) -> crate::Call<Test> {
-    let records = asked_records();
-    crate::Call::accept { query, records, grant: GRANT, until: UNTIL, mailbox: HOME }
+    acceptance_of(query, asked_records(), UNTIL, HOME)
 }
 
 pub fn accept(query: QueryId) {
@@ -166,6 +235,10 @@ pub fn externalities() -> TestExternalities {
         (STRANGER, Role::Researcher),
     ] {
         add_user(user, role);
+    }
+    for colleague in COLLEAGUES {
+        add_user(colleague, Role::Researcher);
+        register(AWAY, colleague, 0);
     }
     for (hospital, user) in
         [(HOME, PATIENT), (HOME, OTHER_PATIENT), (HOME, DOCTOR), (AWAY, RESEARCHER)]

@@ -11,15 +11,16 @@ use scale_info::TypeInfo;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Lane {
-    /// Users' own calls, except rotations.
+    /// Users' own calls, except those of the lane of rotations.
     #[codec(index = 0)]
     User,
-    /// Users' rotations of their keys, which must get through after a theft.
-    #[codec(index = 1)]
-    Rotation,
     /// An agent's calls, except votes: announcements, registrations, relationships, receipts.
     #[codec(index = 2)]
     Record,
+    /// Users' rotations of their keys, which must get through after a theft; and calls that end access to records,
+    /// which must get through although a hospital wants to keep the access.
+    #[codec(index = 1)]
+    Rotation,
     /// An agent's votes in ballots.
     #[codec(index = 3)]
     Vote,
@@ -30,7 +31,7 @@ pub enum Lane {
 
 impl Lane {
     pub const ALL: [Self; 5] =
-        [Self::User, Self::Rotation, Self::Record, Self::Vote, Self::Governance];
+        [Self::User, Self::Record, Self::Rotation, Self::Vote, Self::Governance];
 }
 
 /// What a [`Holder`](crate::Holder) may use in one lane.

@@ -14,23 +14,23 @@ impl<T: frame_system::Config> pallet_queries::WeightInfo for Measured<T> {
     fn ask(r: u32) -> Weight {
         Weight::from_parts(80_000_000, 0)
             .saturating_add(Weight::from_parts(14_000_000, 0).saturating_mul(r.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(9, 13))
+            .saturating_add(T::DbWeight::get().reads_writes(10, 13))
             .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
     }
 
     /// An estimate until it is measured.
     fn accept() -> Weight {
-        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(7, 4))
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 8))
     }
 
     /// An estimate until it is measured.
     fn refuse() -> Weight {
-        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
+        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 8))
     }
 
     /// An estimate until it is measured.
     fn withdraw() -> Weight {
-        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
+        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 8))
     }
 
     /// An estimate until it is measured.

@@ -1,7 +1,7 @@
 //! Which role may make which call.
 
 use epione_primitives::{
-    AnnouncementId, Hash, QueryId, RecordPointer, UserId,
+    AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, RelationshipKind},
     consent::Naming,
     profile::Role,
@@ -14,9 +14,12 @@ use epione_runtime::{
 use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
-use crate::chain::{
-    A, B, PATIENT, SEALING_KEY, account, announcement, apply, consent, key, local, register,
-    request, sign_request, user, user_seed, vote,
+use crate::{
+    chain::{
+        A, B, PATIENT, SEALING_KEY, account, announcement, apply, consent, council, key, local,
+        register, request, sign_request, user, user_seed, vote,
+    },
+    queries::{accepted, committed},
 };
 
 pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
@@ -69,7 +72,9 @@ fn about_queries() -> [RuntimeCall; 4] {
     let query = QueryId(0);
     [
         pallet_queries::Call::ask {
+            hospital: A,
             patient: *PATIENT,
+            patient_key: SEALING_KEY,
             records: Default::default(),
             purpose: Purpose::Research,
             expires: 100,
@@ -78,6 +83,7 @@ fn about_queries() -> [RuntimeCall; 4] {
         .into(),
         pallet_queries::Call::accept {
             query,
+            considered: Hash::zero(),
             records: Default::default(),
             grant: Hash::zero(),
             until: 1,
@@ -291,26 +297,28 @@ fn a_user_without_a_registration_in_force_is_rejected() {
     });
 }
 
+fn used_to_end_access(hospital: HospitalId) -> u64 {
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+}
+
 /// The hospital is the only one of the patient, and wants to go on releasing shared sections.
 #[test]
 fn a_hospital_cannot_stop_its_patient_from_unsharing() {
-    local(|_| {
-        register("Alice//agent", *PATIENT, Role::Patient);
+    local(|chain| {
+        committed(chain);
         let patient = user_seed(*PATIENT);
-        let used = || Quotas::usage(&Holder::Hospital(A), Lane::User).ref_time;
         by_agent("Alice//agent", pallet_profiles::Call::suspend { user: *PATIENT });
-        assert_eq!(used(), 0);
+        assert_eq!(used_to_end_access(A), 0);
         assert_eq!(refused(&patient, unshare()), None);
-        let once = used();
+        let once = used_to_end_access(A);
         assert!(once > 0);
         for call in [share(), relate(), rotate_keys()] {
             assert_eq!(refused(&patient, call), Some(NotInForce));
         }
         by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
         assert_eq!(refused(&patient, unshare()), None);
-        assert!(used() > once);
-        let council = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(3, 4));
-        Hospitals::suspend(council, A).unwrap();
+        assert!(used_to_end_access(A) > once);
+        Hospitals::suspend(council(), A).unwrap();
         assert_eq!(refused(&patient, unshare()), Some(NotInForce));
     });
 }
@@ -318,36 +326,57 @@ fn a_hospital_cannot_stop_its_patient_from_unsharing() {
 /// The hospital is the only one of the patient, and is the mailbox of an acceptance, or a friend of the requester.
 #[test]
 fn a_hospital_cannot_stop_its_patient_from_withdrawing_an_acceptance() {
-    local(|_| {
-        register("Alice//agent", *PATIENT, Role::Patient);
+    local(|chain| {
+        accepted(chain);
         let patient = user_seed(*PATIENT);
         by_agent("Alice//agent", pallet_profiles::Call::suspend { user: *PATIENT });
+        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
         for call in about_queries() {
             let expected = if call == withdraw_query() { None } else { Some(NotInForce) };
             assert_eq!(refused(&patient, call), expected);
         }
-        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
-        assert_eq!(refused(&patient, withdraw_query()), None);
+        assert_eq!(refused(&patient, withdraw_query()), Some(NotInForce), "it is withdrawn");
+    });
+}
+
+/// Former users of a hospital would otherwise spend what its users have.
+#[test]
+fn only_the_party_who_ends_access_spends_the_budget_of_a_former_hospital() {
+    local(|chain| {
+        accepted(chain);
+        let stranger = user(9);
+        register("Alice//agent", stranger, Role::Patient);
+        by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: stranger });
+        by_agent("Bob//agent", pallet_profiles::Call::end_registration { user: user(8) });
+        let unknown = pallet_queries::Call::<Runtime>::withdraw { query: QueryId(9) };
+        let refuse = pallet_queries::Call::<Runtime>::refuse { query: QueryId(0) };
+        for call in [withdraw_query(), unshare(), unknown.into(), refuse.into()] {
+            for seed in [user_seed(stranger), user_seed(user(8))] {
+                assert_eq!(refused(&seed, call.clone()), Some(NotInForce), "{call:?}");
+            }
+        }
+        assert_eq!((used_to_end_access(A), used_to_end_access(B)), (0, 0));
+        assert_eq!(refused(&user_seed(*PATIENT), withdraw_query()), None);
     });
 }
 
 #[test]
 fn unsharing_is_debited_to_a_former_hospital_if_the_present_one_has_used_up_its_budget() {
-    local(|_| {
-        register("Alice//agent", *PATIENT, Role::Patient);
+    local(|chain| {
+        committed(chain);
         by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
         register("Bob//agent", *PATIENT, Role::Patient);
         let patient = user_seed(*PATIENT);
-        let used = |hospital| Quotas::usage(&Holder::Hospital(hospital), Lane::User).ref_time;
         assert_eq!(refused(&patient, unshare()), None);
-        assert_eq!((used(A), used(B) > 0), (0, true), "the present one is the first");
-        let budget = CurrentLimits::<Runtime>::get().users.hospital;
+        let used = (used_to_end_access(A), used_to_end_access(B) > 0);
+        assert_eq!(used, (0, true), "the present one is the first");
+        let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
         let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
         let signer = Holder::User(UserId([99; 32]));
-        Quotas::debit(&Debit { signer, hospital: B, lane: Lane::User, cost });
-        assert_eq!(refused(&patient, relate()), Some(HospitalQuotaExceeded));
+        Quotas::debit(&Debit { signer, hospital: B, lane: Lane::Rotation, cost });
+        assert_eq!(refused(&patient, rotate_keys()), Some(HospitalQuotaExceeded));
         assert_eq!(refused(&patient, unshare()), None);
-        assert!(used(A) > 0);
+        assert!(used_to_end_access(A) > 0);
     });
 }
 

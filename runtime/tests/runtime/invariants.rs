@@ -15,7 +15,8 @@ use pallet_quotas::{Holder, Lane, Used};
 use sp_runtime::DispatchError;
 
 use crate::chain::{
-    A, B, Chain, PATIENT, account, announcement, apply, approve, key, local, register, user,
+    A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, key, local, register,
+    user,
 };
 
 const STRANGER: UserId = UserId([9; 32]);
@@ -172,14 +173,16 @@ fn query() -> Query {
         grant: Hash::zero(),
         until: 2,
         audience: account(&key("user-8")),
-        sealing_key: Hash::zero(),
+        sealing_key: SEALING_KEY,
         mailbox: A,
         block: 1,
         at: 1,
     };
     Query {
         requester: user(8),
+        hospital: A,
         patient: *PATIENT,
+        patient_key: SEALING_KEY,
         records,
         purpose: Purpose::Research,
         terms: Hash::zero(),
@@ -206,10 +209,14 @@ fn queries_that_refer_to_nothing_are_found() {
         ask(|_| ());
         assert_eq!(invariants::check_together(), Ok(()));
     });
-    let unknown = "a query is of an unknown requester, or does not ask a patient";
-    finds(unknown, || ask(|query| query.requester = STRANGER));
-    finds(unknown, || ask(|query| query.patient = STRANGER));
-    finds(unknown, || ask(|query| query.patient = user(8)));
+    let elsewhere = "a query is of a requester who was never registered at its hospital";
+    finds(elsewhere, || ask(|query| query.requester = STRANGER));
+    finds(elsewhere, || ask(|query| query.hospital = B));
+    let no_patient = "a query does not ask a patient";
+    finds(no_patient, || ask(|query| query.patient = STRANGER));
+    finds(no_patient, || ask(|query| query.patient = user(8)));
+    let terms = "the terms of a query are for a key that its patient never had";
+    finds(terms, || ask(|query| query.patient_key = Hash::zero()));
     finds("a query is about a record of another patient", || ask(|query| query.patient = user(9)));
     let nowhere = "the mailbox of a query is no hospital";
     let move_mailbox = |query: &mut Query| {
@@ -225,6 +232,48 @@ fn queries_that_refer_to_nothing_are_found() {
             query.answer = Some(Answer::Withdrawn { block: 1, at: 1, acceptance });
         });
     });
+}
+
+/// Account and sealing key must belong to one version of the profile, but not to the present one.
+#[test]
+fn an_acceptance_for_keys_that_the_requester_never_had_together_is_found() {
+    let next_key = Hash::repeat_byte(9);
+    let accept_for = |audience: &str, sealing_key: Hash| {
+        ask(|query| {
+            if let Some(Answer::Accepted(acceptance)) = &mut query.answer {
+                acceptance.audience = account(&key(audience));
+                acceptance.sealing_key = sealing_key;
+            }
+        });
+    };
+    let rotated = |sealing_key: Hash| {
+        pallet_profiles::Profiles::<Runtime>::mutate(user(8), |profile| {
+            let profile = profile.as_mut().unwrap();
+            let earlier = profile.clone();
+            pallet_profiles::ProfileHistory::<Runtime>::insert(user(8), earlier.version, earlier);
+            profile.version += 1;
+            profile.account = account(&key("user-8//next"));
+            profile.sealing_key_hash = sealing_key;
+        });
+    };
+    let valid = [("user-8", SEALING_KEY), ("user-8//next", next_key)];
+    for (audience, sealing_key) in valid {
+        local(|chain| {
+            committed(chain);
+            accept_for(audience, sealing_key);
+            rotated(next_key);
+            assert_eq!(invariants::check_together(), Ok(()));
+        });
+    }
+    let never = "a query was accepted for keys that its requester never had together";
+    for (audience, sealing_key) in
+        [("user-8", next_key), ("user-8//next", SEALING_KEY), ("Bob", SEALING_KEY)]
+    {
+        finds(never, || {
+            accept_for(audience, sealing_key);
+            rotated(next_key);
+        });
+    }
 }
 
 #[test]

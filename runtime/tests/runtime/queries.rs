@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use codec::Encode;
 use epione_primitives::{
-    Hash, QueryId, RecordPointer, UserId,
+    Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::Purpose,
     api::runtime_decl_for_queries_api::QueriesApi,
     hospital::Duty,
@@ -14,18 +14,21 @@ use epione_primitives::{
     },
     profile::Role,
     query::{QueriedRecords, SealedTermsBytes},
+    refusal::Refusal,
     release::{ReleasedRecord, SectionSet},
 };
-use epione_runtime::{Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, Timestamp};
+use epione_runtime::{
+    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, Timestamp,
+};
 use frame_support::traits::Get;
-use pallet_quotas::{Holder, Lane, Limits};
+use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane, Limits};
 use sp_runtime::DispatchError;
 
 use crate::{
-    caller::refused,
+    caller::{refused, relate},
     chain::{
-        A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, key, local,
-        register, signed, user, user_seed,
+        A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, council, key,
+        local, register, signed, user, user_seed, validate,
     },
 };
 
@@ -37,7 +40,7 @@ type Call = pallet_queries::Call<Runtime>;
 type Error = pallet_queries::Error<Runtime>;
 
 /// Commits a record of the patient at hospital A. The researcher is registered at hospital B.
-fn committed(chain: &mut Chain) {
+pub fn committed(chain: &mut Chain) {
     register("Alice//agent", *PATIENT, Role::Patient);
     register("Bob//agent", *RESEARCHER, Role::Researcher);
     apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
@@ -54,7 +57,9 @@ fn records(pointers: &[RecordPointer]) -> QueriedRecords {
 
 fn question(pointers: &[RecordPointer]) -> Call {
     Call::ask {
+        hospital: B,
         patient: *PATIENT,
+        patient_key: SEALING_KEY,
         records: records(pointers),
         purpose: Purpose::Research,
         expires: System::block_number() + MAX_QUERY_BLOCKS,
@@ -62,15 +67,31 @@ fn question(pointers: &[RecordPointer]) -> Call {
     }
 }
 
+/// What the patient considers now, before the patient accepts.
+fn considered(query: QueryId) -> Hash {
+    let asked = Runtime::query(query).unwrap();
+    let profile = Profiles::profile(asked.requester).unwrap();
+    asked.considered(query, &profile.account, profile.sealing_key_hash)
+}
+
 /// The patient's acceptance, with hospital A as the mailbox.
 fn acceptance(query: QueryId) -> Call {
     Call::accept {
         query,
+        considered: considered(query),
         records: records(&[FIRST]),
         grant: GRANT,
         until: Timestamp::get() + DAY_MILLIS,
         mailbox: A,
     }
+}
+
+fn with_mailbox(hospital: HospitalId) -> Call {
+    let mut call = acceptance(QUERY);
+    if let Call::accept { mailbox, .. } = &mut call {
+        *mailbox = hospital;
+    }
+    call
 }
 
 fn send(seed: &str, call: Call) -> Result<(), DispatchError> {
@@ -80,7 +101,7 @@ fn send(seed: &str, call: Call) -> Result<(), DispatchError> {
 const QUERY: QueryId = QueryId(0);
 
 /// Asks and accepts.
-fn accepted(chain: &mut Chain) {
+pub fn accepted(chain: &mut Chain) {
     committed(chain);
     send("user-8", question(&[FIRST])).unwrap();
     chain.next_block();
@@ -125,13 +146,10 @@ fn nobody_asks_for_records_of_another_patient() {
     local(|chain| {
         committed(chain);
         register("Alice//agent", user(9), Role::Patient);
-        let call = Call::ask {
-            patient: user(9),
-            records: records(&[FIRST]),
-            purpose: Purpose::Research,
-            expires: System::block_number() + 1,
-            terms: Default::default(),
-        };
+        let mut call = question(&[FIRST]);
+        if let Call::ask { patient, .. } = &mut call {
+            *patient = user(9);
+        }
         assert_eq!(send("user-8", call), Err(Error::UnknownRecord.into()));
         let beyond = RecordPointer { height: 1, index: 1 };
         assert_eq!(send("user-8", question(&[beyond])), Err(Error::UnknownRecord.into()));
@@ -149,6 +167,23 @@ fn a_rotation_of_the_requester_ends_an_acceptance() {
         apply("user-8", rotate).unwrap().unwrap();
         let transferred = send("Alice//agent", Call::transfer { query: QUERY });
         assert_eq!(transferred, Err(Error::RequesterChanged.into()));
+    });
+}
+
+/// The patient looked at the query before the requester, or a thief of the requester's key, rotated the keys.
+#[test]
+fn a_rotation_after_the_patient_considered_a_query_prevents_the_acceptance() {
+    local(|chain| {
+        committed(chain);
+        send("user-8", question(&[FIRST])).unwrap();
+        let call = acceptance(QUERY);
+        let rotate = pallet_profiles::Call::<Runtime>::rotate_keys {
+            account: None,
+            sealing_key_hash: Some(Hash::repeat_byte(9)),
+        };
+        apply("user-8", rotate).unwrap().unwrap();
+        assert_eq!(send("user-7", call), Err(Error::RequesterChanged.into()));
+        send("user-7", acceptance(QUERY)).unwrap();
     });
 }
 
@@ -175,6 +210,104 @@ fn a_patient_whom_the_only_hospital_suspended_withdraws_an_acceptance() {
     });
 }
 
+fn used(hospital: HospitalId) -> u64 {
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+}
+
+/// The council suspends the only hospital of the patient. The mailbox is another hospital, and hands out the grant.
+#[test]
+fn a_patient_of_a_suspended_hospital_withdraws_an_acceptance() {
+    local(|chain| {
+        committed(chain);
+        send("user-8", question(&[FIRST])).unwrap();
+        send("user-7", with_mailbox(B)).unwrap();
+        chain.next_block();
+        Hospitals::suspend(council(), A).unwrap();
+        assert_eq!(used(B), 0);
+        send("user-7", Call::withdraw { query: QUERY }).unwrap();
+        assert!(used(B) > 0, "the mailbox answers");
+        assert_eq!(send("Bob//agent", Call::transfer { query: QUERY }), Err(not_accepted()));
+    });
+}
+
+/// The requester's hospital answers.
+#[test]
+fn a_patient_of_a_suspended_hospital_refuses_a_query() {
+    local(|chain| {
+        committed(chain);
+        send("user-8", question(&[FIRST])).unwrap();
+        Hospitals::suspend(council(), A).unwrap();
+        assert_eq!(refused("user-7", acceptance(QUERY)), Some(Refusal::HospitalNotActive));
+        send("user-7", Call::refuse { query: QUERY }).unwrap();
+        assert!(used(B) > 0);
+    });
+}
+
+#[test]
+fn a_requester_whose_only_hospital_is_suspended_withdraws_once_the_hospital_is_active() {
+    local(|chain| {
+        committed(chain);
+        send("user-8", question(&[FIRST])).unwrap();
+        let withdraw = || Call::withdraw { query: QUERY };
+        let suspend = pallet_profiles::Call::<Runtime>::suspend { user: *RESEARCHER };
+        apply("Bob//agent", suspend).unwrap().unwrap();
+        Hospitals::suspend(council(), B).unwrap();
+        assert_eq!(refused("user-8", withdraw()), Some(Refusal::NotInForce));
+        Hospitals::reinstate(council(), B).unwrap();
+        send("user-8", withdraw()).unwrap();
+    });
+}
+
+/// Uses up what users have, of a hospital and of one user.
+fn exhaust(hospital: HospitalId, signer: UserId) {
+    let budget = CurrentLimits::<Runtime>::get().users.hospital;
+    let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+    Quotas::debit(&Debit { signer: Holder::User(signer), hospital, lane: Lane::User, cost });
+}
+
+#[test]
+fn puppets_of_a_hospital_neither_starve_a_withdrawal_nor_does_a_transfer_overtake_it() {
+    local(|chain| {
+        accepted(chain);
+        exhaust(A, user(30));
+        assert_eq!(refused("user-7", relate()), Some(Refusal::HospitalQuotaExceeded));
+        let withdraw = || Call::withdraw { query: QUERY };
+        let priority =
+            |seed: &str, call: Call| validate(signed(&key(seed), call)).unwrap().priority;
+        let of_transfer = priority("Alice//agent", Call::transfer { query: QUERY });
+        assert!(priority("user-7", withdraw()) > of_transfer);
+        send("user-7", withdraw()).unwrap();
+        // A call that ends nothing has no priority.
+        assert_eq!(refused("user-7", withdraw()), Some(Refusal::HospitalQuotaExceeded));
+    });
+}
+
+#[test]
+fn puppets_of_a_hospital_starve_neither_a_refusal_nor_unsharing() {
+    local(|chain| {
+        committed(chain);
+        send("user-8", question(&[FIRST])).unwrap();
+        // The patient's own budget is used up, too.
+        exhaust(A, *PATIENT);
+        exhaust(B, *PATIENT);
+        assert_eq!(refused("user-7", relate()), Some(Refusal::QuotaExceeded));
+        send("user-7", Call::refuse { query: QUERY }).unwrap();
+        let sections = SectionSet(1);
+        let unshare = pallet_sharing::Call::<Runtime>::unshare { pointer: FIRST, sections };
+        apply("user-7", unshare).unwrap().unwrap();
+    });
+}
+
+#[test]
+fn what_ends_access_fits_into_the_smallest_quota() {
+    local(|chain| {
+        accepted(chain);
+        let least = <<Runtime as pallet_quotas::Config>::LeastLimits as Get<Limits>>::get();
+        Quotas::set_limits(RuntimeOrigin::root(), least).unwrap();
+        send("user-7", Call::withdraw { query: QUERY }).unwrap();
+    });
+}
+
 /// The quotas of requester and patient pay for a query, and the one of the worker for the transfer.
 #[test]
 fn each_party_pays_for_its_own_calls() {
@@ -184,7 +317,8 @@ fn each_party_pays_for_its_own_calls() {
         let of_worker = || Quotas::usage(&Holder::Duty(A, Duty::Agent), Lane::Record).bytes;
         let before = (of_worker(), of_user(*PATIENT));
         send("user-8", question(&[FIRST])).unwrap();
-        assert!(of_user(*RESEARCHER) > 2_560 + 1_024);
+        // The terms are bytes of the transaction, and of the state.
+        assert!(of_user(*RESEARCHER) > 2 * 2_560 + 1_024);
         assert_eq!((of_worker(), of_user(*PATIENT)), before);
         send("user-7", acceptance(QUERY)).unwrap();
         assert!(of_user(*PATIENT) > before.1 + 512);
@@ -216,11 +350,7 @@ fn the_mailbox_can_be_another_hospital_than_the_records() {
     local(|chain| {
         committed(chain);
         send("user-8", question(&[FIRST])).unwrap();
-        let mut call = acceptance(QUERY);
-        if let Call::accept { mailbox, .. } = &mut call {
-            *mailbox = B;
-        }
-        send("user-7", call).unwrap();
+        send("user-7", with_mailbox(B)).unwrap();
         let by_home = send("Alice//agent", Call::transfer { query: QUERY });
         assert_eq!(by_home, Err(Error::NotMailbox.into()));
         send("Bob//agent", Call::transfer { query: QUERY }).unwrap();

@@ -362,7 +362,7 @@ fn calls_that_need_little_weight_cannot_fill_blocks_by_their_number() {
 }
 
 #[test]
-fn votes_come_before_announcements_and_these_before_users_calls() {
+fn votes_come_before_rotations_and_these_before_announcements() {
     local(|_| {
         register("Alice//agent", *PATIENT, Role::Patient);
         let lanes = [
@@ -378,7 +378,8 @@ fn votes_come_before_announcements_and_these_before_users_calls() {
         .map(|transaction| transaction.priority);
         let [governance, vote, record, rotation, user] =
             [Lane::Governance, Lane::Vote, Lane::Record, Lane::Rotation, Lane::User].map(priority);
-        assert!(governance > vote && vote > record && record > rotation && rotation > user);
+        assert!(governance > vote && vote > rotation && rotation > record && record > user);
+        assert!(Lane::ALL.is_sorted_by_key(|lane| priority(*lane)));
         assert_eq!(lanes, [governance, vote, vote, record, record, record, rotation, user]);
     });
 }

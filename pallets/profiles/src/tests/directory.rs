@@ -141,3 +141,20 @@ fn a_registration_is_in_force_at_its_hospital_from_its_beginning() {
         assert_eq!(Profiles::registration(B, alice()), None);
     });
 }
+
+#[test]
+fn the_hospitals_at_which_a_user_was_ever_registered_are_filtered() {
+    chain(|| {
+        let user = patient(A, 20);
+        assert_ok!(Profiles::end_registration(by(A), user));
+        patient(B, 20);
+        let mut all = Profiles::ever_registered_at(user, 9, |_| true);
+        all.sort();
+        assert_eq!(all, [A, B]);
+        for wanted in [A, B] {
+            assert_eq!(Profiles::ever_registered_at(user, 9, |id| *id == wanted), [wanted]);
+        }
+        assert_eq!(Profiles::ever_registered_at(user, 1, |_| true).len(), 1);
+        assert!(Profiles::ever_registered_at(user, 9, |_| false).is_empty());
+    });
+}

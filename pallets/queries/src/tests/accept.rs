@@ -1,4 +1,4 @@
-use epione_mocks::{Users, pass, set_active, user_account};
+use epione_mocks::{Users, end_registration, pass, register, set_active, user_account};
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, QueryId, RecordPointer,
     limits::MAX_QUERY_ACCESS_MILLIS,
@@ -10,21 +10,15 @@ use super::accounts_of_no_user;
 use crate::{Error, Event, mock::*};
 
 fn accept_sections(query: QueryId, named: &[(RecordPointer, u64)]) -> DispatchResult {
-    let records = records(named);
-    let call = crate::Call::accept { query, records, grant: GRANT, until: UNTIL, mailbox: HOME };
-    dispatch(call, user(PATIENT))
+    dispatch(acceptance_of(query, records(named), UNTIL, HOME), user(PATIENT))
 }
 
 fn accept_until(query: QueryId, until: Moment) -> DispatchResult {
-    let records = asked_records();
-    let call = crate::Call::accept { query, records, grant: GRANT, until, mailbox: HOME };
-    dispatch(call, user(PATIENT))
+    dispatch(acceptance_of(query, asked_records(), until, HOME), user(PATIENT))
 }
 
 fn accept_with_mailbox(query: QueryId, mailbox: HospitalId) -> DispatchResult {
-    let records = asked_records();
-    let call = crate::Call::accept { query, records, grant: GRANT, until: UNTIL, mailbox };
-    dispatch(call, user(PATIENT))
+    dispatch(acceptance_of(query, asked_records(), UNTIL, mailbox), user(PATIENT))
 }
 
 #[test]
@@ -80,9 +74,10 @@ fn only_a_pending_query_is_accepted() {
     run(|| {
         let unknown = dispatch(acceptance(QueryId(0)), user(PATIENT));
         assert_eq!(unknown, Err(Error::<Test>::UnknownQuery.into()));
-        let [accepted, refused, withdrawn, expired] = [ask(), ask(), ask(), ask()];
+        let [accepted, refused] = [ask(), ask()];
         accept(accepted);
         assert_ok!(refuse(user(PATIENT), refused));
+        let [withdrawn, expired] = [ask(), ask()];
         assert_ok!(withdraw(user(RESEARCHER), withdrawn));
         for answered in [accepted, refused, withdrawn] {
             let again = dispatch(acceptance(answered), user(PATIENT));
@@ -137,5 +132,48 @@ fn the_mailbox_is_an_active_hospital() {
         assert_noop!(accept_with_mailbox(id, AWAY), Error::<Test>::UnknownHospital);
         set_active(AWAY, true);
         assert_ok!(accept_with_mailbox(id, AWAY));
+    });
+}
+
+#[test]
+fn what_the_patient_did_not_consider_is_not_accepted() {
+    run(|| {
+        let [id, similar] = [ask(), ask()];
+        let call = acceptance(id);
+        let (account, key) = (AccountId::new([80; 32]), Hash::repeat_byte(80));
+        let changes: [fn(AccountId, Hash); 2] = [
+            |account, _| Users::set_account(RESEARCHER, account),
+            |_, key| Users::set_sealing_key(RESEARCHER, key),
+        ];
+        for change in changes {
+            change(account.clone(), key);
+            let changed = dispatch(call.clone(), user(PATIENT));
+            assert_eq!(changed, Err(Error::<Test>::RequesterChanged.into()));
+            change(user_account(RESEARCHER), first_key(RESEARCHER));
+        }
+        for other in [considered(similar), Hash::zero()] {
+            let mut call = acceptance(id);
+            if let crate::Call::accept { considered, .. } = &mut call {
+                *considered = other;
+            }
+            assert_noop!(dispatch(call, user(PATIENT)), Error::<Test>::RequesterChanged);
+        }
+        assert_ok!(dispatch(call, user(PATIENT)));
+    });
+}
+
+#[test]
+fn only_a_requester_whose_registration_at_the_querys_hospital_is_in_force_is_accepted() {
+    run(|| {
+        let id = ask();
+        let not_in_force = || Error::<Test>::NotInForce;
+        set_active(AWAY, false);
+        assert_noop!(dispatch(acceptance(id), user(PATIENT)), not_in_force());
+        set_active(AWAY, true);
+        end_registration(AWAY, RESEARCHER);
+        register(HOME, RESEARCHER, 0);
+        assert_noop!(dispatch(acceptance(id), user(PATIENT)), not_in_force());
+        register(AWAY, RESEARCHER, 0);
+        accept(id);
     });
 }

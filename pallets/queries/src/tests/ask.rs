@@ -1,14 +1,14 @@
 use epione_mocks::{Users, end_registration, register, set_active};
 use epione_primitives::{
-    AccountId, BlockNumber, QueryId, RecordPointer, UserId,
+    AccountId, BlockNumber, Hash, QueryId, RecordPointer, UserId, Word as _,
     access::Purpose,
-    limits::{MAX_PENDING_QUERIES_OF_REQUESTER, MAX_QUERIED_RECORDS, MAX_QUERY_BLOCKS},
+    limits::{MAX_QUERIED_RECORDS, MAX_QUERY_BLOCKS},
     query::{QueriedRecords, Query, terms_hash},
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 
 use super::accounts_of_no_user;
-use crate::{Error, Event, mock::*};
+use crate::{Error, Event, QueryCount, mock::*};
 
 fn ask_for(records: QueriedRecords) -> DispatchResult {
     ask_of(PATIENT, records, Purpose::Research, EXPIRES)
@@ -20,7 +20,10 @@ fn ask_of(
     purpose: Purpose,
     expires: BlockNumber,
 ) -> DispatchResult {
-    let call = crate::Call::ask { patient, records, purpose, expires, terms: terms() };
+    let mut call = question_to(patient, records, AWAY, expires);
+    if let crate::Call::ask { purpose: stated, .. } = &mut call {
+        *stated = purpose;
+    }
     dispatch(call, user(RESEARCHER))
 }
 
@@ -31,7 +34,9 @@ fn a_query_is_stored_with_its_sealed_terms() {
         assert_eq!(id, QueryId(0));
         let expected = Query {
             requester: RESEARCHER,
+            hospital: AWAY,
             patient: PATIENT,
+            patient_key: first_key(PATIENT),
             records: asked_records(),
             purpose: Purpose::Research,
             terms: terms_hash(&terms()),
@@ -57,7 +62,7 @@ fn any_user_asks_but_no_hospital_and_no_retired_account() {
             assert_noop!(dispatch(question(), origin), Error::<Test>::NotUser);
         }
         for requester in [DOCTOR, OTHER_PATIENT] {
-            assert_ok!(dispatch(question(), user(requester)));
+            assert_ok!(dispatch(question_for(HOME), user(requester)));
         }
         Users::set_account(RESEARCHER, AccountId::new([8; 32]));
         assert_noop!(dispatch(question(), user(RESEARCHER)), Error::<Test>::NotUser);
@@ -65,16 +70,42 @@ fn any_user_asks_but_no_hospital_and_no_retired_account() {
 }
 
 #[test]
-fn a_requester_without_a_registration_at_an_active_hospital_cannot_ask() {
+fn a_requester_asks_only_for_an_active_hospital_with_the_own_registration() {
     run(|| {
         let not_in_force = || Error::<Test>::NotInForce;
         assert_noop!(dispatch(question(), user(STRANGER)), not_in_force());
+        for elsewhere in [HOME, NOWHERE] {
+            assert_noop!(dispatch(question_for(elsewhere), user(RESEARCHER)), not_in_force());
+        }
         set_active(AWAY, false);
         assert_noop!(dispatch(question(), user(RESEARCHER)), not_in_force());
         register(HOME, RESEARCHER, 0);
-        assert_ok!(dispatch(question(), user(RESEARCHER)));
-        end_registration(HOME, RESEARCHER);
         assert_noop!(dispatch(question(), user(RESEARCHER)), not_in_force());
+        let id = ask_with(question_for(HOME), RESEARCHER);
+        assert_eq!(query(id).hospital, HOME);
+        end_registration(HOME, RESEARCHER);
+        assert_noop!(dispatch(question_for(HOME), user(RESEARCHER)), not_in_force());
+    });
+}
+
+#[test]
+fn terms_are_sealed_to_the_patients_current_key() {
+    run(|| {
+        Users::set_sealing_key(PATIENT, Hash::repeat_byte(80));
+        assert_noop!(dispatch(question(), user(RESEARCHER)), Error::<Test>::PatientChanged);
+        Users::set_sealing_key(PATIENT, first_key(PATIENT));
+        ask();
+    });
+}
+
+#[test]
+fn a_query_has_terms() {
+    run(|| {
+        let mut call = question();
+        if let crate::Call::ask { terms, .. } = &mut call {
+            *terms = Default::default();
+        }
+        assert_noop!(dispatch(call, user(RESEARCHER)), Error::<Test>::EmptyTerms);
     });
 }
 
@@ -139,6 +170,11 @@ fn an_emergency_is_no_query() {
                 _ => Ok(()),
             };
             assert_eq!(asked, expected);
+            // One requester has few places of a patient.
+            if asked.is_ok() {
+                let id = QueryId(QueryCount::<Test>::get() - 1);
+                assert_ok!(withdraw(user(RESEARCHER), id));
+            }
         }
     });
 }
@@ -154,26 +190,5 @@ fn a_query_ends_after_this_block_and_within_the_longest_time() {
         for expires in [51, 50 + MAX_QUERY_BLOCKS] {
             assert_ok!(ask_of(PATIENT, asked_records(), Purpose::Audit, expires));
         }
-    });
-}
-
-#[test]
-fn a_requester_has_a_bounded_number_of_pending_queries() {
-    run(|| {
-        for _ in 0..MAX_PENDING_QUERIES_OF_REQUESTER {
-            ask();
-        }
-        assert_noop!(dispatch(question(), user(RESEARCHER)), Error::<Test>::TooManyPending);
-        let of_another = crate::Call::ask {
-            patient: OTHER_PATIENT,
-            records: records(&[(OTHERS, 1)]),
-            purpose: Purpose::Research,
-            expires: EXPIRES,
-            terms: terms(),
-        };
-        assert_noop!(dispatch(of_another, user(RESEARCHER)), Error::<Test>::TooManyPending);
-        assert_ok!(dispatch(question(), user(DOCTOR)));
-        assert_ok!(refuse(user(PATIENT), QueryId(3)));
-        ask();
     });
 }

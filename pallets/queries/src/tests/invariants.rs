@@ -18,8 +18,9 @@ const TRANSFERRED: QueryId = QueryId(2);
 /// Runs a test that breaks a state with a pending, an accepted and a transferred query, and expects this finding.
 fn finds(expected: &'static str, breaks: impl FnOnce()) {
     externalities().execute_with(|| {
-        assert_eq!([ask(), ask(), ask()], [PENDING, ACCEPTED, TRANSFERRED]);
+        assert_eq!([ask(), ask()], [PENDING, ACCEPTED]);
         accept(ACCEPTED);
+        assert_eq!(ask(), TRANSFERRED);
         accept(TRANSFERRED);
         let agent = RuntimeOrigin::signed(agent_account(HOME.0));
         transfer(agent, TRANSFERRED).unwrap();
@@ -78,6 +79,52 @@ fn acceptances_that_no_patient_can_give_are_found() {
 }
 
 #[test]
+fn answers_out_of_order_and_in_the_future_are_found() {
+    let broken: [fn(&mut Query); 8] = [
+        |query| query.block = 2,
+        |query| query.at = BEGIN + 1,
+        |query| accepted(query).block = 0,
+        |query| accepted(query).at = BEGIN - 1,
+        |query| accepted(query).block = 2,
+        |query| accepted(query).at = BEGIN + 1,
+        |query| {
+            let acceptance = query.acceptance().cloned();
+            query.answer = Some(Answer::Withdrawn { block: 0, at: BEGIN, acceptance });
+        },
+        |query| query.answer = Some(Answer::Refused { block: 2, at: BEGIN }),
+    ];
+    for breaks in broken {
+        finds("a query was answered before it was asked, or in the future", || {
+            change(ACCEPTED, breaks);
+        });
+    }
+    let late: [fn(&mut Query); 2] = [
+        |query| accepted(query).block = EXPIRES,
+        |query| query.answer = Some(Answer::Refused { block: EXPIRES, at: BEGIN }),
+    ];
+    for breaks in late {
+        finds("a query was accepted or refused after it expired", || change(ACCEPTED, breaks));
+    }
+}
+
+#[test]
+fn too_many_places_of_one_hospital_are_found() {
+    finds("a requester or a hospital has too many places of a patient", || {
+        ask();
+        for colleague in &COLLEAGUES[..3] {
+            ask_with(question(), *colleague);
+            ask_with(question(), *colleague);
+        }
+        let ninth = ask_with(question_for(HOME), DOCTOR);
+        change(ninth, |query| query.hospital = AWAY);
+        PendingOfPatient::<Test>::mutate(PATIENT, |list| {
+            list.last_mut().unwrap().hospital = AWAY;
+        });
+        PendingOfRequester::<Test>::mutate(DOCTOR, |list| list[0].hospital = AWAY);
+    });
+}
+
+#[test]
 fn numbers_that_lead_to_other_queries_are_found() {
     let gap = "a number of a user's queries has no query";
     finds(gap, || PatientQueries::<Test>::remove(PATIENT, 1));
@@ -119,6 +166,12 @@ fn lists_of_other_queries_than_the_pending_ones_are_found() {
     finds(answered, || {
         PendingOfRequester::<Test>::mutate(RESEARCHER, |list| list[0].expires += 1);
     });
+    finds(answered, || {
+        PendingOfPatient::<Test>::mutate(PATIENT, |list| list[0].hospital = HOME);
+    });
+    finds(answered, || {
+        PendingOfRequester::<Test>::mutate(RESEARCHER, |list| list[0].requester = DOCTOR);
+    });
     finds("pending queries do not ascend", || {
         PendingOfRequester::<Test>::mutate(RESEARCHER, |list| {
             let again = list[0];
@@ -151,9 +204,12 @@ fn transfers_that_disagree_with_acceptances_are_found() {
         let transfer = Transfers::<Test>::get(TRANSFERRED).unwrap();
         Transfers::<Test>::insert(PENDING, transfer);
     });
-    let broken: [fn(&mut Transfer); 4] = [
+    let broken: [fn(&mut Transfer); 7] = [
         |transfer| transfer.hospital = AWAY,
         |transfer| transfer.grant = Hash::zero(),
+        |transfer| transfer.block = 0,
+        |transfer| transfer.block = 2,
+        |transfer| transfer.at = BEGIN + 1,
         |transfer| transfer.at = BEGIN - 1,
         |transfer| transfer.at = UNTIL,
     ];

@@ -1,22 +1,32 @@
-use epione_mocks::{add_user, register};
+use epione_mocks::{add_user, admit, register};
 use epione_primitives::{
-    QueryId, UserId,
-    access::Purpose,
-    limits::{MAX_PENDING_QUERIES_OF_PATIENT, MAX_PENDING_QUERIES_OF_REQUESTER},
+    HospitalId, QueryId, UserId,
+    limits::{
+        MAX_PENDING_QUERIES_OF_HOSPITAL, MAX_PENDING_QUERIES_OF_PATIENT,
+        MAX_PENDING_QUERIES_OF_REQUESTER, MAX_PENDING_QUERIES_TO_ONE_PATIENT,
+    },
     profile::Role,
 };
 use frame_support::{assert_noop, assert_ok};
 
 use crate::{Error, PendingOfPatient, PendingOfRequester, Terms, mock::*, pending::MAX_REMOVALS};
 
-/// Registers researchers, who together ask the patient as often as they can.
+/// The first requester of the crowd.
+const FIRST_OF_CROWD: UserId = UserId([100; 32]);
+const FIRST_HOSPITAL_OF_CROWD: HospitalId = HospitalId(2);
+
+/// Admits hospitals, whose researchers together ask the patient as often as they can.
 fn crowd() {
-    for number in 0..MAX_PENDING_QUERIES_OF_PATIENT / MAX_PENDING_QUERIES_OF_REQUESTER {
+    let hospitals = MAX_PENDING_QUERIES_OF_PATIENT / MAX_PENDING_QUERIES_OF_HOSPITAL;
+    let each = MAX_PENDING_QUERIES_OF_HOSPITAL / MAX_PENDING_QUERIES_TO_ONE_PATIENT;
+    for number in 0..hospitals * each {
+        let hospital = HospitalId(FIRST_HOSPITAL_OF_CROWD.0 + (number / each) as u16);
         let one = UserId([100 + number as u8; 32]);
+        admit([hospital]);
         add_user(one, Role::Researcher);
-        register(AWAY, one, 0);
-        for _ in 0..MAX_PENDING_QUERIES_OF_REQUESTER {
-            dispatch(question(), user(one)).unwrap();
+        register(hospital, one, 0);
+        for _ in 0..MAX_PENDING_QUERIES_TO_ONE_PATIENT {
+            ask_with(question_for(hospital), one);
         }
     }
 }
@@ -39,19 +49,105 @@ fn a_patient_has_a_bounded_number_of_pending_queries() {
 }
 
 #[test]
+fn a_requester_has_a_bounded_number_of_pending_queries() {
+    run(|| {
+        let patients = four_patients();
+        let most = MAX_PENDING_QUERIES_OF_REQUESTER / MAX_PENDING_QUERIES_TO_ONE_PATIENT;
+        assert_eq!(patients.len(), most as usize);
+        for (patient, records) in &patients {
+            for _ in 0..MAX_PENDING_QUERIES_TO_ONE_PATIENT {
+                ask_with(question_to(*patient, records.clone(), AWAY, EXPIRES), RESEARCHER);
+            }
+        }
+        let (fifth, records) = another_patient(53);
+        let call = || question_to(fifth, records.clone(), AWAY, EXPIRES);
+        assert_noop!(dispatch(call(), user(RESEARCHER)), Error::<Test>::TooManyPending);
+        assert_ok!(dispatch(call(), user(COLLEAGUES[0])));
+        assert_ok!(refuse(user(PATIENT), QueryId(0)));
+        assert_ok!(dispatch(call(), user(RESEARCHER)));
+    });
+}
+
+#[test]
+fn one_requester_has_two_places_of_a_patient() {
+    run(|| {
+        let of_requester = || Error::<Test>::TooManyOfRequester;
+        let [first, _] = [ask(), ask()];
+        assert_noop!(dispatch(question(), user(RESEARCHER)), of_requester());
+        register(HOME, RESEARCHER, 0);
+        let for_another_hospital = dispatch(question_for(HOME), user(RESEARCHER));
+        assert_eq!(for_another_hospital, Err(of_requester().into()));
+        ask_with(question(), COLLEAGUES[0]);
+        let (other, records) = &four_patients()[1];
+        ask_with(question_to(*other, records.clone(), AWAY, EXPIRES), RESEARCHER);
+        assert_ok!(refuse(user(PATIENT), first));
+        ask();
+        assert_noop!(dispatch(question(), user(RESEARCHER)), of_requester());
+        System::set_block_number(EXPIRES);
+        ask_with(later_question(), RESEARCHER);
+        ask_with(later_question(), RESEARCHER);
+        assert_noop!(dispatch(later_question(), user(RESEARCHER)), of_requester());
+    });
+}
+
+/// A hospital that registers any number of requesters leaves places for the requesters of others.
+#[test]
+fn one_hospital_has_eight_places_of_a_patient() {
+    run(|| {
+        for colleague in COLLEAGUES {
+            for _ in 0..MAX_PENDING_QUERIES_TO_ONE_PATIENT {
+                ask_with(question(), colleague);
+            }
+        }
+        assert_eq!(lists().0, MAX_PENDING_QUERIES_OF_HOSPITAL as usize);
+        assert_noop!(dispatch(question(), user(RESEARCHER)), Error::<Test>::TooManyOfHospital);
+        ask_with(question_for(HOME), DOCTOR);
+        // The hospital for which the requester asks counts, not where else the requester is registered.
+        register(HOME, RESEARCHER, 0);
+        ask_with(question_for(HOME), RESEARCHER);
+        assert_ok!(withdraw(user(COLLEAGUES[3]), QueryId(7)));
+        ask();
+        assert_noop!(dispatch(question(), user(COLLEAGUES[3])), Error::<Test>::TooManyOfHospital);
+    });
+}
+
+#[test]
 fn an_answered_query_is_in_no_list_and_has_no_terms() {
     run(|| {
-        let [accepted, refused, withdrawn, pending] = [ask(), ask(), ask(), ask()];
-        assert_eq!(lists(), (4, 4));
+        let [accepted, pending] = [ask(), ask()];
+        let [refused, withdrawn] = [(); 2].map(|()| ask_with(question(), COLLEAGUES[0]));
+        assert_eq!(lists(), (4, 2));
         accept(accepted);
         assert_ok!(refuse(user(PATIENT), refused));
-        assert_ok!(withdraw(user(RESEARCHER), withdrawn));
+        assert_ok!(withdraw(user(COLLEAGUES[0]), withdrawn));
         assert_eq!(lists(), (1, 1));
+        assert!(!PendingOfRequester::<Test>::contains_key(COLLEAGUES[0]));
         assert_eq!(Terms::<Test>::iter_keys().collect::<Vec<_>>(), [pending]);
         accept(pending);
         assert!(!PendingOfPatient::<Test>::contains_key(PATIENT));
         assert!(!PendingOfRequester::<Test>::contains_key(RESEARCHER));
     });
+}
+
+#[test]
+fn every_answer_removes_expired_queries_and_their_terms() {
+    let answers: [fn(QueryId); 3] = [
+        accept,
+        |id| refuse(user(PATIENT), id).unwrap(),
+        |id| withdraw(user(COLLEAGUES[0]), id).unwrap(),
+    ];
+    for answer in answers {
+        run(|| {
+            ask();
+            ask();
+            let id = ask_with(later_question(), COLLEAGUES[0]);
+            System::set_block_number(EXPIRES);
+            answer(id);
+            assert_eq!(Terms::<Test>::iter_keys().count(), 0);
+            assert!(!PendingOfPatient::<Test>::contains_key(PATIENT));
+            assert!(!PendingOfRequester::<Test>::contains_key(COLLEAGUES[0]));
+        });
+    }
 }
 
 #[test]
@@ -62,23 +158,16 @@ fn expired_queries_make_room_in_both_full_lists() {
         let full = Error::<Test>::PatientHasTooManyPending;
         assert_noop!(dispatch(question(), user(RESEARCHER)), full);
         System::set_block_number(EXPIRES);
-        let later = || crate::Call::ask {
-            patient: PATIENT,
-            records: asked_records(),
-            purpose: Purpose::Research,
-            expires: EXPIRES + 100,
-            terms: terms(),
-        };
         let most = MAX_PENDING_QUERIES_OF_PATIENT as usize;
-        assert_ok!(dispatch(later(), user(RESEARCHER)));
+        ask_with(later_question(), RESEARCHER);
         assert_eq!(lists(), (most - MAX_REMOVALS + 1, 1));
         assert_eq!(Terms::<Test>::iter_keys().count(), most - MAX_REMOVALS + 1);
 
-        // The first of the crowd has a full list. Both lists lose their first expired queries, which are not the same.
-        let first = UserId([100; 32]);
-        assert_ok!(dispatch(later(), user(first)));
-        let own = MAX_PENDING_QUERIES_OF_REQUESTER as usize - MAX_REMOVALS + 1;
-        assert_eq!(PendingOfRequester::<Test>::get(first).len(), own);
+        // Both lists lose their first expired queries, which are not the same any more.
+        let hospital = FIRST_HOSPITAL_OF_CROWD;
+        let later = question_to(PATIENT, asked_records(), hospital, EXPIRES + 100);
+        ask_with(later, FIRST_OF_CROWD);
+        assert_eq!(PendingOfRequester::<Test>::get(FIRST_OF_CROWD).len(), 1);
         assert_eq!(lists().0, most - 2 * MAX_REMOVALS + 2);
     });
 }
@@ -86,23 +175,20 @@ fn expired_queries_make_room_in_both_full_lists() {
 #[test]
 fn asking_again_and_again_leaves_no_expired_query_behind() {
     run(|| {
-        for _ in 0..MAX_PENDING_QUERIES_OF_REQUESTER {
-            ask();
-        }
+        let patients = four_patients();
+        let ask_all = |expires| {
+            for (patient, records) in &patients {
+                for _ in 0..MAX_PENDING_QUERIES_TO_ONE_PATIENT {
+                    ask_with(question_to(*patient, records.clone(), AWAY, expires), RESEARCHER);
+                    Queries::check_state().unwrap();
+                }
+            }
+        };
+        ask_all(EXPIRES);
         System::set_block_number(EXPIRES);
-        for round in 1..=MAX_PENDING_QUERIES_OF_REQUESTER {
-            let call = crate::Call::ask {
-                patient: PATIENT,
-                records: asked_records(),
-                purpose: Purpose::Research,
-                expires: EXPIRES + round,
-                terms: terms(),
-            };
-            assert_ok!(dispatch(call, user(RESEARCHER)));
-            Queries::check_state().unwrap();
-        }
+        ask_all(EXPIRES + 1);
         let live = MAX_PENDING_QUERIES_OF_REQUESTER as usize;
-        assert_eq!(lists(), (live, live));
+        assert_eq!(lists(), (MAX_PENDING_QUERIES_TO_ONE_PATIENT as usize, live));
         assert_eq!(Terms::<Test>::iter_keys().count(), live);
     });
 }

@@ -10,7 +10,7 @@ fn ids(page: Vec<(u32, QueryId, Query)>) -> Vec<(u32, u32)> {
 fn each_party_lists_its_own_queries_newest_first() {
     run(|| {
         ask();
-        dispatch(question(), user(DOCTOR)).unwrap();
+        dispatch(question_for(HOME), user(DOCTOR)).unwrap();
         ask();
         assert_eq!(ids(Queries::patient_queries(PATIENT, None, 9)), [(2, 2), (1, 1), (0, 0)]);
         assert_eq!(ids(Queries::patient_queries(PATIENT, Some(2), 1)), [(1, 1)]);

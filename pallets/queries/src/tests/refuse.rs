@@ -1,4 +1,4 @@
-use epione_mocks::{pass, user_account};
+use epione_mocks::{end_registration, pass, set_active, user_account};
 use epione_primitives::{QueryId, query::Answer};
 use frame_support::{assert_noop, assert_ok};
 
@@ -40,5 +40,15 @@ fn only_a_pending_query_is_refused() {
         assert_noop!(refuse(user(PATIENT), accepted), Error::<Test>::NotPending);
         System::set_block_number(EXPIRES);
         assert_noop!(refuse(user(PATIENT), expired), Error::<Test>::Expired);
+    });
+}
+
+#[test]
+fn a_patient_without_a_registration_in_force_refuses() {
+    run(|| {
+        let id = ask();
+        end_registration(HOME, PATIENT);
+        set_active(HOME, false);
+        assert_ok!(refuse(user(PATIENT), id));
     });
 }

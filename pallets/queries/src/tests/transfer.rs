@@ -61,7 +61,8 @@ fn nobody_but_the_agent_of_the_active_mailbox_transfers() {
 fn only_an_acceptance_that_was_not_withdrawn_is_transferred() {
     run(|| {
         assert_noop!(transfer(agent(HOME), QueryId(0)), Error::<Test>::UnknownQuery);
-        let [pending, refused, withdrawn] = [ask(), ask(), accepted()];
+        let withdrawn = accepted();
+        let [pending, refused] = [ask(), ask()];
         assert_ok!(refuse(user(PATIENT), refused));
         assert_ok!(withdraw(user(PATIENT), withdrawn));
         for id in [pending, refused, withdrawn] {
@@ -94,7 +95,7 @@ fn nothing_is_transferred_after_the_requesters_keys_changed() {
 }
 
 #[test]
-fn nothing_is_transferred_to_a_requester_without_a_registration_at_an_active_hospital() {
+fn nothing_is_transferred_to_a_requester_without_a_registration_at_the_querys_hospital() {
     run(|| {
         let id = accepted();
         set_active(AWAY, false);
@@ -103,6 +104,29 @@ fn nothing_is_transferred_to_a_requester_without_a_registration_at_an_active_hos
         end_registration(AWAY, RESEARCHER);
         assert_noop!(transfer(agent(HOME), id), Error::<Test>::NotInForce);
         register(HOME, RESEARCHER, 0);
+        assert_noop!(transfer(agent(HOME), id), Error::<Test>::NotInForce);
+        register(AWAY, RESEARCHER, 0);
         assert_ok!(transfer(agent(HOME), id));
+    });
+}
+
+/// A worker that hands out the grant again learns from the error that the acceptance still holds.
+#[test]
+fn a_transfer_is_called_recorded_only_while_the_acceptance_holds() {
+    run(|| {
+        let id = accepted();
+        assert_ok!(transfer(agent(HOME), id));
+        assert_noop!(transfer(agent(HOME), id), Error::<Test>::AlreadyTransferred);
+        assert_noop!(transfer(agent(AWAY), id), Error::<Test>::NotMailbox);
+        set_active(AWAY, false);
+        assert_noop!(transfer(agent(HOME), id), Error::<Test>::NotInForce);
+        set_active(AWAY, true);
+        Users::set_sealing_key(RESEARCHER, Hash::repeat_byte(80));
+        assert_noop!(transfer(agent(HOME), id), Error::<Test>::RequesterChanged);
+        Users::set_sealing_key(RESEARCHER, first_key(RESEARCHER));
+        pass(UNTIL - BEGIN);
+        assert_noop!(transfer(agent(HOME), id), Error::<Test>::Over);
+        assert_ok!(withdraw(user(PATIENT), id));
+        assert_noop!(transfer(agent(HOME), id), Error::<Test>::NotAccepted);
     });
 }

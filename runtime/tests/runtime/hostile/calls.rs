@@ -434,6 +434,8 @@ fn queried(a: u8, b: u8) -> QueriedRecords {
 fn ask(a: u8, b: u8, c: u8) -> RuntimeCall {
     let block = System::block_number();
     pallet_queries::Call::ask {
+        hospital: pick(&[A, B, hospital(b), HOSTILE_HOSPITAL], b),
+        patient_key: if c.is_multiple_of(16) { Hash::zero() } else { SEALING_KEY },
         patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
         records: queried(a, b),
         purpose: pick(Purpose::ALL, c),
@@ -445,10 +447,16 @@ fn ask(a: u8, b: u8, c: u8) -> RuntimeCall {
 
 /// An acceptance of what was asked, or of something else.
 fn accept_query(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let asked = Queries::query(query(a)).map(|query| query.records);
+    let asked = Queries::query(query(a));
+    let considered = asked.as_ref().and_then(|asked| {
+        let profile = Profiles::profile(asked.requester)?;
+        Some(asked.considered(query(a), &profile.account, profile.sealing_key_hash))
+    });
+    let asked = asked.map(|query| query.records);
     let now: Moment = Timestamp::get();
     pallet_queries::Call::accept {
         query: query(a),
+        considered: considered.filter(|_| !c.is_multiple_of(8)).unwrap_or_default(),
         records: asked.filter(|_| !c.is_multiple_of(4)).unwrap_or_else(|| queried(a, b)),
         grant: Hash::repeat_byte(b),
         until: now.saturating_add(pick(&[DAY_MILLIS, SLOT_MILLIS, 0, u64::MAX], b)),
