@@ -55,7 +55,9 @@ mod tests {
     fn query(answer: Option<Answer>) -> Query {
         Query {
             requester: UserId([2; 32]),
+            hospital: HospitalId(5),
             patient: UserId([1; 32]),
+            patient_key: Hash::repeat_byte(7),
             records: Default::default(),
             purpose: Purpose::Research,
             terms: Hash::repeat_byte(4),

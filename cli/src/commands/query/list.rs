@@ -8,12 +8,12 @@ use epione_client::{
     reader::ReadError,
 };
 use epione_primitives::{
-    QueryId, UserId,
+    HospitalId, QueryId, UserId,
     limits::{MAX_PENDING_QUERIES_OF_PATIENT, SLOT_MILLIS},
 };
 use serde::Serialize;
 
-use super::show::Described;
+use super::show::{Asker, Described};
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -149,25 +149,25 @@ async fn list(party: Party, limit: Option<u32>, context: &Context) -> Result<Lis
     Ok(Listing { queries, more })
 }
 
-/// Adds the requesters' roles, each read once.
+/// Adds the requesters' roles and their hospitals' names, each read once.
 pub(in crate::commands) async fn described(
     listed: Listed,
     context: &Context,
 ) -> Result<Vec<Described>, Failure> {
     let state = context.chain().await?.at(listed.block.hash);
-    let mut roles = BTreeMap::<UserId, _>::new();
+    let mut askers = BTreeMap::<(UserId, HospitalId), Asker>::new();
     let mut described = Vec::with_capacity(listed.queries.len());
     for found in listed.queries {
-        let requester = found.query.requester;
-        let role = match roles.get(&requester) {
-            Some(known) => *known,
+        let key = (found.query.requester, found.query.hospital);
+        let asker = match askers.get(&key) {
+            Some(known) => known.clone(),
             None => {
-                let role = state.profile(requester).await?.map(|profile| profile.role);
-                roles.insert(requester, role);
-                role
+                let asker = Asker::of(&found.query, &state).await?;
+                askers.insert(key, asker.clone());
+                asker
             }
         };
-        described.push(Described::new(found, role));
+        described.push(Described::new(found, asker));
     }
     Ok(described)
 }

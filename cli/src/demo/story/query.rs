@@ -34,6 +34,7 @@ impl Story {
         let Scene { args, context, cast, .. } = scene;
         let ask = AskArgs {
             signer: cast.researcher.keys.clone(),
+            hospital: None,
             patient: cast.patient.id,
             records: vec![part(ASKED)],
             purpose: Purpose::Research,

@@ -23,6 +23,7 @@ use epione_envelope::{
 use epione_primitives::{
     BlockNumber, Hash, Moment, RecordId, RecordPointer, UserId,
     access::Purpose,
+    hospital::HospitalStatus,
     limits::{MAX_PAGE, MAX_QUERY_ACCESS_MILLIS},
     profile::RegistrationStatus,
     query::{Acceptance, Answer, Query, QueryId},
@@ -56,7 +57,9 @@ fn ask(world: &World, id: QueryId) {
     let record = ReleasedRecord { pointer: POINTER, sections: SectionSet(0b011) };
     let query = Query {
         requester: world.stranger.user,
+        hospital: HOSPITAL,
         patient: world.patient.user,
+        patient_key: world.patient.keys.sealing.public().hash(),
         records: vec![record].try_into().unwrap(),
         purpose: Purpose::Research,
         terms: Hash::repeat_byte(1),
@@ -272,6 +275,46 @@ async fn nothing_is_handed_out_without_an_acceptance_in_force() {
     set(RegistrationStatus::Active);
     assert_eq!(transfers(&world), 0);
     assert_eq!(collect_own(&world).await.status, 200);
+}
+
+fn set_registration(facts: &mut Facts, user: UserId, status: RegistrationStatus) {
+    facts.registrations.get_mut(&(HOSPITAL, user)).unwrap().status = status;
+}
+
+/// The user is registered at another hospital, too.
+fn register_elsewhere(world: &World, user: UserId) {
+    let profile = world.chain.facts().profiles[&user].clone();
+    world.chain.register(ELSEWHERE, user, profile, Vec::new());
+}
+
+#[tokio::test]
+async fn a_requester_whose_registration_ended_gets_nothing_although_another_hospital_has_one() {
+    let (world, _, _) = accepted().await;
+    let requester = world.stranger.user;
+    register_elsewhere(&world, requester);
+    let url = reply_of(&collect_own(&world).await).links[0].url.clone();
+    set_registration(&mut world.chain.facts(), requester, RegistrationStatus::Ended);
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    assert_eq!(follow_link(&world, &url).await.refusal(), (403, "forbidden".into()));
+    // The query may be for the other hospital, which is active until the council suspends it.
+    world.chain.facts().queries.get_mut(&QUERY).unwrap().hospital = ELSEWHERE;
+    assert_eq!(collect_own(&world).await.status, 200);
+    let suspended = HospitalStatus::Suspended;
+    world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = suspended;
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    assert_eq!(transfers(&world), 1);
+}
+
+#[tokio::test]
+async fn a_registration_that_ends_before_the_transfer_is_recorded_wins() {
+    let (world, _, _) = accepted().await;
+    let requester = world.stranger.user;
+    register_elsewhere(&world, requester);
+    world.chain.facts().meanwhile = Some(Box::new(move |facts| {
+        set_registration(facts, requester, RegistrationStatus::Ended);
+    }));
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    assert_eq!(world.chain.facts().transfers.len(), 0);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ fn each(known: &mut Known, listed: &[(u32, QueryId)]) -> Result<Vec<(u32, QueryI
 #[cfg(test)]
 mod tests {
     use codec::Encode;
-    use epione_primitives::{Hash, access::Purpose};
+    use epione_primitives::{Hash, HospitalId, access::Purpose};
 
     use super::*;
 
@@ -84,7 +84,9 @@ mod tests {
     fn a_listed_query_that_is_proven_to_be_absent_is_an_error() {
         let query = Query {
             requester: UserId([1; 32]),
+            hospital: HospitalId(5),
             patient: UserId([2; 32]),
+            patient_key: Hash::repeat_byte(7),
             records: Default::default(),
             purpose: Purpose::Research,
             terms: Hash::repeat_byte(3),
