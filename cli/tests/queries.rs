@@ -12,6 +12,7 @@ use std::{
     process::{Child, Stdio},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use network::{Network, epione, eventually};
@@ -67,6 +68,18 @@ impl Case {
         assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
     }
 
+    /// Runs a command that sends a call. Waits while the user's quota is used up.
+    fn send(&self, arguments: &[&str]) -> Result<Value, Value> {
+        loop {
+            match self.network.try_run(arguments) {
+                Err(failure) if failure.to_string().contains("try again in half a minute") => {
+                    thread::sleep(Duration::from_secs(3));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     fn ask(&self, who: &str, records: &[&str], more: &[&str]) -> Result<u64, Value> {
         let mut ask = vec!["query", "ask", "--as", who, "--patient", &self.patient];
         ask.extend(["--purpose", "research", "--terms", TERMS]);
@@ -74,18 +87,18 @@ impl Case {
             ask.extend(["--record", *record]);
         }
         ask.extend(more);
-        Ok(self.network.try_run(&ask)?["query"].as_u64().unwrap())
+        Ok(self.send(&ask)?["query"].as_u64().unwrap())
     }
 
     fn accept(&self, query: u64, more: &[&str]) -> Result<Value, Value> {
         let query = query.to_string();
         let accept = ["query", "accept", &query, "--as", PATIENT, "--yes"];
-        self.network.try_run(&[&accept[..], more].concat())
+        self.send(&[&accept[..], more].concat())
     }
 
     /// A command about one query.
     fn about(&self, verb: &str, query: u64, who: &str) -> Result<Value, Value> {
-        self.network.try_run(&["query", verb, &query.to_string(), "--as", who])
+        self.send(&["query", verb, &query.to_string(), "--as", who])
     }
 
     fn collect(&self, query: u64, who: &str, out: &Path) -> Result<Value, Value> {
@@ -310,6 +323,24 @@ fn a_query_is_answered_once(case: &Case) {
     assert_eq!(case.about("withdraw", query, RIVAL).unwrap()["status"], json!("canceled"));
     case.is_refused(query, RIVAL, "withdrew query");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
+
+    // Queries that nobody can answer any more do not fill the inbox.
+    let inbox = |more: &[&str]| {
+        let inbox = ["query", "inbox", "--as", PATIENT];
+        let inbox = case.network.run(&[&inbox[..], more].concat());
+        let queries = inbox["queries"].as_array().unwrap();
+        queries.iter().map(|it| text(&it["status"]).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(inbox(&[]), Vec::<String>::new());
+    assert_eq!(inbox(&["--all"]), ["canceled", "refused", "withdrawn"]);
+    assert_eq!(inbox(&["--all", "--limit", "1"]), ["canceled"]);
+    let (older, newer) = (case.ask(RIVAL, &["1/0"], &[]), case.ask(RIVAL, &["1/0"], &[]));
+    assert_eq!(inbox(&[]), ["pending", "pending"]);
+    assert_eq!(inbox(&["--limit", "1"]), ["pending"]);
+    for query in [older, newer] {
+        case.about("withdraw", query.unwrap(), RIVAL).unwrap();
+    }
+    assert_eq!(inbox(&[]), Vec::<String>::new());
 }
 
 fn an_acceptance_ends_with_the_registration_for_which_the_requester_asked(case: &Case) {

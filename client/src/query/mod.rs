@@ -128,6 +128,22 @@ impl Queries {
         Ok((asked.ok_or(QueryError::NoNumber)?, included.block))
     }
 
+    /// The queries that a patient can answer now, newest first. The chain bounds their number, so queries that others
+    /// asked and withdrew, however many, hide none of them.
+    pub async fn pending(&self, patient: UserId) -> Result<Listed, QueryError> {
+        let block = self.chain.finalized_head().await?;
+        let state = self.chain.at(block.hash);
+        let now = state.time().await?;
+        let mut queries = Vec::new();
+        for (id, query) in state.pending_queries(patient).await?.into_iter().rev() {
+            let found = found(&state, id, query, (block.number, now)).await?;
+            if found.status == Status::Pending {
+                queries.push(found);
+            }
+        }
+        Ok(Listed { queries, block })
+    }
+
     /// The newest queries of a patient or requester, at most `limit`.
     pub async fn list(&self, party: Party, limit: u32) -> Result<Listed, QueryError> {
         let block = self.chain.finalized_head().await?;

@@ -216,6 +216,9 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
             [(id, Status::Pending)]
         );
     }
+    let pending = queries.pending(patient()).await.unwrap().queries;
+    assert_eq!(pending.iter().map(|it| it.id).collect::<Vec<_>>(), [id]);
+    the_proven_pending_queries_are_the_nodes(&trusting, &chain, 1).await;
     let nobody = Party::Patient(doctor());
     assert_eq!(queries.list(nobody, 9).await.unwrap().queries, []);
 
@@ -235,6 +238,8 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
     let named = ReleasedRecord { pointer: FIRST, sections: SectionSet(1) };
     let accepted = considered.choose(&[named]).unwrap();
     queries.accept(&considered, &accepted, end(&chain).await, &own).await.unwrap();
+    assert_eq!(queries.pending(patient()).await.unwrap().queries, []);
+    the_proven_pending_queries_are_the_nodes(&trusting, &chain, 0).await;
     let found = queries.show(id).await.unwrap();
     assert_eq!((found.status, found.transfer), (Status::Accepted, None));
     assert_eq!(found.query.acceptance().unwrap().records, accepted);
@@ -346,6 +351,17 @@ async fn nothing_is_asked_that_the_patient_does_not_have(chain: &Chain, queries:
         assert!(matches!(refused, QueryError::Seal(_)), "{refused}");
     }
     assert_eq!(queries.list(Party::Patient(patient()), 9).await.unwrap().queries, []);
+}
+
+async fn the_proven_pending_queries_are_the_nodes(
+    trusting: &Chain,
+    verified: &Chain,
+    length: usize,
+) {
+    let head = verified.finalized_head().await.unwrap();
+    let proven = verified.at(head.hash).pending_queries(patient()).await.unwrap();
+    assert_eq!(proven, trusting.at(head.hash).pending_queries(patient()).await.unwrap());
+    assert_eq!(proven.len(), length);
 }
 
 async fn the_proven_answers_are_the_runtimes(

@@ -30,7 +30,7 @@ pub enum Command {
     /// The chain shows everybody that you ask this patient, for which records and for what purpose. Your terms are
     /// sealed to the patient. The patient decides alone: no hospital's policies and no hospital's consent are needed.
     Ask(AskArgs),
-    /// Lists what you are asked, as a patient, newest first
+    /// Lists the queries that wait for your answer, as a patient, newest first
     Inbox(InboxArgs),
     /// Lists what you asked, newest first
     Sent(SentArgs),
