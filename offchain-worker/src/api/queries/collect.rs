@@ -178,8 +178,8 @@ fn over() -> ApiError {
 
 fn not_brought() -> ApiError {
     ApiError::not_found(
-        "This worker does not have the sealed grant with which the patient accepted. If the patient's client still has \
-         it, it can bring it again. Otherwise ask the patient again, with a new query.",
+        "This worker does not have the sealed grant with which the patient accepted. The patient withdraws the \
+         acceptance, and you ask again, with a new query.",
     )
 }
 

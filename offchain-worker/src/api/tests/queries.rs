@@ -264,7 +264,10 @@ async fn nothing_is_handed_out_without_an_acceptance_in_force() {
     // The patient accepted with another grant than the one that is kept.
     let other = Acceptance { grant: other_key, ..good.clone() };
     answer(&mut world.chain.facts(), QUERY, Answer::Accepted(other));
-    assert_eq!(collect_own(&world).await.refusal(), (404, "not-found".into()));
+    let lost = collect_own(&world).await;
+    assert_eq!(lost.refusal(), (404, "not-found".into()));
+    let said = String::from_utf8_lossy(&lost.body);
+    assert!(said.contains("The patient withdraws the acceptance, and you ask again"), "{said}");
     answer(&mut world.chain.facts(), QUERY, Answer::Accepted(good));
     let key = (HOSPITAL, world.stranger.user);
     let set = |status| {
