@@ -321,7 +321,7 @@ fn a_query_is_answered_once(case: &Case) {
 
     let query = case.ask(RIVAL, &["1/0"], &[]).unwrap();
     assert_eq!(case.about("withdraw", query, RIVAL).unwrap()["status"], json!("canceled"));
-    case.is_refused(query, RIVAL, "withdrew query");
+    case.is_refused(query, RIVAL, "was withdrawn before");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
 
     // Queries that nobody can answer any more do not fill the inbox.
@@ -379,6 +379,9 @@ fn neither_a_query_nor_an_acceptance_outlives_its_end(case: &Case) {
         other => Err(other.to_owned()),
     });
     fails(case.accept(query, &["--for", "1d"]), "has expired");
+    // The patient may also have the chain forget its terms.
+    fails(case.about("withdraw", query, RIVAL), "NotParty");
+    assert_eq!(case.about("withdraw", query, PATIENT).unwrap()["status"], json!("canceled"));
 
     let query = case.ask(RESEARCHER, &["1/0:0"], &[]).unwrap();
     case.accept(query, &["--for", "45s"]).unwrap();

@@ -15,7 +15,7 @@ pub enum Status {
     /// The patient did not answer in time.
     Expired,
     Refused,
-    /// The requester took it back before the answer.
+    /// The requester withdrew it before the answer, or one of the two after it expired without one.
     Canceled,
     /// The requester can collect.
     Accepted,

@@ -45,6 +45,9 @@ pub enum Command {
     /// Refuses a query
     Refuse(AnswerArgs),
     /// Takes back your query before the answer, or ends your acceptance of somebody's query
+    ///
+    /// After a query expired without an answer, both sides can withdraw it. Then the chain stores its sealed terms no
+    /// longer.
     Withdraw(AnswerArgs),
     /// Collects what the patient accepted to show: verifies, decrypts and saves it
     Collect(CollectArgs),

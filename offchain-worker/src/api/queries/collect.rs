@@ -115,7 +115,7 @@ fn accepted(query: &Query) -> Result<&Acceptance, ApiError> {
         Some(Answer::Accepted(accepted)) => return Ok(accepted),
         None => "The patient has not accepted the query",
         Some(Answer::Refused { .. }) => "The patient refused the query",
-        Some(Answer::Withdrawn { acceptance: None, .. }) => "You withdrew the query",
+        Some(Answer::Withdrawn { acceptance: None, .. }) => "The query was withdrawn",
         Some(Answer::Withdrawn { acceptance: Some(_), .. }) => {
             "The patient withdrew the acceptance"
         }
