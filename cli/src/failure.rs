@@ -1,5 +1,7 @@
 //! Failures of commands: each says what happened and what to do.
 
+mod queries;
+
 use std::{fmt, io, path::Path};
 
 use epione_client::{
@@ -7,8 +9,7 @@ use epione_client::{
     chain::{ChainError, Doubt, SubmitError},
     disclosure::{Culprit, DisclosureError, Flaw, Refused},
     lite::LiteError,
-    query::QueryError,
-    reader::{QueryFault, ReadError},
+    reader::ReadError,
     verify::VerifyError,
     visit::VisitError,
     worker::WorkerError,
@@ -427,51 +428,6 @@ impl From<ReadError> for Failure {
                 Self::new(other.to_string(), help)
             }
         }
-    }
-}
-
-impl From<QueryFault> for Failure {
-    fn from(fault: QueryFault) -> Self {
-        let help = match &fault {
-            QueryFault::Unknown(_) | QueryFault::NotRequester { .. } => {
-                "choose one of your queries: `epione query sent --help`"
-            }
-            QueryFault::NotAnswered(_) => "try again after the patient has answered",
-            QueryFault::Refused(_)
-            | QueryFault::Canceled(_)
-            | QueryFault::Withdrawn(_)
-            | QueryFault::Over { .. }
-            | QueryFault::OtherKeys(_) => "ask the patient again: `epione query ask --help`",
-            QueryFault::OtherMailbox { .. } => "leave out --worker",
-            QueryFault::NoTransfer { .. } => "rerun the command",
-            QueryFault::Grant { .. } | QueryFault::Transfer { .. } => WRONG_BYTES,
-        };
-        Self::new(fault.to_string(), help)
-    }
-}
-
-impl From<QueryError> for Failure {
-    fn from(error: QueryError) -> Self {
-        let help = match error {
-            QueryError::Read(error) => return error.into(),
-            QueryError::Submit(error) => return error.into(),
-            QueryError::Seal(_) => "correct the arguments; nothing was signed",
-            QueryError::UnknownUser(_) => "use the id of a registered user",
-            QueryError::NoSealingKey(_) => "nothing was signed; try again later",
-            QueryError::NoSections { .. } | QueryError::NotAsked { .. } | QueryError::Nothing => {
-                "choose other sections; nothing was signed"
-            }
-            QueryError::NotPatient { .. } => "give the patient's key file with --as",
-            QueryError::Answered(_) | QueryError::Expired(_) => "nothing was signed",
-            QueryError::Terms(_) => {
-                "give the earlier key file with --earlier-keys; or refuse the query: `epione query refuse --help`"
-            }
-            QueryError::RequesterChanged(_) => {
-                "withdraw the acceptance: `epione query withdraw --help`"
-            }
-            QueryError::NoNumber => "list your queries: `epione query sent --help`",
-        };
-        Self::new(error.to_string(), help)
     }
 }
 

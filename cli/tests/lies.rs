@@ -192,6 +192,7 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["policy", "set", policies, "--hospital", "0"]),
         Reading::of(&["policy", "show", "--hospital", "0"]),
         Reading::of(&["query", "inbox", "--as", PATIENT]),
+        Reading::of(&["query", "inbox", "--as", PATIENT, "--all"]),
         Reading::of(&["query", "sent", "--as", DOCTOR]),
         Reading::of(&["query", "show", "0", "--as", PATIENT]),
         Reading::of(&["records", "list", "--patient", patient]).reporting(&["failed"]),

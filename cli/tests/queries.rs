@@ -12,6 +12,7 @@ use std::{
     process::{Child, Stdio},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use network::{Network, epione, eventually};
@@ -33,6 +34,7 @@ struct Case {
     network: Network,
     patient: String,
     researcher: String,
+    rival: String,
     image: Vec<u8>,
 }
 
@@ -43,11 +45,11 @@ impl Case {
         let neighbour = network.register("patient", NEIGHBOUR);
         let doctor = network.register("doctor", DOCTOR);
         let researcher = network.register_at("1", "researcher", RESEARCHER);
-        network.register("researcher", RIVAL);
+        let rival = network.register("researcher", RIVAL);
         network.relate(&patient, &doctor);
         network.relate(&neighbour, &doctor);
         let image = epione_cli::samples::images().remove(1).bytes;
-        let case = Self { network, patient, researcher, image };
+        let case = Self { network, patient, researcher, rival, image };
         let scan = case.network.write("image.dcm", &case.image);
         let note = case.network.write("note.txt", NOTE);
         let (observation, report) =
@@ -66,6 +68,18 @@ impl Case {
         assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
     }
 
+    /// Runs a command that sends a call. Waits while the user's quota is used up.
+    fn send(&self, arguments: &[&str]) -> Result<Value, Value> {
+        loop {
+            match self.network.try_run(arguments) {
+                Err(failure) if failure.to_string().contains("try again in half a minute") => {
+                    thread::sleep(Duration::from_secs(3));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     fn ask(&self, who: &str, records: &[&str], more: &[&str]) -> Result<u64, Value> {
         let mut ask = vec!["query", "ask", "--as", who, "--patient", &self.patient];
         ask.extend(["--purpose", "research", "--terms", TERMS]);
@@ -73,18 +87,18 @@ impl Case {
             ask.extend(["--record", *record]);
         }
         ask.extend(more);
-        Ok(self.network.try_run(&ask)?["query"].as_u64().unwrap())
+        Ok(self.send(&ask)?["query"].as_u64().unwrap())
     }
 
     fn accept(&self, query: u64, more: &[&str]) -> Result<Value, Value> {
         let query = query.to_string();
         let accept = ["query", "accept", &query, "--as", PATIENT, "--yes"];
-        self.network.try_run(&[&accept[..], more].concat())
+        self.send(&[&accept[..], more].concat())
     }
 
     /// A command about one query.
     fn about(&self, verb: &str, query: u64, who: &str) -> Result<Value, Value> {
-        self.network.try_run(&["query", verb, &query.to_string(), "--as", who])
+        self.send(&["query", verb, &query.to_string(), "--as", who])
     }
 
     fn collect(&self, query: u64, who: &str, out: &Path) -> Result<Value, Value> {
@@ -130,7 +144,8 @@ fn a_patient_answers_a_query_and_only_the_requester_reads_what_was_accepted() {
     the_requester_collects_exactly_what_was_accepted(&case, query);
     a_withdrawn_acceptance_is_not_collected_again(&case, query);
     a_query_is_answered_once(&case);
-    a_requester_has_at_most_eight_pending_queries(&case);
+    an_acceptance_ends_with_the_registration_for_which_the_requester_asked(&case);
+    a_requester_has_at_most_two_pending_queries_to_one_patient(&case);
     neither_a_query_nor_an_acceptance_outlives_its_end(&case);
     an_acceptance_is_for_the_keys_of_that_time(&case);
 }
@@ -139,7 +154,8 @@ fn nothing_is_asked_that_the_patient_does_not_have(case: &Case) {
     fails(case.ask(RESEARCHER, &["2/0"], &[]), "not a record of patient");
     fails(case.ask(RESEARCHER, &["1/0:0,3"], &[]), "has no section 3: it has 0,1,2");
     fails(case.ask(RESEARCHER, &["9/0"], &[]), "no record 9/0");
-    fails(case.ask("//Nobody", &["1/0"], &[]), "no user with this account");
+    fails(case.ask("//Nobody", &["1/0"], &[]), "no user is registered with this account");
+    fails(case.ask(RESEARCHER, &["1/0"], &["--hospital", "0"]), "NotInForce");
     fails(case.ask(PATIENT, &["1/0"], &[]), "UnknownPatient");
     assert_eq!(case.network.run(&["query", "sent", "--as", RESEARCHER])["queries"], json!([]));
 }
@@ -202,6 +218,7 @@ fn the_inbox_shows_a_query_as_soon_as_it_is_final(case: &Case) -> u64 {
     assert_eq!((asked["query"].as_u64(), text(&asked["status"])), (Some(query), "pending"));
     assert_eq!(asked["requester"], json!(case.researcher));
     assert_eq!((text(&asked["role"]), text(&asked["purpose"])), ("researcher", "research"));
+    assert_eq!((&asked["hospital"], &asked["hospitalName"]), (&json!(1), &json!("Bob")));
     let records = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0, 2] }]);
     assert_eq!(asked["records"], records);
     let others = case.network.run(&["query", "inbox", "--as", NEIGHBOUR]);
@@ -214,7 +231,7 @@ fn only_the_patient_sees_what_is_sealed(case: &Case, query: u64) {
     assert_eq!(public.get("terms"), None);
     let own = case.about("show", query, PATIENT).unwrap();
     assert_eq!(own["terms"], json!(TERMS));
-    assert_eq!(own["hospitals"], json!(["Bob (1)"]));
+    assert_eq!(own["inForce"], json!(true));
     let sections = own["content"][0]["sections"].as_array().unwrap();
     let kinds: Vec<_> =
         sections.iter().map(|it| (it["section"].clone(), text(&it["kind"]))).collect();
@@ -246,6 +263,7 @@ fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64)
     let part = ["--record", "1/0:2", "--mailbox", "1"];
     let accepted = case.accept(query, &[&day[..], &part].concat()).unwrap();
     assert_eq!(accepted["mailbox"], json!(1));
+    assert_eq!((&accepted["hospital"], &accepted["hospitalName"]), (&json!(1), &json!("Bob")));
     assert_eq!(accepted["content"][0]["sections"][0]["kind"], json!("media"));
     let left_out = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0] }]);
     assert_eq!(accepted["leftOut"], left_out);
@@ -303,13 +321,51 @@ fn a_query_is_answered_once(case: &Case) {
 
     let query = case.ask(RIVAL, &["1/0"], &[]).unwrap();
     assert_eq!(case.about("withdraw", query, RIVAL).unwrap()["status"], json!("canceled"));
-    case.is_refused(query, RIVAL, "withdrew query");
+    case.is_refused(query, RIVAL, "was withdrawn before");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
+
+    // Queries that nobody can answer any more do not fill the inbox.
+    let inbox = |more: &[&str]| {
+        let inbox = ["query", "inbox", "--as", PATIENT];
+        let inbox = case.network.run(&[&inbox[..], more].concat());
+        let queries = inbox["queries"].as_array().unwrap();
+        queries.iter().map(|it| text(&it["status"]).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(inbox(&[]), Vec::<String>::new());
+    assert_eq!(inbox(&["--all"]), ["canceled", "refused", "withdrawn"]);
+    assert_eq!(inbox(&["--all", "--limit", "1"]), ["canceled"]);
+    let (older, newer) = (case.ask(RIVAL, &["1/0"], &[]), case.ask(RIVAL, &["1/0"], &[]));
+    assert_eq!(inbox(&[]), ["pending", "pending"]);
+    assert_eq!(inbox(&["--limit", "1"]), ["pending"]);
+    for query in [older, newer] {
+        case.about("withdraw", query.unwrap(), RIVAL).unwrap();
+    }
+    assert_eq!(inbox(&[]), Vec::<String>::new());
 }
 
-fn a_requester_has_at_most_eight_pending_queries(case: &Case) {
-    let queries: Vec<_> = (0..8).map(|_| case.ask(RIVAL, &["1/0:0"], &[]).unwrap()).collect();
-    fails(case.ask(RIVAL, &["1/0:0"], &[]), "TooManyPending");
+fn an_acceptance_ends_with_the_registration_for_which_the_requester_asked(case: &Case) {
+    case.network.register_at("1", "researcher", RIVAL);
+    eventually("the requester has to choose a hospital", || match case.ask(RIVAL, &["9/0"], &[]) {
+        Err(failure) if failure.to_string().contains("in force at hospitals 0, 1") => Ok(()),
+        other => Err(other),
+    });
+    let query = case.ask(RIVAL, &["1/0:0"], &["--hospital", "0"]).unwrap();
+    let pending = case.ask(RIVAL, &["1/0:0"], &["--hospital", "0"]).unwrap();
+    let accepted = case.accept(query, &["--for", "1d"]).unwrap();
+    assert_eq!(accepted["hospital"], json!(0));
+    case.network.run(&["user", "end", "--user", &case.rival]);
+    // The registration at the other hospital is in force, and does not count.
+    case.is_refused(query, RIVAL, "is not in force");
+    assert_eq!(case.about("show", pending, PATIENT).unwrap()["inForce"], json!(false));
+    fails(case.accept(pending, &["--for", "1d"]), "NotInForce");
+    case.about("withdraw", pending, RIVAL).unwrap();
+    assert_eq!(case.status(query), "accepted");
+}
+
+fn a_requester_has_at_most_two_pending_queries_to_one_patient(case: &Case) {
+    // For the only hospital that is left.
+    let queries: Vec<_> = (0..2).map(|_| case.ask(RIVAL, &["1/0:0"], &[]).unwrap()).collect();
+    fails(case.ask(RIVAL, &["1/0:0"], &[]), "TooManyOfRequester");
     case.about("withdraw", queries[0], RIVAL).unwrap();
     case.ask(RIVAL, &["1/0:0"], &[]).unwrap();
     let listed = case.network.run(&["query", "sent", "--as", RIVAL, "--limit", "3"]);
@@ -323,6 +379,9 @@ fn neither_a_query_nor_an_acceptance_outlives_its_end(case: &Case) {
         other => Err(other.to_owned()),
     });
     fails(case.accept(query, &["--for", "1d"]), "has expired");
+    // The patient may also have the chain forget its terms.
+    fails(case.about("withdraw", query, RIVAL), "NotParty");
+    assert_eq!(case.about("withdraw", query, PATIENT).unwrap()["status"], json!("canceled"));
 
     let query = case.ask(RESEARCHER, &["1/0:0"], &[]).unwrap();
     case.accept(query, &["--for", "45s"]).unwrap();
@@ -337,6 +396,7 @@ fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {
     let accepted = case.ask(RESEARCHER, &["1/0:0"], &[]).unwrap();
     case.accept(accepted, &["--for", "1d"]).unwrap();
     let pending = case.ask(RESEARCHER, &["1/0:0"], &[]).unwrap();
+    assert_eq!(case.about("show", pending, PATIENT).unwrap()["terms"], json!(TERMS));
     let password = case.network.write("password", "only for a test\n");
     let (password, keys) = (password.to_str().unwrap(), case.network.file("researcher-2.json"));
     let keys = keys.to_str().unwrap();
@@ -346,14 +406,14 @@ fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {
         case.network.outcome(&[&rotate[..], &["--password-file", password]].concat());
     assert_eq!(rotated["rotatedNow"], json!(true), "{rotated}");
 
-    let collect = |who: &str| {
-        let (query, out) = (accepted.to_string(), case.out());
+    let collect = |query: u64, who: &str| {
+        let (query, out) = (query.to_string(), case.out());
         let collect = ["query", "collect", &query, "--as", who, "--out", out.to_str().unwrap()];
         let collect = [&collect[..], &["--password-file", password]].concat();
         case.network.try_run(&collect)
     };
-    fails(collect(keys), "has changed the account or the sealing key");
-    collect(RESEARCHER).unwrap_err();
+    fails(collect(accepted, keys), "has changed the account or the sealing key");
+    collect(accepted, RESEARCHER).unwrap_err();
     fails(
         case.accept(pending, &["--for", "1d"]),
         "has sealed a profile to the present sealing key",
@@ -362,4 +422,11 @@ fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {
         (case.status(accepted), case.status(pending)),
         ("accepted".into(), "pending".into())
     );
+
+    // When the hospital has confirmed the new keys, the patient accepts for these: the command shows the query anew.
+    let confirm = ["user", "confirm-keys", "--user", &case.researcher, "--keys", keys];
+    case.network.run(&[&confirm[..], &["--hospital", "1"]].concat());
+    eventually("the patient accepts", || case.accept(pending, &["--for", "1d"]).map(drop));
+    collect(pending, keys).unwrap();
+    fails(collect(accepted, keys), "has changed the account or the sealing key");
 }

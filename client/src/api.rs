@@ -21,6 +21,10 @@
 //! | `GET /v1/info` | anyone | | 200 [`WorkerInfo`] |
 //! | `GET /healthz` | anyone | | |
 //!
+//! This client sends no `GET /v1/queries` and no `GET /v1/queries/events`: they are for programs without a node. It
+//! reads a user's queries from the chain by proofs ([`Queries`](crate::query::Queries)), because a worker could leave
+//! out some.
+//!
 //! Every request is signed ([`crate::request`]), except those marked "anyone" and temporary links. Every error is a
 //! [`Problem`] (RFC 9457).
 

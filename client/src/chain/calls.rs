@@ -200,34 +200,42 @@ pub mod queries {
 
     use super::Call;
 
-    /// By the requester. `terms` are the sealed terms.
+    /// By the requester, for a hospital at which their registration is in force. `patient_key` is the hash of the
+    /// patient's sealing key, and `terms` are the terms that are sealed to it.
     pub fn ask(
+        hospital: HospitalId,
         patient: UserId,
+        patient_key: Hash,
         records: &QueriedRecords,
         purpose: Purpose,
         expires: BlockNumber,
         terms: &[u8],
     ) -> Call {
-        Call::new("Queries", "ask", (patient, records, purpose, expires, terms))
+        let asked = (hospital, patient, patient_key, records, purpose, expires, terms);
+        Call::new("Queries", "ask", asked)
     }
 
-    /// By the patient. `grant` is the hash of the sealed grant, which the worker of `mailbox` keeps.
+    /// By the patient. `considered` is [`Query::considered`](epione_primitives::query::Query::considered) of what the
+    /// patient was shown, and `grant` the hash of the sealed grant, which the worker of `mailbox` keeps.
     pub fn accept(
         query: QueryId,
+        considered: Hash,
         records: &QueriedRecords,
         grant: Hash,
         until: Moment,
         mailbox: HospitalId,
     ) -> Call {
-        Call::new("Queries", "accept", (query, records, grant, until, mailbox))
+        let accepted = (query, considered, records, grant, until, mailbox);
+        Call::new("Queries", "accept", accepted)
     }
 
-    /// By the patient.
+    /// By the patient, while the query is pending.
     pub fn refuse(query: QueryId) -> Call {
         Call::new("Queries", "refuse", query)
     }
 
-    /// By the requester while the query is pending; by the patient after the acceptance.
+    /// By the requester while the query is pending; by the patient after the acceptance; by either after the query
+    /// expired without an answer.
     pub fn withdraw(query: QueryId) -> Call {
         Call::new("Queries", "withdraw", query)
     }

@@ -19,7 +19,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sp_core::Bytes;
 use subxt::rpcs::client::rpc_params;
 
-use super::{Chain, ChainError, Doubt, decode, verified::VerifiedState};
+use super::{
+    Chain, ChainError, Doubt, decode,
+    verified::{VerifiedState, claimed_pending},
+};
 
 /// Concurrent requests to the node.
 const CONCURRENT_REQUESTS: usize = 16;
@@ -400,6 +403,25 @@ impl Snapshot {
             return state.transfer(id).await;
         }
         self.read("QueriesApi_transfer", id).await
+    }
+
+    /// The queries in the chain's list of those that wait for a patient's answer, oldest first. Some of them may have
+    /// expired.
+    pub async fn pending_queries(
+        &self,
+        patient: UserId,
+    ) -> Result<Vec<(QueryId, Query)>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.pending_queries(patient).await;
+        }
+        let mut queries = Vec::new();
+        for id in claimed_pending(&self.chain, self.block, patient).await? {
+            let query = self.query(id).await?.ok_or_else(|| {
+                ChainError::malformed("the list of pending queries", format!("no query {id}"))
+            })?;
+            queries.push((id, query));
+        }
+        Ok(queries)
     }
 
     /// The queries to a patient, newest first, with their numbers among the patient's.

@@ -10,7 +10,8 @@ use epione_envelope::{
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
-    AccountId, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, Hash, Moment, RecordPointer, UserId,
+    hospital::HospitalStatus,
     profile::Role,
     query::{QueriedRecords, Query, QueryId, terms_hash},
     release::{ReleasedRecord, SectionSet},
@@ -18,7 +19,7 @@ use epione_primitives::{
 
 use super::{Queries, QueryError, queries};
 use crate::{
-    chain::BlockRef,
+    chain::{BlockRef, ChainError, Snapshot, SubmitError},
     now,
     reader::{OpenRecord, QueryFault, ReadError, Reader, VerifiedRecord, account_at},
 };
@@ -33,6 +34,8 @@ pub struct Considered {
     /// The requester's text. The requester chose every character.
     pub terms: Zeroizing<String>,
     pub records: Vec<OpenRecord>,
+    /// [`Query::considered`]: the acceptance names it, so that the chain refuses the acceptance of anything else.
+    hash: Hash,
     /// The key to which the grant is sealed.
     recipient: SealingPublicKey,
 }
@@ -43,8 +46,9 @@ pub struct Requester {
     pub user: UserId,
     pub role: Role,
     pub account: AccountId,
-    /// The hospitals at which their registration is in force.
-    pub hospitals: Vec<HospitalId>,
+    /// Whether their registration is in force at the hospital for which they ask, and the hospital is active. The chain
+    /// refuses an acceptance otherwise.
+    pub in_force: bool,
 }
 
 impl Queries {
@@ -68,14 +72,11 @@ impl Queries {
         let sealed = state.query_terms(id).await?.ok_or(QueryError::Terms(id))?;
         let terms = self.terms(id, &query, &sealed, reader).await?;
         let (profile, recipient) = self.sealing_key(&state, query.requester).await?;
-        let time = state.time().await?;
-        let registrations = state.registrations(query.requester).await?;
-        let in_force = registrations.iter().filter(|(_, it)| it.in_force(time));
         let requester = Requester {
             user: query.requester,
             role: profile.role,
             account: profile.account,
-            hospitals: in_force.map(|(hospital, _)| *hospital).collect(),
+            in_force: is_in_force(&state, &query).await?,
         };
         let mut wanted = Vec::with_capacity(query.records.len());
         for record in &query.records {
@@ -85,10 +86,12 @@ impl Queries {
         }
         let opened = reader.open_own_sections(query.patient, wanted).await;
         let records = opened.into_iter().collect::<Result<Vec<_>, ReadError>>()?;
-        Ok(Considered { id, query, requester, terms, records, recipient })
+        let hash = query.considered(id, &requester.account, recipient.hash());
+        Ok(Considered { id, query, requester, terms, records, hash, recipient })
     }
 
-    /// Opens the terms, which the requester signed with the account of that time.
+    /// Opens the terms, which the requester signed with the account of that time, and sealed to the key that the query
+    /// names.
     async fn terms(
         &self,
         id: QueryId,
@@ -96,6 +99,8 @@ impl Queries {
         sealed: &[u8],
         reader: &Reader,
     ) -> Result<Zeroizing<String>, QueryError> {
+        let own = reader.sealing_keys().find(|keys| keys.public().hash() == query.patient_key);
+        let own = own.ok_or(QueryError::EarlierKey(id))?;
         let unreadable = || QueryError::Terms(id);
         if terms_hash(sealed) != query.terms {
             return Err(unreadable());
@@ -104,14 +109,13 @@ impl Queries {
         let signer = account_at(&self.chain, query.requester, query.block).await?;
         let (genesis, requester, patient) =
             (self.chain.genesis_hash(), query.requester, query.patient);
-        let mut opened = reader
-            .sealing_keys()
-            .filter_map(|keys| sealed.open(genesis, requester, patient, &signer, keys).ok());
-        opened.next().ok_or_else(unreadable)
+        sealed.open(genesis, requester, patient, &signer, own).map_err(|_| unreadable())
     }
 
     /// Accepts a query with these sections until a moment: seals their keys to the requester, leaves the grant at the
-    /// reader's worker, which is the mailbox, and signs the acceptance. Returns the final block that has it.
+    /// reader's worker, which is the mailbox, and signs the acceptance. Returns the final block that has it. Signs
+    /// nothing if the requester has changed the account or the sealing key since the query was considered; the chain
+    /// refuses the acceptance if that happens later.
     pub async fn accept(
         &self,
         considered: &Considered,
@@ -119,7 +123,8 @@ impl Queries {
         until: Moment,
         reader: &Reader,
     ) -> Result<BlockRef, QueryError> {
-        let Considered { id, query, requester, recipient, .. } = considered;
+        let Considered { id, query, requester, recipient, hash, .. } = considered;
+        self.check_unchanged(considered).await?;
         let patient = reader.worker().account();
         let keys = considered.keys(accepted)?;
         let terms = QueryTerms {
@@ -135,15 +140,34 @@ impl Queries {
         let grant = QueryGrant::seal(terms, &keys, recipient, patient)?;
         reader.worker().keep_query_grant(*id, &grant).await?;
         let mailbox = reader.worker().hospital();
-        let call = queries::accept(*id, accepted, grant.hash(), until, mailbox);
-        let block = self.chain.submit(&call, patient).await?.block;
-        let state = self.chain.at(block.hash);
-        let query = state.query(*id).await?.ok_or(QueryFault::Unknown(*id))?;
-        let is_for_the_same_keys = query.acceptance().is_none_or(|acceptance| {
-            acceptance.audience == requester.account && acceptance.sealing_key == recipient.hash()
-        });
-        if is_for_the_same_keys { Ok(block) } else { Err(QueryError::RequesterChanged(*id)) }
+        let call = queries::accept(*id, *hash, accepted, grant.hash(), until, mailbox);
+        match self.chain.submit(&call, patient).await {
+            Err(SubmitError::Dispatch(failure)) if failure.is("Queries", "RequesterChanged") => {
+                Err(QueryError::RequesterChanged(*id))
+            }
+            submitted => Ok(submitted?.block),
+        }
     }
+
+    /// Checks that the chain would still compute the same hash of what the patient considered.
+    async fn check_unchanged(&self, considered: &Considered) -> Result<(), QueryError> {
+        let id = considered.id;
+        let state = self.chain.finalized().await?;
+        let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
+        let profile = state.profile(query.requester).await?;
+        let profile = profile.ok_or(QueryError::UnknownUser(query.requester))?;
+        let current = query.considered(id, &profile.account, profile.sealing_key_hash);
+        if current == considered.hash { Ok(()) } else { Err(QueryError::RequesterChanged(id)) }
+    }
+}
+
+/// Whether the requester may ask for the hospital that the query names.
+async fn is_in_force(state: &Snapshot, query: &Query) -> Result<bool, ChainError> {
+    let hospital = state.hospital(query.hospital).await?;
+    let registration = state.registration(query.hospital, query.requester).await?;
+    let time = state.time().await?;
+    let is_active = hospital.is_some_and(|it| it.status == HospitalStatus::Active);
+    Ok(is_active && registration.is_some_and(|it| it.in_force(time)))
 }
 
 impl std::fmt::Debug for Considered {

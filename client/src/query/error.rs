@@ -32,20 +32,22 @@ pub enum QueryError {
     Answered(QueryId),
     #[error("query {0} has expired: the requester must ask again")]
     Expired(QueryId),
-    /// The requester sealed them to another key, or somebody else did.
+    /// The patient rotated keys after the query, or gave other keys.
     #[error(
-        "the terms of query {0} cannot be opened with these keys: the requester did not seal them to you, or sealed \
-         them to an earlier sealing key of yours"
+        "the terms of query {0} are sealed to an earlier sealing key of yours, which is not among these keys"
     )]
+    EarlierKey(QueryId),
+    /// The requester sealed them to another key than the query names, or sealed something else.
+    #[error("the terms of query {0} cannot be opened: the requester did not seal them to your key")]
     Terms(QueryId),
     #[error("query {query} does not ask for section {} of record {pointer}", numbers(.sections))]
     NotAsked { query: QueryId, pointer: RecordPointer, sections: SectionSet },
     #[error("nothing is accepted: name at least one section, or refuse the query")]
     Nothing,
-    /// Between the patient's decision and the acceptance.
+    /// Between what the patient was shown and the acceptance.
     #[error(
-        "the requester of query {0} changed keys at the moment of the acceptance: the grant opens for nobody, so \
-         withdraw the acceptance, and let the requester ask again"
+        "the requester of query {0} has changed the account or the sealing key since you looked at the query: nothing \
+         is accepted"
     )]
     RequesterChanged(QueryId),
     #[error(

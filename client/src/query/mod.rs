@@ -9,7 +9,7 @@
 //! | [`Queries::consider`] | patient | opens the terms and the sections that are asked for; signs nothing |
 //! | [`Queries::accept`] | patient | seals content keys to the requester, leaves them at the mailbox, and accepts |
 //! | [`Queries::refuse`] | patient | |
-//! | [`Queries::withdraw`] | both | the requester before the answer, the patient after the acceptance |
+//! | [`Queries::withdraw`] | both | the requester before the answer, the patient after it; both after the expiry |
 //! | [`Reader::open_query`](crate::reader::Reader::open_query) | requester | collects, verifies and opens |
 
 mod accepting;
@@ -23,7 +23,7 @@ pub use status::Status;
 use codec::Encode;
 use epione_envelope::{profile::ProfileBody, query::SealedTerms, sealing_keys::SealingPublicKey};
 use epione_primitives::{
-    BlockNumber, Moment, UserId,
+    BlockNumber, HospitalId, Moment, UserId,
     access::Purpose,
     profile::Profile,
     query::{Acceptance, QueriedRecords, Query, QueryId, Transfer},
@@ -45,6 +45,8 @@ pub struct Queries {
 /// What a requester asks a patient for.
 #[derive(Clone, Debug)]
 pub struct NewQuery<'a> {
+    /// The hospital for which the requester asks. A registration of the requester must be in force there.
+    pub hospital: HospitalId,
     pub patient: UserId,
     /// Records of the patient, ascending, each with at least one section; [`SectionSet::ALL`] for every section.
     pub records: QueriedRecords,
@@ -116,14 +118,30 @@ impl Queries {
         let genesis = self.chain.genesis_hash();
         let terms =
             SealedTerms::seal(genesis, user, query.patient, query.terms, &key, requester)?.encode();
-        let NewQuery { patient, ref records, purpose, expires, .. } = *query;
-        let call = queries::ask(patient, records, purpose, expires, &terms);
+        let NewQuery { hospital, patient, ref records, purpose, expires, .. } = *query;
+        let call = queries::ask(hospital, patient, key.hash(), records, purpose, expires, &terms);
         let included = self.chain.submit(&call, requester).await?;
         let asked = included.events.iter().find_map(|event| match event {
             ChainEvent::QueryAsked { query, .. } => Some(*query),
             _ => None,
         });
         Ok((asked.ok_or(QueryError::NoNumber)?, included.block))
+    }
+
+    /// The queries that a patient can answer now, newest first. The chain bounds their number, so queries that others
+    /// asked and withdrew, however many, hide none of them.
+    pub async fn pending(&self, patient: UserId) -> Result<Listed, QueryError> {
+        let block = self.chain.finalized_head().await?;
+        let state = self.chain.at(block.hash);
+        let now = state.time().await?;
+        let mut queries = Vec::new();
+        for (id, query) in state.pending_queries(patient).await?.into_iter().rev() {
+            let found = found(&state, id, query, (block.number, now)).await?;
+            if found.status == Status::Pending {
+                queries.push(found);
+            }
+        }
+        Ok(Listed { queries, block })
     }
 
     /// The newest queries of a patient or requester, at most `limit`.
@@ -172,6 +190,7 @@ impl Queries {
     }
 
     /// Takes back a pending query, as its requester, or ends an acceptance, as its patient; returns the final block.
+    /// Either withdraws a query that expired without an answer, so that the chain stores its terms no longer.
     /// What was collected before, the requester may keep.
     pub async fn withdraw(&self, id: QueryId, party: &Account) -> Result<BlockRef, QueryError> {
         Ok(self.chain.submit(&queries::withdraw(id), party).await?.block)

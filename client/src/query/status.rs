@@ -15,7 +15,7 @@ pub enum Status {
     /// The patient did not answer in time.
     Expired,
     Refused,
-    /// The requester took it back before the answer.
+    /// The requester withdrew it before the answer, or one of the two after it expired without one.
     Canceled,
     /// The requester can collect.
     Accepted,
@@ -55,7 +55,9 @@ mod tests {
     fn query(answer: Option<Answer>) -> Query {
         Query {
             requester: UserId([2; 32]),
+            hospital: HospitalId(5),
             patient: UserId([1; 32]),
+            patient_key: Hash::repeat_byte(7),
             records: Default::default(),
             purpose: Purpose::Research,
             terms: Hash::repeat_byte(4),

@@ -35,7 +35,7 @@ pub enum QueryFault {
     NotAnswered(QueryId),
     #[error("the patient refused query {0}")]
     Refused(QueryId),
-    #[error("the requester withdrew query {0} before the patient accepted")]
+    #[error("query {0} was withdrawn before the patient accepted")]
     Canceled(QueryId),
     #[error(
         "the patient withdrew the acceptance of query {0}: what was not collected before stays sealed"

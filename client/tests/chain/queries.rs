@@ -7,7 +7,10 @@ use codec::Encode;
 use epione_client::{
     Account, Endpoint,
     api::GrantReply,
-    chain::{Chain, calls::queries},
+    chain::{
+        Chain,
+        calls::{profiles, queries},
+    },
     query::{NewQuery, Party, Queries, QueryError, Status},
     reader::{OpenContent, QueryFault, ReadError, Reader, VerifiedRecord},
     worker::WorkerClient,
@@ -20,7 +23,7 @@ use epione_envelope::{
     query::{QueryGrant, QueryTerms},
 };
 use epione_primitives::{
-    HospitalId, QueryId, RecordId, RecordPointer, UserId,
+    Hash, HospitalId, QueryId, RecordId, RecordPointer, UserId,
     access::Purpose,
     profile::Role,
     query::QueriedRecords,
@@ -36,7 +39,7 @@ use crate::{
     account, agent,
     node::Node,
     records::{commit, doctor, patient, ready, record},
-    register_under, user,
+    register_under, sealing_key_hash, user,
     verified::verifying,
 };
 
@@ -175,7 +178,8 @@ fn whole(pointers: &[RecordPointer]) -> QueriedRecords {
 async fn query(chain: &Chain, records: QueriedRecords) -> NewQuery<'static> {
     let head = chain.finalized_head().await.unwrap().number;
     let (purpose, expires) = (Purpose::Research, head + 1_000);
-    NewQuery { patient: patient(), records, purpose, expires, terms: TERMS }
+    let hospital = HOSPITAL;
+    NewQuery { hospital, patient: patient(), records, purpose, expires, terms: TERMS }
 }
 
 async fn end(chain: &Chain) -> u64 {
@@ -212,6 +216,9 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
             [(id, Status::Pending)]
         );
     }
+    let pending = queries.pending(patient()).await.unwrap().queries;
+    assert_eq!(pending.iter().map(|it| it.id).collect::<Vec<_>>(), [id]);
+    the_proven_pending_queries_are_the_nodes(&trusting, &chain, 1).await;
     let nobody = Party::Patient(doctor());
     assert_eq!(queries.list(nobody, 9).await.unwrap().queries, []);
 
@@ -219,7 +226,7 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
     let considered = queries.consider(id, &own).await.unwrap();
     assert_eq!(considered.terms.as_str(), TERMS);
     assert_eq!(considered.requester.role, Role::Researcher);
-    assert_eq!(considered.requester.hospitals, [HOSPITAL]);
+    assert!(considered.requester.in_force);
     assert_eq!(considered.records.len(), 2);
     let stranger = mailbox.reader(&chain, "//Doctor");
     let refused = queries.consider(id, &stranger).await.unwrap_err();
@@ -231,6 +238,8 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
     let named = ReleasedRecord { pointer: FIRST, sections: SectionSet(1) };
     let accepted = considered.choose(&[named]).unwrap();
     queries.accept(&considered, &accepted, end(&chain).await, &own).await.unwrap();
+    assert_eq!(queries.pending(patient()).await.unwrap().queries, []);
+    the_proven_pending_queries_are_the_nodes(&trusting, &chain, 0).await;
     let found = queries.show(id).await.unwrap();
     assert_eq!((found.status, found.transfer), (Status::Accepted, None));
     assert_eq!(found.query.acceptance().unwrap().records, accepted);
@@ -262,6 +271,67 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
     assert!(matches!(answered, QueryError::Answered(_)), "{answered}");
 }
 
+/// A researcher, and a patient with one record; nothing is asked yet.
+async fn prepared(node: &Node) -> (Chain, Queries, Mailbox) {
+    let trusting = ready(node).await;
+    researcher(&trusting).await;
+    let record = record(&trusting, "all well", "//Doctor").await;
+    commit(&trusting, &[record]).await;
+    let chain = verifying(node, &trusting).await;
+    (chain.clone(), Queries::new(chain), Mailbox::open(trusting).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_does_not_sign_after_the_requester_changed_keys_since_the_query_was_shown() {
+    let node = Node::start();
+    let (chain, queries, mailbox) = prepared(&node).await;
+    let own = mailbox.reader(&chain, PATIENT);
+    let asked = query(&chain, whole(&[FIRST])).await;
+    let (id, _) = queries.ask(&asked, &account(RESEARCHER)).await.unwrap();
+    let considered = queries.consider(id, &own).await.unwrap();
+    let accepted = considered.choose(&[]).unwrap();
+
+    let rotate = profiles::rotate_keys(None, Some(sealing_key_hash("//Researcher//2")));
+    chain.submit(&rotate, &account(RESEARCHER)).await.unwrap();
+    let refused = queries.accept(&considered, &accepted, end(&chain).await, &own).await;
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, QueryError::RequesterChanged(of) if of == id), "{refused}");
+    assert_eq!(queries.show(id).await.unwrap().status, Status::Pending);
+
+    // The chain refuses what an older client signs.
+    let call =
+        queries::accept(id, Hash::zero(), &accepted, Hash::zero(), end(&chain).await, HOSPITAL);
+    let refused = chain.submit(&call, &account(PATIENT)).await.unwrap_err();
+    let failure = refused.dispatch().unwrap();
+    assert!(failure.is("Queries", "RequesterChanged"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terms_open_with_the_key_that_the_query_names_and_with_no_other() {
+    let node = Node::start();
+    let (chain, queries, mailbox) = prepared(&node).await;
+    let asked = query(&chain, whole(&[FIRST])).await;
+    let (id, _) = queries.ask(&asked, &account(RESEARCHER)).await.unwrap();
+    let endpoint = Endpoint::new(mailbox.url.clone(), [0; 32]).unwrap();
+    let genesis = chain.genesis_hash();
+    let worker = WorkerClient::new(&endpoint, HOSPITAL, genesis, account(PATIENT)).unwrap();
+    let renewed = Reader::new(chain.clone(), worker, development::sealing_key("//Patient//2"));
+    let lacking = queries.consider(id, &renewed).await.unwrap_err();
+    assert!(matches!(lacking, QueryError::EarlierKey(_)), "{lacking}");
+    let renewed = renewed.with_earlier_sealing_keys(vec![development::sealing_key(PATIENT)]);
+    assert_eq!(queries.consider(id, &renewed).await.unwrap().terms.as_str(), TERMS);
+
+    // The query names the patient's key, and the requester sealed nothing to it.
+    let NewQuery { hospital, patient, records, purpose, expires, .. } = &asked;
+    let key = sealing_key_hash(PATIENT);
+    let call = queries::ask(*hospital, *patient, key, records, *purpose, *expires, b"sealed");
+    chain.submit(&call, &account(RESEARCHER)).await.unwrap();
+    let pending = queries.list(Party::Patient(*patient), 1).await.unwrap().queries;
+    let own = mailbox.reader(&chain, PATIENT);
+    let unreadable = queries.consider(pending[0].id, &own).await.unwrap_err();
+    assert!(matches!(unreadable, QueryError::Terms(_)), "{unreadable}");
+}
+
 async fn nothing_is_asked_that_the_patient_does_not_have(chain: &Chain, queries: &Queries) {
     let ask = async |query: NewQuery<'_>| queries.ask(&query, &account(RESEARCHER)).await;
     let nowhere = RecordPointer { height: 9, index: 0 };
@@ -281,6 +351,17 @@ async fn nothing_is_asked_that_the_patient_does_not_have(chain: &Chain, queries:
         assert!(matches!(refused, QueryError::Seal(_)), "{refused}");
     }
     assert_eq!(queries.list(Party::Patient(patient()), 9).await.unwrap().queries, []);
+}
+
+async fn the_proven_pending_queries_are_the_nodes(
+    trusting: &Chain,
+    verified: &Chain,
+    length: usize,
+) {
+    let head = verified.finalized_head().await.unwrap();
+    let proven = verified.at(head.hash).pending_queries(patient()).await.unwrap();
+    assert_eq!(proven, trusting.at(head.hash).pending_queries(patient()).await.unwrap());
+    assert_eq!(proven.len(), length);
 }
 
 async fn the_proven_answers_are_the_runtimes(

@@ -172,6 +172,7 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
     same!(keys::query(QueryId(7)), pallet_queries::Queries, QueryId(7));
     same!(keys::query_terms(QueryId(7)), pallet_queries::Terms, QueryId(7));
     same!(keys::transfer(QueryId(7)), pallet_queries::Transfers, QueryId(7));
+    same!(keys::pending_of_patient(patient), pallet_queries::PendingOfPatient, patient);
     same!(keys::patient_queries(patient), pallet_queries::PatientQueryCount, patient);
     same!(keys::patient_query(patient, 2), pallet_queries::PatientQueries, patient, 2_u32);
     same!(keys::requester_queries(doctor), pallet_queries::RequesterQueryCount, doctor);

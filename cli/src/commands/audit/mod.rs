@@ -1,5 +1,6 @@
 //! `epione audit`: who read a patient's records, and how emergencies were reviewed.
 
+mod book;
 mod handed_out;
 pub mod reviews;
 pub mod who_looked;

@@ -1,31 +1,25 @@
 //! `epione audit who-looked`: the receipts and refusals of a patient on the chain.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use clap::{ArgGroup, Args};
-use epione_client::{
-    api::WantedRecord,
-    chain::{ChainError, Snapshot},
-};
+use epione_client::api::WantedRecord;
 use epione_policies::language::sentence;
 use epione_primitives::{
     BlockNumber, Hash, HospitalId, UserId,
-    access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
+    access::{Denial, Purpose},
     profile::Role,
-    release::{EmergencyReason, Receipt, RefusedAccess, Release, ReleasedRecord},
+    release::{EmergencyReason, ReleasedRecord},
 };
 use serde::Serialize;
 
-use super::{
-    handed_out::HandedOut,
-    reviews::{Judges, Reviewed},
-};
+use super::{book::Book, handed_out::HandedOut, reviews::Reviewed};
 use crate::{
     context::{Context, Output},
     failure::Failure,
     identity::KeySource,
     listing, table,
-    wording::{legible, moment, numbers, word},
+    wording::{numbers, word},
 };
 
 #[derive(Debug, Args)]
@@ -155,193 +149,6 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let mut refused = if args.refused { Some(book.refusals(asked).await?) } else { None };
     let more_refused = refused.as_mut().map(|refused| listing::cut(refused, args.limit));
     Ok(Looks { patient, looks, queries, more, refused, more_refused })
-}
-
-/// A patient's receipts at one block, with the names and roles that appear in them.
-struct Book {
-    snapshot: Snapshot,
-    patient: UserId,
-    hospitals: BTreeMap<HospitalId, String>,
-    /// The hospitals that judge emergencies.
-    judges: Judges,
-    roles: BTreeMap<UserId, Option<Role>>,
-}
-
-impl Book {
-    async fn open(snapshot: Snapshot, patient: UserId) -> Result<Self, Failure> {
-        let known = snapshot.hospitals().await?;
-        let hospitals = known.iter().map(|(id, hospital)| (*id, legible(&hospital.name))).collect();
-        let judges = Judges::of(&known);
-        Ok(Self { snapshot, patient, hospitals, judges, roles: BTreeMap::new() })
-    }
-
-    /// The newest receipts.
-    async fn receipts(&self, limit: u32) -> Result<Vec<(u32, Receipt)>, ChainError> {
-        pages(limit, async |before, limit| {
-            self.snapshot.receipts(self.patient, before, limit).await
-        })
-        .await
-    }
-
-    /// The newest emergencies, each with its receipt, which may be older than `receipts`.
-    async fn emergencies(
-        &mut self,
-        limit: u32,
-        receipts: &[(u32, Receipt)],
-        head: BlockNumber,
-    ) -> Result<Vec<Look>, Failure> {
-        let emergencies = pages(limit, async |before, limit| {
-            let page = self.snapshot.emergencies(self.patient, before, limit).await?;
-            Ok(page.into_iter().map(|(number, id, review)| (number, (id, review))).collect())
-        })
-        .await?;
-        let mut looks = Vec::with_capacity(emergencies.len());
-        for (_, (id, review)) in emergencies {
-            let number = review.receipt;
-            let at_hand = receipts.iter().find(|(known, _)| *known == number).cloned();
-            let found = match at_hand {
-                Some(found) => Some(found),
-                None => {
-                    let before = Some(number.saturating_add(1));
-                    self.snapshot.receipts(self.patient, before, 1).await?.into_iter().next()
-                }
-            };
-            let (number, receipt) = found.ok_or_else(|| {
-                Failure::new(
-                    format!("the node has emergency {id}, but not its receipt {number}"),
-                    "use another node with --node URL",
-                )
-            })?;
-            let reviewed = Reviewed::new(id, review, &self.judges, head);
-            looks.push(self.look(number, receipt, Some(reviewed)).await?);
-        }
-        Ok(looks)
-    }
-
-    async fn look(
-        &mut self,
-        number: u32,
-        receipt: Receipt,
-        review: Option<Reviewed>,
-    ) -> Result<Look, ChainError> {
-        let Receipt { release, hospital, version, policies, block, at, .. } = receipt;
-        let Release { request, records, grant, .. } = release;
-        let mut named: Vec<String> = Vec::new();
-        for policy in policies {
-            let name = legible(&policy);
-            if !named.contains(&name) {
-                named.push(name);
-            }
-        }
-        let occasion = Occasion {
-            requester: request.requester,
-            role: self.role(request.requester).await?,
-            hospital,
-            hospital_name: self.name(hospital),
-            at: moment(at),
-            block,
-            purpose: request.purpose,
-        };
-        Ok(Look {
-            receipt: number,
-            occasion,
-            emergency: request.emergency,
-            policies: named,
-            version,
-            requested: request.records.iter().copied().map(WantedRecord::from).collect(),
-            records: records.into_inner(),
-            request: request.hash(),
-            grant,
-            review,
-        })
-    }
-
-    async fn refusals(&mut self, limit: u32) -> Result<Vec<RefusedLook>, ChainError> {
-        let refusals = pages(limit, async |before, limit| {
-            self.snapshot.refusals(self.patient, before, limit).await
-        })
-        .await?;
-        let mut looks = Vec::with_capacity(refusals.len());
-        for (number, refused) in refusals {
-            let denials = self.why(&refused).await?;
-            let RefusedAccess { requester, hospital, purpose, emergency, .. } = refused;
-            let RefusedAccess { request, block, at, .. } = refused;
-            let occasion = Occasion {
-                requester,
-                role: self.role(requester).await?,
-                hospital,
-                hospital_name: self.name(hospital),
-                at: moment(at),
-                block,
-                purpose,
-            };
-            looks.push(RefusedLook { refusal: number, occasion, emergency, request, denials });
-        }
-        Ok(looks)
-    }
-
-    /// Which conditions a refused requester did not meet at that time. The chain keeps relationships, registrations and
-    /// policies with their times, so it can decide again.
-    async fn why(&self, refused: &RefusedAccess) -> Result<Vec<Denial>, ChainError> {
-        let actions: &[Action] = if refused.emergency {
-            &[Action::BreakGlass]
-        } else {
-            &[Action::ReadText, Action::ReadMedia]
-        };
-        let mut denials = Vec::new();
-        for action in actions {
-            for class in [SectionClass::Private, SectionClass::Shared] {
-                let request = AccessRequest {
-                    requester: refused.requester,
-                    action: *action,
-                    patient: refused.patient,
-                    hospital: refused.hospital,
-                    class,
-                    purpose: refused.purpose,
-                    cosigned: false,
-                };
-                let decision = self.snapshot.decide(&request, Some(refused.at)).await?;
-                if let Decision::Deny(denial) = decision
-                    && !denials.contains(&denial)
-                {
-                    denials.push(denial);
-                }
-            }
-        }
-        Ok(denials)
-    }
-
-    fn name(&self, hospital: HospitalId) -> String {
-        self.hospitals.get(&hospital).cloned().unwrap_or_default()
-    }
-
-    async fn role(&mut self, user: UserId) -> Result<Option<Role>, ChainError> {
-        if let Some(role) = self.roles.get(&user) {
-            return Ok(*role);
-        }
-        let role = self.snapshot.profile(user).await?.map(|profile| profile.role);
-        self.roles.insert(user, role);
-        Ok(role)
-    }
-}
-
-/// The newest entries of a list of the chain, which is read in pages.
-async fn pages<T>(
-    limit: u32,
-    page: impl AsyncFn(Option<u32>, u32) -> Result<Vec<(u32, T)>, ChainError>,
-) -> Result<Vec<(u32, T)>, ChainError> {
-    let mut all: Vec<(u32, T)> = Vec::new();
-    loop {
-        let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(limit));
-        if left == 0 {
-            return Ok(all);
-        }
-        let next = page(all.last().map(|(number, _)| *number), left).await?;
-        if next.is_empty() {
-            return Ok(all);
-        }
-        all.extend(next);
-    }
 }
 
 impl fmt::Display for Looks {

@@ -57,7 +57,7 @@ pub async fn refuse(args: &AnswerArgs, context: &Context) -> Result<Answered, Fa
     end(args, context, false).await
 }
 
-/// Withdraws a query, as its requester, or its acceptance, as its patient.
+/// Withdraws a query, as its requester, or its acceptance, as its patient; as either, an expired query.
 pub async fn withdraw(args: &AnswerArgs, context: &Context) -> Result<Answered, Failure> {
     end(args, context, true).await
 }

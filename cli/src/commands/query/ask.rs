@@ -11,11 +11,13 @@ use std::{
 use clap::{ArgGroup, Args};
 use epione_client::{
     api::WantedRecord,
+    chain::Snapshot,
     query::{NewQuery, Queries},
 };
 use epione_envelope::query::MAX_TERMS_BYTES;
 use epione_primitives::{
-    BlockNumber, QueryId, UserId, access,
+    BlockNumber, HospitalId, QueryId, UserId, access,
+    hospital::HospitalStatus,
     limits::{MAX_QUERY_BLOCKS, SLOT_MILLIS},
 };
 use serde::Serialize;
@@ -23,7 +25,7 @@ use serde::Serialize;
 use super::part::{self, Part};
 use crate::{
     commands::{records::Purpose, relation::span},
-    context::{Context, Output},
+    context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
     progress,
@@ -36,6 +38,10 @@ pub struct AskArgs {
     /// Your key file: the requester's
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
+    /// Hospital for which you ask: your registration must be in force there, and the patient sees it [default: the only
+    /// one at which it is]
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: Option<HospitalRef>,
     /// The patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
@@ -62,6 +68,8 @@ pub struct AskArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Asked {
     pub query: QueryId,
+    /// The hospital for which the requester asks.
+    pub hospital: HospitalId,
     pub patient: UserId,
     pub records: Vec<WantedRecord>,
     pub purpose: access::Purpose,
@@ -77,9 +85,10 @@ impl Output for Asked {}
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { query, patient, records, purpose, block, expires, show } = self;
-        let records = part::in_words(records);
-        writeln!(f, "query {query}, chain block {block}: you ask {patient} for {}", word(purpose))?;
+        let Self { query, hospital, patient, records, purpose, block, expires, show } = self;
+        let (records, purpose) = (part::in_words(records), word(purpose));
+        writeln!(f, "query {query}, chain block {block}: you ask {patient} for {purpose}")?;
+        writeln!(f, "  as a user of hospital {hospital}")?;
         writeln!(f, "  {records}")?;
         writeln!(f, "the patient can answer before chain block {expires}")?;
         write!(f, "to see the answer: {show}")
@@ -94,21 +103,57 @@ pub async fn ask(args: &AskArgs, context: &Context) -> Result<Asked, Failure> {
     let chain = context.chain().await?;
     let head = chain.finalized_head().await?;
     let expires = expiry(head.number, args.expires)?;
-    let purpose = args.purpose.into();
-    let query = NewQuery { patient: args.patient, records, purpose, expires, terms: &terms };
+    let user = context.user_of(&account).await?;
+    let hospital = match &args.hospital {
+        Some(named) => context.hospital(named).await?,
+        None => only(&in_force(&chain.at(head.hash), user).await?)?,
+    };
+    let (patient, purpose) = (args.patient, args.purpose.into());
+    let query = NewQuery { hospital, patient, records, purpose, expires, terms: &terms };
     let spinner = progress::waiting(context, "waiting until the query is finalized");
     let asked = Queries::new(chain.clone()).ask(&query, &account).await;
     spinner.finish_and_clear();
     let (id, block) = asked?;
     Ok(Asked {
         query: id,
-        patient: args.patient,
+        hospital,
+        patient,
         records: part::wanted(&query.records),
         purpose,
         block: block.number,
         expires,
         show: context.command(["query", "show"]).with([id.to_string()]).to_string(),
     })
+}
+
+/// The active hospitals at which a registration of the user is in force.
+async fn in_force(state: &Snapshot, user: UserId) -> Result<Vec<HospitalId>, Failure> {
+    let (time, hospitals) = (state.time().await?, state.hospitals().await?);
+    let is_active = |wanted: HospitalId| {
+        let found = hospitals.iter().find(|(id, _)| *id == wanted);
+        found.is_some_and(|(_, hospital)| hospital.status == HospitalStatus::Active)
+    };
+    let registrations = state.registrations(user).await?;
+    let in_force = registrations.iter().filter(|(id, it)| it.in_force(time) && is_active(*id));
+    Ok(in_force.map(|(id, _)| *id).collect())
+}
+
+/// The hospital for which a requester asks who names none.
+fn only(in_force: &[HospitalId]) -> Result<HospitalId, Failure> {
+    match in_force {
+        [only] => Ok(*only),
+        [] => Err(Failure::new(
+            "none of your registrations is in force at an active hospital",
+            "ask your hospital to register you, or to reinstate your registration",
+        )),
+        several => {
+            let several: Vec<_> = several.iter().map(HospitalId::to_string).collect();
+            Err(Failure::usage(
+                format!("your registration is in force at hospitals {}", several.join(", ")),
+                "choose the one for which you ask with --hospital",
+            ))
+        }
+    }
 }
 
 /// The text of --terms or --terms-file, without spaces around it.
@@ -188,6 +233,18 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_requester_who_could_ask_for_several_hospitals_names_one() {
+        let [first, second] = [1, 2].map(HospitalId);
+        assert_eq!(only(&[second]), Ok(second));
+        assert!(only(&[]).unwrap_err().error.contains("none of your registrations"));
+        let failure = only(&[first, second]).unwrap_err();
+        assert!(failure.error.contains("hospitals 1, 2"), "{failure}");
+        assert!(failure.help.contains("--hospital"), "{failure}");
+        let named = parse(&["--record", "1/0", "--terms", "a", "--hospital", "2"]).unwrap();
+        assert_eq!(named.hospital, Some(HospitalRef::Id(second)));
     }
 
     #[test]

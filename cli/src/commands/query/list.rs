@@ -1,4 +1,7 @@
 //! `epione query inbox` and `sent`: the queries to a patient, and those of a requester.
+//!
+//! The inbox reads the chain's list of the queries that wait for the patient's answer, whose length the chain bounds.
+//! So a flood of queries that were withdrawn or answered neither hides one that waits, nor makes the command slow.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -7,13 +10,10 @@ use epione_client::{
     query::{Listed, Party, Queries, QueryError},
     reader::ReadError,
 };
-use epione_primitives::{
-    QueryId, UserId,
-    limits::{MAX_PENDING_QUERIES_OF_PATIENT, SLOT_MILLIS},
-};
+use epione_primitives::{HospitalId, QueryId, UserId, limits::SLOT_MILLIS};
 use serde::Serialize;
 
-use super::show::Described;
+use super::show::{Asker, Described};
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -29,6 +29,9 @@ pub struct InboxArgs {
     /// Your key file: the patient's; only its public half is read
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
+    /// Also lists the queries that you have answered, and those that were withdrawn or expired
+    #[arg(long)]
+    pub all: bool,
     /// Maximum number, newest first [default: all]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -53,6 +56,9 @@ pub struct Listing {
     pub queries: Vec<Described>,
     /// Whether the limit left out older ones.
     pub more: bool,
+    /// Whether these are only the queries that wait for an answer.
+    #[serde(skip)]
+    only_pending: bool,
 }
 
 impl Output for Listing {}
@@ -73,17 +79,25 @@ impl fmt::Display for New {
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.queries.is_empty() {
-            return write!(f, "there is no query");
+            let waiting = if self.only_pending { " that waits for your answer" } else { "" };
+            return write!(f, "there is no query{waiting}");
         }
         self.queries.iter().try_for_each(|query| writeln!(f, "{query}"))?;
         if self.more { write!(f, "{}", listing::MORE) } else { Ok(()) }
     }
 }
 
-/// Lists what a patient is asked.
+/// Lists what a patient is asked: what waits for an answer, or everything.
 pub async fn inbox(args: &InboxArgs, context: &Context) -> Result<Listing, Failure> {
     let patient = context.user_with(&args.signer.public()?.account).await?;
-    list(Party::Patient(patient), args.limit, context).await
+    if args.all {
+        return list(Party::Patient(patient), args.limit, context).await;
+    }
+    let queries = Queries::new(context.chain().await?.clone());
+    let mut pending = queries.pending(patient).await?;
+    let more = listing::cut(&mut pending.queries, args.limit);
+    let queries = described(pending, context).await?;
+    Ok(Listing { queries, more, only_pending: true })
 }
 
 /// Lists what a requester asked.
@@ -95,18 +109,17 @@ pub async fn sent(args: &SentArgs, context: &Context) -> Result<Listing, Failure
 /// Prints what a patient is asked; with --watch also what comes later.
 pub(super) async fn run_inbox(args: &InboxArgs, context: &Context) -> Result<bool, Failure> {
     let json = context.common().json;
+    let listing = inbox(args, context).await?;
     if !args.watch {
-        return show(&inbox(args, context).await?, json);
+        return show(&listing, json);
     }
     let patient = context.user_with(&args.signer.public()?.account).await?;
-    let party = Party::Patient(patient);
-    let listing = list(party, args.limit, context).await?;
     let mut newest = listing.queries.first().map(|described| described.query);
     show(&listing, json)?;
     let queries = Queries::new(context.chain().await?.clone());
     loop {
         tokio::time::sleep(PAUSE).await;
-        match later(&queries, party, newest).await {
+        match later(&queries, patient, newest).await {
             Ok(found) => {
                 for query in described(found, context).await? {
                     newest = Some(query.query);
@@ -119,19 +132,14 @@ pub(super) async fn run_inbox(args: &InboxArgs, context: &Context) -> Result<boo
     }
 }
 
-/// The queries after the newest known one, oldest first.
+/// The pending queries after the newest known one, oldest first.
 async fn later(
     queries: &Queries,
-    party: Party,
+    patient: UserId,
     newest: Option<QueryId>,
 ) -> Result<Listed, QueryError> {
-    let is_new = |id: QueryId| newest.is_none_or(|newest| id > newest);
-    let mut listed = queries.list(party, 1).await?;
-    if listed.queries.iter().any(|query| is_new(query.id)) {
-        // More than these are not pending at once.
-        listed = queries.list(party, MAX_PENDING_QUERIES_OF_PATIENT).await?;
-    }
-    listed.queries.retain(|query| is_new(query.id));
+    let mut listed = queries.pending(patient).await?;
+    listed.queries.retain(|query| newest.is_none_or(|newest| query.id > newest));
     listed.queries.reverse();
     Ok(listed)
 }
@@ -146,28 +154,28 @@ async fn list(party: Party, limit: Option<u32>, context: &Context) -> Result<Lis
     let listed = queries.list(party, listing::asked(limit)).await?;
     let mut queries = described(listed, context).await?;
     let more = listing::cut(&mut queries, limit);
-    Ok(Listing { queries, more })
+    Ok(Listing { queries, more, only_pending: false })
 }
 
-/// Adds the requesters' roles, each read once.
+/// Adds the requesters' roles and their hospitals' names, each read once.
 pub(in crate::commands) async fn described(
     listed: Listed,
     context: &Context,
 ) -> Result<Vec<Described>, Failure> {
     let state = context.chain().await?.at(listed.block.hash);
-    let mut roles = BTreeMap::<UserId, _>::new();
+    let mut askers = BTreeMap::<(UserId, HospitalId), Asker>::new();
     let mut described = Vec::with_capacity(listed.queries.len());
     for found in listed.queries {
-        let requester = found.query.requester;
-        let role = match roles.get(&requester) {
-            Some(known) => *known,
+        let key = (found.query.requester, found.query.hospital);
+        let asker = match askers.get(&key) {
+            Some(known) => known.clone(),
             None => {
-                let role = state.profile(requester).await?.map(|profile| profile.role);
-                roles.insert(requester, role);
-                role
+                let asker = Asker::of(&found.query, &state).await?;
+                askers.insert(key, asker.clone());
+                asker
             }
         };
-        described.push(Described::new(found, role));
+        described.push(Described::new(found, asker));
     }
     Ok(described)
 }

@@ -30,7 +30,7 @@ pub enum Command {
     /// The chain shows everybody that you ask this patient, for which records and for what purpose. Your terms are
     /// sealed to the patient. The patient decides alone: no hospital's policies and no hospital's consent are needed.
     Ask(AskArgs),
-    /// Lists what you are asked, as a patient, newest first
+    /// Lists the queries that wait for your answer, as a patient, newest first
     Inbox(InboxArgs),
     /// Lists what you asked, newest first
     Sent(SentArgs),
@@ -45,6 +45,9 @@ pub enum Command {
     /// Refuses a query
     Refuse(AnswerArgs),
     /// Takes back your query before the answer, or ends your acceptance of somebody's query
+    ///
+    /// After a query expired without an answer, both sides can withdraw it. Then the chain stores its sealed terms no
+    /// longer.
     Withdraw(AnswerArgs),
     /// Collects what the patient accepted to show: verifies, decrypts and saves it
     Collect(CollectArgs),

@@ -6,7 +6,7 @@ use std::fmt;
 use clap::Args;
 use epione_client::{
     api::WantedRecord,
-    chain::{Chain, ChainError},
+    chain::{ChainError, Snapshot},
     query::{Found, Queries, Status},
 };
 use epione_primitives::{
@@ -25,7 +25,7 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
     identity::KeySource,
-    wording::{moment, word},
+    wording::{legible, moment, word},
 };
 
 #[derive(Debug, Args)]
@@ -49,6 +49,9 @@ pub struct Described {
     pub status: Status,
     pub requester: UserId,
     pub role: Option<Role>,
+    /// The hospital for which the requester asks.
+    pub hospital: HospitalId,
+    pub hospital_name: String,
     pub patient: UserId,
     pub purpose: Purpose,
     /// What is asked for; without `sections`, all sections of a record.
@@ -113,11 +116,30 @@ impl fmt::Display for Shown {
     }
 }
 
+/// The requester of a query, and the hospital for which they ask, as people know them.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) role: Option<Role>,
+    pub(super) hospital_name: String,
+}
+
+impl Asker {
+    pub(super) async fn of(query: &Query, state: &Snapshot) -> Result<Self, ChainError> {
+        let profile = state.profile(query.requester).await?;
+        let hospital = state.hospital(query.hospital).await?;
+        Ok(Self {
+            role: profile.map(|profile| profile.role),
+            hospital_name: hospital.map(|it| legible(&it.name)).unwrap_or_default(),
+        })
+    }
+}
+
 impl Described {
-    /// `role` is the requester's.
-    pub(super) fn new(found: Found, role: Option<Role>) -> Self {
+    pub(super) fn new(found: Found, asker: Asker) -> Self {
         let Found { id, query, transfer, status } = found;
-        let Query { requester, patient, records, purpose, expires, block, at, answer, .. } = query;
+        let Asker { role, hospital_name } = asker;
+        let Query { requester, hospital, patient, records, purpose, .. } = query;
+        let Query { expires, block, at, answer, .. } = query;
         let (answered, acceptance) = match answer {
             None => (None, None),
             Some(Answer::Accepted(acceptance)) => (Some(acceptance.block), Some(acceptance)),
@@ -129,6 +151,8 @@ impl Described {
             status,
             requester,
             role,
+            hospital,
+            hospital_name,
             patient,
             purpose,
             records: part::wanted(&records),
@@ -139,12 +163,6 @@ impl Described {
             accepted: acceptance.map(AcceptedPart::from),
             transfer: transfer.map(Transferred::from),
         }
-    }
-
-    /// Reads the requester's role.
-    pub(super) async fn of(found: Found, chain: &Chain) -> Result<Self, ChainError> {
-        let profile = chain.finalized().await?.profile(found.query.requester).await?;
-        Ok(Self::new(found, profile.map(|profile| profile.role)))
     }
 
     fn role(&self) -> String {
@@ -168,8 +186,10 @@ impl From<Transfer> for Transferred {
 impl fmt::Display for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { query, status, requester, patient, purpose, at, block, expires, .. } = self;
+        let Self { hospital, hospital_name, .. } = self;
         writeln!(f, "query {query}  {}  asked at {at}, chain block {block}", word(status))?;
-        writeln!(f, "  {} {requester} asks patient {patient}", self.role())?;
+        writeln!(f, "  {} {requester}", self.role())?;
+        writeln!(f, "  of hospital {hospital_name} ({hospital}) asks patient {patient}")?;
         write!(f, "  for {}: {}", word(purpose), part::in_words(&self.records))?;
         if *status == Status::Pending {
             write!(f, "\n  the patient can accept before chain block {expires}")?;
@@ -208,7 +228,8 @@ pub async fn shown(args: &ShowArgs, context: &Context) -> Result<Shown, Failure>
         }
         _ => None,
     };
-    Ok(Shown { described: Described::of(found, chain).await?, asking })
+    let asker = Asker::of(&found.query, &chain.finalized().await?).await?;
+    Ok(Shown { described: Described::new(found, asker), asking })
 }
 
 #[cfg(test)]
@@ -217,6 +238,7 @@ mod tests {
         AccountId, RecordPointer,
         release::{ReleasedRecord, SectionSet},
     };
+    use serde_json::json;
 
     use super::*;
 
@@ -225,7 +247,9 @@ mod tests {
         let record = ReleasedRecord { pointer, sections: SectionSet::ALL };
         let query = Query {
             requester: UserId([2; 32]),
+            hospital: HospitalId(5),
             patient: UserId([1; 32]),
+            patient_key: Hash::repeat_byte(7),
             records: vec![record].try_into().unwrap(),
             purpose: Purpose::Research,
             terms: Hash::repeat_byte(4),
@@ -252,17 +276,28 @@ mod tests {
         }
     }
 
+    fn asker(role: Option<Role>) -> Asker {
+        Asker { role, hospital_name: "Bob".into() }
+    }
+
     #[test]
     fn a_pending_query_says_who_asks_for_what_and_until_when() {
-        let described = Described::new(found(None, None, Status::Pending), Some(Role::Researcher));
+        let found = found(None, None, Status::Pending);
+        let described = Described::new(found, asker(Some(Role::Researcher)));
         let text = described.to_string();
-        let requester = format!("researcher 0x{} asks patient", "02".repeat(32));
-        for part in ["query 7  pending", &requester, "for research: 1/0 all sections", "block 100"]
-        {
+        let requester = format!("  researcher 0x{}\n", "02".repeat(32));
+        for part in [
+            "query 7  pending",
+            &requester,
+            "of hospital Bob (5) asks patient",
+            "for research: 1/0 all sections",
+            "block 100",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let json = serde_json::to_value(&described).unwrap();
         assert_eq!(json["status"], "pending");
+        assert_eq!((&json["hospital"], &json["hospitalName"]), (&json!(5), &json!("Bob")));
         assert_eq!(json["records"][0].get("sections"), None);
         assert_eq!(json.get("accepted"), None);
     }
@@ -273,7 +308,7 @@ mod tests {
             Transfer { hospital: HospitalId(3), grant: Hash::repeat_byte(1), block: 25, at: 1_500 };
         let answer = Answer::Withdrawn { block: 30, at: 1_800, acceptance: Some(acceptance()) };
         let found = found(Some(answer), Some(transfer), Status::Withdrawn);
-        let described = Described::new(found, None);
+        let described = Described::new(found, asker(None));
         let text = described.to_string();
         for part in [
             "accepted in chain block 20: 1/0 sections 0,2; until 1970-01-01T00:00:02Z",
@@ -284,7 +319,7 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         let json = serde_json::to_value(&described).unwrap();
-        assert_eq!(json["accepted"]["records"][0]["sections"], serde_json::json!([0, 2]));
+        assert_eq!(json["accepted"]["records"][0]["sections"], json!([0, 2]));
         assert_eq!(json["transfer"]["hospital"], 3);
     }
 }

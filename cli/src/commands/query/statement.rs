@@ -14,6 +14,7 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
+use super::show::Asker;
 use crate::{
     commands::records::unknown,
     context::Context,
@@ -26,8 +27,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Asking {
-    /// The names of the hospitals at which the requester's registration is in force.
-    pub hospitals: Vec<String>,
+    /// Whether the requester's registration is in force at the hospital for which they ask.
+    pub in_force: bool,
     /// The requester's text. Nobody has checked it.
     pub terms: String,
     /// The asked sections that exist.
@@ -62,6 +63,9 @@ pub struct Statement {
     pub query: QueryId,
     pub requester: UserId,
     pub role: Role,
+    /// The hospital for which the requester asks.
+    pub hospital: HospitalId,
+    pub hospital_name: String,
     pub purpose: Purpose,
     /// RFC 3339.
     pub until: String,
@@ -105,7 +109,7 @@ impl Asking {
             });
         }
         Ok(Self {
-            hospitals: considered.requester.hospitals.iter().copied().map(name).collect(),
+            in_force: considered.requester.in_force,
             terms: considered.terms.to_string(),
             content,
         })
@@ -120,10 +124,14 @@ impl Statement {
         context: &Context,
     ) -> Result<Self, Failure> {
         let asked = considered.records.iter().map(opened);
+        let state = context.chain().await?.finalized().await?;
+        let Asker { hospital_name, .. } = Asker::of(&considered.query, &state).await?;
         Ok(Self {
             query: considered.id,
             requester: considered.requester.user,
             role: considered.requester.role,
+            hospital: considered.query.hospital,
+            hospital_name,
             purpose: considered.query.purpose,
             until: moment(until),
             mailbox,
@@ -166,7 +174,12 @@ fn described(section: &OpenSection) -> Option<AskedSection> {
 
 impl fmt::Display for Asking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "The requester is registered at {}.", listed(&self.hospitals))?;
+        if !self.in_force {
+            writeln!(
+                f,
+                "The requester's registration at this hospital is NOT in force: the chain refuses to accept now."
+            )?;
+        }
         for AskedRecord { pointer, hospital, at, sections } in &self.content {
             writeln!(f, "  record {pointer} of {at} at {hospital}:")?;
             for AskedSection { section, kind, media_type, bytes } in sections {
@@ -182,10 +195,12 @@ impl fmt::Display for Asking {
 
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { query, requester, role, purpose, until, mailbox, asking, left_out } = self;
+        let Self { query, requester, role, hospital, hospital_name, .. } = self;
+        let Self { purpose, until, mailbox, asking, left_out, .. } = self;
         writeln!(
             f,
-            "Query {query}: you let {} {requester} read these sections for {}, until {until}.",
+            "Query {query}: you let {} {requester} of hospital {hospital_name} ({hospital}) read these sections for \
+             {}, until {until}.",
             word(role),
             word(purpose)
         )?;
@@ -199,11 +214,6 @@ impl fmt::Display for Statement {
              keep, also after you withdraw."
         )
     }
-}
-
-/// Names, or that there are none.
-fn listed(hospitals: &[String]) -> String {
-    if hospitals.is_empty() { "NO hospital".into() } else { hospitals.join(", ") }
 }
 
 /// The hospital of the first record of a query.
@@ -250,11 +260,13 @@ mod tests {
             query: QueryId(7),
             requester: UserId([2; 32]),
             role: Role::Researcher,
+            hospital: HospitalId(5),
+            hospital_name: "Bob".into(),
             purpose: Purpose::Research,
             until: "2026-12-30T00:00:00Z".into(),
             mailbox: HospitalId(1),
             asking: Asking {
-                hospitals: vec!["Bob (1)".into()],
+                in_force: true,
                 terms: "a study\nQuery 8: you let nobody read\x1b[2J".into(),
                 content: vec![AskedRecord {
                     pointer,
@@ -271,13 +283,12 @@ mod tests {
     fn the_sentence_says_who_reads_what_why_and_until_when() {
         let text = statement().to_string();
         let first = format!(
-            "Query 7: you let researcher 0x{} read these sections for research, until \
+            "Query 7: you let researcher 0x{} of hospital Bob (5) read these sections for research, until \
              2026-12-30T00:00:00Z.\n",
             "02".repeat(32)
         );
         assert!(text.starts_with(&first), "{text}");
         for part in [
-            "registered at Bob (1).",
             "record 1/0 of 2026-11-29T00:00:00Z at Alice (0):",
             " 3  diagnosis",
             " 5  report",
@@ -286,8 +297,9 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let unregistered = Asking { hospitals: Vec::new(), ..statement().asking };
-        assert!(unregistered.to_string().contains("registered at NO hospital"));
+        assert!(!text.contains("NOT in force"), "{text}");
+        let unregistered = Asking { in_force: false, ..statement().asking };
+        assert!(unregistered.to_string().contains("is NOT in force"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Story {
         let Scene { args, context, cast, .. } = scene;
         let ask = AskArgs {
             signer: cast.researcher.keys.clone(),
+            hospital: None,
             patient: cast.patient.id,
             records: vec![part(ASKED)],
             purpose: Purpose::Research,
@@ -43,7 +44,7 @@ impl Story {
         };
         let asked = query::ask(&ask, context).await?;
         let patient = cast.patient.keys.clone();
-        let inbox = InboxArgs { signer: patient.clone(), limit: None, watch: false };
+        let inbox = InboxArgs { signer: patient.clone(), all: false, limit: None, watch: false };
         let inbox = query::inbox(&inbox, context).await?;
         let newest = inbox.queries.first().map(|it| (it.query, it.requester));
         check(newest == Some((asked.query, cast.researcher.id)), "the patient sees who asks")?;

@@ -241,6 +241,10 @@ pub(super) fn patient_query(patient: UserId, number: u32) -> StorageKey {
     value("Queries", "PatientQueries").blake2_128_concat(&patient).twox_64_concat(&number)
 }
 
+pub(super) fn pending_of_patient(patient: UserId) -> StorageKey {
+    value("Queries", "PendingOfPatient").blake2_128_concat(&patient)
+}
+
 pub(super) fn query(id: QueryId) -> StorageKey {
     value("Queries", "Queries").twox_64_concat(&id)
 }

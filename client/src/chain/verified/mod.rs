@@ -60,6 +60,7 @@ pub(crate) use record_proof::{Committed, RecordProof};
 pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
 
 pub(super) use finality::Block;
+pub(super) use reads::claimed_pending;
 pub(super) use state::VerifiedState;
 
 /// Pause after a subscription ended.

@@ -74,7 +74,9 @@ fn acceptance(grant: &QueryGrant) -> Acceptance {
 fn query(answer: Option<Answer>) -> Query {
     Query {
         requester: REQUESTER,
+        hospital: HospitalId(5),
         patient: PATIENT,
+        patient_key: Hash::repeat_byte(7),
         records: records(),
         purpose: Purpose::Research,
         terms: Hash::repeat_byte(4),

@@ -115,7 +115,7 @@ fn accepted(query: &Query) -> Result<&Acceptance, ApiError> {
         Some(Answer::Accepted(accepted)) => return Ok(accepted),
         None => "The patient has not accepted the query",
         Some(Answer::Refused { .. }) => "The patient refused the query",
-        Some(Answer::Withdrawn { acceptance: None, .. }) => "You withdrew the query",
+        Some(Answer::Withdrawn { acceptance: None, .. }) => "The query was withdrawn",
         Some(Answer::Withdrawn { acceptance: Some(_), .. }) => {
             "The patient withdrew the acceptance"
         }
@@ -150,11 +150,7 @@ async fn check_requester(
     if !is_same {
         return Err(requester_changed());
     }
-    if is_registered(caller.state.as_ref(), query.requester).await? {
-        Ok(())
-    } else {
-        Err(not_registered())
-    }
+    if is_registered(caller.state.as_ref(), query).await? { Ok(()) } else { Err(not_registered()) }
 }
 
 fn requester_changed() -> ApiError {
@@ -167,7 +163,8 @@ fn requester_changed() -> ApiError {
 
 fn not_registered() -> ApiError {
     ApiError::forbidden(
-        "None of your registrations is in force. Ask your hospital to reinstate or renew your registration.",
+        "Your registration at the hospital for which you asked is not in force, or that hospital is not active. The \
+         patient accepted for that hospital only: ask it to reinstate or renew your registration.",
     )
 }
 
@@ -181,8 +178,8 @@ fn over() -> ApiError {
 
 fn not_brought() -> ApiError {
     ApiError::not_found(
-        "This worker does not have the sealed grant with which the patient accepted. If the patient's client still has \
-         it, it can bring it again. Otherwise ask the patient again, with a new query.",
+        "This worker does not have the sealed grant with which the patient accepted. The patient withdraws the \
+         acceptance, and you ask again, with a new query.",
     )
 }
 
@@ -252,7 +249,8 @@ async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError>
     };
     let is = |error: &str| failure.is("Queries", error);
     if is("AlreadyTransferred") {
-        // By another request of the same requester. The failure is final, so the transfer before it is, too.
+        // By another request of the same requester. The failure is final, so the transfer before it is, too. The chain
+        // checks the acceptance first, so it is in force.
         Ok(())
     } else if is("NotAccepted") {
         Err(ApiError::conflict(
@@ -301,6 +299,6 @@ pub(in crate::api) async fn reader_of(
         query.acceptance().is_some_and(|accepted| accepted.grant == grant && now < accepted.until);
     let may_read = is_in_force
         && finalized.transfer(id).await?.is_some()
-        && is_registered(finalized, query.requester).await?;
+        && is_registered(finalized, &query).await?;
     Ok(may_read.then_some(query.requester))
 }

@@ -17,7 +17,7 @@ pub use news::follow;
 pub use webhook::notify;
 
 use epione_primitives::{
-    UserId,
+    hospital::HospitalStatus,
     profile::RegistrationStatus,
     query::{Query, QueryId},
 };
@@ -39,8 +39,11 @@ fn unknown() -> ApiError {
     )
 }
 
-/// Whether a registration of a user is in force at some hospital.
-async fn is_registered(state: &dyn FinalState, user: UserId) -> Result<bool, ViewError> {
-    let registrations = state.registrations(user).await?;
-    Ok(registrations.iter().any(|(_, it)| it.status == RegistrationStatus::Active))
+/// Whether the requester's registration is in force at the hospital for which they ask, and that hospital is active.
+/// Registrations at other hospitals do not count: the patient accepted for this one.
+async fn is_registered(state: &dyn FinalState, query: &Query) -> Result<bool, ViewError> {
+    let hospital = state.hospital(query.hospital).await?;
+    let registration = state.registration(query.hospital, query.requester).await?;
+    let is_active = hospital.is_some_and(|it| it.status == HospitalStatus::Active);
+    Ok(is_active && registration.is_some_and(|it| it.status == RegistrationStatus::Active))
 }

@@ -11,6 +11,7 @@ mod links;
 mod offers;
 mod own_records;
 mod queries;
+mod query_news;
 mod refused_visits;
 pub(crate) mod registrations;
 mod requests;

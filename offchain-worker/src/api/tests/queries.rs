@@ -1,15 +1,8 @@
-//! Queries: patients bring sealed grants, requesters collect them after the transfer is on the chain, and both see the
-//! changes of their queries. Nobody else learns anything.
+//! Queries: patients bring sealed grants, and requesters collect them after the transfer is on the chain. Nobody else
+//! learns anything.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use codec::Encode;
@@ -23,15 +16,13 @@ use epione_envelope::{
 use epione_primitives::{
     BlockNumber, Hash, Moment, RecordId, RecordPointer, UserId,
     access::Purpose,
-    limits::{MAX_PAGE, MAX_QUERY_ACCESS_MILLIS},
+    hospital::HospitalStatus,
+    limits::MAX_QUERY_ACCESS_MILLIS,
     profile::RegistrationStatus,
     query::{Acceptance, Answer, Query, QueryId},
     release::{ReleasedRecord, SectionSet},
 };
 use http::Method;
-use serde_json::{Value, json};
-use tokio::{sync::mpsc, time::timeout};
-use url::Url;
 
 use super::{
     fake::{ELSEWHERE, Facts, HOSPITAL, genesis},
@@ -41,22 +32,23 @@ use super::{
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    api::{notify_of_queries, queries::news},
+    api::queries::news,
     chain::{QueryChange, QueryNews},
     journal::query_grants::{self, PENDING_EACH},
 };
 
-const QUERY: QueryId = QueryId(5);
+pub const QUERY: QueryId = QueryId(5);
 const EXPIRES: BlockNumber = 100;
-const PATIENCE: Duration = Duration::from_secs(20);
 const HOUR: Moment = 3_600_000;
 
 /// The stranger asks the patient for all sections of the record but the last.
-fn ask(world: &World, id: QueryId) {
+pub fn ask(world: &World, id: QueryId) {
     let record = ReleasedRecord { pointer: POINTER, sections: SectionSet(0b011) };
     let query = Query {
         requester: world.stranger.user,
+        hospital: HOSPITAL,
         patient: world.patient.user,
+        patient_key: world.patient.keys.sealing.public().hash(),
         records: vec![record].try_into().unwrap(),
         purpose: Purpose::Research,
         terms: Hash::repeat_byte(1),
@@ -261,7 +253,10 @@ async fn nothing_is_handed_out_without_an_acceptance_in_force() {
     // The patient accepted with another grant than the one that is kept.
     let other = Acceptance { grant: other_key, ..good.clone() };
     answer(&mut world.chain.facts(), QUERY, Answer::Accepted(other));
-    assert_eq!(collect_own(&world).await.refusal(), (404, "not-found".into()));
+    let lost = collect_own(&world).await;
+    assert_eq!(lost.refusal(), (404, "not-found".into()));
+    let said = String::from_utf8_lossy(&lost.body);
+    assert!(said.contains("The patient withdraws the acceptance, and you ask again"), "{said}");
     answer(&mut world.chain.facts(), QUERY, Answer::Accepted(good));
     let key = (HOSPITAL, world.stranger.user);
     let set = |status| {
@@ -272,6 +267,46 @@ async fn nothing_is_handed_out_without_an_acceptance_in_force() {
     set(RegistrationStatus::Active);
     assert_eq!(transfers(&world), 0);
     assert_eq!(collect_own(&world).await.status, 200);
+}
+
+fn set_registration(facts: &mut Facts, user: UserId, status: RegistrationStatus) {
+    facts.registrations.get_mut(&(HOSPITAL, user)).unwrap().status = status;
+}
+
+/// The user is registered at another hospital, too.
+fn register_elsewhere(world: &World, user: UserId) {
+    let profile = world.chain.facts().profiles[&user].clone();
+    world.chain.register(ELSEWHERE, user, profile, Vec::new());
+}
+
+#[tokio::test]
+async fn a_requester_whose_registration_ended_gets_nothing_although_another_hospital_has_one() {
+    let (world, _, _) = accepted().await;
+    let requester = world.stranger.user;
+    register_elsewhere(&world, requester);
+    let url = reply_of(&collect_own(&world).await).links[0].url.clone();
+    set_registration(&mut world.chain.facts(), requester, RegistrationStatus::Ended);
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    assert_eq!(follow_link(&world, &url).await.refusal(), (403, "forbidden".into()));
+    // The query may be for the other hospital, which is active until the council suspends it.
+    world.chain.facts().queries.get_mut(&QUERY).unwrap().hospital = ELSEWHERE;
+    assert_eq!(collect_own(&world).await.status, 200);
+    let suspended = HospitalStatus::Suspended;
+    world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = suspended;
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    assert_eq!(transfers(&world), 1);
+}
+
+#[tokio::test]
+async fn a_registration_that_ends_before_the_transfer_is_recorded_wins() {
+    let (world, _, _) = accepted().await;
+    let requester = world.stranger.user;
+    register_elsewhere(&world, requester);
+    world.chain.facts().meanwhile = Some(Box::new(move |facts| {
+        set_registration(facts, requester, RegistrationStatus::Ended);
+    }));
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    assert_eq!(world.chain.facts().transfers.len(), 0);
 }
 
 #[tokio::test]
@@ -412,12 +447,12 @@ async fn a_patient_has_few_grants_for_pending_queries_and_answered_ones_make_roo
     assert!(is_kept(&world, QueryId(1)).await);
 }
 
-fn changed(world: &World, query: QueryId, change: QueryChange) -> QueryNews {
+pub fn changed(world: &World, query: QueryId, change: QueryChange) -> QueryNews {
     QueryNews { query, change, patient: world.patient.user, requester: world.stranger.user }
 }
 
 /// Finalizes a block with these changes, and tells them.
-async fn tell(world: &World, changes: &[QueryNews]) {
+pub async fn tell(world: &World, changes: &[QueryNews]) {
     let block = {
         let mut facts = world.chain.facts();
         facts.head += 1;
@@ -449,180 +484,4 @@ async fn changes_on_the_chain_decide_which_grants_are_kept() {
     answer(&mut world.chain.facts(), QUERY, withdrawn);
     tell(&world, &[changed(&world, QUERY, QueryChange::Withdrawn)]).await;
     assert!(!is_kept(&world, QUERY).await);
-}
-
-#[tokio::test]
-async fn every_block_is_told_once() {
-    let (world, _) = committed().await;
-    let mut heard = world.state.shared.query_news.subscribe();
-    let mut followed = None;
-    // The blocks before the worker began are not told.
-    news::look(&world.state, &mut followed).await.unwrap();
-    for block in 1..=3 {
-        let change = changed(&world, QueryId(block), QueryChange::Asked);
-        world.chain.facts().query_news.insert(block, vec![change]);
-    }
-    world.chain.facts().head = 3;
-    for _ in 0..2 {
-        news::look(&world.state, &mut followed).await.unwrap();
-    }
-    let told: Vec<_> = std::iter::from_fn(|| heard.try_recv().ok()).map(|it| it.query.0).collect();
-    assert_eq!((told, followed), (vec![1, 2, 3], Some(3)));
-    world.chain.facts().away = true;
-    news::look(&world.state, &mut followed).await.unwrap_err();
-}
-
-async fn list(world: &World, by: &Actor, parameters: &str) -> Value {
-    let reply = Raw::get(&format!("/v1/queries{parameters}")).send(world, by).await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    serde_json::from_slice(&reply.body).unwrap()
-}
-
-fn ids(page: &Value) -> Vec<u64> {
-    page["queries"].as_array().unwrap().iter().map(|it| it["id"].as_u64().unwrap()).collect()
-}
-
-#[tokio::test]
-async fn both_parties_list_their_queries_page_by_page() {
-    let (world, _) = committed().await;
-    let count = MAX_PAGE + 6;
-    (0..count).for_each(|id| ask(&world, QueryId(id)));
-    let newest_first: Vec<_> = (0..u64::from(count)).rev().collect();
-    for (by, party) in [(&world.patient, "as=patient"), (&world.stranger, "as=requester")] {
-        let first = list(&world, by, &format!("?{party}")).await;
-        assert_eq!(ids(&first), newest_first[..MAX_PAGE as usize]);
-        let before = first["before"].as_u64().unwrap();
-        let last = list(&world, by, &format!("?{party}&before={before}&limit=64")).await;
-        assert_eq!(ids(&last), newest_first[MAX_PAGE as usize..]);
-        assert_eq!(last.get("before"), None);
-    }
-    assert_eq!(ids(&list(&world, &world.patient, "?limit=2").await), newest_first[..2]);
-    let shown = list(&world, &world.patient, "?limit=1").await;
-    let requester = json!(world.stranger.user);
-    assert_eq!(shown["queries"][0]["query"]["requester"], requester);
-    // Others have none, and hospitals are no parties.
-    assert_eq!(ids(&list(&world, &world.doctor, "").await), Vec::<u64>::new());
-    assert_eq!(ids(&list(&world, &world.patient, "?as=requester").await), Vec::<u64>::new());
-    let refused = Raw::get("/v1/queries").send(&world, &world.agent).await;
-    assert_eq!(refused.refusal(), (403, "forbidden".into()));
-    for parameters in ["?as=doctor", "?before=x", "?limit=-1", "?who=me"] {
-        let target = format!("/v1/queries{parameters}");
-        let refused = Raw::get(&target).send(&world, &world.patient).await;
-        assert_eq!(refused.refusal(), (400, "parameters".into()), "{parameters}");
-    }
-}
-
-async fn stream(world: &World, by: &Actor) -> reqwest::Response {
-    let raw = Raw::get("/v1/queries/events");
-    let request = reqwest::Client::new().get(world.base.join(&raw.target).unwrap());
-    request.headers(raw.signed(by)).send().await.unwrap()
-}
-
-/// The data of the next event.
-async fn next_event(stream: &mut reqwest::Response) -> Value {
-    let mut text = String::new();
-    while !text.contains("\n\n") {
-        let chunk = timeout(PATIENCE, stream.chunk()).await.unwrap().unwrap().unwrap();
-        text.push_str(std::str::from_utf8(&chunk).unwrap());
-    }
-    assert!(text.contains("event: query\n"), "{text}");
-    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
-    serde_json::from_str(data).unwrap()
-}
-
-#[tokio::test]
-async fn users_are_told_the_changes_of_their_own_queries() {
-    let (world, _) = committed().await;
-    let mut streams = [stream(&world, &world.patient).await, stream(&world, &world.stranger).await];
-    let of_others = QueryNews {
-        query: QueryId(1),
-        change: QueryChange::Asked,
-        patient: world.doctor.user,
-        requester: UserId([1; 32]),
-    };
-    tell(&world, &[of_others, changed(&world, QUERY, QueryChange::Asked)]).await;
-    for stream in &mut streams {
-        assert_eq!(stream.headers()["content-type"], "text/event-stream");
-        assert_eq!(next_event(stream).await, json!({ "query": 5, "kind": "asked" }));
-    }
-    tell(&world, &[changed(&world, QUERY, QueryChange::Transferred)]).await;
-    for stream in &mut streams {
-        assert_eq!(next_event(stream).await, json!({ "query": 5, "kind": "transferred" }));
-    }
-}
-
-#[tokio::test]
-async fn one_user_has_few_streams_and_a_closed_one_makes_room() {
-    let (world, _) = committed().await;
-    let mut streams = Vec::new();
-    for _ in 0..4 {
-        streams.push(stream(&world, &world.patient).await);
-    }
-    assert!(streams.iter().all(|stream| stream.status() == 200));
-    assert_eq!(stream(&world, &world.patient).await.status(), 429);
-    assert_eq!(stream(&world, &world.doctor).await.status(), 200);
-    assert_eq!(stream(&world, &world.agent).await.status(), 403);
-    streams.pop();
-    let again = async {
-        while stream(&world, &world.patient).await.status() != 200 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, again).await.unwrap();
-}
-
-/// A program that does not accept the first request. Returns its URL, and what it is told.
-async fn program() -> (Url, mpsc::UnboundedReceiver<Value>) {
-    let (told, receiver) = mpsc::unbounded_channel();
-    let busy = Arc::new(AtomicBool::new(true));
-    let router = Router::new().route("/told", post(receive)).with_state(Program { told, busy });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/told", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (url.parse().unwrap(), receiver)
-}
-
-async fn receive(State(program): State<Program>, Json(json): Json<Value>) -> StatusCode {
-    program.told.send(json).unwrap();
-    if program.busy.swap(false, Ordering::SeqCst) {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::NO_CONTENT
-    }
-}
-
-#[derive(Clone)]
-struct Program {
-    told: mpsc::UnboundedSender<Value>,
-    busy: Arc<AtomicBool>,
-}
-
-#[tokio::test]
-async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_patients() {
-    let (world, _) = committed().await;
-    let (url, mut told) = program().await;
-    tokio::spawn(notify_of_queries(world.state.clone(), url));
-    let elsewhere = UserId([1; 32]);
-    let changes = [
-        QueryNews { patient: elsewhere, ..changed(&world, QueryId(1), QueryChange::Asked) },
-        changed(&world, QueryId(2), QueryChange::Accepted),
-        changed(&world, QueryId(3), QueryChange::Refused),
-        changed(&world, QUERY, QueryChange::Asked),
-        changed(&world, QUERY, QueryChange::Transferred),
-    ];
-    tell(&world, &changes).await;
-    let patient = json!(world.patient.user);
-    // The first request was refused, and is repeated.
-    for kind in ["asked", "asked", "transferred"] {
-        let json = timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
-        assert_eq!(json, json!({ "patient": patient, "query": 5, "kind": kind }));
-    }
-    let count = |result: &str| world.metrics.query_notifications.with_label_values(&[result]).get();
-    let counted = async {
-        while count("told") < 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, counted).await.unwrap();
-    assert_eq!((count("failed"), count("missed")), (0, 0));
 }

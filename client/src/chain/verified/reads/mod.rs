@@ -8,6 +8,8 @@ mod profiles;
 mod queries;
 mod releases;
 
+pub(in crate::chain) use queries::claimed_pending;
+
 use codec::DecodeAll;
 use epione_primitives::{AccountId, Moment};
 use epione_proofs::{StateError, StorageKey};

@@ -152,9 +152,6 @@ fn transfer(facts: &mut Facts, id: QueryId) -> Result<(), DispatchFailure> {
     if accepted.mailbox != HOSPITAL {
         return Err(refused("NotMailbox"));
     }
-    if facts.transfers.contains_key(&id) {
-        return Err(refused("AlreadyTransferred"));
-    }
     let at = crate::now();
     if at >= accepted.until {
         return Err(refused("Over"));
@@ -164,6 +161,13 @@ fn transfer(facts: &mut Facts, id: QueryId) -> Result<(), DispatchFailure> {
     });
     if !is_audience {
         return Err(refused("RequesterChanged"));
+    }
+    let registration = facts.registrations.get(&(query.hospital, query.requester));
+    if registration.is_none_or(|it| it.status != RegistrationStatus::Active) {
+        return Err(refused("NotInForce"));
+    }
+    if facts.transfers.contains_key(&id) {
+        return Err(refused("AlreadyTransferred"));
     }
     let grant = accepted.grant;
     facts.transfers.insert(id, Transfer { hospital: HOSPITAL, grant, block: facts.head, at });
