@@ -62,7 +62,7 @@ impl Case {
     }
 
     fn try_disclose(&self, who: &str, out: &Path, more: &[&str]) -> Result<Value, Value> {
-        let disclose = ["disclose", "--as", who, "--record", "1/0", "--for", "Helvetia Insurance"];
+        let disclose = ["disclose", "--as", who, "--record", "1/0", "--for", "Example Insurance"];
         let out = ["--purpose", "claim 7", "--out", out.to_str().unwrap()];
         self.network.try_run(&[&disclose[..], &out, more].concat())
     }
@@ -196,7 +196,7 @@ fn the_result_says_who_wrote_what_for_whom(case: &Case, examined: &Value) {
     assert_eq!(examined["authorRole"], "doctor");
     assert_eq!(examined["cosigned"], json!(true));
     assert_eq!(examined["disclosedBy"], json!(case.patient));
-    assert_eq!(examined["recipient"], "Helvetia Insurance");
+    assert_eq!(examined["recipient"], "Example Insurance");
     assert_eq!(examined["recipientChecked"], json!(false));
     assert_eq!(examined["purpose"], "claim 7");
     assert_eq!((&examined["over"], &examined["hidden"]), (&json!(false), &json!(2)));
@@ -234,11 +234,11 @@ fn an_old_proof_is_refused(case: &Case, bundle: &Path) {
 
 fn another_recipient_refuses_it(case: &Case, bundle: &Path) {
     let verify = |recipient| case.verify_with(bundle, Some(&case.genesis), &["--for", recipient]);
-    let (status, examined) = verify("Helvetia Insurance");
+    let (status, examined) = verify("Example Insurance");
     assert_eq!((status, &examined["recipientChecked"]), (0, &json!(true)), "{examined}");
-    let (status, refused) = verify("Helvetia");
+    let (status, refused) = verify("Example Insurance");
     assert_eq!(status, 1, "{refused}");
-    assert!(error(&refused).contains("made it for \"Helvetia Insurance\""), "{refused}");
+    assert!(error(&refused).contains("made it for \"Example Insurance\""), "{refused}");
 }
 
 fn nobody_has_confirmed_the_chain(case: &Case, bundle: &Path) {
@@ -300,7 +300,7 @@ fn what_was_changed_on_the_way_is_refused(case: &Case, bundle: &Path) {
         case.refusal(&folder)
     };
     for (name, from, to) in [
-        ("recipient-changed", &b"Helvetia"[..], &b"Germania"[..]),
+        ("recipient-changed", &b"Example Insurance"[..], &b"Germania"[..]),
         ("text-changed", b"asthma", b"angina"),
     ] {
         let refused = replaced(name, from, to);

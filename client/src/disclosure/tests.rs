@@ -176,7 +176,7 @@ impl Case {
 }
 
 fn attribution() -> Attribution {
-    Attribution::new("Helvetia Insurance", "claim 7", Some(9_000)).unwrap()
+    Attribution::new("Example Insurance", "claim 7", Some(9_000)).unwrap()
 }
 
 /// The changed file, signed by somebody.
@@ -214,7 +214,7 @@ async fn a_disclosure_is_verified_without_a_node_from_the_genesis_hash_alone() {
     assert!(verified.proven_at.number > verified.signed_at.number);
     assert_eq!((verified.nurse, verified.cosigned, verified.hidden), (None, false, 2));
     let made_for = &verified.attribution;
-    assert_eq!((made_for.recipient(), made_for.purpose()), ("Helvetia Insurance", "claim 7"));
+    assert_eq!((made_for.recipient(), made_for.purpose()), ("Example Insurance", "claim 7"));
     assert!(made_for.is_over(9_000) && !made_for.is_over(8_999));
 
     let sections: Vec<_> = verified.shown.iter().map(|shown| shown.section).collect();
