@@ -7,6 +7,10 @@
 //! the block's order and the list of hospitals, without messages. If a hospital does not get its share in time, because
 //! it is unreachable, slow or faulty, its share is dealt out among the others.
 
+mod rules;
+
+pub use rules::Rules;
+
 use std::{
     collections::{BTreeSet, HashSet},
     time::Duration,
@@ -16,38 +20,6 @@ use epione_primitives::{HospitalId, block::Segment};
 use tokio::time::Instant;
 
 use super::{Peer, PeerFault, Roll, relay::Reserve};
-
-/// The rules for fetching a block.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Segments requested from one hospital at once, for one block.
-    pub per_peer: usize,
-    /// If no more bytes than this are missing, they are fetched from the announcer alone: asking the others would cost
-    /// more than it saves.
-    pub small: u64,
-    /// If no segment arrives or becomes available anywhere for this long, the shares of other hospitals are dealt out.
-    /// If a hospital needs longer for a segment, another one is asked for the rest.
-    pub patience: Duration,
-    /// Between two questions to one hospital, which segments it has: at first, and at most.
-    pub ask_every: (Duration, Duration),
-    /// Before a busy hospital is asked again: at first, and at most.
-    pub rest: (Duration, Duration),
-    /// If all hospitals that have the missing segments are busy for this long, the fetch ends.
-    pub give_up: Duration,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            per_peer: 2,
-            small: 1024 * 1024,
-            patience: Duration::from_secs(3),
-            ask_every: (Duration::from_millis(300), Duration::from_secs(1)),
-            rest: (Duration::from_millis(500), Duration::from_secs(2)),
-            give_up: Duration::from_secs(60),
-        }
-    }
-}
 
 /// The longest wait, if nothing happens, before shares are dealt out again.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
