@@ -24,7 +24,7 @@ use super::{Peer, PeerFault, Roll, relay::Reserve};
 /// The longest wait, if nothing happens, before shares are dealt out again.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a slow hospital is asked for no segment that another hospital has.
+/// How long a slow hospital is asked for no segment that another hospital has, apart from the announcer.
 const SLOW_FOR: Duration = Duration::from_secs(60);
 
 /// Segments that one question names. That is 17 KB, which is little compared with a segment, even every second.
@@ -43,6 +43,7 @@ pub struct Errand {
     pub(super) reserve: Reserve,
     /// How long the peer may need before another hospital is asked for the rest.
     pub(super) patience: Duration,
+    begun: Instant,
 }
 
 /// The question which of these segments a hospital has.
@@ -90,6 +91,8 @@ struct Source {
     /// How often in a row it was busy.
     busy: u32,
     rests_until: Instant,
+    /// When it was slow for the first time.
+    slow_since: Option<Instant>,
     slow_until: Instant,
     /// The longest time in which it sent a segment.
     slowest: Option<Duration>,
@@ -146,6 +149,7 @@ impl Plan {
                 underway: 0,
                 busy: 0,
                 rests_until: now,
+                slow_since: None,
                 slow_until: now,
                 slowest: None,
                 asking: false,
@@ -201,7 +205,7 @@ impl Plan {
         it.state = State::Underway;
         it.reserve = reserve.clone();
         let (segment, peer) = (it.segment, self.sources[source].peer.clone());
-        Some(Errand { wanted, segment, source, peer, reserve, patience })
+        Some(Errand { wanted, segment, source, peer, reserve, patience, begun: now })
     }
 
     fn others(&self, wanted: usize, chosen: usize, now: Instant) -> Vec<Peer> {
@@ -270,17 +274,20 @@ impl Plan {
         self.sources[source].slow_until > now
     }
 
-    /// The hospitals other than the announcer from which a segment may be fetched: slow ones only if no other hospital
-    /// has it, and, as a whole after wrong bytes, only if the announcer does not have it. A slow hospital may have sent
-    /// the wrong bytes, and nobody would continue its download.
+    /// The hospitals other than the announcer from which a segment may be fetched. A slow one only if no quick one of
+    /// them has it, and the announcer does not have it or the slow one keeps its share. After wrong bytes, only if the
+    /// announcer does not have it: one of them may have sent these, and nobody would continue its download.
     fn holders(&self, wanted: usize, now: Instant) -> impl Iterator<Item = usize> {
         let all = 0..self.sources.len();
-        let quick = all.clone().any(|it| self.is_held(wanted, it) && !self.is_slow(it, now));
-        let whole = !self.wanted[wanted].joint
-            && self.origin.is_some_and(|origin| self.is_held(wanted, origin));
-        all.filter(move |source| {
-            let serves = Some(*source) != self.origin && self.is_held(wanted, *source);
-            serves && !whole && !(quick && self.is_slow(*source, now))
+        let others =
+            all.filter(move |source| Some(*source) != self.origin && self.is_held(wanted, *source));
+        let quick = others.clone().any(|source| !self.is_slow(source, now));
+        let at_origin = self.origin.is_some_and(|origin| self.is_held(wanted, origin));
+        let whole = !self.wanted[wanted].joint && at_origin;
+        others.filter(move |source| {
+            let hospital = &self.sources[*source].peer.hospital;
+            let elsewhere = quick || (at_origin && self.passed_over.contains(hospital));
+            !whole && !(elsewhere && self.is_slow(*source, now))
         })
     }
 
@@ -418,8 +425,12 @@ impl Plan {
                 (PeerFault::Busy, false)
             }
             PeerFault::Slow => {
+                // A hospital may be slow once. Segments that were under way at that time do not count again.
+                let since = *source.slow_since.get_or_insert(now);
                 source.slow_until = now + SLOW_FOR;
-                self.passed_over.insert(hospital);
+                if errand.begun > since {
+                    self.passed_over.insert(hospital);
+                }
                 (PeerFault::Slow, false)
             }
             fault if fault.drops() => (fault, self.drop_source(position)),

@@ -48,6 +48,14 @@ fn claim(plan: &mut Plan, hospital: u16, segments: &[usize], now: Instant) {
     }
 }
 
+/// All hospitals say that they have all segments.
+fn all_claim_all(plan: &mut Plan, now: Instant) {
+    for question in plan.questions(now) {
+        let held = vec![true; question.wanted.len()];
+        plan.answered(&question, &held, now);
+    }
+}
+
 #[test]
 fn the_announcer_gives_each_segment_to_one_hospital() {
     let now = Instant::now();
@@ -288,17 +296,37 @@ fn a_long_list_is_asked_in_parts() {
 #[test]
 fn a_slow_hospital_is_asked_for_nothing_that_another_has() {
     let now = Instant::now();
-    let mut plan = plan(0, 2, 6, now);
-    assert_eq!(errands(&mut plan, now).len(), 3);
-    claim(&mut plan, 1, &[1, 3, 5], now);
+    let mut plan = plan(0, 3, 6, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER), (3, ANNOUNCER)]);
+    all_claim_all(&mut plan, now);
     let errand = plan.next(now).unwrap();
-    assert_eq!(errand.peer.hospital.0, 1);
-    let failed = plan.failed(&errand, errand.peer.hospital, PeerFault::Slow, now);
+    let failed = plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
     assert_eq!(failed, (PeerFault::Slow, false));
-    plan.arrived(&errand, None, now);
-    // Its share is dealt out at once.
-    assert_eq!(errands(&mut plan, now).iter().map(|(_, from)| *from).collect::<Vec<_>>(), [9, 9]);
-    assert_eq!(plan.missing(), 0);
+    plan.reopen(&errand, false);
+    assert_eq!(errands(&mut plan, now), [(1, 2), (2, 2), (4, 2), (5, 2)]);
+}
+
+#[test]
+fn a_hospital_that_is_slow_once_keeps_its_share() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 8, now);
+    assert_eq!(errands(&mut plan, now).len(), 4);
+    claim(&mut plan, 1, &[1, 3, 5, 7], now);
+    // Two segments that were under way at the same time.
+    let both = [plan.next(now).unwrap(), plan.next(now).unwrap()];
+    for errand in &both {
+        assert_eq!(errand.peer.hospital.0, 1);
+        plan.failed(errand, HospitalId(1), PeerFault::Slow, now);
+        plan.arrived(errand, None, now);
+    }
+    let later = now + Duration::from_secs(1);
+    let again = plan.next(later).unwrap();
+    assert_eq!(again.peer.hospital.0, 1);
+    plan.failed(&again, HospitalId(1), PeerFault::Slow, later);
+    plan.arrived(&again, None, later);
+    // Now its share is dealt out at once.
+    let left: Vec<_> = errands(&mut plan, later).iter().map(|(_, from)| *from).collect();
+    assert_eq!((left, plan.missing()), (vec![ANNOUNCER], 0));
 }
 
 #[test]
@@ -316,13 +344,17 @@ fn slow_hospitals_are_asked_if_no_other_has_a_segment() {
 
 #[test]
 fn a_slow_hospital_is_asked_again_after_a_while() {
-    let now = Instant::now();
+    let mut now = Instant::now();
     let mut plan = plan(0, 2, 2, now);
     assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
     claim(&mut plan, 1, &[1], now);
-    let errand = plan.next(now).unwrap();
-    plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
-    plan.reopen(&errand, false);
+    for _ in 0..2 {
+        assert_eq!(plan.holders(1, now).collect::<Vec<_>>(), [1]);
+        let errand = plan.next(now).unwrap();
+        plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
+        plan.reopen(&errand, false);
+        now += Duration::from_secs(1);
+    }
     assert_eq!(plan.holders(1, now).count(), 0);
     assert_eq!(plan.holders(1, now + SLOW_FOR).collect::<Vec<_>>(), [1]);
 }
