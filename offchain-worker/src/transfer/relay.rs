@@ -69,13 +69,8 @@ impl Reserve {
         self.lock().pop_front()
     }
 
-    /// Adds a hospital that has the segment. It is asked before those that were added earlier.
-    pub fn add(&self, peer: Peer) {
-        self.lock().push_front(peer);
-    }
-
-    /// Adds a hospital that is busy now. It is asked after all others.
-    fn add_last(&self, peer: Peer) {
+    /// Adds a hospital that has the segment, or is busy now. It is asked after all others: it cannot choose its place.
+    pub fn add_last(&self, peer: Peer) {
         self.lock().push_back(peer);
     }
 

@@ -27,6 +27,14 @@ const MAX_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a slow hospital is asked for no segment that another hospital has, apart from the announcer.
 const SLOW_FOR: Duration = Duration::from_secs(60);
 
+/// A hospital that took part in so many segments with wrong bytes remains suspect.
+const SUSPICIONS: u32 = 3;
+
+/// How many times the usual patience a suspect may need for a segment that another hospital has, and how long it may
+/// need while it is not known how long a segment takes.
+const SUSPECT_WAITS: u32 = 4;
+const SUSPECT_LIMIT: Duration = Duration::from_secs(60);
+
 /// Segments that one question names. That is 17 KB, which is little compared with a segment, even every second.
 const NAMED: usize = 256;
 
@@ -43,6 +51,8 @@ pub struct Errand {
     pub(super) reserve: Reserve,
     /// How long the peer may need before another hospital is asked for the rest.
     pub(super) patience: Duration,
+    /// How long a suspect may need in all.
+    pub(super) limit: Option<Duration>,
     begun: Instant,
 }
 
@@ -70,8 +80,8 @@ struct Wanted {
     state: State,
     /// Whether one hospital may continue what another began.
     joint: bool,
-    /// Used while it is under way.
-    reserve: Reserve,
+    /// Used while it is under way. None if no other hospital may continue it.
+    reserve: Option<Reserve>,
 }
 
 /// Whether a hospital has a segment, as far as is known.
@@ -94,6 +104,11 @@ struct Source {
     /// When it was slow for the first time.
     slow_since: Option<Instant>,
     slow_until: Instant,
+    /// It took part in a segment with wrong bytes, which another hospital may have sent. Until it is cleared, no other
+    /// hospital continues what it sends, nor the reverse: if it sends wrong bytes again, it is known to be the sender.
+    suspect: bool,
+    /// How often it took part in such a segment.
+    suspicions: u32,
     /// The longest time in which it sent a segment.
     slowest: Option<Duration>,
     asking: bool,
@@ -151,6 +166,8 @@ impl Plan {
                 rests_until: now,
                 slow_since: None,
                 slow_until: now,
+                suspect: false,
+                suspicions: 0,
                 slowest: None,
                 asking: false,
                 answered: false,
@@ -160,9 +177,12 @@ impl Plan {
                 holds: vec![holding; count],
             }
         };
-        let wanted = |(index, segment)| {
-            let (state, reserve) = (State::Open, Reserve::default());
-            Wanted { segment, index, state, joint: true, reserve }
+        let wanted = |(index, segment)| Wanted {
+            segment,
+            index,
+            state: State::Open,
+            joint: true,
+            reserve: None,
         };
         Self {
             rules,
@@ -197,20 +217,32 @@ impl Plan {
     /// The next segment to fetch, which is under way from then on.
     pub fn next(&mut self, now: Instant) -> Option<Errand> {
         let (wanted, source) = self.choose(now)?;
-        let others =
-            if self.wanted[wanted].joint { self.others(wanted, source, now) } else { Vec::new() };
-        let (reserve, patience) = (Reserve::new(others), self.errand_patience());
+        let shared = self.wanted[wanted].joint && !self.sources[source].suspect;
+        let reserve = shared.then(|| Reserve::new(self.others(wanted, source, now)));
+        let (patience, limit) = (self.errand_patience(), self.limit(wanted, source));
         self.sources[source].underway += 1;
         let it = &mut self.wanted[wanted];
         it.state = State::Underway;
         it.reserve = reserve.clone();
         let (segment, peer) = (it.segment, self.sources[source].peer.clone());
-        Some(Errand { wanted, segment, source, peer, reserve, patience, begun: now })
+        let reserve = reserve.unwrap_or_default();
+        Some(Errand { wanted, segment, source, peer, reserve, patience, limit, begun: now })
+    }
+
+    /// Nobody continues what a suspect sends. So its time is limited, if another hospital has the segment.
+    fn limit(&self, wanted: usize, chosen: usize) -> Option<Duration> {
+        let mut others = (0..self.sources.len()).filter(|source| *source != chosen);
+        let is_limited =
+            self.sources[chosen].suspect && others.any(|source| self.is_held(wanted, source));
+        let known = self.slowest().is_some();
+        let limit = if known { self.errand_patience() * SUSPECT_WAITS } else { SUSPECT_LIMIT };
+        is_limited.then_some(limit)
     }
 
     fn others(&self, wanted: usize, chosen: usize, now: Instant) -> Vec<Peer> {
         let mut others: Vec<_> = (0..self.sources.len())
             .filter(|source| *source != chosen && self.is_held(wanted, *source))
+            .filter(|source| !self.sources[*source].suspect)
             .collect();
         others.sort_by_key(|source| {
             let is_origin = Some(*source) == self.origin;
@@ -266,7 +298,7 @@ impl Plan {
 
     fn is_free(&self, source: usize, now: Instant) -> bool {
         let source = &self.sources[source];
-        let limit = if source.busy > 0 { 1 } else { self.rules.per_peer };
+        let limit = if source.busy > 0 || source.suspect { 1 } else { self.rules.per_peer };
         !source.dropped && source.rests_until <= now && source.underway < limit
     }
 
@@ -358,8 +390,9 @@ impl Plan {
                 source.holds[*wanted] = Holding::Claimed;
                 news = true;
                 let it = &self.wanted[*wanted];
-                if it.state == State::Underway && it.joint {
-                    it.reserve.add(source.peer.clone());
+                let reserve = it.reserve.as_ref().filter(|_| it.state == State::Underway);
+                if let Some(reserve) = reserve.filter(|_| !source.suspect) {
+                    reserve.add_last(source.peer.clone());
                 }
             }
         }
@@ -388,9 +421,27 @@ impl Plan {
         let news = !source.dropped;
         source.dropped = true;
         let hospital = source.peer.hospital;
-        self.wanted.iter().for_each(|wanted| wanted.reserve.remove(hospital));
+        self.leave_reserves(hospital);
         self.passed_over.insert(hospital);
         news
+    }
+
+    fn leave_reserves(&self, hospital: HospitalId) {
+        let reserves = self.wanted.iter().filter_map(|wanted| wanted.reserve.as_ref());
+        reserves.for_each(|reserve| reserve.remove(hospital));
+    }
+
+    /// Records that a hospital took part in a segment with wrong bytes, which another one may have sent. Until a whole
+    /// right segment comes from it alone, it is alone in its downloads. The announcer is asked for the whole of such a
+    /// segment anyway, which shows whether it lies. If it were suspect, it could not continue what others send slowly.
+    pub fn suspect(&mut self, hospital: HospitalId) {
+        let is_other = !self.is_announcer(hospital);
+        let found = self.sources.iter_mut().find(|it| is_other && it.peer.hospital == hospital);
+        if let Some(source) = found {
+            source.suspect = true;
+            source.suspicions += 1;
+            self.leave_reserves(hospital);
+        }
     }
 
     /// Records that a hospital failed at an errand. Returns the resulting fault, and whether the hospital is dropped
@@ -448,6 +499,7 @@ impl Plan {
         if took.is_some() {
             source.busy = 0;
             source.slowest = source.slowest.max(took);
+            source.suspect &= source.suspicions >= SUSPICIONS;
         }
     }
 

@@ -56,6 +56,16 @@ fn all_claim_all(plan: &mut Plan, now: Instant) {
     }
 }
 
+/// All segments that may be under way at once.
+fn all_next(plan: &mut Plan, now: Instant) -> Vec<Errand> {
+    std::iter::from_fn(|| plan.next(now)).collect()
+}
+
+/// Empties the list of hospitals that may continue a download.
+fn reserve(errand: &Errand) -> Vec<u16> {
+    std::iter::from_fn(|| errand.reserve.next()).map(|peer| peer.hospital.0).collect()
+}
+
 #[test]
 fn the_announcer_gives_each_segment_to_one_hospital() {
     let now = Instant::now();
@@ -357,6 +367,85 @@ fn a_slow_hospital_is_asked_again_after_a_while() {
     }
     assert_eq!(plan.holders(1, now).count(), 0);
     assert_eq!(plan.holders(1, now + SLOW_FOR).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_hospital_that_claims_a_segment_under_way_continues_it_last() {
+    let now = Instant::now();
+    for suspect in [false, true] {
+        let mut plan = plan(0, 3, 3, now);
+        assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
+        let questions = plan.questions(now);
+        plan.answered(&questions[0], &[true; 2], now);
+        let errand = plan.next(now).unwrap();
+        if suspect {
+            plan.suspect(HospitalId(2));
+        }
+        plan.answered(&questions[1], &[true; 2], now);
+        let expected = if suspect { vec![ANNOUNCER] } else { vec![ANNOUNCER, 2] };
+        assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, expected));
+    }
+}
+
+#[test]
+fn a_suspect_is_alone_until_it_sends_a_right_segment() {
+    let now = Instant::now();
+    let mut plan = plan(0, 3, 24, now);
+    assert_eq!(errands(&mut plan, now).len(), 8);
+    all_claim_all(&mut plan, now);
+    let early = all_next(&mut plan, now);
+    plan.suspect(HospitalId(1));
+    let (of_suspect, others): (Vec<_>, Vec<_>) =
+        early.iter().partition(|errand| errand.peer.hospital.0 == 1);
+    // Nor does it continue what is under way.
+    assert!(others.iter().all(|errand| reserve(errand) == [ANNOUNCER]));
+    for errand in &of_suspect {
+        plan.reopen(errand, true);
+    }
+    for errand in &others {
+        plan.arrived(errand, None, now);
+    }
+    let next = all_next(&mut plan, now);
+    let from = |id| next.iter().filter(move |errand| errand.peer.hospital.0 == id);
+    let alone: Vec<_> = from(1).collect();
+    assert_eq!((of_suspect.len(), alone.len(), from(2).count()), (2, 1, 2));
+    assert_eq!(reserve(alone[0]), Vec::<u16>::new());
+    assert_eq!(alone[0].limit, Some(rules().patience * SUSPECT_WAITS));
+    assert!(from(2).all(|errand| errand.limit.is_none() && reserve(errand) == [ANNOUNCER]));
+    plan.arrived(alone[0], Some(Duration::from_millis(10)), now);
+    let cleared = all_next(&mut plan, now);
+    assert_eq!(cleared.len(), 2);
+    for errand in &cleared {
+        assert_eq!((errand.peer.hospital.0, errand.limit), (1, None));
+        assert_eq!(reserve(errand), [2, ANNOUNCER]);
+    }
+}
+
+#[test]
+fn who_is_suspect_again_and_again_remains_so() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 16, now);
+    assert_eq!(errands(&mut plan, now).len(), 8);
+    all_claim_all(&mut plan, now);
+    for _ in 0..SUSPICIONS {
+        plan.suspect(HospitalId(1));
+        let errand = plan.next(now).unwrap();
+        assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, Vec::new()));
+        plan.arrived(&errand, Some(Duration::from_millis(10)), now);
+    }
+    let errand = plan.next(now).unwrap();
+    assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, Vec::new()));
+}
+
+#[test]
+fn the_announcer_is_never_suspect() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 2, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
+    claim(&mut plan, 1, &[1], now);
+    plan.suspect(HospitalId(ANNOUNCER));
+    let errand = plan.next(now).unwrap();
+    assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, vec![ANNOUNCER]));
 }
 
 #[test]

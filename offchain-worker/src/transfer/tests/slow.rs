@@ -118,6 +118,24 @@ async fn slow_wrong_bytes_are_replaced_by_the_announcer() {
     assert!(announcer.sent() > 400_000, "{}", announcer.sent());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_liar_at_an_ordinary_pace_is_dropped_after_three_segments() {
+    const OTHER: u16 = 2;
+    let region = region();
+    // Every third segment is large: the shares of the liar. Small ones tell how long a segment may take.
+    let size = |seed: u8| if seed.is_multiple_of(3) { 400_000 } else { 20_000 };
+    let content: Vec<_> = (0..24).map(|seed| vec![seed; size(seed)]).collect();
+    let large: Vec<_> = content.iter().step_by(3).cloned().collect();
+    let small: Vec<_> = content.iter().skip(1).step_by(3).cloned().collect();
+    let _announcer = region.fake(ANNOUNCER.0, Manner::Slow(300_000), &content).await;
+    let _other = region.fake(OTHER, Manner::Honest, &small).await;
+    let liar = region.fake(SLOW, Manner::LiesSlowly(180_000), &large).await;
+    let own = region.hospital(OWN).await;
+    fetch_within(&own, &content, NEVER / 2).await;
+    assert!((1..=3).contains(&asked(&liar)), "{}", asked(&liar));
+    assert_eq!(own.dropped("wrong-bytes"), 1);
+}
+
 #[tokio::test]
 async fn a_rival_that_sends_nothing_is_not_called_slow() {
     let content = block(1);
