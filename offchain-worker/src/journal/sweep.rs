@@ -76,8 +76,8 @@ pub async fn quarantine(
     Ok(true)
 }
 
-/// A deletion, or a move to the quarantine, that is under way. It is counted when it begins and when it ends, however it
-/// ends: a read that began meanwhile may have returned bytes that are gone.
+/// A deletion, or a move to the quarantine, that is under way. It is counted when it begins and when it ends, however
+/// it ends: a read that began meanwhile may have returned bytes that are gone.
 struct Deletion<'a>(&'a AtomicU64);
 
 impl<'a> Deletion<'a> {
