@@ -385,7 +385,8 @@ async fn set_aside(state: &AppState, hash: &[u8; 32], error: &StoreError) {
         StoreError::Damaged if state.store.shows_damage(hash, error).await => {
             state.metrics.segments_damaged.inc();
             tracing::error!(segment, "a stored segment is damaged");
-            if let Err(error) = state.store.quarantine(hash).await {
+            let moved = journal::quarantine(&state.journal, &state.store, hash).await;
+            if let Err(error) = moved {
                 tracing::warn!(%error, segment, "a damaged segment could not be moved to the quarantine");
             }
         }

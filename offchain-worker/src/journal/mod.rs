@@ -17,7 +17,7 @@ pub use commands::{Command, Recalled};
 pub use error::JournalError;
 pub use nonces::{NonceUse, Nonces};
 pub use references::Owner;
-pub use sweep::{SweepError, discard_owner, sweep};
+pub use sweep::{SweepError, discard_owner, quarantine, sweep};
 pub use verified::{complete_write, read_back};
 pub use visits::{
     CommittedVisit, Enqueued, NewVisit, QueuedVisit, SealedVisit, StageCounts, Visit, fingerprint,
@@ -45,11 +45,11 @@ struct Shared {
     connection: Mutex<Connection>,
     arrivals: watch::Sender<u64>,
     uploads: AtomicI64,
-    /// Locked while segments gain owners, and while the sweep deletes a segment, so that no segment is deleted that has
-    /// just gained an owner.
+    /// Locked while segments gain owners, and while a segment is deleted or moved to the quarantine, so that no segment
+    /// is deleted that has just gained an owner.
     custody: AsyncMutex<()>,
-    /// The number of deletions that began, plus those that ended; changes only with the lock. A read that began at an
-    /// earlier number may return a segment that is deleted now.
+    /// The number of deletions and moves to the quarantine that began, plus those that ended; changes only with the
+    /// lock. A read that began at an earlier number may return a segment that is gone now.
     deletions: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! Deletes segments that have had no owner for a while.
+//! Deletes segments that have had no owner for a while, and moves damaged ones away.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +10,7 @@ use crate::store::{Store, StoreError};
 /// Segments read at once.
 const BATCH: u32 = 256;
 
+/// Why a segment could not be deleted or moved away.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error(transparent)]
@@ -55,8 +56,28 @@ pub async fn discard_owner(
     Ok(())
 }
 
-/// A deletion that is under way. It is counted when it begins and when it ends, however it ends: a read that began
-/// meanwhile may have returned bytes that are gone.
+/// Moves a damaged segment to the quarantine, if it is still damaged. Several readers find the same damage, and the
+/// segment may have been repaired since this one read it. Returns whether it was moved.
+pub async fn quarantine(
+    journal: &Journal,
+    store: &Store,
+    hash: &[u8; 32],
+) -> Result<bool, SweepError> {
+    let hash = *hash;
+    let _custody = journal.shared.custody.lock().await;
+    // Before the read: a repair that replaces the object from now on is read back before it counts.
+    let _deletion = Deletion::begin(&journal.shared.deletions);
+    let Err(error) = store.read(&hash).await else { return Ok(false) };
+    if !store.shows_damage(&hash, &error).await {
+        return Ok(false);
+    }
+    journal.write(move |tx| verified::forget(tx, &hash)).await?;
+    store.quarantine(&hash).await?;
+    Ok(true)
+}
+
+/// A deletion, or a move to the quarantine, that is under way. It is counted when it begins and when it ends, however
+/// it ends: a read that began meanwhile may have returned bytes that are gone.
 struct Deletion<'a>(&'a AtomicU64);
 
 impl<'a> Deletion<'a> {

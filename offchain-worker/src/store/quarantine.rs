@@ -21,8 +21,9 @@ impl Store {
         }
     }
 
-    /// Moves a damaged segment to the quarantine. Its name there ends with the time, because moving a file does not
-    /// change the file's time.
+    /// Moves whatever is stored as this segment to the quarantine. Only
+    /// [`journal::quarantine`](crate::journal::quarantine) knows whether it is still damaged. Its name there ends with
+    /// the time, because moving a file does not change the file's time.
     pub async fn quarantine(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         self.may_write()?;
         let name = format!("{}-{}", hex::encode(hash), now());

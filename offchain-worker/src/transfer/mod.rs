@@ -3,9 +3,9 @@
 //! A hospital that needs a block fetches its share of the segments from the announcer, and the others from any hospital
 //! that has them by then ([`plan`]). Other hospitals fetch from it what it has verified, while it still fetches the
 //! rest. Bytes go directly into the store, which keeps them only if they are those of the segment that the chain names.
-//! A download that breaks off or is slow is continued from another hospital ([`relay`]). A hospital that fails (wrong bytes, a
-//! stall, an early end, a segment that it claimed and does not have) is dropped as a source for the rest of that block.
-//! A large block is offered to the other hospitals before it is announced ([`seeding`]).
+//! A download that breaks off or is slow is continued from another hospital ([`relay`]). A hospital that fails (wrong
+//! bytes, a stall, an early end, a segment that it claimed and does not have) is dropped as a source for the rest of
+//! that block. A large block is offered to the other hospitals before it is announced ([`seeding`]).
 
 mod arrivals;
 mod asking;

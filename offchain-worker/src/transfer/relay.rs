@@ -69,13 +69,8 @@ impl Reserve {
         self.lock().pop_front()
     }
 
-    /// Adds a hospital that has the segment. It is asked before those that were added earlier.
-    pub fn add(&self, peer: Peer) {
-        self.lock().push_front(peer);
-    }
-
-    /// Adds a hospital that is busy now. It is asked after all others.
-    fn add_last(&self, peer: Peer) {
+    /// Adds a hospital that has the segment, or is busy now. It is asked after all others: it cannot choose its place.
+    pub fn add_last(&self, peer: Peer) {
         self.lock().push_back(peer);
     }
 
@@ -154,8 +149,10 @@ pub(super) struct Relay<'a> {
     sender: Option<Sender>,
     /// Asked in addition to the sender. There is one at a time.
     rival: Option<Sender>,
-    /// Hospitals that were replaced, with their bytes a second.
+    /// Senders that were replaced, with their bytes a second.
     replaced: Vec<(Peer, u64)>,
+    /// Rivals that sent nothing in their time. They were never the sender, so nothing is known about their pace.
+    silent: Vec<Peer>,
     log: SharedLog,
     arrived: &'a Arrivals,
 }
@@ -180,6 +177,7 @@ impl<'a> Relay<'a> {
             sender: None,
             rival: None,
             replaced: Vec::new(),
+            silent: Vec::new(),
             log,
             arrived,
         }
@@ -244,7 +242,8 @@ impl<'a> Relay<'a> {
     fn rival_or_sender(&mut self) -> Result<&Sender, Exhausted> {
         if self.sender.is_none() {
             let next = self.first.take().or_else(|| self.reserve.next());
-            let peer = next.or_else(|| self.take_fastest(0)).ok_or(Exhausted)?;
+            let last = || self.take_fastest(0).or_else(|| self.silent.pop());
+            let peer = next.or_else(last).ok_or(Exhausted)?;
             self.sender = Some(self.ask(peer));
         }
         self.rival.as_ref().or(self.sender.as_ref()).ok_or(Exhausted)
@@ -291,7 +290,8 @@ impl<'a> Relay<'a> {
             self.log.failed(sender.peer.hospital, fault);
         }
         self.sender = self.rival.take();
-        let continues = self.sender.is_some() || self.offset > 0 || !self.replaced.is_empty();
+        let had_others = !self.replaced.is_empty() || !self.silent.is_empty();
+        let continues = self.sender.is_some() || self.offset > 0 || had_others;
         if continues { Ok(()) } else { Err(Exhausted) }
     }
 
@@ -319,7 +319,7 @@ impl<'a> Relay<'a> {
     /// Asks a hospital that had no chance yet, or one that was much faster than the sender is now.
     fn seek_rival(&mut self) {
         if let Some(silent) = self.rival.take() {
-            self.replaced.push((silent.peer, 0));
+            self.silent.push(silent.peer);
         }
         let Some(sender) = &self.sender else { return };
         let faster = sender.pace(self.waits.patience).saturating_mul(SLOWER).saturating_add(1);

@@ -8,7 +8,7 @@ use futures::{FutureExt, future::BoxFuture};
 
 use super::{FetchError, Fetcher};
 use crate::{
-    journal::{self, Journal},
+    journal::{self, Journal, SweepError},
     repair::{Repair, RepairError},
     store::Store,
 };
@@ -34,7 +34,8 @@ impl PeerRepair {
             // Another repair was faster.
             Ok(_) => return Ok(()),
             Err(error) if self.store.shows_damage(&hash, &error).await => {
-                self.store.quarantine(&hash).await?;
+                // If another repair was faster, the fetch below finds the segment.
+                self.quarantine(&hash).await?;
             }
             // Writing the object again replaces it.
             Err(error) if error.concerns_one_object() => {}
@@ -58,6 +59,17 @@ impl PeerRepair {
             }
         }
         Err(RepairError::Unavailable)
+    }
+
+    async fn quarantine(&self, hash: &[u8; 32]) -> Result<(), RepairError> {
+        match journal::quarantine(&self.journal, &self.store, hash).await {
+            Ok(_) => Ok(()),
+            Err(SweepError::Store(error)) => Err(error.into()),
+            Err(SweepError::Journal(error)) => {
+                tracing::error!(%error, "a segment cannot be repaired, because the journal failed");
+                Err(RepairError::Unavailable)
+            }
+        }
     }
 
     async fn fetch_aside(&self, hash: [u8; 32]) -> Result<Bytes, RepairError> {

@@ -3,10 +3,11 @@
 use std::io;
 
 use futures::stream;
+use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 
 use super::*;
 use crate::{
-    journal::discard_owner,
+    journal::{discard_owner, quarantine},
     store::{
         PutError,
         faulty::Faulty,
@@ -30,6 +31,12 @@ async fn write(
 ) -> Result<(), PutError<io::Error>> {
     let source = stream::iter([Ok::<_, io::Error>(Bytes::from_static(bytes))]);
     complete_write(journal, store, store.put(segment, source)).await
+}
+
+/// Changes the bytes of a segment in the storage.
+async fn damage(objects: &InMemory, segment: &Segment) {
+    let path = Path::from(format!("segments/{}", hex::encode(segment.hash)));
+    objects.put(&path, Bytes::from_static(b"damaged").into()).await.unwrap();
 }
 
 async fn is_verified(journal: &Journal, segment: &Segment) -> bool {
@@ -135,6 +142,51 @@ async fn a_write_that_overlaps_a_deletion_is_read_back() {
     complete_write(&journal, &store, write).await.unwrap();
     assert!(is_verified(&journal, &segment).await);
     assert_eq!(backend.reads(), 1);
+}
+
+#[tokio::test]
+async fn a_segment_that_was_repaired_meanwhile_is_not_moved_to_the_quarantine() {
+    let journal = Journal::in_memory().await.unwrap();
+    let (backend, _, objects) = Faulty::with_room(u64::MAX);
+    let (store, segment) = (Store::over(backend), named(CONTENT));
+    write(&journal, &store, &segment, CONTENT).await.unwrap();
+    damage(&objects, &segment).await;
+    // Two readers find the damage. The second one goes on only after the first one's repair.
+    for _ in 0..2 {
+        let read = read_back(&journal, &store, &segment.hash).await;
+        assert!(matches!(read, Err(StoreError::Damaged)), "{read:?}");
+    }
+    assert!(quarantine(&journal, &store, &segment.hash).await.unwrap());
+    write(&journal, &store, &segment, CONTENT).await.unwrap();
+    assert!(!quarantine(&journal, &store, &segment.hash).await.unwrap());
+    assert_eq!(store.read(&segment.hash).await.unwrap(), CONTENT);
+    assert!(is_verified(&journal, &segment).await);
+    // A segment that is not stored is not damaged.
+    store.delete(&segment.hash).await.unwrap();
+    assert!(!quarantine(&journal, &store, &segment.hash).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_segment_that_is_moved_to_the_quarantine_does_not_count() {
+    let journal = Journal::in_memory().await.unwrap();
+    let (backend, _, objects) = Faulty::with_room(u64::MAX);
+    let (store, segment) = (Store::over(backend), named(CONTENT));
+    // Damage that no read has found yet.
+    write(&journal, &store, &segment, CONTENT).await.unwrap();
+    damage(&objects, &segment).await;
+    assert!(quarantine(&journal, &store, &segment.hash).await.unwrap());
+    assert!(!is_verified(&journal, &segment).await);
+    // Or the object is moved away before its write is noted.
+    let source = stream::iter([Ok::<_, io::Error>(Bytes::from_static(CONTENT))]);
+    let overtaken = async {
+        let written = store.put(&segment, source).await?;
+        damage(&objects, &segment).await;
+        assert!(quarantine(&journal, &store, &segment.hash).await.unwrap());
+        Ok::<_, PutError<io::Error>>(written)
+    };
+    let failed = complete_write(&journal, &store, overtaken).await;
+    assert!(matches!(failed, Err(PutError::Store(StoreError::NotKept))), "{failed:?}");
+    assert!(!is_verified(&journal, &segment).await);
 }
 
 #[tokio::test]

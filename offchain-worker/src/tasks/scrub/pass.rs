@@ -294,7 +294,7 @@ impl Pass<'_> {
         let is_damaged = store.shows_damage(hash, &error).await;
         self.tolerate(hash, error).await?;
         // Otherwise the bytes may be intact, and nobody else may have them.
-        if is_damaged && let Err(error) = store.quarantine(hash).await {
+        if is_damaged && let Err(error) = journal::quarantine(journal, store, hash).await {
             let segment = hex::encode(hash);
             tracing::warn!(%error, segment, "an unreadable segment could not be moved to the quarantine");
         }

@@ -153,9 +153,10 @@ impl<'a> BlockFetch<'a> {
             Fetched::Missed => self.plan.reopen(&errand, false),
             Fetched::Wrong => {
                 // If several hospitals took part, it is not known which of them sent wrong bytes. So the segment is
-                // fetched again, as a whole from one hospital.
-                if let [(one, _)] = log.bytes.as_slice() {
-                    self.blame(&errand, *one, PeerFault::WrongBytes, now);
+                // fetched again, as a whole from one hospital, and each of them is alone in its next downloads.
+                match log.bytes.as_slice() {
+                    [(one, _)] => self.blame(&errand, *one, PeerFault::WrongBytes, now),
+                    several => several.iter().for_each(|(one, _)| self.plan.suspect(*one)),
                 }
                 self.plan.reopen(&errand, true);
             }

@@ -366,7 +366,9 @@ impl Fetcher {
         arrived: &Arrivals,
     ) -> Fetched {
         let segment = errand.segment;
-        let waits = Waits { limit: self.bounds.segment_limit, patience: errand.patience };
+        let longest = self.bounds.segment_limit;
+        let limit = errand.limit.map_or(longest, |limit| limit.min(longest));
+        let waits = Waits { limit, patience: errand.patience };
         let peers = (errand.peer.clone(), errand.reserve.clone());
         let relay = Relay::new(&self.courier, genesis, segment, peers, waits, (log, arrived));
         let write = self.store.put(&segment, relay.stream());

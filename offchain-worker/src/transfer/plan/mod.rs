@@ -7,6 +7,10 @@
 //! the block's order and the list of hospitals, without messages. If a hospital does not get its share in time, because
 //! it is unreachable, slow or faulty, its share is dealt out among the others.
 
+mod rules;
+
+pub use rules::Rules;
+
 use std::{
     collections::{BTreeSet, HashSet},
     time::Duration,
@@ -17,43 +21,19 @@ use tokio::time::Instant;
 
 use super::{Peer, PeerFault, Roll, relay::Reserve};
 
-/// The rules for fetching a block.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Segments requested from one hospital at once, for one block.
-    pub per_peer: usize,
-    /// If no more bytes than this are missing, they are fetched from the announcer alone: asking the others would cost
-    /// more than it saves.
-    pub small: u64,
-    /// If no segment arrives or becomes available anywhere for this long, the shares of other hospitals are dealt out.
-    /// If a hospital needs longer for a segment, another one is asked for the rest.
-    pub patience: Duration,
-    /// Between two questions to one hospital, which segments it has: at first, and at most.
-    pub ask_every: (Duration, Duration),
-    /// Before a busy hospital is asked again: at first, and at most.
-    pub rest: (Duration, Duration),
-    /// If all hospitals that have the missing segments are busy for this long, the fetch ends.
-    pub give_up: Duration,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            per_peer: 2,
-            small: 1024 * 1024,
-            patience: Duration::from_secs(3),
-            ask_every: (Duration::from_millis(300), Duration::from_secs(1)),
-            rest: (Duration::from_millis(500), Duration::from_secs(2)),
-            give_up: Duration::from_secs(60),
-        }
-    }
-}
-
 /// The longest wait, if nothing happens, before shares are dealt out again.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a slow hospital is asked for no segment that another hospital has.
+/// How long a slow hospital is asked for no segment that another hospital has, apart from the announcer.
 const SLOW_FOR: Duration = Duration::from_secs(60);
+
+/// A hospital that took part in so many segments with wrong bytes remains suspect.
+const SUSPICIONS: u32 = 3;
+
+/// How many times the usual patience a suspect may need for a segment that another hospital has, and how long it may
+/// need while it is not known how long a segment takes.
+const SUSPECT_WAITS: u32 = 4;
+const SUSPECT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Segments that one question names. That is 17 KB, which is little compared with a segment, even every second.
 const NAMED: usize = 256;
@@ -71,6 +51,9 @@ pub struct Errand {
     pub(super) reserve: Reserve,
     /// How long the peer may need before another hospital is asked for the rest.
     pub(super) patience: Duration,
+    /// How long a suspect may need in all.
+    pub(super) limit: Option<Duration>,
+    begun: Instant,
 }
 
 /// The question which of these segments a hospital has.
@@ -97,8 +80,8 @@ struct Wanted {
     state: State,
     /// Whether one hospital may continue what another began.
     joint: bool,
-    /// Used while it is under way.
-    reserve: Reserve,
+    /// Used while it is under way. None if no other hospital may continue it.
+    reserve: Option<Reserve>,
 }
 
 /// Whether a hospital has a segment, as far as is known.
@@ -118,7 +101,14 @@ struct Source {
     /// How often in a row it was busy.
     busy: u32,
     rests_until: Instant,
+    /// When it was slow for the first time.
+    slow_since: Option<Instant>,
     slow_until: Instant,
+    /// It took part in a segment with wrong bytes, which another hospital may have sent. Until it is cleared, no other
+    /// hospital continues what it sends, nor the reverse: if it sends wrong bytes again, it is known to be the sender.
+    suspect: bool,
+    /// How often it took part in such a segment.
+    suspicions: u32,
     /// The longest time in which it sent a segment.
     slowest: Option<Duration>,
     asking: bool,
@@ -174,7 +164,10 @@ impl Plan {
                 underway: 0,
                 busy: 0,
                 rests_until: now,
+                slow_since: None,
                 slow_until: now,
+                suspect: false,
+                suspicions: 0,
                 slowest: None,
                 asking: false,
                 answered: false,
@@ -184,9 +177,12 @@ impl Plan {
                 holds: vec![holding; count],
             }
         };
-        let wanted = |(index, segment)| {
-            let (state, reserve) = (State::Open, Reserve::default());
-            Wanted { segment, index, state, joint: true, reserve }
+        let wanted = |(index, segment)| Wanted {
+            segment,
+            index,
+            state: State::Open,
+            joint: true,
+            reserve: None,
         };
         Self {
             rules,
@@ -221,20 +217,32 @@ impl Plan {
     /// The next segment to fetch, which is under way from then on.
     pub fn next(&mut self, now: Instant) -> Option<Errand> {
         let (wanted, source) = self.choose(now)?;
-        let others =
-            if self.wanted[wanted].joint { self.others(wanted, source, now) } else { Vec::new() };
-        let (reserve, patience) = (Reserve::new(others), self.errand_patience());
+        let shared = self.wanted[wanted].joint && !self.sources[source].suspect;
+        let reserve = shared.then(|| Reserve::new(self.others(wanted, source, now)));
+        let (patience, limit) = (self.errand_patience(), self.limit(wanted, source));
         self.sources[source].underway += 1;
         let it = &mut self.wanted[wanted];
         it.state = State::Underway;
         it.reserve = reserve.clone();
         let (segment, peer) = (it.segment, self.sources[source].peer.clone());
-        Some(Errand { wanted, segment, source, peer, reserve, patience })
+        let reserve = reserve.unwrap_or_default();
+        Some(Errand { wanted, segment, source, peer, reserve, patience, limit, begun: now })
+    }
+
+    /// Nobody continues what a suspect sends. So its time is limited, if another hospital has the segment.
+    fn limit(&self, wanted: usize, chosen: usize) -> Option<Duration> {
+        let mut others = (0..self.sources.len()).filter(|source| *source != chosen);
+        let is_limited =
+            self.sources[chosen].suspect && others.any(|source| self.is_held(wanted, source));
+        let known = self.slowest().is_some();
+        let limit = if known { self.errand_patience() * SUSPECT_WAITS } else { SUSPECT_LIMIT };
+        is_limited.then_some(limit)
     }
 
     fn others(&self, wanted: usize, chosen: usize, now: Instant) -> Vec<Peer> {
         let mut others: Vec<_> = (0..self.sources.len())
             .filter(|source| *source != chosen && self.is_held(wanted, *source))
+            .filter(|source| !self.sources[*source].suspect)
             .collect();
         others.sort_by_key(|source| {
             let is_origin = Some(*source) == self.origin;
@@ -290,7 +298,7 @@ impl Plan {
 
     fn is_free(&self, source: usize, now: Instant) -> bool {
         let source = &self.sources[source];
-        let limit = if source.busy > 0 { 1 } else { self.rules.per_peer };
+        let limit = if source.busy > 0 || source.suspect { 1 } else { self.rules.per_peer };
         !source.dropped && source.rests_until <= now && source.underway < limit
     }
 
@@ -298,17 +306,20 @@ impl Plan {
         self.sources[source].slow_until > now
     }
 
-    /// The hospitals other than the announcer from which a segment may be fetched: slow ones only if no other hospital
-    /// has it, and, as a whole after wrong bytes, only if the announcer does not have it. A slow hospital may have sent
-    /// the wrong bytes, and nobody would continue its download.
+    /// The hospitals other than the announcer from which a segment may be fetched. A slow one only if no quick one of
+    /// them has it, and the announcer does not have it or the slow one keeps its share. After wrong bytes, only if the
+    /// announcer does not have it: one of them may have sent these, and nobody would continue its download.
     fn holders(&self, wanted: usize, now: Instant) -> impl Iterator<Item = usize> {
         let all = 0..self.sources.len();
-        let quick = all.clone().any(|it| self.is_held(wanted, it) && !self.is_slow(it, now));
-        let whole = !self.wanted[wanted].joint
-            && self.origin.is_some_and(|origin| self.is_held(wanted, origin));
-        all.filter(move |source| {
-            let serves = Some(*source) != self.origin && self.is_held(wanted, *source);
-            serves && !whole && !(quick && self.is_slow(*source, now))
+        let others =
+            all.filter(move |source| Some(*source) != self.origin && self.is_held(wanted, *source));
+        let quick = others.clone().any(|source| !self.is_slow(source, now));
+        let at_origin = self.origin.is_some_and(|origin| self.is_held(wanted, origin));
+        let whole = !self.wanted[wanted].joint && at_origin;
+        others.filter(move |source| {
+            let hospital = &self.sources[*source].peer.hospital;
+            let elsewhere = quick || (at_origin && self.passed_over.contains(hospital));
+            !whole && !(elsewhere && self.is_slow(*source, now))
         })
     }
 
@@ -379,8 +390,9 @@ impl Plan {
                 source.holds[*wanted] = Holding::Claimed;
                 news = true;
                 let it = &self.wanted[*wanted];
-                if it.state == State::Underway && it.joint {
-                    it.reserve.add(source.peer.clone());
+                let reserve = it.reserve.as_ref().filter(|_| it.state == State::Underway);
+                if let Some(reserve) = reserve.filter(|_| !source.suspect) {
+                    reserve.add_last(source.peer.clone());
                 }
             }
         }
@@ -409,9 +421,27 @@ impl Plan {
         let news = !source.dropped;
         source.dropped = true;
         let hospital = source.peer.hospital;
-        self.wanted.iter().for_each(|wanted| wanted.reserve.remove(hospital));
+        self.leave_reserves(hospital);
         self.passed_over.insert(hospital);
         news
+    }
+
+    fn leave_reserves(&self, hospital: HospitalId) {
+        let reserves = self.wanted.iter().filter_map(|wanted| wanted.reserve.as_ref());
+        reserves.for_each(|reserve| reserve.remove(hospital));
+    }
+
+    /// Records that a hospital took part in a segment with wrong bytes, which another one may have sent. Until a whole
+    /// right segment comes from it alone, it is alone in its downloads. The announcer is asked for the whole of such a
+    /// segment anyway, which shows whether it lies. If it were suspect, it could not continue what others send slowly.
+    pub fn suspect(&mut self, hospital: HospitalId) {
+        let is_other = !self.is_announcer(hospital);
+        let found = self.sources.iter_mut().find(|it| is_other && it.peer.hospital == hospital);
+        if let Some(source) = found {
+            source.suspect = true;
+            source.suspicions += 1;
+            self.leave_reserves(hospital);
+        }
     }
 
     /// Records that a hospital failed at an errand. Returns the resulting fault, and whether the hospital is dropped
@@ -446,8 +476,12 @@ impl Plan {
                 (PeerFault::Busy, false)
             }
             PeerFault::Slow => {
+                // A hospital may be slow once. Segments that were under way at that time do not count again.
+                let since = *source.slow_since.get_or_insert(now);
                 source.slow_until = now + SLOW_FOR;
-                self.passed_over.insert(hospital);
+                if errand.begun > since {
+                    self.passed_over.insert(hospital);
+                }
                 (PeerFault::Slow, false)
             }
             fault if fault.drops() => (fault, self.drop_source(position)),
@@ -465,6 +499,7 @@ impl Plan {
         if took.is_some() {
             source.busy = 0;
             source.slowest = source.slowest.max(took);
+            source.suspect &= source.suspicions >= SUSPICIONS;
         }
     }
 

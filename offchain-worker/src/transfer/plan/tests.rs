@@ -48,6 +48,24 @@ fn claim(plan: &mut Plan, hospital: u16, segments: &[usize], now: Instant) {
     }
 }
 
+/// All hospitals say that they have all segments.
+fn all_claim_all(plan: &mut Plan, now: Instant) {
+    for question in plan.questions(now) {
+        let held = vec![true; question.wanted.len()];
+        plan.answered(&question, &held, now);
+    }
+}
+
+/// All segments that may be under way at once.
+fn all_next(plan: &mut Plan, now: Instant) -> Vec<Errand> {
+    std::iter::from_fn(|| plan.next(now)).collect()
+}
+
+/// Empties the list of hospitals that may continue a download.
+fn reserve(errand: &Errand) -> Vec<u16> {
+    std::iter::from_fn(|| errand.reserve.next()).map(|peer| peer.hospital.0).collect()
+}
+
 #[test]
 fn the_announcer_gives_each_segment_to_one_hospital() {
     let now = Instant::now();
@@ -288,17 +306,37 @@ fn a_long_list_is_asked_in_parts() {
 #[test]
 fn a_slow_hospital_is_asked_for_nothing_that_another_has() {
     let now = Instant::now();
-    let mut plan = plan(0, 2, 6, now);
-    assert_eq!(errands(&mut plan, now).len(), 3);
-    claim(&mut plan, 1, &[1, 3, 5], now);
+    let mut plan = plan(0, 3, 6, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER), (3, ANNOUNCER)]);
+    all_claim_all(&mut plan, now);
     let errand = plan.next(now).unwrap();
-    assert_eq!(errand.peer.hospital.0, 1);
-    let failed = plan.failed(&errand, errand.peer.hospital, PeerFault::Slow, now);
+    let failed = plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
     assert_eq!(failed, (PeerFault::Slow, false));
-    plan.arrived(&errand, None, now);
-    // Its share is dealt out at once.
-    assert_eq!(errands(&mut plan, now).iter().map(|(_, from)| *from).collect::<Vec<_>>(), [9, 9]);
-    assert_eq!(plan.missing(), 0);
+    plan.reopen(&errand, false);
+    assert_eq!(errands(&mut plan, now), [(1, 2), (2, 2), (4, 2), (5, 2)]);
+}
+
+#[test]
+fn a_hospital_that_is_slow_once_keeps_its_share() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 8, now);
+    assert_eq!(errands(&mut plan, now).len(), 4);
+    claim(&mut plan, 1, &[1, 3, 5, 7], now);
+    // Two segments that were under way at the same time.
+    let both = [plan.next(now).unwrap(), plan.next(now).unwrap()];
+    for errand in &both {
+        assert_eq!(errand.peer.hospital.0, 1);
+        plan.failed(errand, HospitalId(1), PeerFault::Slow, now);
+        plan.arrived(errand, None, now);
+    }
+    let later = now + Duration::from_secs(1);
+    let again = plan.next(later).unwrap();
+    assert_eq!(again.peer.hospital.0, 1);
+    plan.failed(&again, HospitalId(1), PeerFault::Slow, later);
+    plan.arrived(&again, None, later);
+    // Now its share is dealt out at once.
+    let left: Vec<_> = errands(&mut plan, later).iter().map(|(_, from)| *from).collect();
+    assert_eq!((left, plan.missing()), (vec![ANNOUNCER], 0));
 }
 
 #[test]
@@ -316,15 +354,98 @@ fn slow_hospitals_are_asked_if_no_other_has_a_segment() {
 
 #[test]
 fn a_slow_hospital_is_asked_again_after_a_while() {
+    let mut now = Instant::now();
+    let mut plan = plan(0, 2, 2, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
+    claim(&mut plan, 1, &[1], now);
+    for _ in 0..2 {
+        assert_eq!(plan.holders(1, now).collect::<Vec<_>>(), [1]);
+        let errand = plan.next(now).unwrap();
+        plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
+        plan.reopen(&errand, false);
+        now += Duration::from_secs(1);
+    }
+    assert_eq!(plan.holders(1, now).count(), 0);
+    assert_eq!(plan.holders(1, now + SLOW_FOR).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_hospital_that_claims_a_segment_under_way_continues_it_last() {
+    let now = Instant::now();
+    for suspect in [false, true] {
+        let mut plan = plan(0, 3, 3, now);
+        assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
+        let questions = plan.questions(now);
+        plan.answered(&questions[0], &[true; 2], now);
+        let errand = plan.next(now).unwrap();
+        if suspect {
+            plan.suspect(HospitalId(2));
+        }
+        plan.answered(&questions[1], &[true; 2], now);
+        let expected = if suspect { vec![ANNOUNCER] } else { vec![ANNOUNCER, 2] };
+        assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, expected));
+    }
+}
+
+#[test]
+fn a_suspect_is_alone_until_it_sends_a_right_segment() {
+    let now = Instant::now();
+    let mut plan = plan(0, 3, 24, now);
+    assert_eq!(errands(&mut plan, now).len(), 8);
+    all_claim_all(&mut plan, now);
+    let early = all_next(&mut plan, now);
+    plan.suspect(HospitalId(1));
+    let (of_suspect, others): (Vec<_>, Vec<_>) =
+        early.iter().partition(|errand| errand.peer.hospital.0 == 1);
+    // Nor does it continue what is under way.
+    assert!(others.iter().all(|errand| reserve(errand) == [ANNOUNCER]));
+    for errand in &of_suspect {
+        plan.reopen(errand, true);
+    }
+    for errand in &others {
+        plan.arrived(errand, None, now);
+    }
+    let next = all_next(&mut plan, now);
+    let from = |id| next.iter().filter(move |errand| errand.peer.hospital.0 == id);
+    let alone: Vec<_> = from(1).collect();
+    assert_eq!((of_suspect.len(), alone.len(), from(2).count()), (2, 1, 2));
+    assert_eq!(reserve(alone[0]), Vec::<u16>::new());
+    assert_eq!(alone[0].limit, Some(rules().patience * SUSPECT_WAITS));
+    assert!(from(2).all(|errand| errand.limit.is_none() && reserve(errand) == [ANNOUNCER]));
+    plan.arrived(alone[0], Some(Duration::from_millis(10)), now);
+    let cleared = all_next(&mut plan, now);
+    assert_eq!(cleared.len(), 2);
+    for errand in &cleared {
+        assert_eq!((errand.peer.hospital.0, errand.limit), (1, None));
+        assert_eq!(reserve(errand), [2, ANNOUNCER]);
+    }
+}
+
+#[test]
+fn who_is_suspect_again_and_again_remains_so() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 16, now);
+    assert_eq!(errands(&mut plan, now).len(), 8);
+    all_claim_all(&mut plan, now);
+    for _ in 0..SUSPICIONS {
+        plan.suspect(HospitalId(1));
+        let errand = plan.next(now).unwrap();
+        assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, Vec::new()));
+        plan.arrived(&errand, Some(Duration::from_millis(10)), now);
+    }
+    let errand = plan.next(now).unwrap();
+    assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, Vec::new()));
+}
+
+#[test]
+fn the_announcer_is_never_suspect() {
     let now = Instant::now();
     let mut plan = plan(0, 2, 2, now);
     assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER)]);
     claim(&mut plan, 1, &[1], now);
+    plan.suspect(HospitalId(ANNOUNCER));
     let errand = plan.next(now).unwrap();
-    plan.failed(&errand, HospitalId(1), PeerFault::Slow, now);
-    plan.reopen(&errand, false);
-    assert_eq!(plan.holders(1, now).count(), 0);
-    assert_eq!(plan.holders(1, now + SLOW_FOR).collect::<Vec<_>>(), [1]);
+    assert_eq!((errand.peer.hospital.0, reserve(&errand)), (1, vec![ANNOUNCER]));
 }
 
 #[test]
