@@ -116,7 +116,7 @@ fn only_another_patient_can_be_asked() {
             let asked = ask_of(nobody, asked_records(), Purpose::Research, EXPIRES);
             assert_eq!(asked, Err(Error::<Test>::UnknownPatient.into()));
         }
-        assert_noop!(dispatch(question(), user(PATIENT)), Error::<Test>::UnknownPatient);
+        assert_noop!(dispatch(question_for(HOME), user(PATIENT)), Error::<Test>::UnknownPatient);
     });
 }
 
