@@ -255,8 +255,7 @@ fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64)
     let day = ["--for", "1d"];
     fails(case.accept(query, &[&day[..], &["--record", "1/0:1"]].concat()), "section 1");
     fails(case.accept(query, &[&day[..], &["--record", "2/0"]].concat()), "of record 2/0");
-    // The chain refuses what the client does not judge.
-    fails(case.accept(query, &["--until", "2020-01-01"]), "expire");
+    fails(case.accept(query, &["--until", "2020-01-01"]), "in the future");
     fails(case.accept(query, &["--for", "400d"]), "366 days");
     assert_eq!(case.status(query), "pending");
 
@@ -268,6 +267,16 @@ fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64)
     let left_out = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0] }]);
     assert_eq!(accepted["leftOut"], left_out);
     assert_eq!(case.status(query), "accepted");
+    // The same command again reports what is so. Another one is not what the patient accepted.
+    let again = case.accept(query, &[&day[..], &part].concat()).unwrap();
+    assert_eq!((&again["brought"], &again["answered"]), (&json!(false), &accepted["block"]));
+    fails(case.accept(query, &["--for", "2d"]), "has an answer already: the patient accepted");
+    fails(
+        case.accept(query, &[&day[..], &["--record", "1/0:0"]].concat()),
+        "has an answer already",
+    );
+    let other = ["query", "accept", &number, "--as", NEIGHBOUR, "--for", "1d", "--yes"];
+    fails(case.network.try_run(&other), "only its patient");
 }
 
 fn the_requester_collects_exactly_what_was_accepted(case: &Case, query: u64) {
@@ -357,7 +366,7 @@ fn an_acceptance_ends_with_the_registration_for_which_the_requester_asked(case: 
     // The registration at the other hospital is in force, and does not count.
     case.is_refused(query, RIVAL, "is not in force");
     assert_eq!(case.about("show", pending, PATIENT).unwrap()["inForce"], json!(false));
-    fails(case.accept(pending, &["--for", "1d"]), "NotInForce");
+    fails(case.accept(pending, &["--for", "1d"]), "is not in force at hospital 0");
     case.about("withdraw", pending, RIVAL).unwrap();
     assert_eq!(case.status(query), "accepted");
 }

@@ -1,7 +1,7 @@
 //! Why a query was not asked or answered.
 
 use epione_envelope::SealError;
-use epione_primitives::{QueryId, RecordPointer, UserId, release::SectionSet};
+use epione_primitives::{HospitalId, QueryId, RecordPointer, UserId, release::SectionSet};
 
 use crate::{
     chain::{ChainError, SubmitError},
@@ -28,8 +28,8 @@ pub enum QueryError {
     NoSections { pointer: RecordPointer, missing: SectionSet, existing: SectionSet },
     #[error("query {query} is not for user {user}: only its patient answers it")]
     NotPatient { query: QueryId, user: UserId },
-    #[error("query {0} has an answer already")]
-    Answered(QueryId),
+    #[error("query {query} has an answer already: {how}")]
+    Answered { query: QueryId, how: String },
     #[error("query {0} has expired: the requester must ask again")]
     Expired(QueryId),
     /// The patient rotated keys after the query, or gave other keys.
@@ -50,6 +50,23 @@ pub enum QueryError {
          is accepted"
     )]
     RequesterChanged(QueryId),
+    #[error(
+        "the registration of the requester of query {query} is not in force at hospital {hospital}, or this hospital is \
+         not active: the chain refuses your acceptance now"
+    )]
+    NotInForce { query: QueryId, hospital: HospitalId },
+    #[error("hospital {0} is not active, so it cannot keep the sealed keys")]
+    InactiveMailbox(HospitalId),
+    #[error("an acceptance must end in the future, and at most 366 days from now")]
+    WrongEnd,
+    #[error("the sealed keys cannot be kept on this machine until the hospital has them: {0}")]
+    Unkept(std::io::Error),
+    /// The acceptance is final.
+    #[error(
+        "query {query} is accepted, but hospital {mailbox} does not have the sealed keys yet, which are kept on this \
+         machine: {error}"
+    )]
+    NotBrought { query: QueryId, mailbox: HospitalId, error: Box<WorkerError> },
     #[error(
         "the chain included the query, but its events do not have its number: list your queries"
     )]

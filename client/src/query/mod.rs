@@ -7,7 +7,8 @@
 //! | --- | --- | --- |
 //! | [`Queries::ask`] | requester | seals the terms to the patient, and puts the query on the chain |
 //! | [`Queries::consider`] | patient | opens the terms and the sections that are asked for; signs nothing |
-//! | [`Queries::accept`] | patient | seals content keys to the requester, leaves them at the mailbox, and accepts |
+//! | [`Queries::accept`] | patient | seals content keys to the requester, accepts, and leaves the sealed keys at the mailbox |
+//! | [`Queries::bring`] | patient | leaves the sealed keys at the mailbox, if that was interrupted |
 //! | [`Queries::refuse`] | patient | |
 //! | [`Queries::withdraw`] | both | the requester before the answer, the patient after it; both after the expiry |
 //! | [`Reader::open_query`](crate::reader::Reader::open_query) | requester | collects, verifies and opens |
@@ -15,10 +16,12 @@
 mod accepting;
 mod error;
 mod status;
+mod unsent;
 
-pub use accepting::{Considered, Requester};
+pub use accepting::{Considered, Requester, check_end};
 pub use error::QueryError;
-pub use status::Status;
+pub use status::{Status, answer_in_words};
+pub use unsent::UnsentGrants;
 
 use codec::Encode;
 use epione_envelope::{profile::ProfileBody, query::SealedTerms, sealing_keys::SealingPublicKey};
