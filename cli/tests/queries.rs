@@ -152,7 +152,7 @@ fn a_patient_answers_a_query_and_only_the_requester_reads_what_was_accepted() {
 
 fn nothing_is_asked_that_the_patient_does_not_have(case: &Case) {
     fails(case.ask(RESEARCHER, &["2/0"], &[]), "not a record of patient");
-    fails(case.ask(RESEARCHER, &["1/0:0,3"], &[]), "has no section 3: it has 0,1,2");
+    fails(case.ask(RESEARCHER, &["1/0:0,3"], &[]), "has no section 3: it has sections 0,1,2");
     fails(case.ask(RESEARCHER, &["9/0"], &[]), "no record 9/0");
     fails(case.ask("//Nobody", &["1/0"], &[]), "no user is registered with this account");
     fails(case.ask(RESEARCHER, &["1/0"], &["--hospital", "0"]), "NotInForce");
@@ -237,6 +237,15 @@ fn only_the_patient_sees_what_is_sealed(case: &Case, query: u64) {
         sections.iter().map(|it| (it["section"].clone(), text(&it["kind"]))).collect();
     assert_eq!(kinds, [(json!(0), "observation"), (json!(2), "media")]);
     fails(case.about("show", query, NEIGHBOUR), "only its patient");
+    // A person reads what is public before the failure.
+    let mut show = epione();
+    show.arg("--devnet").arg(case.network.path());
+    show.args(["query", "show", &query.to_string(), "--as", NEIGHBOUR]);
+    let output = show.output().unwrap();
+    let (public, failure) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(public.contains(&format!("query {query}  pending")), "{public}");
+    assert!(failure.contains("only its patient") && !output.status.success(), "{failure}");
     fails(case.about("show", query, RESEARCHER), "only its patient");
     fails(case.about("show", 999, PATIENT), "no query 999");
 }
@@ -318,6 +327,8 @@ fn a_withdrawn_acceptance_is_not_collected_again(case: &Case, query: u64) {
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
     let shown = case.network.run(&["query", "show", &query.to_string()]);
     assert_eq!(shown["accepted"]["mailbox"], json!(1), "{shown}");
+    let own = case.about("show", query, PATIENT).unwrap();
+    assert_eq!((own.get("terms"), &own["termsRemoved"]), (None, &json!(true)));
 }
 
 fn a_query_is_answered_once(case: &Case) {
@@ -421,7 +432,7 @@ fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {
         let collect = [&collect[..], &["--password-file", password]].concat();
         case.network.try_run(&collect)
     };
-    fails(collect(accepted, keys), "has changed the account or the sealing key");
+    fails(collect(accepted, keys), "have changed your account or sealing key");
     collect(accepted, RESEARCHER).unwrap_err();
     fails(
         case.accept(pending, &["--for", "1d"]),
@@ -437,5 +448,5 @@ fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {
     case.network.run(&[&confirm[..], &["--hospital", "1"]].concat());
     eventually("the patient accepts", || case.accept(pending, &["--for", "1d"]).map(drop));
     collect(pending, keys).unwrap();
-    fails(collect(accepted, keys), "has changed the account or the sealing key");
+    fails(collect(accepted, keys), "have changed your account or sealing key");
 }

@@ -47,6 +47,9 @@ impl From<QueryError> for Failure {
             QueryError::NoSections { .. } | QueryError::NotAsked { .. } | QueryError::Nothing => {
                 "choose other sections; nothing was signed"
             }
+            QueryError::NotOpened { .. } => {
+                "accept only other records with --record, or refuse the query; nothing was signed"
+            }
             QueryError::NotPatient { .. } => {
                 "give the patient's key file with --as, or choose a query to you: `epione query inbox`"
             }

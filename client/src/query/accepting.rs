@@ -36,10 +36,29 @@ pub struct Considered {
     /// The requester's text. The requester chose every character.
     pub terms: Zeroizing<String>,
     pub records: Vec<OpenRecord>,
+    /// The asked records that do not open. They cannot be accepted.
+    pub unopened: Vec<Unopened>,
     /// [`Query::considered`]: the acceptance names it, so that the chain refuses the acceptance of anything else.
     hash: Hash,
     /// The key to which the grant is sealed.
     recipient: SealingPublicKey,
+}
+
+/// A record that its patient cannot open, or that is not what its author signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unopened {
+    pub pointer: RecordPointer,
+    pub reason: String,
+}
+
+impl Unopened {
+    /// An error of the node is not one of the record: then nothing is known about it.
+    fn by(pointer: RecordPointer, error: ReadError) -> Result<Self, ReadError> {
+        match error {
+            ReadError::Chain(error) => Err(error.into()),
+            error => Ok(Self { pointer, reason: error.to_string() }),
+        }
+    }
 }
 
 /// Who asks, as the chain knows them now.
@@ -75,16 +94,37 @@ impl Queries {
             account: profile.account,
             in_force: is_in_force(&state, &query).await?,
         };
-        let mut wanted = Vec::with_capacity(query.records.len());
-        for record in &query.records {
-            let found = VerifiedRecord::of(&self.chain, query.patient, record.pointer).await?;
-            let sections = record.sections.intersection(found.sections());
-            wanted.push((found, sections));
-        }
-        let opened = reader.open_own_sections(query.patient, wanted).await;
-        let records = opened.into_iter().collect::<Result<Vec<_>, ReadError>>()?;
+        let (records, unopened) = self.opened(&query, reader).await?;
         let hash = query.considered(id, &requester.account, recipient.hash());
-        Ok(Considered { id, query, requester, terms, records, hash, recipient })
+        Ok(Considered { id, query, requester, terms, records, unopened, hash, recipient })
+    }
+
+    /// The asked records, opened with the patient's own keys, and those that do not open.
+    async fn opened(
+        &self,
+        query: &Query,
+        reader: &Reader,
+    ) -> Result<(Vec<OpenRecord>, Vec<Unopened>), ReadError> {
+        let (mut pointers, mut wanted, mut unopened) = (Vec::new(), Vec::new(), Vec::new());
+        for ReleasedRecord { pointer, sections } in &query.records {
+            match VerifiedRecord::of(&self.chain, query.patient, *pointer).await {
+                Ok(found) => {
+                    let sections = sections.intersection(found.sections());
+                    pointers.push(*pointer);
+                    wanted.push((found, sections));
+                }
+                Err(error) => unopened.push(Unopened::by(*pointer, error)?),
+            }
+        }
+        let mut records = Vec::with_capacity(wanted.len());
+        let opened = reader.open_own_sections(query.patient, wanted).await;
+        for (pointer, opened) in pointers.into_iter().zip(opened) {
+            match opened {
+                Ok(record) => records.push(record),
+                Err(error) => unopened.push(Unopened::by(pointer, error)?),
+            }
+        }
+        Ok((records, unopened))
     }
 
     /// Opens the terms, which the requester signed with the account of that time, and sealed to the key that the query
@@ -260,8 +300,15 @@ impl Considered {
         record.map(|record| record.summary.hospital)
     }
 
-    /// The sections to accept: those that are named, or all that are asked for and exist. It is an error to name others.
+    /// The sections to accept: those that are named, or all that are asked for and exist. It is an error to name others,
+    /// or a record that does not open.
     pub fn choose(&self, named: &[ReleasedRecord]) -> Result<QueriedRecords, QueryError> {
+        let is_chosen = |record: &&Unopened| {
+            named.is_empty() || named.iter().any(|it| it.pointer == record.pointer)
+        };
+        if let Some(Unopened { pointer, reason }) = self.unopened.iter().find(is_chosen) {
+            return Err(QueryError::NotOpened { pointer: *pointer, reason: reason.clone() });
+        }
         let asked: Vec<_> = self.records.iter().map(asked).collect();
         chosen(self.id, &asked, named)
     }

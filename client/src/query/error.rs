@@ -24,7 +24,7 @@ pub enum QueryError {
          try again when the hospital has confirmed the user's new keys"
     )]
     NoSealingKey(UserId),
-    #[error("record {pointer} has no section {}: it has {}", numbers(.missing), numbers(.existing))]
+    #[error("record {pointer} has no {}: it has {}", in_words(.missing), in_words(.existing))]
     NoSections { pointer: RecordPointer, missing: SectionSet, existing: SectionSet },
     #[error("query {query} is not for user {user}: only its patient answers it")]
     NotPatient { query: QueryId, user: UserId },
@@ -38,9 +38,14 @@ pub enum QueryError {
     )]
     EarlierKey(QueryId),
     /// The requester sealed them to another key than the query names, or sealed something else.
-    #[error("the terms of query {0} cannot be opened: the requester did not seal them to your key")]
+    #[error(
+        "the terms of query {0} cannot be opened: the requester did not seal them to your key, or changed keys in the \
+         same block"
+    )]
     Terms(QueryId),
-    #[error("query {query} does not ask for section {} of record {pointer}", numbers(.sections))]
+    #[error("record {pointer} does not open, so it cannot be accepted: {reason}")]
+    NotOpened { pointer: RecordPointer, reason: String },
+    #[error("query {query} does not ask for {} of record {pointer}", in_words(.sections))]
     NotAsked { query: QueryId, pointer: RecordPointer, sections: SectionSet },
     #[error("nothing is accepted: name at least one section, or refuse the query")]
     Nothing,
@@ -73,10 +78,11 @@ pub enum QueryError {
     NoNumber,
 }
 
-/// The numbers of sections: `0,2`.
-fn numbers(sections: &SectionSet) -> String {
+/// Sections by their numbers: `section 2`, `sections 0,2`.
+fn in_words(sections: &SectionSet) -> String {
     let numbers: Vec<_> = sections.iter().map(|section| section.to_string()).collect();
-    numbers.join(",")
+    let noun = if numbers.len() == 1 { "section" } else { "sections" };
+    format!("{noun} {}", numbers.join(","))
 }
 
 impl From<ChainError> for QueryError {

@@ -18,7 +18,7 @@ mod error;
 mod status;
 mod unsent;
 
-pub use accepting::{Considered, Requester, check_end};
+pub use accepting::{Considered, Requester, Unopened, check_end};
 pub use error::QueryError;
 pub use status::{Status, answer_in_words};
 pub use unsent::UnsentGrants;

@@ -20,7 +20,7 @@ use epione_envelope::{
     grant::GrantedSection,
     keys::ContentKey,
     profile::{ProfileBody, ProfileContext, Recipient},
-    query::{QueryGrant, QueryTerms},
+    query::{QueryGrant, QueryTerms, SealedTerms},
 };
 use epione_primitives::{
     Hash, HospitalId, QueryId, RecordId, RecordPointer, UserId,
@@ -308,6 +308,42 @@ async fn nothing_is_signed_that_the_chain_would_refuse(
         assert!(matches!(refused, QueryError::WrongEnd), "{refused}");
     }
     assert_eq!(queries.show(considered.id).await.unwrap().status, Status::Pending);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_does_not_open_blocks_neither_the_terms_nor_another_record() {
+    let node = Node::start();
+    let trusting = ready(&node).await;
+    researcher(&trusting).await;
+    let good = record(&trusting, "all well", "//Doctor").await;
+    let forged = record(&trusting, "forged", "//Mallory").await;
+    commit(&trusting, &[good, forged]).await;
+    let chain = verifying(&node, &trusting).await;
+    let (queries, mailbox) = (Queries::new(chain.clone()), Mailbox::open(trusting).await);
+    // An honest client does not ask for the second record.
+    let key = development::sealing_key(PATIENT);
+    let (genesis, signer) = (chain.genesis_hash(), account(RESEARCHER));
+    let (who, whom) = (user(RESEARCHER), patient());
+    let sealed = SealedTerms::seal(genesis, who, whom, TERMS, key.public(), &signer).unwrap();
+    let NewQuery { hospital, records, purpose, expires, .. } =
+        query(&chain, whole(&[FIRST, SECOND])).await;
+    let (key, terms) = (key.public().hash(), sealed.encode());
+    let call = queries::ask(hospital, whom, key, &records, purpose, expires, &terms);
+    chain.submit(&call, &signer).await.unwrap();
+
+    let id = queries.pending(whom).await.unwrap().queries[0].id;
+    let considered = queries.consider(id, &mailbox.reader(&chain, PATIENT)).await.unwrap();
+    assert_eq!(considered.terms.as_str(), TERMS);
+    let opened: Vec<_> = considered.records.iter().map(|it| it.summary.pointer).collect();
+    let unopened: Vec<_> = considered.unopened.iter().map(|it| it.pointer).collect();
+    assert_eq!((opened, unopened), (vec![FIRST], vec![SECOND]));
+    let named = |pointer| ReleasedRecord { pointer, sections: SectionSet(1) };
+    for chosen in [&[][..], &[named(FIRST), named(SECOND)]] {
+        let refused = considered.choose(chosen).unwrap_err();
+        let told = matches!(refused, QueryError::NotOpened { pointer: SECOND, .. });
+        assert!(told, "{refused}");
+    }
+    assert_eq!(considered.choose(&[named(FIRST)]).unwrap()[..], [named(FIRST)]);
 }
 
 /// A researcher, and a patient with one record; nothing is asked yet.

@@ -16,7 +16,7 @@ pub use collect::{CollectArgs, Collected, collect};
 pub(in crate::commands) use list::described;
 pub use list::{InboxArgs, Listing, SentArgs, inbox, sent};
 pub use part::Part;
-pub use show::{Described, ShowArgs, Shown, shown};
+pub use show::{Described, ShowArgs, Shown};
 pub use statement::Statement;
 
 use clap::Subcommand;
@@ -134,7 +134,7 @@ impl Command {
             Self::Ask(args) => print(&ask(args, context).await?, json),
             Self::Inbox(args) => list::run_inbox(args, context).await,
             Self::Sent(args) => print(&sent(args, context).await?, json),
-            Self::Show(args) => print(&shown(args, context).await?, json),
+            Self::Show(args) => show::run(args, context).await,
             Self::Accept(args) => print(&accept(args, context).await?, json),
             Self::Refuse(args) => print(&refuse(args, context).await?, json),
             Self::Withdraw(args) => print(&withdraw(args, context).await?, json),

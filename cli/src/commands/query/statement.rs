@@ -3,7 +3,7 @@
 use std::fmt;
 
 use epione_client::{
-    query::{Considered, Found},
+    query::{Considered, Found, Unopened},
     reader::{self, OpenContent, OpenRecord, OpenSection, Reader},
 };
 use epione_primitives::{
@@ -42,6 +42,16 @@ pub struct Asking {
     pub terms: String,
     /// The asked sections that exist.
     pub content: Vec<AskedRecord>,
+    /// The asked records that do not open. They are not accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unopened: Vec<UnopenedRecord>,
+}
+
+/// A record that the patient's keys do not open, or that is not what its author signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnopenedRecord {
+    pub pointer: RecordPointer,
+    pub reason: String,
 }
 
 /// A record, with some of its sections.
@@ -123,7 +133,14 @@ impl Asking {
             in_force: considered.requester.in_force,
             terms: considered.terms.to_string(),
             content,
+            unopened: considered.unopened.iter().cloned().map(UnopenedRecord::from).collect(),
         })
+    }
+}
+
+impl From<Unopened> for UnopenedRecord {
+    fn from(Unopened { pointer, reason }: Unopened) -> Self {
+        Self { pointer, reason }
     }
 }
 
@@ -209,6 +226,10 @@ impl Asking {
                 let media_type = legible(media_type.as_bytes());
                 write!(f, "\n    {section:>2}  {kind:<13} {bytes:>10} bytes  {media_type}")?;
             }
+        }
+        for UnopenedRecord { pointer, reason } in &self.unopened {
+            let reason = legible(reason.as_bytes());
+            write!(f, "\n  record {pointer} does not open, and cannot be accepted: {reason}")?;
         }
         if !self.in_force {
             write!(
@@ -342,6 +363,7 @@ mod tests {
                     at: "2026-11-29T00:00:00Z".into(),
                     sections: vec![section(3, "diagnosis"), section(5, "report")],
                 }],
+                unopened: Vec::new(),
             },
             left_out: vec![ReleasedRecord { pointer, sections: SectionSet(0b11) }],
         }
@@ -368,6 +390,13 @@ mod tests {
         assert!(!text.contains("NOT in force") && !text.contains("own hospital"), "{text}");
         let own = Statement { mailbox: HospitalId(5), ..statement() }.to_string();
         assert!(own.ends_with("Choose another with --mailbox."), "{own}");
+        let unopened = vec![UnopenedRecord {
+            pointer: RecordPointer { height: 2, index: 0 },
+            reason: "it has a forged\nsignature".into(),
+        }];
+        let partly = Asking { unopened, ..statement().asking }.to_string();
+        assert!(partly.contains("\n  record 2/0 does not open, and cannot be"), "{partly}");
+        assert!(!partly.contains("\nsignature"), "{partly}");
         let unregistered = Asking { in_force: false, ..statement().asking };
         assert!(unregistered.to_string().contains("is NOT in force"));
     }
