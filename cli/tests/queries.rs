@@ -276,6 +276,11 @@ fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64)
     let left_out = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0] }]);
     assert_eq!(accepted["leftOut"], left_out);
     assert_eq!(case.status(query), "accepted");
+    // It counts before a hospital has recorded that it handed out the keys.
+    let looked = case.network.run(&["audit", "who-looked", "--as", PATIENT, "--limit", "1"]);
+    let handed = &looked["queries"][0];
+    assert_eq!((handed["query"].as_u64(), handed.get("transfer")), (Some(query), None));
+    assert_eq!(looked["more"], json!(false));
     // The same command again reports what is so. Another one is not what the patient accepted.
     let again = case.accept(query, &[&day[..], &part].concat()).unwrap();
     assert_eq!((&again["brought"], &again["answered"]), (&json!(false), &accepted["block"]));
@@ -323,6 +328,8 @@ fn a_withdrawn_acceptance_is_not_collected_again(case: &Case, query: u64) {
     fails(case.about("withdraw", query, RIVAL), "NotParty");
     let withdrawn = case.about("withdraw", query, PATIENT).unwrap();
     assert_eq!(withdrawn["status"], json!("withdrawn"));
+    let again = case.about("withdraw", query, PATIENT).unwrap();
+    assert_eq!((&again["status"], &again["block"]), (&json!("withdrawn"), &withdrawn["block"]));
     case.is_refused(query, RESEARCHER, "withdrew the acceptance");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
     let shown = case.network.run(&["query", "show", &query.to_string()]);
@@ -334,7 +341,11 @@ fn a_withdrawn_acceptance_is_not_collected_again(case: &Case, query: u64) {
 fn a_query_is_answered_once(case: &Case) {
     let query = case.ask(RIVAL, &["1/0"], &[]).unwrap();
     fails(case.about("refuse", query, RIVAL), "NotPatient");
-    assert_eq!(case.about("refuse", query, PATIENT).unwrap()["status"], json!("refused"));
+    let refused = case.about("refuse", query, PATIENT).unwrap();
+    assert_eq!((&refused["status"], refused.get("before")), (&json!("refused"), None));
+    let again = case.about("refuse", query, PATIENT).unwrap();
+    assert_eq!((&again["status"], &again["block"]), (&refused["status"], &refused["block"]));
+    assert!(text(&again["before"]).contains("the patient refused"), "{again}");
     case.is_refused(query, RIVAL, "refused query");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
     fails(case.about("withdraw", query, RIVAL), "NotPending");
