@@ -404,7 +404,8 @@ fn a_requester_has_at_most_two_pending_queries_to_one_patient(case: &Case) {
 }
 
 fn neither_a_query_nor_an_acceptance_outlives_its_end(case: &Case) {
-    let query = case.ask(RESEARCHER, &["1/0:0"], &["--expires", "21s"]).unwrap();
+    fails(case.ask(RESEARCHER, &["1/0:0"], &["--expires", "59s"]), "from 1 minute to 30 days");
+    let query = case.ask(RESEARCHER, &["1/0:0"], &["--expires", "1m"]).unwrap();
     eventually("the query expires", || match case.status(query).as_str() {
         "expired" => Ok(()),
         other => Err(other.to_owned()),

@@ -89,7 +89,11 @@ impl From<QueryError> for Failure {
 /// What to do after the chain refused a call about a query, where that is not to correct the arguments.
 fn after_refused_query(failure: &DispatchFailure) -> Option<&'static str> {
     const EACH: [(&str, &str); 14] = [
-        ("NotPending", "nothing was changed: somebody has answered or withdrawn the query already"),
+        (
+            "NotPending",
+            "nothing was changed: the query has an answer already, perhaps of an earlier run; run the command again, \
+             which finishes that run or says who answered",
+        ),
         ("NotAccepted", "nothing was changed: there is no acceptance to withdraw"),
         ("NotParty", "nothing was changed: sign with the key file of its requester or patient"),
         ("NotPatient", "nothing was changed: sign with the key file of its patient"),

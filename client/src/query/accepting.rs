@@ -300,8 +300,8 @@ impl Considered {
         record.map(|record| record.summary.hospital)
     }
 
-    /// The sections to accept: those that are named, or all that are asked for and exist. It is an error to name others,
-    /// or a record that does not open.
+    /// The sections to accept: those that are named, or all that are asked for and exist. It is an error to name
+    /// others, or a record that does not open.
     pub fn choose(&self, named: &[ReleasedRecord]) -> Result<QueriedRecords, QueryError> {
         let is_chosen = |record: &&Unopened| {
             named.is_empty() || named.iter().any(|it| it.pointer == record.pointer)

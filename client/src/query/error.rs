@@ -56,8 +56,8 @@ pub enum QueryError {
     )]
     RequesterChanged(QueryId),
     #[error(
-        "the registration of the requester of query {query} is not in force at hospital {hospital}, or this hospital is \
-         not active: the chain refuses your acceptance now"
+        "the registration of the requester of query {query} is not in force at hospital {hospital}, or this hospital \
+         is not active: the chain refuses your acceptance now"
     )]
     NotInForce { query: QueryId, hospital: HospitalId },
     #[error("hospital {0} is not active, so it cannot keep the sealed keys")]

@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | [`Queries::ask`] | requester | seals the terms to the patient, and puts the query on the chain |
 //! | [`Queries::consider`] | patient | opens the terms and the sections that are asked for; signs nothing |
-//! | [`Queries::accept`] | patient | seals content keys to the requester, accepts, and leaves the sealed keys at the mailbox |
+//! | [`Queries::accept`] | patient | seals content keys to the requester, accepts, and leaves them at the mailbox |
 //! | [`Queries::bring`] | patient | leaves the sealed keys at the mailbox, if that was interrupted |
 //! | [`Queries::refuse`] | patient | |
 //! | [`Queries::withdraw`] | both | the requester before the answer, the patient after it; both after the expiry |

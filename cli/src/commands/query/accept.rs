@@ -56,8 +56,8 @@ pub struct AcceptArgs {
     /// Instead of --until: time from now, such as 30d, 12h or 45m; at most 366d
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub span: Option<Duration>,
-    /// Hospital whose worker keeps the sealed keys for the requester [default: that of the first record
-    /// that you accept]
+    /// Hospital whose worker keeps the sealed keys for the requester [default: that of the first record that
+    /// you accept]
     #[arg(long, value_name = "HOSPITAL")]
     pub mailbox: Option<HospitalRef>,
     /// Key file from before a rotation, if a hospital's profile or the terms are sealed to the earlier key; may be
@@ -173,8 +173,8 @@ pub async fn accept(args: &AcceptArgs, context: &Context) -> Result<Accepted, Fa
     Ok(Accepted::Now(Box::new(NewlyAccepted { statement, block, undo })))
 }
 
-/// Brings the sealed keys of an acceptance to the mailbox, if they still are on this machine. Fails if the acceptance is
-/// not what the arguments name.
+/// Brings the sealed keys of an acceptance to the mailbox, if they still are on this machine. Fails if the acceptance
+/// is not what the arguments name.
 async fn resume(
     args: &AcceptArgs,
     (found, mailbox, until): (Found, Option<HospitalId>, Moment),

@@ -230,7 +230,8 @@ impl fmt::Display for Described {
     }
 }
 
-/// Prints a query, and what is sealed to its patient. What everybody can read is also printed if the rest does not open.
+/// Prints a query, and what is sealed to its patient. What everybody can read is also printed if the rest does not
+/// open.
 pub(super) async fn run(args: &ShowArgs, context: &Context) -> Result<bool, Failure> {
     let json = context.common().json;
     let chain = context.chain().await?;
