@@ -248,6 +248,14 @@ fn only_the_patient_sees_what_is_sealed(case: &Case, query: u64) {
     assert!(failure.contains("only its patient") && !output.status.success(), "{failure}");
     fails(case.about("show", query, RESEARCHER), "only its patient");
     fails(case.about("show", 999, PATIENT), "no query 999");
+    // A query of somebody else may be one to this user, or one of this user.
+    let unknown = case.about("show", 999, PATIENT).unwrap_err();
+    for (command, list) in unknown["commands"].as_array().unwrap().iter().zip(["inbox", "sent"]) {
+        let is_complete = text(command).starts_with(&format!("epione query {list} --devnet "))
+            && text(command).ends_with(&format!("--as {PATIENT}"));
+        assert!(is_complete, "{unknown}");
+        case.network.run_printed(text(command));
+    }
 }
 
 fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64) {
