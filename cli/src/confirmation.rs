@@ -15,10 +15,12 @@ pub async fn confirm(context: &Context, statement: &str, yes: bool) -> Result<()
     if yes {
         return Ok(());
     }
-    if context.common().json || !io::stdin().is_terminal() {
+    let terminals = (io::stdin().is_terminal(), io::stderr().is_terminal());
+    if !is_read_by_a_person(context.common().json, terminals) {
         return Err(Failure::usage(
             "this command signs only what you have read and confirmed; nothing was signed",
-            "run it on a terminal and without --json, or add --yes",
+            "run it on a terminal, without --json, and with neither input nor messages (standard error) redirected; or \
+             add --yes",
         ));
     }
     progress::line(statement);
@@ -33,6 +35,11 @@ pub async fn confirm(context: &Context, statement: &str, yes: bool) -> Result<()
         "you did not confirm; nothing was signed",
         "rerun the command to decide again",
     ))
+}
+
+/// Whether a person sees the statement, which is shown on standard error, and types the answer.
+fn is_read_by_a_person(json: bool, (stdin, stderr): (bool, bool)) -> bool {
+    !json && stdin && stderr
 }
 
 fn answer() -> io::Result<String> {
@@ -58,6 +65,15 @@ mod tests {
         for no in ["", "y", "no", "yes please", "ja", "\n"] {
             assert!(!is_yes(no), "{no}");
         }
+    }
+
+    #[test]
+    fn nobody_confirms_what_is_shown_in_a_file() {
+        assert!(is_read_by_a_person(false, (true, true)));
+        for unread in [(true, false), (false, true), (false, false)] {
+            assert!(!is_read_by_a_person(false, unread), "{unread:?}");
+        }
+        assert!(!is_read_by_a_person(true, (true, true)));
     }
 
     #[tokio::test]

@@ -55,6 +55,12 @@ pub fn numbers(sections: SectionSet) -> String {
     numbers.join(",")
 }
 
+/// Sections by their numbers: `section 2`, `sections 0,2`.
+pub fn sections(sections: SectionSet) -> String {
+    let noun = if sections.iter().count() == 1 { "section" } else { "sections" };
+    format!("{noun} {}", numbers(sections))
+}
+
 /// A number of bytes, as wide as the others in its column.
 pub fn bytes_column(bytes: u64) -> String {
     format!("{bytes:>10} {:<5}", if bytes == 1 { "byte" } else { "bytes" })

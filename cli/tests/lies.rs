@@ -194,7 +194,7 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["query", "inbox", "--as", PATIENT]),
         Reading::of(&["query", "inbox", "--as", PATIENT, "--all"]),
         Reading::of(&["query", "sent", "--as", DOCTOR]),
-        Reading::of(&["query", "show", "0", "--as", PATIENT]),
+        Reading::of(&["query", "show", "0", "--as", PATIENT]).reporting(&["unopened"]),
         Reading::of(&["records", "list", "--patient", patient]).reporting(&["failed"]),
         Reading::of(&unshare),
         Reading::of(&["user", "consent", "--as", PATIENT, "--hospital", "0"])

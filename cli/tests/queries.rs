@@ -152,7 +152,7 @@ fn a_patient_answers_a_query_and_only_the_requester_reads_what_was_accepted() {
 
 fn nothing_is_asked_that_the_patient_does_not_have(case: &Case) {
     fails(case.ask(RESEARCHER, &["2/0"], &[]), "not a record of patient");
-    fails(case.ask(RESEARCHER, &["1/0:0,3"], &[]), "has no section 3: it has 0,1,2");
+    fails(case.ask(RESEARCHER, &["1/0:0,3"], &[]), "has no section 3: it has sections 0,1,2");
     fails(case.ask(RESEARCHER, &["9/0"], &[]), "no record 9/0");
     fails(case.ask("//Nobody", &["1/0"], &[]), "no user is registered with this account");
     fails(case.ask(RESEARCHER, &["1/0"], &["--hospital", "0"]), "NotInForce");
@@ -237,8 +237,25 @@ fn only_the_patient_sees_what_is_sealed(case: &Case, query: u64) {
         sections.iter().map(|it| (it["section"].clone(), text(&it["kind"]))).collect();
     assert_eq!(kinds, [(json!(0), "observation"), (json!(2), "media")]);
     fails(case.about("show", query, NEIGHBOUR), "only its patient");
+    // A person reads what is public before the failure.
+    let mut show = epione();
+    show.arg("--devnet").arg(case.network.path());
+    show.args(["query", "show", &query.to_string(), "--as", NEIGHBOUR]);
+    let output = show.output().unwrap();
+    let (public, failure) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(public.contains(&format!("query {query}  pending")), "{public}");
+    assert!(failure.contains("only its patient") && !output.status.success(), "{failure}");
     fails(case.about("show", query, RESEARCHER), "only its patient");
     fails(case.about("show", 999, PATIENT), "no query 999");
+    // A query of somebody else may be one to this user, or one of this user.
+    let unknown = case.about("show", 999, PATIENT).unwrap_err();
+    for (command, list) in unknown["commands"].as_array().unwrap().iter().zip(["inbox", "sent"]) {
+        let is_complete = text(command).starts_with(&format!("epione query {list} --devnet "))
+            && text(command).ends_with(&format!("--as {PATIENT}"));
+        assert!(is_complete, "{unknown}");
+        case.network.run_printed(text(command));
+    }
 }
 
 fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64) {
@@ -255,8 +272,7 @@ fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64)
     let day = ["--for", "1d"];
     fails(case.accept(query, &[&day[..], &["--record", "1/0:1"]].concat()), "section 1");
     fails(case.accept(query, &[&day[..], &["--record", "2/0"]].concat()), "of record 2/0");
-    // The chain refuses what the client does not judge.
-    fails(case.accept(query, &["--until", "2020-01-01"]), "expire");
+    fails(case.accept(query, &["--until", "2020-01-01"]), "in the future");
     fails(case.accept(query, &["--for", "400d"]), "366 days");
     assert_eq!(case.status(query), "pending");
 
@@ -268,6 +284,21 @@ fn only_the_patient_accepts_and_only_what_was_asked_for(case: &Case, query: u64)
     let left_out = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0] }]);
     assert_eq!(accepted["leftOut"], left_out);
     assert_eq!(case.status(query), "accepted");
+    // It counts before a hospital has recorded that it handed out the keys.
+    let looked = case.network.run(&["audit", "who-looked", "--as", PATIENT, "--limit", "1"]);
+    let handed = &looked["queries"][0];
+    assert_eq!((handed["query"].as_u64(), handed.get("transfer")), (Some(query), None));
+    assert_eq!(looked["more"], json!(false));
+    // The same command again reports what is so. Another one is not what the patient accepted.
+    let again = case.accept(query, &[&day[..], &part].concat()).unwrap();
+    assert_eq!((&again["brought"], &again["answered"]), (&json!(false), &accepted["block"]));
+    fails(case.accept(query, &["--for", "2d"]), "has an answer already: the patient accepted");
+    fails(
+        case.accept(query, &[&day[..], &["--record", "1/0:0"]].concat()),
+        "has an answer already",
+    );
+    let other = ["query", "accept", &number, "--as", NEIGHBOUR, "--for", "1d", "--yes"];
+    fails(case.network.try_run(&other), "only its patient");
 }
 
 fn the_requester_collects_exactly_what_was_accepted(case: &Case, query: u64) {
@@ -305,16 +336,24 @@ fn a_withdrawn_acceptance_is_not_collected_again(case: &Case, query: u64) {
     fails(case.about("withdraw", query, RIVAL), "NotParty");
     let withdrawn = case.about("withdraw", query, PATIENT).unwrap();
     assert_eq!(withdrawn["status"], json!("withdrawn"));
+    let again = case.about("withdraw", query, PATIENT).unwrap();
+    assert_eq!((&again["status"], &again["block"]), (&json!("withdrawn"), &withdrawn["block"]));
     case.is_refused(query, RESEARCHER, "withdrew the acceptance");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
     let shown = case.network.run(&["query", "show", &query.to_string()]);
     assert_eq!(shown["accepted"]["mailbox"], json!(1), "{shown}");
+    let own = case.about("show", query, PATIENT).unwrap();
+    assert_eq!((own.get("terms"), &own["termsRemoved"]), (None, &json!(true)));
 }
 
 fn a_query_is_answered_once(case: &Case) {
     let query = case.ask(RIVAL, &["1/0"], &[]).unwrap();
     fails(case.about("refuse", query, RIVAL), "NotPatient");
-    assert_eq!(case.about("refuse", query, PATIENT).unwrap()["status"], json!("refused"));
+    let refused = case.about("refuse", query, PATIENT).unwrap();
+    assert_eq!((&refused["status"], refused.get("before")), (&json!("refused"), None));
+    let again = case.about("refuse", query, PATIENT).unwrap();
+    assert_eq!((&again["status"], &again["block"]), (&refused["status"], &refused["block"]));
+    assert!(text(&again["before"]).contains("the patient refused"), "{again}");
     case.is_refused(query, RIVAL, "refused query");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
     fails(case.about("withdraw", query, RIVAL), "NotPending");
@@ -357,7 +396,7 @@ fn an_acceptance_ends_with_the_registration_for_which_the_requester_asked(case: 
     // The registration at the other hospital is in force, and does not count.
     case.is_refused(query, RIVAL, "is not in force");
     assert_eq!(case.about("show", pending, PATIENT).unwrap()["inForce"], json!(false));
-    fails(case.accept(pending, &["--for", "1d"]), "NotInForce");
+    fails(case.accept(pending, &["--for", "1d"]), "is not in force at hospital 0");
     case.about("withdraw", pending, RIVAL).unwrap();
     assert_eq!(case.status(query), "accepted");
 }
@@ -373,7 +412,8 @@ fn a_requester_has_at_most_two_pending_queries_to_one_patient(case: &Case) {
 }
 
 fn neither_a_query_nor_an_acceptance_outlives_its_end(case: &Case) {
-    let query = case.ask(RESEARCHER, &["1/0:0"], &["--expires", "21s"]).unwrap();
+    fails(case.ask(RESEARCHER, &["1/0:0"], &["--expires", "59s"]), "from 1 minute to 30 days");
+    let query = case.ask(RESEARCHER, &["1/0:0"], &["--expires", "1m"]).unwrap();
     eventually("the query expires", || match case.status(query).as_str() {
         "expired" => Ok(()),
         other => Err(other.to_owned()),
@@ -412,7 +452,7 @@ fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {
         let collect = [&collect[..], &["--password-file", password]].concat();
         case.network.try_run(&collect)
     };
-    fails(collect(accepted, keys), "has changed the account or the sealing key");
+    fails(collect(accepted, keys), "have changed your account or sealing key");
     collect(accepted, RESEARCHER).unwrap_err();
     fails(
         case.accept(pending, &["--for", "1d"]),
@@ -428,5 +468,5 @@ fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {
     case.network.run(&[&confirm[..], &["--hospital", "1"]].concat());
     eventually("the patient accepts", || case.accept(pending, &["--for", "1d"]).map(drop));
     collect(pending, keys).unwrap();
-    fails(collect(accepted, keys), "has changed the account or the sealing key");
+    fails(collect(accepted, keys), "have changed your account or sealing key");
 }

@@ -3,12 +3,17 @@
 use epione_client::{chain::DispatchFailure, query::QueryError, reader::QueryFault};
 
 use super::{Failure, WRONG_BYTES};
+use crate::commands::query::OTHER_END;
 
 impl From<QueryFault> for Failure {
     fn from(fault: QueryFault) -> Self {
         let help = match &fault {
-            QueryFault::Unknown(_) | QueryFault::NotRequester { .. } => {
-                "choose one of your queries: `epione query sent --help`"
+            QueryFault::Unknown(_) => {
+                "choose one of your queries: `epione query inbox` lists those to you, and `epione query sent` those \
+                 that you asked"
+            }
+            QueryFault::NotRequester { .. } => {
+                "give the requester's key file with --as, or choose a query that you asked: `epione query sent`"
             }
             QueryFault::NotAnswered(_) => "try again after the patient has answered",
             QueryFault::Refused(_)
@@ -42,8 +47,31 @@ impl From<QueryError> for Failure {
             QueryError::NoSections { .. } | QueryError::NotAsked { .. } | QueryError::Nothing => {
                 "choose other sections; nothing was signed"
             }
-            QueryError::NotPatient { .. } => "give the patient's key file with --as",
-            QueryError::Answered(_) | QueryError::Expired(_) => "nothing was signed",
+            QueryError::NotOpened { .. } => {
+                "accept only other records with --record, or refuse the query; nothing was signed"
+            }
+            QueryError::NotPatient { .. } => {
+                "give the patient's key file with --as, or choose a query to you: `epione query inbox`"
+            }
+            QueryError::Answered { .. } | QueryError::Expired(_) => {
+                "nothing was signed, nothing was sent"
+            }
+            QueryError::NotInForce { .. } => {
+                "nothing was signed, nothing was sent; try again when the hospital has reinstated or renewed the \
+                 registration"
+            }
+            QueryError::InactiveMailbox(_) => {
+                "choose another hospital with --mailbox; nothing was signed, nothing was sent"
+            }
+            QueryError::WrongEnd => OTHER_END,
+            QueryError::Unkept(_) => {
+                "make sure that you can write to your folder for state (XDG_STATE_HOME, or .local/state), then run \
+                 the command again; nothing was signed, nothing was sent"
+            }
+            QueryError::NotBrought { .. } => {
+                "run the command again on this machine, which signs nothing and only brings the sealed keys; or end \
+                 the acceptance with `epione query withdraw`"
+            }
             QueryError::EarlierKey(_) => {
                 "give the earlier key file with --earlier-keys; without it, refuse the query: `epione query refuse \
                  --help`"
@@ -60,7 +88,18 @@ impl From<QueryError> for Failure {
 
 /// What to do after the chain refused a call about a query, where that is not to correct the arguments.
 fn after_refused_query(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 7] = [
+    const EACH: [(&str, &str); 14] = [
+        (
+            "NotPending",
+            "nothing was changed: the query has an answer already, perhaps of an earlier run; run the command again, \
+             which finishes that run or says who answered",
+        ),
+        ("NotAccepted", "nothing was changed: there is no acceptance to withdraw"),
+        ("NotParty", "nothing was changed: sign with the key file of its requester or patient"),
+        ("NotPatient", "nothing was changed: sign with the key file of its patient"),
+        ("WrongUntil", "nothing was changed: choose another end with --until or --for"),
+        ("UnknownHospital", "nothing was changed: choose another hospital with --mailbox"),
+        ("Expired", "nothing was changed: the requester must ask again"),
         (
             "EmptyTerms",
             "say what you want to do with the content: --terms TEXT or --terms-file FILE",
@@ -112,6 +151,13 @@ mod tests {
             ("TooManyOfRequester", "withdraw"),
             ("TooManyOfHospital", "your hospital's users"),
             ("NotInForce", "reinstate"),
+            ("NotPending", "already"),
+            ("NotAccepted", "no acceptance"),
+            ("NotParty", "requester or patient"),
+            ("NotPatient", "of its patient"),
+            ("WrongUntil", "--until"),
+            ("UnknownHospital", "--mailbox"),
+            ("Expired", "ask again"),
         ] {
             let failure = refused("Queries", error);
             assert!(failure.help.contains(help), "{failure}");

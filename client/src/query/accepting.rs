@@ -10,18 +10,20 @@ use epione_envelope::{
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
-    AccountId, Hash, Moment, RecordPointer, UserId,
+    AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
     hospital::HospitalStatus,
+    limits::MAX_QUERY_ACCESS_MILLIS,
     profile::Role,
     query::{QueriedRecords, Query, QueryId, terms_hash},
     release::{ReleasedRecord, SectionSet},
 };
 
-use super::{Queries, QueryError, queries};
+use super::{Queries, QueryError, UnsentGrants, queries, status::answer_in_words};
 use crate::{
     chain::{BlockRef, ChainError, Snapshot, SubmitError},
     now,
     reader::{OpenRecord, QueryFault, ReadError, Reader, VerifiedRecord, account_at},
+    worker::WorkerClient,
 };
 
 /// A pending query, opened by its patient. The records are verified, and their sections opened as far as the requester
@@ -34,10 +36,29 @@ pub struct Considered {
     /// The requester's text. The requester chose every character.
     pub terms: Zeroizing<String>,
     pub records: Vec<OpenRecord>,
+    /// The asked records that do not open. They cannot be accepted.
+    pub unopened: Vec<Unopened>,
     /// [`Query::considered`]: the acceptance names it, so that the chain refuses the acceptance of anything else.
     hash: Hash,
     /// The key to which the grant is sealed.
     recipient: SealingPublicKey,
+}
+
+/// A record that its patient cannot open, or that is not what its author signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unopened {
+    pub pointer: RecordPointer,
+    pub reason: String,
+}
+
+impl Unopened {
+    /// An error of the node is not one of the record: then nothing is known about it.
+    fn by(pointer: RecordPointer, error: ReadError) -> Result<Self, ReadError> {
+        match error {
+            ReadError::Chain(error) => Err(error.into()),
+            error => Ok(Self { pointer, reason: error.to_string() }),
+        }
+    }
 }
 
 /// Who asks, as the chain knows them now.
@@ -63,12 +84,7 @@ impl Queries {
         if user != query.patient {
             return Err(QueryError::NotPatient { query: id, user });
         }
-        if query.answer.is_some() {
-            return Err(QueryError::Answered(id));
-        }
-        if !query.is_pending(head.number.saturating_add(1)) {
-            return Err(QueryError::Expired(id));
-        }
+        check_pending(id, &query, head)?;
         let sealed = state.query_terms(id).await?.ok_or(QueryError::Terms(id))?;
         let terms = self.terms(id, &query, &sealed, reader).await?;
         let (profile, recipient) = self.sealing_key(&state, query.requester).await?;
@@ -78,16 +94,37 @@ impl Queries {
             account: profile.account,
             in_force: is_in_force(&state, &query).await?,
         };
-        let mut wanted = Vec::with_capacity(query.records.len());
-        for record in &query.records {
-            let found = VerifiedRecord::of(&self.chain, query.patient, record.pointer).await?;
-            let sections = record.sections.intersection(found.sections());
-            wanted.push((found, sections));
-        }
-        let opened = reader.open_own_sections(query.patient, wanted).await;
-        let records = opened.into_iter().collect::<Result<Vec<_>, ReadError>>()?;
+        let (records, unopened) = self.opened(&query, reader).await?;
         let hash = query.considered(id, &requester.account, recipient.hash());
-        Ok(Considered { id, query, requester, terms, records, hash, recipient })
+        Ok(Considered { id, query, requester, terms, records, unopened, hash, recipient })
+    }
+
+    /// The asked records, opened with the patient's own keys, and those that do not open.
+    async fn opened(
+        &self,
+        query: &Query,
+        reader: &Reader,
+    ) -> Result<(Vec<OpenRecord>, Vec<Unopened>), ReadError> {
+        let (mut pointers, mut wanted, mut unopened) = (Vec::new(), Vec::new(), Vec::new());
+        for ReleasedRecord { pointer, sections } in &query.records {
+            match VerifiedRecord::of(&self.chain, query.patient, *pointer).await {
+                Ok(found) => {
+                    let sections = sections.intersection(found.sections());
+                    pointers.push(*pointer);
+                    wanted.push((found, sections));
+                }
+                Err(error) => unopened.push(Unopened::by(*pointer, error)?),
+            }
+        }
+        let mut records = Vec::with_capacity(wanted.len());
+        let opened = reader.open_own_sections(query.patient, wanted).await;
+        for (pointer, opened) in pointers.into_iter().zip(opened) {
+            match opened {
+                Ok(record) => records.push(record),
+                Err(error) => unopened.push(Unopened::by(pointer, error)?),
+            }
+        }
+        Ok((records, unopened))
     }
 
     /// Opens the terms, which the requester signed with the account of that time, and sealed to the key that the query
@@ -112,20 +149,24 @@ impl Queries {
         sealed.open(genesis, requester, patient, &signer, own).map_err(|_| unreadable())
     }
 
-    /// Accepts a query with these sections until a moment: seals their keys to the requester, leaves the grant at the
-    /// reader's worker, which is the mailbox, and signs the acceptance. Returns the final block that has it. Signs
-    /// nothing if the requester has changed the account or the sealing key since the query was considered; the chain
-    /// refuses the acceptance if that happens later.
+    /// Accepts a query with these sections until a moment: seals their keys to the requester, signs the acceptance, and
+    /// leaves the sealed grant at the reader's worker, which is the mailbox, when the acceptance is final. Returns the
+    /// final block that has it.
+    ///
+    /// Until the mailbox has the grant, it is among the unsent ones, so that [`Queries::bring`] can resume. Signs and
+    /// sends nothing if final state shows that the chain would refuse the acceptance.
     pub async fn accept(
         &self,
         considered: &Considered,
         accepted: &QueriedRecords,
         until: Moment,
         reader: &Reader,
+        unsent: &UnsentGrants,
     ) -> Result<BlockRef, QueryError> {
         let Considered { id, query, requester, recipient, hash, .. } = considered;
-        self.check_unchanged(considered).await?;
-        let patient = reader.worker().account();
+        let worker = reader.worker();
+        let (patient, mailbox) = (worker.account(), worker.hospital());
+        self.check_acceptable(considered, until, mailbox).await?;
         let keys = considered.keys(accepted)?;
         let terms = QueryTerms {
             genesis: self.chain.genesis_hash(),
@@ -138,36 +179,112 @@ impl Queries {
             until,
         };
         let grant = QueryGrant::seal(terms, &keys, recipient, patient)?;
-        reader.worker().keep_query_grant(*id, &grant).await?;
-        let mailbox = reader.worker().hospital();
+        unsent.keep(&grant).map_err(QueryError::Unkept)?;
         let call = queries::accept(*id, *hash, accepted, grant.hash(), until, mailbox);
-        match self.chain.submit(&call, patient).await {
-            Err(SubmitError::Dispatch(failure)) if failure.is("Queries", "RequesterChanged") => {
-                Err(QueryError::RequesterChanged(*id))
+        let block = match self.chain.submit(&call, patient).await {
+            Ok(submitted) => submitted.block,
+            Err(error) => {
+                if has_no_effect(&error) {
+                    // A file that stays is of no use to anybody, and no reason to hide the error.
+                    let _ = unsent.forget(*id, grant.hash());
+                }
+                return Err(match error {
+                    SubmitError::Dispatch(failure) if failure.is("Queries", "RequesterChanged") => {
+                        QueryError::RequesterChanged(*id)
+                    }
+                    error => error.into(),
+                });
             }
-            submitted => Ok(submitted?.block),
-        }
+        };
+        self.bring(&grant, worker, unsent).await?;
+        Ok(block)
     }
 
-    /// Checks that the chain would still compute the same hash of what the patient considered.
-    async fn check_unchanged(&self, considered: &Considered) -> Result<(), QueryError> {
+    /// Leaves the sealed grant of an accepted query at its mailbox, and removes it from the unsent ones. The mailbox
+    /// may have it already.
+    pub async fn bring(
+        &self,
+        grant: &QueryGrant,
+        mailbox: &WorkerClient,
+        unsent: &UnsentGrants,
+    ) -> Result<(), QueryError> {
+        let query = grant.terms().query;
+        mailbox.keep_query_grant(query, grant).await.map_err(|error| QueryError::NotBrought {
+            query,
+            mailbox: mailbox.hospital(),
+            error: Box::new(error),
+        })?;
+        // If a file stays, the next attempt brings the same grant again.
+        let _ = unsent.forget_all(query);
+        Ok(())
+    }
+
+    /// Checks in one final state what the chain will check: the query waits for an answer and is what the patient
+    /// considered, the requester's registration is in force, the mailbox is active, and the end is within the limits.
+    async fn check_acceptable(
+        &self,
+        considered: &Considered,
+        until: Moment,
+        mailbox: HospitalId,
+    ) -> Result<(), QueryError> {
         let id = considered.id;
-        let state = self.chain.finalized().await?;
+        let head = self.chain.finalized_head().await?;
+        let state = self.chain.at(head.hash);
         let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
+        check_pending(id, &query, head)?;
         let profile = state.profile(query.requester).await?;
         let profile = profile.ok_or(QueryError::UnknownUser(query.requester))?;
         let current = query.considered(id, &profile.account, profile.sealing_key_hash);
-        if current == considered.hash { Ok(()) } else { Err(QueryError::RequesterChanged(id)) }
+        if current != considered.hash {
+            return Err(QueryError::RequesterChanged(id));
+        }
+        if !is_in_force(&state, &query).await? {
+            return Err(QueryError::NotInForce { query: id, hospital: query.hospital });
+        }
+        if !is_active(&state, mailbox).await? {
+            return Err(QueryError::InactiveMailbox(mailbox));
+        }
+        // The acceptance will be in a later block than the final one, which is some seconds old.
+        check_end(until, now().max(state.time().await?))
+    }
+}
+
+/// Checks that an acceptance which is signed now may end at a moment.
+pub fn check_end(until: Moment, now: Moment) -> Result<(), QueryError> {
+    let is_possible = now < until && until <= now.saturating_add(MAX_QUERY_ACCESS_MILLIS);
+    if is_possible { Ok(()) } else { Err(QueryError::WrongEnd) }
+}
+
+/// Checks that the patient can answer in the block after this one.
+fn check_pending(id: QueryId, query: &Query, head: BlockRef) -> Result<(), QueryError> {
+    if let Some(how) = answer_in_words(query) {
+        return Err(QueryError::Answered { query: id, how });
+    }
+    let is_pending = query.is_pending(head.number.saturating_add(1));
+    if is_pending { Ok(()) } else { Err(QueryError::Expired(id)) }
+}
+
+/// Whether the call of this error has no effect, and cannot have one later.
+fn has_no_effect(error: &SubmitError) -> bool {
+    match error {
+        SubmitError::Dispatch(_) | SubmitError::Refused(_) | SubmitError::UnknownCall { .. } => {
+            true
+        }
+        SubmitError::Invalid(_) | SubmitError::TimedOut { .. } | SubmitError::Chain(_) => false,
     }
 }
 
 /// Whether the requester may ask for the hospital that the query names.
 async fn is_in_force(state: &Snapshot, query: &Query) -> Result<bool, ChainError> {
-    let hospital = state.hospital(query.hospital).await?;
     let registration = state.registration(query.hospital, query.requester).await?;
     let time = state.time().await?;
-    let is_active = hospital.is_some_and(|it| it.status == HospitalStatus::Active);
-    Ok(is_active && registration.is_some_and(|it| it.in_force(time)))
+    let is_registered = registration.is_some_and(|it| it.in_force(time));
+    Ok(is_registered && is_active(state, query.hospital).await?)
+}
+
+async fn is_active(state: &Snapshot, hospital: HospitalId) -> Result<bool, ChainError> {
+    let hospital = state.hospital(hospital).await?;
+    Ok(hospital.is_some_and(|it| it.status == HospitalStatus::Active))
 }
 
 impl std::fmt::Debug for Considered {
@@ -177,8 +294,21 @@ impl std::fmt::Debug for Considered {
 }
 
 impl Considered {
-    /// The sections to accept: those that are named, or all that are asked for and exist. It is an error to name others.
+    /// The hospital at which an opened record was written.
+    pub fn hospital_of(&self, pointer: RecordPointer) -> Option<HospitalId> {
+        let record = self.records.iter().find(|record| record.summary.pointer == pointer);
+        record.map(|record| record.summary.hospital)
+    }
+
+    /// The sections to accept: those that are named, or all that are asked for and exist. It is an error to name
+    /// others, or a record that does not open.
     pub fn choose(&self, named: &[ReleasedRecord]) -> Result<QueriedRecords, QueryError> {
+        let is_chosen = |record: &&Unopened| {
+            named.is_empty() || named.iter().any(|it| it.pointer == record.pointer)
+        };
+        if let Some(Unopened { pointer, reason }) = self.unopened.iter().find(is_chosen) {
+            return Err(QueryError::NotOpened { pointer: *pointer, reason: reason.clone() });
+        }
         let asked: Vec<_> = self.records.iter().map(asked).collect();
         chosen(self.id, &asked, named)
     }
@@ -261,6 +391,30 @@ mod tests {
     fn record(height: u32, sections: u64) -> ReleasedRecord {
         let pointer = RecordPointer { height, index: 0 };
         ReleasedRecord { pointer, sections: SectionSet(sections) }
+    }
+
+    #[test]
+    fn an_acceptance_ends_in_the_future_and_within_366_days() {
+        let now = 1_000;
+        for good in [now + 1, now + MAX_QUERY_ACCESS_MILLIS] {
+            assert!(check_end(good, now).is_ok(), "{good}");
+        }
+        for wrong in [0, now, now + MAX_QUERY_ACCESS_MILLIS + 1, Moment::MAX] {
+            assert!(matches!(check_end(wrong, now), Err(QueryError::WrongEnd)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_sealed_grant_is_kept_as_long_as_its_acceptance_may_still_be_included() {
+        for may in [
+            SubmitError::TimedOut { after: std::time::Duration::from_secs(1) },
+            SubmitError::Chain(ChainError::Syncing),
+            SubmitError::Invalid("the node lost it".into()),
+        ] {
+            assert!(!has_no_effect(&may), "{may}");
+        }
+        let reason = "other arguments".into();
+        assert!(has_no_effect(&SubmitError::UnknownCall { call: "accept".into(), reason }));
     }
 
     #[test]

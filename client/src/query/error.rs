@@ -1,7 +1,7 @@
 //! Why a query was not asked or answered.
 
 use epione_envelope::SealError;
-use epione_primitives::{QueryId, RecordPointer, UserId, release::SectionSet};
+use epione_primitives::{HospitalId, QueryId, RecordPointer, UserId, release::SectionSet};
 
 use crate::{
     chain::{ChainError, SubmitError},
@@ -24,12 +24,12 @@ pub enum QueryError {
          try again when the hospital has confirmed the user's new keys"
     )]
     NoSealingKey(UserId),
-    #[error("record {pointer} has no section {}: it has {}", numbers(.missing), numbers(.existing))]
+    #[error("record {pointer} has no {}: it has {}", in_words(.missing), in_words(.existing))]
     NoSections { pointer: RecordPointer, missing: SectionSet, existing: SectionSet },
     #[error("query {query} is not for user {user}: only its patient answers it")]
     NotPatient { query: QueryId, user: UserId },
-    #[error("query {0} has an answer already")]
-    Answered(QueryId),
+    #[error("query {query} has an answer already: {how}")]
+    Answered { query: QueryId, how: String },
     #[error("query {0} has expired: the requester must ask again")]
     Expired(QueryId),
     /// The patient rotated keys after the query, or gave other keys.
@@ -38,9 +38,14 @@ pub enum QueryError {
     )]
     EarlierKey(QueryId),
     /// The requester sealed them to another key than the query names, or sealed something else.
-    #[error("the terms of query {0} cannot be opened: the requester did not seal them to your key")]
+    #[error(
+        "the terms of query {0} cannot be opened: the requester did not seal them to your key, or changed keys in the \
+         same block"
+    )]
     Terms(QueryId),
-    #[error("query {query} does not ask for section {} of record {pointer}", numbers(.sections))]
+    #[error("record {pointer} does not open, so it cannot be accepted: {reason}")]
+    NotOpened { pointer: RecordPointer, reason: String },
+    #[error("query {query} does not ask for {} of record {pointer}", in_words(.sections))]
     NotAsked { query: QueryId, pointer: RecordPointer, sections: SectionSet },
     #[error("nothing is accepted: name at least one section, or refuse the query")]
     Nothing,
@@ -51,15 +56,33 @@ pub enum QueryError {
     )]
     RequesterChanged(QueryId),
     #[error(
+        "the registration of the requester of query {query} is not in force at hospital {hospital}, or this hospital \
+         is not active: the chain refuses your acceptance now"
+    )]
+    NotInForce { query: QueryId, hospital: HospitalId },
+    #[error("hospital {0} is not active, so it cannot keep the sealed keys")]
+    InactiveMailbox(HospitalId),
+    #[error("an acceptance must end in the future, and at most 366 days from now")]
+    WrongEnd,
+    #[error("the sealed keys cannot be kept on this machine until the hospital has them: {0}")]
+    Unkept(std::io::Error),
+    /// The acceptance is final.
+    #[error(
+        "query {query} is accepted, but hospital {mailbox} does not have the sealed keys yet, which are kept on this \
+         machine: {error}"
+    )]
+    NotBrought { query: QueryId, mailbox: HospitalId, error: Box<WorkerError> },
+    #[error(
         "the chain included the query, but its events do not have its number: list your queries"
     )]
     NoNumber,
 }
 
-/// The numbers of sections: `0,2`.
-fn numbers(sections: &SectionSet) -> String {
+/// Sections by their numbers: `section 2`, `sections 0,2`.
+fn in_words(sections: &SectionSet) -> String {
     let numbers: Vec<_> = sections.iter().map(|section| section.to_string()).collect();
-    numbers.join(",")
+    let noun = if numbers.len() == 1 { "section" } else { "sections" };
+    format!("{noun} {}", numbers.join(","))
 }
 
 impl From<ChainError> for QueryError {

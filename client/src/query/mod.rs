@@ -7,7 +7,8 @@
 //! | --- | --- | --- |
 //! | [`Queries::ask`] | requester | seals the terms to the patient, and puts the query on the chain |
 //! | [`Queries::consider`] | patient | opens the terms and the sections that are asked for; signs nothing |
-//! | [`Queries::accept`] | patient | seals content keys to the requester, leaves them at the mailbox, and accepts |
+//! | [`Queries::accept`] | patient | seals content keys to the requester, accepts, and leaves them at the mailbox |
+//! | [`Queries::bring`] | patient | leaves the sealed keys at the mailbox, if that was interrupted |
 //! | [`Queries::refuse`] | patient | |
 //! | [`Queries::withdraw`] | both | the requester before the answer, the patient after it; both after the expiry |
 //! | [`Reader::open_query`](crate::reader::Reader::open_query) | requester | collects, verifies and opens |
@@ -15,10 +16,12 @@
 mod accepting;
 mod error;
 mod status;
+mod unsent;
 
-pub use accepting::{Considered, Requester};
+pub use accepting::{Considered, Requester, Unopened, check_end};
 pub use error::QueryError;
-pub use status::Status;
+pub use status::{Status, answer_in_words};
+pub use unsent::UnsentGrants;
 
 use codec::Encode;
 use epione_envelope::{profile::ProfileBody, query::SealedTerms, sealing_keys::SealingPublicKey};
@@ -26,7 +29,7 @@ use epione_primitives::{
     BlockNumber, HospitalId, Moment, UserId,
     access::Purpose,
     profile::Profile,
-    query::{Acceptance, QueriedRecords, Query, QueryId, Transfer},
+    query::{Acceptance, Answer, QueriedRecords, Query, QueryId, Transfer},
     release::SectionSet,
 };
 
@@ -146,6 +149,21 @@ impl Queries {
 
     /// The newest queries of a patient or requester, at most `limit`.
     pub async fn list(&self, party: Party, limit: u32) -> Result<Listed, QueryError> {
+        self.newest(party, limit, None).await
+    }
+
+    /// The newest queries that a patient accepted, at most `limit`; also those whose acceptance the patient withdrew.
+    pub async fn accepted(&self, patient: UserId, limit: u32) -> Result<Listed, QueryError> {
+        self.newest(Party::Patient(patient), limit, Some(was_accepted)).await
+    }
+
+    /// The newest queries of a party, or those of them that are `wanted`, at most `limit`.
+    async fn newest(
+        &self,
+        party: Party,
+        limit: u32,
+        wanted: Option<fn(&Query) -> bool>,
+    ) -> Result<Listed, QueryError> {
         let block = self.chain.finalized_head().await?;
         let state = self.chain.at(block.hash);
         let now = state.time().await?;
@@ -153,6 +171,8 @@ impl Queries {
         let mut before = None;
         while (queries.len() as u64) < u64::from(limit) {
             let left = limit.saturating_sub(u32::try_from(queries.len()).unwrap_or(limit));
+            // Of a whole page, a few may be wanted.
+            let left = if wanted.is_some() { u32::MAX } else { left };
             let page = match party {
                 Party::Patient(user) => state.patient_queries(user, before, left).await?,
                 Party::Requester(user) => state.requester_queries(user, before, left).await?,
@@ -168,6 +188,9 @@ impl Queries {
                     return Err(ChainError::Malformed { what, reason }.into());
                 }
                 before = Some(number);
+                if wanted.is_some_and(|wanted| !wanted(&query)) {
+                    continue;
+                }
                 queries.push(found(&state, id, query, (block.number, now)).await?);
             }
         }
@@ -214,6 +237,13 @@ impl Queries {
         }
         Err(QueryError::NoSealingKey(user))
     }
+}
+
+fn was_accepted(query: &Query) -> bool {
+    matches!(
+        query.answer,
+        Some(Answer::Accepted(_) | Answer::Withdrawn { acceptance: Some(_), .. })
+    )
 }
 
 async fn found(

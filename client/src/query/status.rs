@@ -44,6 +44,26 @@ impl Status {
     }
 }
 
+/// Who answered or ended a query, how, and in which chain block; none while it has no answer.
+pub fn answer_in_words(query: &Query) -> Option<String> {
+    Some(match query.answer.as_ref()? {
+        Answer::Accepted(acceptance) => {
+            format!("the patient accepted in chain block {}", acceptance.block)
+        }
+        Answer::Refused { block, .. } => format!("the patient refused in chain block {block}"),
+        Answer::Withdrawn { block, acceptance: Some(_), .. } => {
+            format!("the patient withdrew the acceptance in chain block {block}")
+        }
+        // The patient can withdraw a query without an acceptance only after it expired.
+        Answer::Withdrawn { block, acceptance: None, .. } if *block < query.expires => {
+            format!("the requester withdrew the query in chain block {block}")
+        }
+        Answer::Withdrawn { block, acceptance: None, .. } => format!(
+            "the requester or the patient withdrew the query in chain block {block}, after it expired"
+        ),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use epione_primitives::{
@@ -85,6 +105,28 @@ mod tests {
     fn a_query_is_pending_as_long_as_the_next_block_may_have_the_answer() {
         let at = |block| Status::of(&query(None), false, block, 500);
         assert_eq!([98, 99, 100].map(at), [Status::Pending, Status::Expired, Status::Expired]);
+    }
+
+    #[test]
+    fn an_answer_names_who_gave_it() {
+        let at = 600;
+        let withdrawn = |block, acceptance| Answer::Withdrawn { block, at, acceptance };
+        assert_eq!(answer_in_words(&query(None)), None);
+        for (answer, words) in [
+            (Answer::Accepted(acceptance()), "the patient accepted in chain block 20"),
+            (Answer::Refused { block: 9, at }, "the patient refused in chain block 9"),
+            (
+                withdrawn(30, Some(acceptance())),
+                "the patient withdrew the acceptance in chain block 30",
+            ),
+            (withdrawn(99, None), "the requester withdrew the query in chain block 99"),
+            (
+                withdrawn(100, None),
+                "the requester or the patient withdrew the query in chain block 100, after it expired",
+            ),
+        ] {
+            assert_eq!(answer_in_words(&query(Some(answer))).as_deref(), Some(words));
+        }
     }
 
     #[test]

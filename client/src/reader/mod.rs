@@ -224,7 +224,7 @@ impl Reader {
     }
 
     /// The worker through which this reader reads.
-    pub(crate) fn worker(&self) -> &WorkerClient {
+    pub fn worker(&self) -> &WorkerClient {
         &self.worker
     }
 

@@ -44,8 +44,8 @@ pub enum QueryFault {
     #[error("the acceptance of query {query} ended at {until} (Unix time in milliseconds)")]
     Over { query: QueryId, until: Moment },
     #[error(
-        "the requester of query {0} has changed the account or the sealing key since the patient accepted: the \
-         acceptance is for the earlier keys only"
+        "you have changed your account or sealing key since the patient accepted query {0}: the acceptance is for your \
+         earlier keys only"
     )]
     OtherKeys(QueryId),
     #[error("the answer to query {query} is at hospital {mailbox}, not at hospital {asked}")]

@@ -11,7 +11,7 @@ use epione_client::{
         Chain,
         calls::{profiles, queries},
     },
-    query::{NewQuery, Party, Queries, QueryError, Status},
+    query::{Considered, NewQuery, Party, Queries, QueryError, Status, UnsentGrants},
     reader::{OpenContent, QueryFault, ReadError, Reader, VerifiedRecord},
     worker::WorkerClient,
 };
@@ -20,7 +20,7 @@ use epione_envelope::{
     grant::GrantedSection,
     keys::ContentKey,
     profile::{ProfileBody, ProfileContext, Recipient},
-    query::{QueryGrant, QueryTerms},
+    query::{QueryGrant, QueryTerms, SealedTerms},
 };
 use epione_primitives::{
     Hash, HospitalId, QueryId, RecordId, RecordPointer, UserId,
@@ -58,6 +58,8 @@ enum Conduct {
     Silent,
     /// It sends a grant that the researcher sealed to themself.
     Forging,
+    /// It does not accept the patient's grant.
+    Full,
 }
 
 /// A worker that keeps the last grant that it got.
@@ -78,7 +80,14 @@ impl Mailbox {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let (head, body) = request(&mut stream).await;
                 let conduct = *now.lock().unwrap();
-                let (status, answer) = if head.starts_with("PUT ") {
+                let (status, answer) = if conduct == Conduct::Full {
+                    ("409 Conflict", String::new())
+                } else if head.starts_with("PUT ") {
+                    // The worker accepts the grant that the chain names, after the acceptance is final.
+                    let grant = QueryGrant::decode_exactly(&body).unwrap();
+                    let state = chain.finalized().await.unwrap();
+                    let query = state.query(grant.terms().query).await.unwrap().unwrap();
+                    assert_eq!(query.acceptance().unwrap().grant, grant.hash());
                     kept = body;
                     ("204 No Content", String::new())
                 } else {
@@ -113,7 +122,7 @@ impl Mailbox {
 async fn collected(chain: &Chain, query: QueryId, kept: &[u8], conduct: Conduct) -> String {
     let grant = match conduct {
         Conduct::Forging => forged(chain, query).encode(),
-        Conduct::Honest | Conduct::Silent => kept.to_vec(),
+        Conduct::Honest | Conduct::Silent | Conduct::Full => kept.to_vec(),
     };
     let state = chain.finalized().await.unwrap();
     if conduct == Conduct::Honest && state.transfer(query).await.unwrap().is_none() {
@@ -237,7 +246,23 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
 
     let named = ReleasedRecord { pointer: FIRST, sections: SectionSet(1) };
     let accepted = considered.choose(&[named]).unwrap();
-    queries.accept(&considered, &accepted, end(&chain).await, &own).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let unsent = UnsentGrants::in_folder(place.path());
+    nothing_is_signed_that_the_chain_would_refuse(&queries, &considered, &own, &unsent).await;
+    // The acceptance is final, and the mailbox does not take the grant: the patient brings it later.
+    mailbox.becomes(Conduct::Full);
+    let until = end(&chain).await;
+    let refused = queries.accept(&considered, &accepted, until, &own, &unsent).await.unwrap_err();
+    let told =
+        matches!(refused, QueryError::NotBrought { query, mailbox: HOSPITAL, .. } if query == id);
+    assert!(told, "{refused}");
+    let again = queries.accept(&considered, &accepted, until, &own, &unsent).await.unwrap_err();
+    assert!(again.to_string().contains("the patient accepted in chain block"), "{again}");
+    mailbox.becomes(Conduct::Honest);
+    let hash = queries.show(id).await.unwrap().acceptance().unwrap().grant;
+    let grant = unsent.find(id, hash).unwrap().unwrap();
+    queries.bring(&grant, own.worker(), &unsent).await.unwrap();
+    assert_eq!(unsent.find(id, hash).unwrap(), None);
     assert_eq!(queries.pending(patient()).await.unwrap().queries, []);
     the_proven_pending_queries_are_the_nodes(&trusting, &chain, 0).await;
     let found = queries.show(id).await.unwrap();
@@ -268,7 +293,57 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
     let ended = opened(&reader, &chain, id).await.unwrap_err();
     assert!(matches!(ended, ReadError::Query(QueryFault::Withdrawn(_))), "{ended}");
     let answered = queries.consider(id, &own).await.unwrap_err();
-    assert!(matches!(answered, QueryError::Answered(_)), "{answered}");
+    assert!(matches!(answered, QueryError::Answered { .. }), "{answered}");
+}
+
+async fn nothing_is_signed_that_the_chain_would_refuse(
+    queries: &Queries,
+    considered: &Considered,
+    own: &Reader,
+    unsent: &UnsentGrants,
+) {
+    let accepted = considered.choose(&[]).unwrap();
+    for wrong in [1, u64::MAX] {
+        let refused = queries.accept(considered, &accepted, wrong, own, unsent).await.unwrap_err();
+        assert!(matches!(refused, QueryError::WrongEnd), "{refused}");
+    }
+    assert_eq!(queries.show(considered.id).await.unwrap().status, Status::Pending);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_does_not_open_blocks_neither_the_terms_nor_another_record() {
+    let node = Node::start();
+    let trusting = ready(&node).await;
+    researcher(&trusting).await;
+    let good = record(&trusting, "all well", "//Doctor").await;
+    let forged = record(&trusting, "forged", "//Mallory").await;
+    commit(&trusting, &[good, forged]).await;
+    let chain = verifying(&node, &trusting).await;
+    let (queries, mailbox) = (Queries::new(chain.clone()), Mailbox::open(trusting).await);
+    // An honest client does not ask for the second record.
+    let key = development::sealing_key(PATIENT);
+    let (genesis, signer) = (chain.genesis_hash(), account(RESEARCHER));
+    let (who, whom) = (user(RESEARCHER), patient());
+    let sealed = SealedTerms::seal(genesis, who, whom, TERMS, key.public(), &signer).unwrap();
+    let NewQuery { hospital, records, purpose, expires, .. } =
+        query(&chain, whole(&[FIRST, SECOND])).await;
+    let (key, terms) = (key.public().hash(), sealed.encode());
+    let call = queries::ask(hospital, whom, key, &records, purpose, expires, &terms);
+    chain.submit(&call, &signer).await.unwrap();
+
+    let id = queries.pending(whom).await.unwrap().queries[0].id;
+    let considered = queries.consider(id, &mailbox.reader(&chain, PATIENT)).await.unwrap();
+    assert_eq!(considered.terms.as_str(), TERMS);
+    let opened: Vec<_> = considered.records.iter().map(|it| it.summary.pointer).collect();
+    let unopened: Vec<_> = considered.unopened.iter().map(|it| it.pointer).collect();
+    assert_eq!((opened, unopened), (vec![FIRST], vec![SECOND]));
+    let named = |pointer| ReleasedRecord { pointer, sections: SectionSet(1) };
+    for chosen in [&[][..], &[named(FIRST), named(SECOND)]] {
+        let refused = considered.choose(chosen).unwrap_err();
+        let told = matches!(refused, QueryError::NotOpened { pointer: SECOND, .. });
+        assert!(told, "{refused}");
+    }
+    assert_eq!(considered.choose(&[named(FIRST)]).unwrap()[..], [named(FIRST)]);
 }
 
 /// A researcher, and a patient with one record; nothing is asked yet.
@@ -293,10 +368,13 @@ async fn a_patient_does_not_sign_after_the_requester_changed_keys_since_the_quer
 
     let rotate = profiles::rotate_keys(None, Some(sealing_key_hash("//Researcher//2")));
     chain.submit(&rotate, &account(RESEARCHER)).await.unwrap();
-    let refused = queries.accept(&considered, &accepted, end(&chain).await, &own).await;
-    let refused = refused.unwrap_err();
+    let place = tempfile::tempdir().unwrap();
+    let unsent = UnsentGrants::in_folder(place.path());
+    let until = end(&chain).await;
+    let refused = queries.accept(&considered, &accepted, until, &own, &unsent).await.unwrap_err();
     assert!(matches!(refused, QueryError::RequesterChanged(of) if of == id), "{refused}");
     assert_eq!(queries.show(id).await.unwrap().status, Status::Pending);
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 
     // The chain refuses what an older client signs.
     let call =

@@ -1,8 +1,9 @@
-//! What a patient let others read by own acceptances: the queries whose sealed keys a hospital handed out.
+//! What a patient let others read by own acceptances. A hospital's record that it handed out the sealed keys may be
+//! missing: a hospital can break the rule, so that the acceptance alone already counts.
 
 use std::fmt;
 
-use epione_client::query::{Party, Queries};
+use epione_client::query::Queries;
 use epione_primitives::UserId;
 use serde::Serialize;
 
@@ -12,17 +13,21 @@ use crate::{
     failure::Failure,
 };
 
-/// Queries with a transfer, newest first.
+/// Queries that the patient accepted, also if the acceptance was withdrawn; newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct HandedOut(pub Vec<Described>);
 
 impl HandedOut {
-    pub(super) async fn of(patient: UserId, context: &Context) -> Result<Self, Failure> {
-        let queries = Queries::new(context.chain().await?.clone());
-        let mut listed = queries.list(Party::Patient(patient), u32::MAX).await?;
-        listed.queries.retain(|found| found.transfer.is_some());
-        Ok(Self(described(listed, context).await?))
+    /// The newest ones, at most `limit`.
+    pub(super) async fn of(
+        patient: UserId,
+        limit: u32,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let chain = context.chain().await?;
+        let listed = Queries::new(chain.clone()).accepted(patient, limit).await?;
+        Ok(Self(described(listed, chain).await?))
     }
 }
 

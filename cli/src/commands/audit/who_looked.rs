@@ -46,7 +46,8 @@ pub struct Looks {
     pub patient: UserId,
     /// Emergencies first, then the others; newest first in both.
     pub looks: Vec<Look>,
-    /// The queries that the patient accepted, and whose sealed keys were handed out; newest first.
+    /// The queries that the patient accepted; newest first. Those without a transfer: no hospital has recorded that it
+    /// handed out the keys.
     pub queries: HandedOut,
     /// Whether the limit left out older ones.
     pub more: bool,
@@ -139,7 +140,7 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let asked = listing::asked(args.limit);
     let mut receipts = book.receipts(asked).await?;
     let mut looks = book.emergencies(asked, &receipts, head.number).await?;
-    let mut queries = HandedOut::of(patient, context).await?;
+    let mut queries = HandedOut::of(patient, asked, context).await?;
     let more = listing::cut(&mut looks, args.limit)
         | listing::cut(&mut receipts, args.limit)
         | listing::cut(&mut queries.0, args.limit);

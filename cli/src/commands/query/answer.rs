@@ -3,10 +3,11 @@
 use std::fmt;
 
 use clap::Args;
-use epione_client::query::{Queries, Status};
-use epione_primitives::{BlockNumber, QueryId};
+use epione_client::query::{Found, Queries, QueryError, Status, answer_in_words};
+use epione_primitives::{BlockNumber, QueryId, UserId, query::Answer};
 use serde::Serialize;
 
+use super::explained;
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -31,22 +32,26 @@ pub struct Answered {
     pub status: Status,
     /// The chain block from which on that is so.
     pub block: BlockNumber,
+    /// Who ended it, if it was over before this run, which then changed nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 impl Output for Answered {}
 
 impl fmt::Display for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { query, status, block } = self;
+        let Self { query, status, block, before } = self;
+        if let Some(before) = before {
+            return write!(f, "query {query} was over before, so nothing was changed: {before}");
+        }
         match status {
-            Status::Refused => write!(f, "query {query} is refused from chain block {block} on"),
-            Status::Canceled => {
-                write!(f, "query {query} is taken back from chain block {block} on")
-            }
+            Status::Refused => write!(f, "you refused query {query} in chain block {block}"),
+            Status::Canceled => write!(f, "you withdrew query {query} in chain block {block}"),
             _ => write!(
                 f,
-                "the acceptance of query {query} is withdrawn from chain block {block} on; what the requester has \
-                 read, they may keep"
+                "you withdrew the acceptance of query {query} in chain block {block}; what the requester has read, \
+                 they may keep"
             ),
         }
     }
@@ -66,27 +71,95 @@ async fn end(args: &AnswerArgs, context: &Context, withdraws: bool) -> Result<An
     let account = identity::account(&context.keys(&args.signer)?);
     let queries = Queries::new(context.chain().await?.clone());
     let id = QueryId(args.query);
-    // Says which query there is not, before anything is signed.
-    queries.show(id).await?;
+    let explained = |error: QueryError| explained(error, id, Some(&args.signer), context);
+    let found = queries.show(id).await.map_err(explained)?;
+    let user = context.user_of(&account).await?;
+    if let Some(before) = ended_before(&found, user, withdraws) {
+        return Ok(before);
+    }
     let spinner = progress::waiting(context, "waiting until the change is finalized");
     let block = match withdraws {
         true => queries.withdraw(id, &account).await,
         false => queries.refuse(id, &account).await,
     };
     spinner.finish_and_clear();
-    let block = block?.number;
-    Ok(Answered { query: id, status: queries.show(id).await?.status, block })
+    let found = queries.show(id).await;
+    match (block, found) {
+        (Ok(block), found) => {
+            let status = found.map_err(explained)?.status;
+            Ok(Answered { query: id, status, block: block.number, before: None })
+        }
+        // An earlier run's call may have come first.
+        (Err(error), Ok(found)) => {
+            ended_before(&found, user, withdraws).ok_or_else(|| explained(error))
+        }
+        (Err(error), Err(_)) => Err(explained(error)),
+    }
+}
+
+/// What a party wants to be so, if it is so already.
+fn ended_before(found: &Found, user: UserId, withdraws: bool) -> Option<Answered> {
+    let (query, is_patient) = (&found.query, user == found.query.patient);
+    let block = match query.answer.as_ref()? {
+        Answer::Refused { block, .. } if !withdraws && is_patient => *block,
+        Answer::Withdrawn { block, .. } if withdraws && (is_patient || user == query.requester) => {
+            *block
+        }
+        _ => return None,
+    };
+    let before = answer_in_words(query);
+    Some(Answered { query: found.id, status: found.status, block, before })
 }
 
 #[cfg(test)]
 mod tests {
+    use epione_primitives::{Hash, HospitalId, access::Purpose, query::Query};
+
     use super::*;
+
+    const PATIENT: UserId = UserId([1; 32]);
+    const REQUESTER: UserId = UserId([2; 32]);
 
     #[test]
     fn a_withdrawal_does_not_promise_that_the_requester_forgets() {
-        let answered = |status| Answered { query: QueryId(7), status, block: 9 }.to_string();
+        let answered =
+            |status| Answered { query: QueryId(7), status, block: 9, before: None }.to_string();
         assert!(answered(Status::Withdrawn).contains("they may keep"));
-        assert_eq!(answered(Status::Refused), "query 7 is refused from chain block 9 on");
-        assert_eq!(answered(Status::Canceled), "query 7 is taken back from chain block 9 on");
+        assert_eq!(answered(Status::Refused), "you refused query 7 in chain block 9");
+        assert_eq!(answered(Status::Canceled), "you withdrew query 7 in chain block 9");
+    }
+
+    #[test]
+    fn a_party_who_has_what_they_want_changes_nothing() {
+        let found = |answer: Option<Answer>, status| {
+            let query = Query {
+                requester: REQUESTER,
+                hospital: HospitalId(5),
+                patient: PATIENT,
+                patient_key: Hash::repeat_byte(7),
+                records: Default::default(),
+                purpose: Purpose::Research,
+                terms: Hash::repeat_byte(4),
+                expires: 100,
+                block: 10,
+                at: 0,
+                answer,
+            };
+            Found { id: QueryId(7), query, transfer: None, status }
+        };
+        let refused = found(Some(Answer::Refused { block: 9, at: 1 }), Status::Refused);
+        let withdrawn = Answer::Withdrawn { block: 9, at: 1, acceptance: None };
+        let withdrawn = found(Some(withdrawn), Status::Canceled);
+        let again = ended_before(&refused, PATIENT, false).unwrap().to_string();
+        assert!(again.contains("the patient refused in chain block 9"), "{again}");
+        for party in [PATIENT, REQUESTER] {
+            let again = ended_before(&withdrawn, party, true).unwrap().to_string();
+            assert!(again.contains("the requester withdrew the query in chain block 9"), "{again}");
+        }
+        assert_eq!(ended_before(&refused, REQUESTER, false), None);
+        assert_eq!(ended_before(&refused, PATIENT, true), None);
+        assert_eq!(ended_before(&withdrawn, PATIENT, false), None);
+        assert_eq!(ended_before(&withdrawn, UserId([3; 32]), true), None);
+        assert_eq!(ended_before(&found(None, Status::Pending), PATIENT, true), None);
     }
 }

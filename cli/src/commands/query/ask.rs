@@ -32,6 +32,9 @@ use crate::{
     wording::word,
 };
 
+/// A patient who is offline for a moment must not miss a query: shortest time to answer, in milliseconds.
+const MIN_EXPIRY_MILLIS: u64 = 60_000;
+
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("reason").required(true).args(["terms", "terms_file"])))]
 pub struct AskArgs {
@@ -59,7 +62,7 @@ pub struct AskArgs {
     /// Instead of --terms: a file with the text
     #[arg(long, value_name = "FILE")]
     pub terms_file: Option<PathBuf>,
-    /// Time from now until which the patient can accept, such as 7d, 12h or 45m; at most 30d
+    /// Time from now until which the patient can accept, such as 7d, 12h or 45m; from 1m to 30d
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "7d")]
     pub expires: Duration,
 }
@@ -99,10 +102,11 @@ impl fmt::Display for Asked {
 pub async fn ask(args: &AskArgs, context: &Context) -> Result<Asked, Failure> {
     let records = part::merged(&args.records)?;
     let terms = terms(args)?;
+    let blocks = blocks(args.expires)?;
     let account = identity::account(&context.keys(&args.signer)?);
     let chain = context.chain().await?;
     let head = chain.finalized_head().await?;
-    let expires = expiry(head.number, args.expires)?;
+    let expires = head.number.saturating_add(blocks);
     let user = context.user_of(&account).await?;
     let hospital = match &args.hospital {
         Some(named) => context.hospital(named).await?,
@@ -188,18 +192,18 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// The chain block after a time from the block `head` on.
-fn expiry(head: BlockNumber, span: Duration) -> Result<BlockNumber, Failure> {
+/// The number of chain blocks in a time, which must be within the limits.
+fn blocks(span: Duration) -> Result<BlockNumber, Failure> {
+    let least = MIN_EXPIRY_MILLIS / SLOT_MILLIS;
     let blocks = span.as_millis() / u128::from(SLOT_MILLIS);
-    let blocks =
-        u32::try_from(blocks).ok().filter(|blocks| (1..=MAX_QUERY_BLOCKS).contains(blocks));
-    let blocks = blocks.ok_or_else(|| {
+    let blocks = BlockNumber::try_from(blocks).ok();
+    let blocks = blocks.filter(|it| u64::from(*it) >= least && *it <= MAX_QUERY_BLOCKS);
+    blocks.ok_or_else(|| {
         Failure::usage(
-            "a query can wait for an answer from 3 seconds to 30 days",
-            "choose another --expires",
+            "a query can wait for an answer from 1 minute to 30 days",
+            "choose another --expires; nothing was signed, nothing was sent",
         )
-    })?;
-    Ok(head.saturating_add(blocks))
+    })
 }
 
 #[cfg(test)]
@@ -266,12 +270,12 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_a_chain_block_within_the_chains_limit() {
-        let seconds = |seconds| expiry(100, Duration::from_secs(seconds)).ok();
-        assert_eq!(seconds(60), Some(120));
-        assert_eq!(seconds(3), Some(101));
-        assert_eq!(seconds(30 * 86_400), Some(100 + MAX_QUERY_BLOCKS));
-        for wrong in [0, 2, 30 * 86_400 + 3, u64::MAX] {
+    fn a_patient_has_from_a_minute_to_thirty_days_to_answer() {
+        let seconds = |seconds| blocks(Duration::from_secs(seconds)).ok();
+        assert_eq!(seconds(60), Some(20));
+        assert_eq!(seconds(63), Some(21));
+        assert_eq!(seconds(30 * 86_400), Some(MAX_QUERY_BLOCKS));
+        for wrong in [0, 3, 59, 30 * 86_400 + 3, u64::MAX] {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }

@@ -5,13 +5,14 @@ use std::{fmt, path::PathBuf};
 use clap::Args;
 use epione_client::{
     api::WantedRecord,
-    query::{Queries, Status},
+    query::{Queries, QueryError, Status},
+    reader::QueryFault,
 };
 use epione_primitives::{HospitalId, QueryId};
 use serde::Serialize;
 
 use super::{
-    part,
+    explained, part,
     show::{AcceptedPart, Transferred},
     statement,
 };
@@ -19,7 +20,7 @@ use crate::{
     commands::records::{Retrieved, save_accepted},
     context::{Context, Output},
     failure::Failure,
-    identity::KeySource,
+    identity::{self, KeySource},
 };
 
 #[derive(Debug, Args)]
@@ -73,9 +74,15 @@ impl fmt::Display for Collected {
 /// Collects, verifies and saves what the patient accepted.
 pub async fn collect(args: &CollectArgs, context: &Context) -> Result<Collected, Failure> {
     let queries = Queries::new(context.chain().await?.clone());
-    let found = queries.show(QueryId(args.query)).await?;
+    let id = QueryId(args.query);
+    let explained = |error: QueryError| explained(error, id, Some(&args.signer), context);
+    let found = queries.show(id).await.map_err(explained)?;
+    let user = context.user_of(&identity::account(&context.keys(&args.signer)?)).await?;
+    if user != found.query.requester {
+        return Err(explained(QueryFault::NotRequester { query: id, user }.into()));
+    }
     let acceptance = found.acceptance()?;
-    let (id, patient) = (found.id, found.query.patient);
+    let patient = found.query.patient;
     let earlier: &[KeySource] = &[];
     let reader = statement::reader((&args.signer, earlier), acceptance.mailbox, context).await?;
     let records = &acceptance.records;

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use clap::Args;
 use epione_client::{
+    chain::{Chain, ChainError},
     query::{Listed, Party, Queries, QueryError},
     reader::ReadError,
 };
@@ -96,7 +97,7 @@ pub async fn inbox(args: &InboxArgs, context: &Context) -> Result<Listing, Failu
     let queries = Queries::new(context.chain().await?.clone());
     let mut pending = queries.pending(patient).await?;
     let more = listing::cut(&mut pending.queries, args.limit);
-    let queries = described(pending, context).await?;
+    let queries = described(pending, context.chain().await?).await?;
     Ok(Listing { queries, more, only_pending: true })
 }
 
@@ -116,14 +117,15 @@ pub(super) async fn run_inbox(args: &InboxArgs, context: &Context) -> Result<boo
     let patient = context.user_with(&args.signer.public()?.account).await?;
     let mut newest = listing.queries.first().map(|described| described.query);
     show(&listing, json)?;
-    let queries = Queries::new(context.chain().await?.clone());
+    let chain = context.chain().await?;
     loop {
         tokio::time::sleep(PAUSE).await;
-        match later(&queries, patient, newest).await {
+        match later(chain, patient, newest).await {
             Ok(found) => {
-                for query in described(found, context).await? {
-                    newest = Some(query.query);
+                for query in found {
+                    let id = query.query;
                     show(&New(query), json)?;
+                    newest = Some(id);
                 }
             }
             Err(error) if is_transient(&error) => progress::warn(context, &error.to_string()),
@@ -134,14 +136,14 @@ pub(super) async fn run_inbox(args: &InboxArgs, context: &Context) -> Result<boo
 
 /// The pending queries after the newest known one, oldest first.
 async fn later(
-    queries: &Queries,
+    chain: &Chain,
     patient: UserId,
     newest: Option<QueryId>,
-) -> Result<Listed, QueryError> {
-    let mut listed = queries.pending(patient).await?;
+) -> Result<Vec<Described>, QueryError> {
+    let mut listed = Queries::new(chain.clone()).pending(patient).await?;
     listed.queries.retain(|query| newest.is_none_or(|newest| query.id > newest));
     listed.queries.reverse();
-    Ok(listed)
+    Ok(described(listed, chain).await?)
 }
 
 /// Whether the next look may succeed.
@@ -152,7 +154,7 @@ fn is_transient(error: &QueryError) -> bool {
 async fn list(party: Party, limit: Option<u32>, context: &Context) -> Result<Listing, Failure> {
     let queries = Queries::new(context.chain().await?.clone());
     let listed = queries.list(party, listing::asked(limit)).await?;
-    let mut queries = described(listed, context).await?;
+    let mut queries = described(listed, context.chain().await?).await?;
     let more = listing::cut(&mut queries, limit);
     Ok(Listing { queries, more, only_pending: false })
 }
@@ -160,9 +162,9 @@ async fn list(party: Party, limit: Option<u32>, context: &Context) -> Result<Lis
 /// Adds the requesters' roles and their hospitals' names, each read once.
 pub(in crate::commands) async fn described(
     listed: Listed,
-    context: &Context,
-) -> Result<Vec<Described>, Failure> {
-    let state = context.chain().await?.at(listed.block.hash);
+    chain: &Chain,
+) -> Result<Vec<Described>, ChainError> {
+    let state = chain.at(listed.block.hash);
     let mut askers = BTreeMap::<(UserId, HospitalId), Asker>::new();
     let mut described = Vec::with_capacity(listed.queries.len());
     for found in listed.queries {
@@ -178,4 +180,20 @@ pub(in crate::commands) async fn described(
         described.push(Described::new(found, asker));
     }
     Ok(described)
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_client::reader::QueryFault;
+
+    use super::*;
+
+    #[test]
+    fn a_watch_goes_on_after_an_error_of_the_node_that_passes() {
+        // What `later` reads about the requesters fails in the same way as the list itself.
+        assert!(is_transient(&QueryError::from(ChainError::Syncing)));
+        let lasting = ChainError::Malformed { what: "a list".into(), reason: "too short".into() };
+        assert!(!is_transient(&QueryError::from(lasting)));
+        assert!(!is_transient(&QueryError::from(QueryFault::Unknown(QueryId(7)))));
+    }
 }

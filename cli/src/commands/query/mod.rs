@@ -9,19 +9,69 @@ mod part;
 mod show;
 mod statement;
 
-pub use accept::{AcceptArgs, Accepted, accept};
+pub use accept::{AcceptArgs, Accepted, AcceptedBefore, NewlyAccepted, accept};
 pub use answer::{AnswerArgs, Answered, refuse, withdraw};
 pub use ask::{AskArgs, Asked, ask};
 pub use collect::{CollectArgs, Collected, collect};
 pub(in crate::commands) use list::described;
 pub use list::{InboxArgs, Listing, SentArgs, inbox, sent};
 pub use part::Part;
-pub use show::{Described, ShowArgs, Shown, shown};
+pub use show::{Described, ShowArgs, Shown};
 pub use statement::Statement;
 
 use clap::Subcommand;
+use epione_client::{
+    query::QueryError,
+    reader::{QueryFault, ReadError},
+};
+use epione_primitives::QueryId;
 
-use crate::{context::Context, failure::Failure, show as print};
+use crate::{context::Context, failure::Failure, identity::KeySource, show as print};
+
+/// What to do about an end that the chain does not permit.
+pub(crate) const OTHER_END: &str =
+    "choose another end with --until or --for; nothing was signed, nothing was sent";
+
+/// The failure of a command about a query, with complete commands for this user.
+fn explained(
+    error: QueryError,
+    query: QueryId,
+    signer: Option<&KeySource>,
+    context: &Context,
+) -> Failure {
+    let list = |verb| {
+        let list = context.command(["query", verb]);
+        match signer {
+            Some(signer) => list.with(["--as"]).with([signer]),
+            None => list.with(["--help"]),
+        }
+    };
+    let show = || context.command(["query", "show"]).with([query.to_string()]);
+    let is_refused = |error: &QueryError, names: &[&str]| match error {
+        QueryError::Submit(error) => error
+            .dispatch()
+            .is_some_and(|failure| names.iter().any(|name| failure.is("Queries", name))),
+        _ => false,
+    };
+    match error {
+        QueryError::Read(ReadError::Query(
+            QueryFault::Unknown(_) | QueryFault::NotRequester { .. },
+        ))
+        | QueryError::NotPatient { .. } => {
+            Failure::from(error).with_command(list("inbox")).with_command(list("sent"))
+        }
+        QueryError::Answered { .. } | QueryError::Expired(_) => {
+            Failure::from(error).with_command(show())
+        }
+        error if is_refused(&error, &["NotParty", "NotPatient"]) => {
+            Failure::from(error).with_command(list("inbox")).with_command(list("sent"))
+        }
+        error if is_refused(&error, &["NotPending", "NotAccepted", "Expired"]) => {
+            Failure::from(error).with_command(show())
+        }
+        error => error.into(),
+    }
+}
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -39,7 +89,8 @@ pub enum Command {
     /// Accepts a query: the requester can read the sections that you name, until the time that you name
     ///
     /// Your client seals the keys of exactly these sections to the requester, and leaves them at a hospital, whose
-    /// worker cannot read them. What you sign is shown first. You can withdraw it later; what the requester has read by
+    /// worker cannot read them, when the chain has your acceptance. What you sign is shown first. If the command is
+    /// interrupted, run it again. You can withdraw it later; what the requester has read by
     /// then, they may keep.
     Accept(AcceptArgs),
     /// Refuses a query
@@ -83,7 +134,7 @@ impl Command {
             Self::Ask(args) => print(&ask(args, context).await?, json),
             Self::Inbox(args) => list::run_inbox(args, context).await,
             Self::Sent(args) => print(&sent(args, context).await?, json),
-            Self::Show(args) => print(&shown(args, context).await?, json),
+            Self::Show(args) => show::run(args, context).await,
             Self::Accept(args) => print(&accept(args, context).await?, json),
             Self::Refuse(args) => print(&refuse(args, context).await?, json),
             Self::Withdraw(args) => print(&withdraw(args, context).await?, json),

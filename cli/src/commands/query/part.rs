@@ -10,7 +10,7 @@ use epione_primitives::{
     release::{ReleasedRecord, SectionSet},
 };
 
-use crate::{commands::records::parse_numbers, failure::Failure, wording::numbers};
+use crate::{commands::records::parse_numbers, failure::Failure, wording};
 
 /// Some sections of a record, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +59,10 @@ pub(super) fn wanted(records: &[ReleasedRecord]) -> Vec<WantedRecord> {
     records.iter().copied().map(WantedRecord::from).collect()
 }
 
-/// The records in words: `1/0 sections 3,5; 2/0 all sections`.
+/// The records in words: `1/0 sections 3,5; 2/0 section 1; 3/0 all sections`.
 pub(super) fn in_words(records: &[WantedRecord]) -> String {
     let each = records.iter().map(|WantedRecord { pointer, sections }| match sections {
-        Some(sections) => format!("{pointer} sections {}", numbers(*sections)),
+        Some(sections) => format!("{pointer} {}", wording::sections(*sections)),
         None => format!("{pointer} all sections"),
     });
     each.collect::<Vec<_>>().join("; ")
@@ -91,7 +91,7 @@ mod tests {
     fn records_are_merged_in_the_order_that_the_chain_requires() {
         let merged = merged(&["2/0:1", "1/5", "2/0:3", "1/0:0"].map(part)).unwrap();
         let text = in_words(&wanted(&merged));
-        assert_eq!(text, "1/0 sections 0; 1/5 all sections; 2/0 sections 1,3");
+        assert_eq!(text, "1/0 section 0; 1/5 all sections; 2/0 sections 1,3");
         assert!(epione_primitives::query::are_ordered(&merged));
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use epione_client::{
     api::WantedRecord,
     chain::{ChainError, Snapshot},
-    query::{Found, Queries, Status},
+    query::{Found, Queries, QueryError, Status, answer_in_words},
 };
 use epione_primitives::{
     BlockNumber, Hash, HospitalId, QueryId, UserId,
@@ -18,13 +18,14 @@ use epione_primitives::{
 use serde::Serialize;
 
 use super::{
-    part,
+    explained, part,
     statement::{self, Asking},
 };
 use crate::{
     context::{Context, Output},
     failure::Failure,
     identity::KeySource,
+    show as print,
     wording::{legible, moment, word},
 };
 
@@ -71,6 +72,9 @@ pub struct Described {
     /// Who handed out the sealed grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transferred>,
+    /// Who answered or ended the query, and how.
+    #[serde(skip)]
+    answer: Option<String>,
 }
 
 /// What a patient accepted.
@@ -105,13 +109,23 @@ pub struct Shown {
     /// Present if the patient looks at a pending query.
     #[serde(flatten)]
     pub asking: Option<Asking>,
+    /// Whether somebody who looks with a key file is too late for the terms: the query has an answer.
+    #[serde(rename = "termsRemoved", skip_serializing_if = "std::ops::Not::not")]
+    pub terms_removed: bool,
 }
 
-impl Output for Shown {}
+impl Output for Shown {
+    fn passed(&self) -> bool {
+        self.asking.as_ref().is_none_or(|asking| asking.unopened.is_empty())
+    }
+}
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.described.fmt(f)?;
+        if self.terms_removed {
+            write!(f, "\n  the query has an answer, so the chain no longer stores its terms")?;
+        }
         self.asking.as_ref().map_or(Ok(()), |asking| write!(f, "\n{asking}"))
     }
 }
@@ -138,6 +152,7 @@ impl Described {
     pub(super) fn new(found: Found, asker: Asker) -> Self {
         let Found { id, query, transfer, status } = found;
         let Asker { role, hospital_name } = asker;
+        let in_words = answer_in_words(&query);
         let Query { requester, hospital, patient, records, purpose, .. } = query;
         let Query { expires, block, at, answer, .. } = query;
         let (answered, acceptance) = match answer {
@@ -162,6 +177,7 @@ impl Described {
             answered,
             accepted: acceptance.map(AcceptedPart::from),
             transfer: transfer.map(Transferred::from),
+            answer: in_words,
         }
     }
 
@@ -196,40 +212,66 @@ impl fmt::Display for Described {
         }
         if let Some(AcceptedPart { records, until, mailbox, block, .. }) = &self.accepted {
             let records = part::in_words(records);
-            write!(f, "\n  accepted in chain block {block}: {records}; until {until}")?;
-            write!(f, "\n  the sealed grant is at hospital {mailbox}")?;
+            write!(f, "\n  the patient accepted in chain block {block}: {records}; until {until}")?;
+            write!(f, "\n  hospital {mailbox} keeps the sealed keys")?;
+            if self.transfer.is_none() {
+                write!(f, "\n  accepted; no hospital has recorded that it handed out the keys")?;
+            }
         }
         if let Some(Transferred { hospital, at, block }) = &self.transfer {
             write!(f, "\n  handed out by hospital {hospital} at {at}, chain block {block}")?;
         }
-        match (status, self.answered) {
-            (Status::Refused, Some(block)) => write!(f, "\n  refused in chain block {block}"),
-            (Status::Canceled | Status::Withdrawn, Some(block)) => {
-                write!(f, "\n  withdrawn in chain block {block}")
+        match (status, &self.answer) {
+            (Status::Refused | Status::Canceled | Status::Withdrawn, Some(answer)) => {
+                write!(f, "\n  {answer}")
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Reads a query, and opens what is sealed to its patient.
-pub async fn shown(args: &ShowArgs, context: &Context) -> Result<Shown, Failure> {
+/// Prints a query, and what is sealed to its patient. What everybody can read is also printed if the rest does not
+/// open.
+pub(super) async fn run(args: &ShowArgs, context: &Context) -> Result<bool, Failure> {
+    let json = context.common().json;
     let chain = context.chain().await?;
-    let queries = Queries::new(chain.clone());
-    let found = queries.show(QueryId(args.query)).await?;
-    let is_pending = found.status == Status::Pending;
-    let asking = match &args.signer {
-        Some(signer) if is_pending => {
-            let hospital = statement::hospital_of(&found, context).await?;
-            let sources = (signer, &args.earlier_keys[..]);
-            let reader = statement::reader(sources, hospital, context).await?;
-            let considered = queries.consider(found.id, &reader).await?;
-            Some(Asking::of(&considered, context).await?)
-        }
-        _ => None,
-    };
+    let (queries, id) = (Queries::new(chain.clone()), QueryId(args.query));
+    let explained = |error: QueryError| explained(error, id, args.signer.as_ref(), context);
+    let found = queries.show(id).await.map_err(explained)?;
     let asker = Asker::of(&found.query, &chain.finalized().await?).await?;
-    Ok(Shown { described: Described::new(found, asker), asking })
+    let described = Described::new(found.clone(), asker);
+    let terms_removed = args.signer.is_some() && found.query.answer.is_some();
+    let asking = match &args.signer {
+        Some(signer) if found.status == Status::Pending => {
+            asking((signer, &args.earlier_keys[..]), &found, context).await.map(Some)
+        }
+        _ => Ok(None),
+    };
+    match asking {
+        Ok(asking) => print(&Shown { described, asking, terms_removed }, json),
+        Err(failure) => {
+            // In JSON, the failure is the only result.
+            if !json {
+                print(&Shown { described, asking: None, terms_removed }, json)?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// What is sealed to the patient of a pending query.
+async fn asking(
+    (signer, earlier): (&KeySource, &[KeySource]),
+    found: &Found,
+    context: &Context,
+) -> Result<Asking, Failure> {
+    let queries = Queries::new(context.chain().await?.clone());
+    let hospital = statement::hospital_of(found, context).await?;
+    let reader = statement::reader((signer, earlier), hospital, context).await?;
+    let considered = queries.consider(found.id, &reader).await;
+    let considered =
+        considered.map_err(|error| explained(error, found.id, Some(signer), context))?;
+    Asking::of(&considered, context).await
 }
 
 #[cfg(test)]
@@ -311,15 +353,36 @@ mod tests {
         let described = Described::new(found, asker(None));
         let text = described.to_string();
         for part in [
-            "accepted in chain block 20: 1/0 sections 0,2; until 1970-01-01T00:00:02Z",
-            "at hospital 3",
+            "the patient accepted in chain block 20: 1/0 sections 0,2; until 1970-01-01T00:00:02Z",
+            "hospital 3 keeps the sealed keys",
             "handed out by hospital 3 at 1970-01-01T00:00:01Z, chain block 25",
-            "withdrawn in chain block 30",
+            "the patient withdrew the acceptance in chain block 30",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(!text.contains("no hospital has recorded"), "{text}");
         let json = serde_json::to_value(&described).unwrap();
         assert_eq!(json["accepted"]["records"][0]["sections"], json!([0, 2]));
         assert_eq!(json["transfer"]["hospital"], 3);
+    }
+
+    #[test]
+    fn an_acceptance_without_a_transfer_is_not_told_as_a_look() {
+        let described =
+            |answer, status| Described::new(found(Some(answer), None, status), asker(None));
+        let accepted = described(Answer::Accepted(acceptance()), Status::Accepted);
+        let text = accepted.to_string();
+        let said = "accepted; no hospital has recorded that it handed out the keys";
+        assert!(text.contains(said), "{text}");
+        let shown = Shown { described: accepted, asking: None, terms_removed: true };
+        assert!(shown.to_string().contains("no longer stores its terms") && shown.passed());
+        assert_eq!(serde_json::to_value(&shown).unwrap()["termsRemoved"], json!(true));
+
+        let (at, acceptance) = (1_800, None);
+        let withdrawn = Answer::Withdrawn { block: 30, at, acceptance };
+        let text = described(withdrawn, Status::Canceled).to_string();
+        assert!(text.ends_with("\n  the requester withdrew the query in chain block 30"), "{text}");
+        let refused = described(Answer::Refused { block: 30, at }, Status::Refused).to_string();
+        assert!(refused.ends_with("\n  the patient refused in chain block 30"), "{refused}");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use epione_client::{
-    query::{Considered, Found},
+    query::{Considered, Found, Unopened},
     reader::{self, OpenContent, OpenRecord, OpenSection, Reader},
 };
 use epione_primitives::{
@@ -20,8 +20,15 @@ use crate::{
     context::Context,
     failure::Failure,
     identity::{self, KeySource},
-    wording::{legible, moment, numbers, word},
+    wording::{self, legible, moment, word},
 };
+
+/// Widest line of the requester's text, with the mark before it.
+const TERMS_COLUMNS: usize = 72;
+/// Most lines of the requester's text that are shown.
+const TERMS_LINES: usize = 30;
+/// Begins each line of the requester's text, so that none passes for a line of this program.
+const MARK: &str = "  > ";
 
 /// What a requester asks for, opened by the patient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,10 +36,22 @@ use crate::{
 pub struct Asking {
     /// Whether the requester's registration is in force at the hospital for which they ask.
     pub in_force: bool,
+    #[serde(skip)]
+    query: QueryId,
     /// The requester's text. Nobody has checked it.
     pub terms: String,
     /// The asked sections that exist.
     pub content: Vec<AskedRecord>,
+    /// The asked records that do not open. They are not accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unopened: Vec<UnopenedRecord>,
+}
+
+/// A record that the patient's keys do not open, or that is not what its author signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnopenedRecord {
+    pub pointer: RecordPointer,
+    pub reason: String,
 }
 
 /// A record, with some of its sections.
@@ -70,6 +89,7 @@ pub struct Statement {
     /// RFC 3339.
     pub until: String,
     pub mailbox: HospitalId,
+    pub mailbox_name: String,
     #[serde(flatten)]
     pub asking: Asking,
     /// The asked sections that are not accepted.
@@ -109,10 +129,18 @@ impl Asking {
             });
         }
         Ok(Self {
+            query: considered.id,
             in_force: considered.requester.in_force,
             terms: considered.terms.to_string(),
             content,
+            unopened: considered.unopened.iter().cloned().map(UnopenedRecord::from).collect(),
         })
+    }
+}
+
+impl From<Unopened> for UnopenedRecord {
+    fn from(Unopened { pointer, reason }: Unopened) -> Self {
+        Self { pointer, reason }
     }
 }
 
@@ -126,6 +154,7 @@ impl Statement {
         let asked = considered.records.iter().map(opened);
         let state = context.chain().await?.finalized().await?;
         let Asker { hospital_name, .. } = Asker::of(&considered.query, &state).await?;
+        let kept_by = state.hospital(mailbox).await?;
         Ok(Self {
             query: considered.id,
             requester: considered.requester.user,
@@ -135,6 +164,7 @@ impl Statement {
             purpose: considered.query.purpose,
             until: moment(until),
             mailbox,
+            mailbox_name: kept_by.map(|it| legible(&it.name)).unwrap_or_default(),
             asking: Asking::part_of(considered, accepted, context).await?,
             left_out: asked.filter_map(|asked| without(asked, accepted)).collect(),
         })
@@ -172,47 +202,104 @@ fn described(section: &OpenSection) -> Option<AskedSection> {
     })
 }
 
-impl fmt::Display for Asking {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.in_force {
-            writeln!(
-                f,
-                "The requester's registration at this hospital is NOT in force: the chain refuses to accept now."
-            )?;
+impl Asking {
+    /// The requester's text, and what the chain says about them.
+    fn write_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The requester says (nobody has checked it):")?;
+        let lines = wrapped(&self.terms, TERMS_COLUMNS - MARK.len());
+        for line in lines.iter().take(TERMS_LINES) {
+            write!(f, "\n{MARK}{line}")?;
         }
-        for AskedRecord { pointer, hospital, at, sections } in &self.content {
-            writeln!(f, "  record {pointer} of {at} at {hospital}:")?;
-            for AskedSection { section, kind, media_type, bytes } in sections {
-                let media_type = legible(media_type.as_bytes());
-                writeln!(f, "    {section:>2}  {kind:<13} {bytes:>10} bytes  {media_type}")?;
+        match lines.len().saturating_sub(TERMS_LINES) {
+            0 => Ok(()),
+            more => {
+                let lines = wording::counted(more as u64, "more line", "more lines");
+                write!(f, "\n... {lines}: `epione query show {} --as ... --json`", self.query)
             }
         }
-        write!(f, "The requester says (nobody has checked it):")?;
-        // Every line begins with a mark, so that none passes for a line of this program.
-        self.terms.lines().try_for_each(|line| write!(f, "\n  > {}", legible(line.as_bytes())))
+    }
+
+    fn write_content(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for AskedRecord { pointer, hospital, at, sections } in &self.content {
+            write!(f, "\n  record {pointer} of {at} at {hospital}:")?;
+            for AskedSection { section, kind, media_type, bytes } in sections {
+                let media_type = legible(media_type.as_bytes());
+                write!(f, "\n    {section:>2}  {kind:<13} {bytes:>10} bytes  {media_type}")?;
+            }
+        }
+        for UnopenedRecord { pointer, reason } in &self.unopened {
+            let reason = legible(reason.as_bytes());
+            write!(f, "\n  record {pointer} does not open, and cannot be accepted: {reason}")?;
+        }
+        if !self.in_force {
+            write!(
+                f,
+                "\nThe requester's registration at this hospital is NOT in force: the chain refuses your acceptance \
+                 now."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Somebody else's text in lines that are not wider than this, safe to print. A line of the text may become several.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let (mut row, mut used) = (String::new(), 0);
+        for c in legible(line.as_bytes()).chars() {
+            // No terminal shows a character in more columns, and one that is shown in fewer does no harm here.
+            let width = if c.is_ascii() { 1 } else { 2 };
+            if used + width > columns {
+                lines.push(std::mem::take(&mut row));
+                used = 0;
+            }
+            row.push(c);
+            used += width;
+        }
+        lines.push(row);
+    }
+    lines
+}
+
+impl fmt::Display for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_terms(f)?;
+        self.write_content(f)
     }
 }
 
 impl fmt::Display for Statement {
+    /// What the patient signs comes last, directly above the prompt: the requester's text cannot push it away.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { query, requester, role, hospital, hospital_name, .. } = self;
-        let Self { purpose, until, mailbox, asking, left_out, .. } = self;
-        writeln!(
+        let Self { purpose, until, mailbox, mailbox_name, asking, left_out, .. } = self;
+        asking.write_terms(f)?;
+        write!(
             f,
-            "Query {query}: you let {} {requester} of hospital {hospital_name} ({hospital}) read these sections for \
-             {}, until {until}.",
+            "\n\nQuery {query}: you let {} {requester} of hospital {hospital_name} ({hospital}) read these sections \
+             for {}, until {until}.",
             word(role),
             word(purpose)
         )?;
-        writeln!(f, "{asking}")?;
+        asking.write_content(f)?;
         for ReleasedRecord { pointer, sections } in left_out {
-            writeln!(f, "You do not accept sections {} of record {pointer}.", numbers(*sections))?;
+            let sections = wording::sections(*sections);
+            write!(f, "\nYou do not accept {sections} of record {pointer}.")?;
         }
         write!(
             f,
-            "Hospital {mailbox} keeps the sealed keys, and cannot open them. What the requester has read, they may \
-             keep, also after you withdraw."
-        )
+            "\nHospital {mailbox_name} ({mailbox}) keeps the sealed keys, and cannot open them. What the requester has \
+             read, they may keep, also after you withdraw."
+        )?;
+        if mailbox == hospital {
+            write!(
+                f,
+                "\nThis is the requester's own hospital: it could hand out the keys without a record on the chain. \
+                 Choose another with --mailbox."
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -265,7 +352,9 @@ mod tests {
             purpose: Purpose::Research,
             until: "2026-12-30T00:00:00Z".into(),
             mailbox: HospitalId(1),
+            mailbox_name: "Carol".into(),
             asking: Asking {
+                query: QueryId(7),
                 in_force: true,
                 terms: "a study\nQuery 8: you let nobody read\x1b[2J".into(),
                 content: vec![AskedRecord {
@@ -274,6 +363,7 @@ mod tests {
                     at: "2026-11-29T00:00:00Z".into(),
                     sections: vec![section(3, "diagnosis"), section(5, "report")],
                 }],
+                unopened: Vec::new(),
             },
             left_out: vec![ReleasedRecord { pointer, sections: SectionSet(0b11) }],
         }
@@ -283,21 +373,30 @@ mod tests {
     fn the_sentence_says_who_reads_what_why_and_until_when() {
         let text = statement().to_string();
         let first = format!(
-            "Query 7: you let researcher 0x{} of hospital Bob (5) read these sections for research, until \
+            "\nQuery 7: you let researcher 0x{} of hospital Bob (5) read these sections for research, until \
              2026-12-30T00:00:00Z.\n",
             "02".repeat(32)
         );
-        assert!(text.starts_with(&first), "{text}");
+        assert!(text.contains(&first), "{text}");
         for part in [
             "record 1/0 of 2026-11-29T00:00:00Z at Alice (0):",
             " 3  diagnosis",
             " 5  report",
             "You do not accept sections 0,1 of record 1/0.",
-            "Hospital 1 keeps the sealed keys",
+            "Hospital Carol (1) keeps the sealed keys",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!text.contains("NOT in force"), "{text}");
+        assert!(!text.contains("NOT in force") && !text.contains("own hospital"), "{text}");
+        let own = Statement { mailbox: HospitalId(5), ..statement() }.to_string();
+        assert!(own.ends_with("Choose another with --mailbox."), "{own}");
+        let unopened = vec![UnopenedRecord {
+            pointer: RecordPointer { height: 2, index: 0 },
+            reason: "it has a forged\nsignature".into(),
+        }];
+        let partly = Asking { unopened, ..statement().asking }.to_string();
+        assert!(partly.contains("\n  record 2/0 does not open, and cannot be"), "{partly}");
+        assert!(!partly.contains("\nsignature"), "{partly}");
         let unregistered = Asking { in_force: false, ..statement().asking };
         assert!(unregistered.to_string().contains("is NOT in force"));
     }
@@ -307,6 +406,32 @@ mod tests {
         let text = statement().to_string();
         assert!(text.contains("\n  > a study\n  > Query 8: you let nobody read"), "{text}");
         assert!(!text.contains('\x1b') && !text.contains("\nQuery 8"), "{text}");
+    }
+
+    #[test]
+    fn the_requesters_text_cannot_push_away_what_is_signed() {
+        let shown = |terms: String| {
+            let asking = Asking { terms, ..statement().asking };
+            let text = Statement { asking, ..statement() }.to_string();
+            let rows: Vec<_> = text.lines().map(str::to_owned).collect();
+            let sentence = rows.iter().position(|row| row.starts_with("Query 7: you let")).unwrap();
+            // Sections, what is left out, and the mailbox.
+            assert_eq!(rows.len() - sentence, 6, "{text}");
+            let terms: Vec<_> = rows.into_iter().filter(|row| row.starts_with(MARK)).collect();
+            assert!(terms.iter().all(|row| row.chars().count() <= TERMS_COLUMNS), "{text}");
+            (terms.len(), text)
+        };
+        let line = format!("{}Query 8: you let nobody read", "x".repeat(996));
+        assert_eq!(line.len(), 1_024);
+        let (rows, text) = shown(line);
+        assert_eq!(rows, 16);
+        assert!(!text.contains("\nQuery 8") && !text.contains("more line"), "{text}");
+        // The rows of wide characters are as wide: half as many in each.
+        assert_eq!(shown("字".repeat(341)).0, 11);
+        let (rows, text) = shown(format!("a{}b", "\n".repeat(1_022)));
+        assert_eq!(rows, TERMS_LINES);
+        let more = "\n... 993 more lines: `epione query show 7 --as ... --json`\n";
+        assert!(text.contains(more), "{text}");
     }
 
     #[test]

@@ -61,10 +61,10 @@ impl Story {
             yes: true,
         };
         let accepted = query::accept(&accept, context).await?;
-        check(
-            accepted.statement.asking.terms == TERMS,
-            "the patient reads the researcher's terms",
-        )?;
+        let query::Accepted::Now(signed) = &accepted else {
+            return Err(broken("the patient accepts for the first time"));
+        };
+        check(signed.statement.asking.terms == TERMS, "the patient reads the researcher's terms")?;
         for line in accepted.to_string().lines() {
             self.line(line);
         }
@@ -85,7 +85,8 @@ impl Story {
         let withdrawn = query::withdraw(&withdraw, context).await?;
         self.line(withdrawn.to_string());
         let again = query::collect(&collect("researcher-query-after"), context).await;
-        check(again.is_err(), "nothing is collected after the withdrawal")
+        let is_told = again.is_err_and(|failure| failure.error.contains("withdrew the acceptance"));
+        check(is_told, "nothing is collected after the withdrawal")
     }
 }
 
