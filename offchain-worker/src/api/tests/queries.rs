@@ -18,7 +18,7 @@ use epione_primitives::{
     access::Purpose,
     hospital::HospitalStatus,
     limits::MAX_QUERY_ACCESS_MILLIS,
-    profile::RegistrationStatus,
+    profile::{Profile, RegistrationStatus},
     query::{Acceptance, Answer, Query, QueryId},
     release::{ReleasedRecord, SectionSet},
 };
@@ -329,6 +329,46 @@ async fn a_withdrawal_before_the_transfer_is_recorded_wins() {
 }
 
 #[tokio::test]
+async fn a_withdrawal_after_the_transfer_was_recorded_wins_over_the_reply() {
+    let (world, _, grant) = accepted().await;
+    let withdrawn = withdrawal(Some(acceptance(&world, &grant)));
+    world.chain.facts().afterwards = Some(Box::new(move |facts| answer(facts, QUERY, withdrawn)));
+    assert_eq!(collect_own(&world).await.refusal(), (409, "not-accepted".into()));
+    assert_eq!((transfers(&world), world.metrics.grants.get()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_changes_while_a_recorded_grant_is_prepared_wins() {
+    let (world, _, grant) = accepted().await;
+    assert_eq!(collect_own(&world).await.status, 200);
+    let good = acceptance(&world, &grant);
+    let over = Acceptance { until: crate::now(), ..good.clone() };
+    let other_grant = Acceptance { grant: Hash::repeat_byte(9), ..good.clone() };
+    for (change, status, kind) in [
+        (withdrawal(Some(good.clone())), 409, "not-accepted"),
+        (Answer::Accepted(over), 409, "acceptance-over"),
+        (Answer::Accepted(other_grant), 404, "not-found"),
+    ] {
+        world.chain.facts().while_reading =
+            Some(Box::new(move |facts| answer(facts, QUERY, change)));
+        assert_eq!(collect_own(&world).await.refusal(), (status, kind.into()));
+        answer(&mut world.chain.facts(), QUERY, Answer::Accepted(good.clone()));
+    }
+    let requester = world.stranger.user;
+    world.chain.facts().while_reading = Some(Box::new(move |facts| {
+        set_registration(facts, requester, RegistrationStatus::Ended);
+    }));
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    set_registration(&mut world.chain.facts(), requester, RegistrationStatus::Active);
+    world.chain.facts().while_reading = Some(Box::new(move |facts| {
+        let profile = facts.profiles.get_mut(&requester).unwrap();
+        profile.sealing_key_hash = Hash::repeat_byte(9);
+    }));
+    assert_eq!(collect_own(&world).await.refusal(), (409, "requester-changed".into()));
+    assert_eq!(world.metrics.grants.get(), 1);
+}
+
+#[tokio::test]
 async fn two_requests_at_once_record_one_transfer_and_both_get_the_grant() {
     let (world, _, _) = accepted().await;
     world.chain.facts().latency = Duration::from_millis(200);
@@ -354,6 +394,28 @@ async fn links_end_with_the_acceptance_and_with_the_requesters_registration() {
     let key = (HOSPITAL, world.stranger.user);
     world.chain.facts().registrations.get_mut(&key).unwrap().status = RegistrationStatus::Ended;
     assert_eq!(follow_link(&world, &url).await.status, 403);
+}
+
+#[tokio::test]
+async fn links_end_when_the_requester_rotates_keys_or_chain_time_reaches_the_end() {
+    let (world, _, grant) = accepted().await;
+    let url = reply_of(&collect_own(&world).await).links[0].url.clone();
+    let requester = world.stranger.user;
+    let before = world.chain.facts().profiles[&requester].clone();
+    rotated(&world, &world.stranger, 0);
+    assert_eq!(follow_link(&world, &url).await.refusal(), (403, "forbidden".into()));
+    let other_account = Profile { account: world.doctor.account().id(), ..before.clone() };
+    world.chain.facts().profiles.insert(requester, other_account);
+    assert_eq!(follow_link(&world, &url).await.status, 403);
+    world.chain.facts().profiles.insert(requester, before);
+    assert_eq!(follow_link(&world, &url).await.status, 200);
+    // The clock of the machine is behind the chain's.
+    let soon = Acceptance { until: crate::now() + HOUR / 2, ..acceptance(&world, &grant) };
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(soon));
+    assert_eq!(follow_link(&world, &url).await.status, 200);
+    world.chain.facts().ahead = HOUR;
+    assert_eq!(follow_link(&world, &url).await.status, 403);
+    assert_eq!(collect_own(&world).await.refusal(), (409, "acceptance-over".into()));
 }
 
 #[tokio::test]

@@ -49,6 +49,8 @@ pub struct Facts {
     pub past: HashMap<BlockNumber, FakeChain>,
     /// How old the newest finalized block is, in milliseconds.
     pub head_age: u64,
+    /// How far the chain's time is ahead of this machine's clock, in milliseconds.
+    pub ahead: Moment,
     pub accounts: HashMap<AccountId, UserId>,
     pub profiles: HashMap<UserId, Profile>,
     pub registrations: BTreeMap<(HospitalId, UserId), Registration>,
@@ -83,6 +85,10 @@ pub struct Facts {
     pub refusal: Option<Refusal>,
     /// A change between a decision and the block of the next call.
     pub meanwhile: Option<Change>,
+    /// A change between the block of the next call and what the worker does after it.
+    pub afterwards: Option<Change>,
+    /// A change while the worker reads the next record.
+    pub while_reading: Option<Change>,
     /// Whether calls are never finalized.
     pub stalled: bool,
     /// How long it takes until a call is finalized.
@@ -254,7 +260,12 @@ impl ChainView for FakeChain {
     }
 
     fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
-        self.answer(|facts| facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone()))
+        self.answer(|facts| {
+            if let Some(change) = facts.while_reading.take() {
+                change(facts);
+            }
+            facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone())
+        })
     }
 
     fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
@@ -264,7 +275,7 @@ impl ChainView for FakeChain {
 
 impl FinalState for FakeChain {
     fn time(&self) -> Answer<'_, Moment> {
-        self.answer(|facts| crate::now() - facts.head_age)
+        self.answer(|facts| crate::now() - facts.head_age + facts.ahead)
     }
 
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>> {
@@ -454,6 +465,9 @@ impl FakeChain {
             facts.failure.clone().map_or(Ok(()), Err).and_then(|()| execute(&mut facts, &call));
         if done.is_ok() {
             facts.calls.push(call);
+        }
+        if let Some(change) = facts.afterwards.take() {
+            change(&mut facts);
         }
         done
     }
