@@ -32,9 +32,9 @@ use super::{
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    api::queries::news,
+    api::queries::{mailbox, news},
     chain::{QueryChange, QueryNews},
-    journal::query_grants::{self, PENDING_EACH},
+    journal::query_grants::{self, EACH_QUERY, KeptGrant, PATIENT, PENDING_EACH},
 };
 
 pub const QUERY: QueryId = QueryId(5);
@@ -160,7 +160,8 @@ async fn follow_link(world: &World, url: &str) -> Reply {
 }
 
 async fn is_kept(world: &World, id: QueryId) -> bool {
-    world.journal.read(move |c| query_grants::hash_of(c, id)).await.unwrap().is_some()
+    let kept = world.journal.read(move |connection| query_grants::hashes_of(connection, id));
+    !kept.await.unwrap().is_empty()
 }
 
 #[tokio::test]
@@ -448,6 +449,13 @@ async fn only_a_grant_that_agrees_with_the_query_is_kept() {
     for sections in [&[(POINTER, 0), (POINTER, 2)][..], &[(elsewhere, 0)]] {
         grants.push(seal(&world, good.clone(), sections).encode());
     }
+    // The same section twice, as of two records.
+    let keys = [RecordId([7; 16]), RecordId([8; 16])].map(|record| {
+        (GrantedSection { pointer: POINTER, record, section: 0 }, ContentKey::generate())
+    });
+    let recipient = world.stranger.keys.sealing.public();
+    let twice = QueryGrant::seal(good.clone(), &keys, recipient, &world.patient.keys).unwrap();
+    grants.push(twice.encode());
     grants.push(Vec::new());
     grants.push(vec![1; 5_000]);
     for (case, bytes) in grants.into_iter().enumerate() {
@@ -488,6 +496,76 @@ async fn a_grant_is_brought_before_the_query_is_answered_or_expires() {
     assert_eq!(refused.refusal(), (409, "not-pending".into()));
     assert_eq!(bring(&world, &world.patient, QUERY, &grant).await.status, 204);
     assert_eq!(collect_own(&world).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_grant_that_an_interrupted_acceptance_named_is_not_lost_when_the_patient_brings_others() {
+    let (world, _) = committed().await;
+    ask(&world, QUERY);
+    let grants: Vec<_> = (0..EACH_QUERY).map(|_| grant(&world, QUERY)).collect();
+    for grant in &grants {
+        assert_eq!(bring(&world, &world.patient, QUERY, grant).await.status, 204);
+    }
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(acceptance(&world, &grants[0])));
+    tell(&world, &[changed(&world, QUERY, QueryChange::Accepted)]).await;
+    let kept = world.journal.read(|c| query_grants::hashes_of(c, QUERY)).await.unwrap();
+    assert_eq!(kept, [grants[0].hash()]);
+    let reply = reply_of(&collect_own(&world).await);
+    assert_eq!(STANDARD.decode(&reply.grant).unwrap(), grants[0].encode());
+}
+
+#[tokio::test]
+async fn acceptances_that_ended_or_were_withdrawn_make_room() {
+    let (world, _, _) = accepted().await;
+    let keep = |id: u32, patient: UserId| KeptGrant {
+        query: QueryId(id),
+        patient,
+        hospital: HOSPITAL,
+        hash: Hash::from_low_u64_be(id.into()),
+        bytes: vec![1],
+        ends: crate::now() + HOUR,
+    };
+    // All are accepted, as far as the journal knows.
+    let (patient, until) = (world.patient.user, crate::now() + HOUR);
+    let others: Vec<_> = (100..100 + PATIENT).map(|id| keep(id, patient)).collect();
+    world
+        .journal
+        .write(move |tx| {
+            for grant in &others {
+                query_grants::keep(tx, grant, 1)?;
+                query_grants::accept(tx, grant.query, grant.hash, until, 1)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    // The chain knows none of the others: they were withdrawn.
+    let next = QueryId(6);
+    ask(&world, next);
+    let grant = grant(&world, next);
+    assert_eq!(bring(&world, &world.patient, next, &grant).await.status, 204);
+    let kept = world.journal.read(move |c| query_grants::of_patient(c, patient)).await.unwrap();
+    assert_eq!(kept, [QUERY, next]);
+    // One whose acceptance ended goes first when it uses up the hospital's part of the bytes.
+    let ended = move |tx: &rusqlite::Transaction<'_>| {
+        tx.execute("UPDATE query_grants SET ends = 1, accepted = 1 WHERE query = 5", [])?;
+        tx.execute("UPDATE query_grants SET size = ?1 WHERE query = 5", [1_i64 << 40])
+    };
+    world.journal.write(ended).await.unwrap();
+    assert_eq!(bring(&world, &world.patient, next, &grant).await.status, 204);
+    assert!(!is_kept(&world, QUERY).await);
+}
+
+#[tokio::test]
+async fn accepted_grants_are_compared_with_the_chain_in_rounds() {
+    let (world, _, _) = accepted().await;
+    tell(&world, &[changed(&world, QUERY, QueryChange::Accepted)]).await;
+    mailbox::look_after(&world.state).await.unwrap();
+    assert!(is_kept(&world, QUERY).await);
+    // Nobody tells the worker of the withdrawal.
+    answer(&mut world.chain.facts(), QUERY, withdrawal(None));
+    mailbox::look_after(&world.state).await.unwrap();
+    assert!(!is_kept(&world, QUERY).await);
 }
 
 #[tokio::test]
@@ -539,7 +617,7 @@ async fn changes_on_the_chain_decide_which_grants_are_kept() {
     tell(&world, &changes).await;
     assert!(!is_kept(&world, refused).await);
     assert!(is_kept(&world, QUERY).await);
-    let pending = world.journal.read(|c| query_grants::pending(c, None)).await.unwrap();
+    let pending = world.journal.read(query_grants::pending).await.unwrap();
     assert_eq!(pending, []);
     // The patient withdraws.
     let withdrawn = withdrawal(None);
