@@ -4,9 +4,11 @@
 //! The worker itself checks it in the state after the last finalized block: before that, and each time just before it
 //! hands the grant out.
 
+use std::time::Instant;
+
 use axum::{
-    Json,
     extract::{Path, Request, State},
+    response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use epione_client::{
@@ -27,6 +29,8 @@ use crate::{
         ApiError, AppState,
         caller::{Caller, signed},
         deliverable::{self, Needed},
+        delivery::{self, Pace},
+        grants::too_often,
         limits::{Holder, within},
     },
     chain::{CallError, FinalState, ViewError},
@@ -53,7 +57,7 @@ pub(in crate::api) async fn collect(
     State(state): State<AppState>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Json<GrantReply>, ApiError> {
+) -> Result<Response, ApiError> {
     let state = &state;
     let work = signed(state, request, 0, |caller, _| async move {
         let requester = caller.user()?;
@@ -65,7 +69,12 @@ pub(in crate::api) async fn collect(
     if !collected.is_recorded {
         record(state, &collected).await?;
     }
-    within(state.limits.request_timeout, hand_out(state, &collected)).await.map(Json)
+    let handed_out = within(state.limits.request_timeout, async {
+        let place = state.request_slot(collected.holder()).await?;
+        Ok((hand_out(state, &collected).await?, place))
+    });
+    let (reply, place) = handed_out.await?;
+    delivery::json(&reply, place, Pace::of_reader(&state.limits))
 }
 
 /// A sealed grant that may be handed out, if the transfer is recorded.
@@ -76,6 +85,13 @@ struct Collected {
     grant: Vec<u8>,
     segments: Vec<[u8; 32]>,
     is_recorded: bool,
+}
+
+impl Collected {
+    /// Whose share the request uses.
+    fn holder(&self) -> Holder {
+        Holder::Account(self.account.clone())
+    }
 }
 
 async fn prepare(
@@ -89,6 +105,8 @@ async fn prepare(
     let hash = accepted.grant;
     let kept = state.journal.read(move |connection| query_grants::find(connection, id, hash));
     let grant = kept.await?.ok_or_else(not_brought)?;
+    // Before the storage and other hospitals are asked for the segments.
+    state.shared.rates.count(query.requester, Instant::now()).map_err(too_often)?;
     let needed = needed(state, caller, query.patient, &accepted.records).await?;
     let is_recorded = caller.state.transfer(id).await?.is_some();
     if !is_recorded {
@@ -257,7 +275,7 @@ async fn check_deliverable(state: &AppState, needed: &[Needed]) -> Result<(), Ap
 /// Records the transfer. Returns when the chain's record is finalized.
 async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError> {
     let recorded = within(state.limits.transaction_timeout, async {
-        let _slot = state.transaction_slot(Holder::Account(collected.account.clone())).await?;
+        let _slot = state.transaction_slot(collected.holder()).await?;
         Ok(state.calls.submit(queries::transfer(collected.query)).await)
     })
     .await?;

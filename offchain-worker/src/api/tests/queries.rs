@@ -1,14 +1,14 @@
 //! Queries: patients bring sealed grants, and requesters collect them after the transfer is on the chain. Nobody else
 //! learns anything.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use codec::Encode;
 use epione_client::api::GrantReply;
 use epione_envelope::{
-    grant::{GrantError, GrantedSection},
+    grant::{GrantError, GrantedSection, MAX_GRANT_BYTES},
     keys::ContentKey,
     query::{ExpectedQuery, QueryGrant, QueryTerms},
     record::Record,
@@ -23,17 +23,27 @@ use epione_primitives::{
     release::{ReleasedRecord, SectionSet},
 };
 use http::Method;
+use object_store::memory::InMemory;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 
 use super::{
     fake::{ELSEWHERE, Facts, HOSPITAL, genesis},
-    grants::{POINTER, committed},
+    grants::{POINTER, committed, committed_in},
     registrations::rotated,
     signed_requests::lose_segments,
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    api::queries::{mailbox, news},
+    api::{
+        limits::Holder,
+        queries::{mailbox, news},
+    },
     chain::{QueryChange, QueryNews},
+    config::Limits,
     journal::query_grants::{self, EACH_QUERY, KeptGrant, PATIENT, PENDING_EACH},
 };
 
@@ -136,7 +146,11 @@ fn withdrawal(acceptance: Option<Acceptance>) -> Answer {
 
 /// A world in which the patient has brought a grant for the stranger's query, and accepted with it.
 async fn accepted() -> (World, Record, QueryGrant) {
-    let (world, record) = committed().await;
+    accepted_in(World::new().await).await
+}
+
+async fn accepted_in(world: World) -> (World, Record, QueryGrant) {
+    let (world, record) = committed_in(world).await;
     ask(&world, QUERY);
     let grant = grant(&world, QUERY);
     assert_eq!(bring(&world, &world.patient, QUERY, &grant).await.status, 204);
@@ -376,6 +390,67 @@ async fn two_requests_at_once_record_one_transfer_and_both_get_the_grant() {
     let (one, other) = tokio::join!(collect_own(&world), collect_own(&world));
     assert_eq!(reply_of(&one).grant, reply_of(&other).grant);
     assert_eq!(transfers(&world), 1);
+}
+
+async fn limited(limits: Limits) -> World {
+    let objects = Arc::new(InMemory::new());
+    World::with(objects.clone(), objects, limits).await
+}
+
+#[tokio::test]
+async fn a_requester_cannot_collect_without_end() {
+    let limits = Limits { grants_per_minute: 3, ..Limits::default() };
+    let (world, _, _) = accepted_in(limited(limits).await).await;
+    for _ in 0..3 {
+        assert_eq!(collect_own(&world).await.status, 200);
+    }
+    let refused = collect_own(&world).await;
+    assert_eq!(refused.refusal(), (429, "too-many-grants".into()));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(world.metrics.grants.get(), 3);
+}
+
+/// Collects the grant over a connection with small buffers, and reads no more of the response than its status.
+async fn unread(world: &World) -> TcpStream {
+    let raw = Raw::new(Method::POST, &format!("/v1/queries/{QUERY}/collect"), Bytes::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let address = ([127, 0, 0, 1], world.base.port().unwrap()).into();
+    let mut stream = socket.connect(address).await.unwrap();
+    let mut head = format!("POST {} HTTP/1.1\r\nhost: worker\r\ncontent-length: 0\r\n", raw.target);
+    for (name, value) in &raw.signed(&world.stranger) {
+        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream
+}
+
+#[tokio::test]
+async fn a_requester_who_does_not_read_the_grant_keeps_the_place() {
+    let limits = Limits { requests: 1, silence: Duration::from_secs(60), ..Limits::default() };
+    let (world, _, grant) = accepted_in(limited(limits).await).await;
+    // As long as a grant may be. The worker cannot open it.
+    let long = KeptGrant {
+        query: QUERY,
+        patient: world.patient.user,
+        hospital: HOSPITAL,
+        hash: Hash::repeat_byte(9),
+        bytes: vec![1; MAX_GRANT_BYTES],
+        ends: crate::now() + HOUR,
+    };
+    let named = Acceptance { grant: long.hash, ..acceptance(&world, &grant) };
+    world.journal.write(move |tx| query_grants::keep(tx, &long, 1)).await.unwrap();
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(named));
+    let unread = unread(&world).await;
+    let soon = Duration::from_millis(200);
+    let other = || world.state.request_slot(Holder::Hospital(HOSPITAL));
+    assert!(timeout(soon, other()).await.is_err());
+    drop(unread);
+    let place = async { while other().await.is_err() {} };
+    timeout(Duration::from_secs(20), place).await.unwrap();
 }
 
 #[tokio::test]
