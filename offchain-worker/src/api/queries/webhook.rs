@@ -60,7 +60,8 @@ pub fn notify(state: AppState, webhook: Url) -> impl Future<Output = ()> + Send 
 }
 
 fn client() -> reqwest::Result<Client> {
-    Client::builder().redirect(Policy::none()).timeout(ANSWER).build()
+    // The webhook is a program of the hospital: a proxy would learn who is asked.
+    Client::builder().redirect(Policy::none()).no_proxy().timeout(ANSWER).build()
 }
 
 /// Tells a change, if the patient is registered here and did not make it. Returns the label of the result.
@@ -113,4 +114,16 @@ async fn tell(client: &Client, webhook: &Url, news: &QueryNews) -> &'static str 
     }
     tracing::warn!(%query, "the webhook did not accept a change of a query in {ATTEMPTS} attempts");
     "failed"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy_of_the_environment_learns_who_is_asked() {
+        // A client without `no_proxy` has the system's proxies, and shows them.
+        assert!(format!("{:?}", Client::new()).contains("proxies"));
+        assert!(!format!("{:?}", client().unwrap()).contains("proxies"));
+    }
 }
