@@ -272,24 +272,31 @@ async fn check_deliverable(state: &AppState, needed: &[Needed]) -> Result<(), Ap
     }
 }
 
-/// Records the transfer. Returns when the chain's record is finalized.
+/// Records the transfer, unless another request has recorded it meanwhile. Returns when the chain's record is finalized.
 async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError> {
+    let id = collected.query;
     let recorded = within(state.limits.transaction_timeout, async {
+        // One request at a time: the next ones find its transfer.
+        let _alone = state.transfer_slot(id).await?;
         let _slot = state.transaction_slot(collected.holder()).await?;
-        Ok(state.calls.submit(queries::transfer(collected.query)).await)
+        if state.view.finalized().await?.transfer(id).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(state.calls.submit(queries::transfer(id)).await))
     })
     .await?;
     let failure = match recorded {
-        Ok(()) => {
+        None => return Ok(()),
+        Some(Ok(())) => {
             state.metrics.transfers.inc();
             return Ok(());
         }
-        Err(CallError::Failed(failure)) => failure,
-        Err(error) => return Err(error.into()),
+        Some(Err(CallError::Failed(failure))) => failure,
+        Some(Err(error)) => return Err(error.into()),
     };
     let is = |error: &str| failure.is("Queries", error);
     if is("AlreadyTransferred") {
-        // By another request of the same requester. The failure is final, so the transfer before it is, too.
+        // By another worker of this hospital. The failure is final, so the transfer before it is, too.
         Ok(())
     } else if is("NotAccepted") {
         Err(ApiError::conflict(

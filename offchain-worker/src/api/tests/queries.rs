@@ -384,12 +384,18 @@ async fn what_changes_while_a_recorded_grant_is_prepared_wins() {
 }
 
 #[tokio::test]
-async fn two_requests_at_once_record_one_transfer_and_both_get_the_grant() {
+async fn requests_at_once_send_one_transfer_and_all_get_the_grant() {
     let (world, _, _) = accepted().await;
+    let before = world.chain.facts().submitted;
     world.chain.facts().latency = Duration::from_millis(200);
-    let (one, other) = tokio::join!(collect_own(&world), collect_own(&world));
-    assert_eq!(reply_of(&one).grant, reply_of(&other).grant);
-    assert_eq!(transfers(&world), 1);
+    let all = futures::future::join_all((0..5).map(|_| collect_own(&world))).await;
+    let first = reply_of(&all[0]).grant;
+    assert!(all.iter().all(|reply| reply_of(reply).grant == first));
+    assert_eq!((transfers(&world), world.chain.facts().submitted - before), (1, 1));
+    // Those of other queries do not wait for each other.
+    let _busy = world.state.transfer_slot(QueryId(6)).await.unwrap();
+    world.chain.facts().transfers.clear();
+    assert_eq!(collect_own(&world).await.status, 200);
 }
 
 async fn limited(limits: Limits) -> World {

@@ -79,6 +79,8 @@ pub struct Facts {
     /// The changes of queries in each block.
     pub query_news: HashMap<BlockNumber, Vec<QueryNews>>,
     pub calls: Vec<Call>,
+    /// How many calls were submitted, also those that failed.
+    pub submitted: usize,
     /// If set, every call fails with this error.
     pub failure: Option<DispatchFailure>,
     /// If set, the next call is refused for this reason.
@@ -432,6 +434,7 @@ impl ChainCalls for FakeChain {
     fn submit(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>> {
         let (stalled, latency) = {
             let mut facts = self.facts();
+            facts.submitted += 1;
             if let Some(change) = facts.meanwhile.take() {
                 change(&mut facts);
             }
