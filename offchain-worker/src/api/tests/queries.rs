@@ -40,7 +40,10 @@ use super::{
 use crate::{
     api::{
         limits::Holder,
-        queries::{mailbox, news},
+        queries::{
+            mailbox,
+            news::{self, Progress},
+        },
     },
     chain::{QueryChange, QueryNews},
     config::Limits,
@@ -681,7 +684,8 @@ pub async fn tell(world: &World, changes: &[QueryNews]) {
         facts.query_news.insert(block, changes.to_vec());
         block
     };
-    news::look(&world.state, &mut Some(block - 1)).await.unwrap();
+    let mut progress = Progress { told: Some(block - 1), unreadable: 0 };
+    news::look(&world.state, &mut progress).await.unwrap();
 }
 
 #[tokio::test]

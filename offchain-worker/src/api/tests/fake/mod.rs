@@ -78,6 +78,8 @@ pub struct Facts {
     pub transfers: HashMap<QueryId, Transfer>,
     /// The changes of queries in each block.
     pub query_news: HashMap<BlockNumber, Vec<QueryNews>>,
+    /// Blocks whose changes of queries the node cannot read.
+    pub unreadable: HashSet<BlockNumber>,
     pub calls: Vec<Call>,
     /// How many calls were submitted, also those that failed.
     pub submitted: usize,
@@ -271,7 +273,15 @@ impl ChainView for FakeChain {
     }
 
     fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
-        self.answer(|facts| facts.query_news.get(&block).cloned().unwrap_or_default())
+        let unreadable = self.facts().unreadable.contains(&block);
+        let changes = self.answer(move |facts| facts.query_news.get(&block).cloned());
+        async move {
+            match changes.await? {
+                _ if unreadable => Err(ViewError::Failed("the block cannot be read".into())),
+                changes => Ok(changes.unwrap_or_default()),
+            }
+        }
+        .boxed()
     }
 }
 
