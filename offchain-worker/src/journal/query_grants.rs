@@ -1,8 +1,8 @@
 //! Sealed grants of patients, which the worker keeps for the requesters of queries. The worker cannot open them.
 //!
-//! A grant is pending until the chain has the acceptance that names it. A patient may bring several grants for the same
-//! query: an interrupted acceptance may name an earlier one. The worker keeps the newest ones, until it learns which one
-//! the chain names.
+//! A grant is pending until the chain has the acceptance that names it. A patient may bring several grants for the
+//! same query: an interrupted acceptance may name an earlier one. The worker keeps the newest ones, until it learns
+//! which one the chain names.
 
 use epione_primitives::{Hash, HospitalId, Moment, UserId, query::QueryId};
 use rusqlite::{Connection, OptionalExtension, params};

@@ -272,7 +272,7 @@ async fn check_deliverable(state: &AppState, needed: &[Needed]) -> Result<(), Ap
     }
 }
 
-/// Records the transfer, unless another request has recorded it meanwhile. Returns when the chain's record is finalized.
+/// Records the transfer, unless another request has recorded it meanwhile. Returns when the chain's record is final.
 async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError> {
     let id = collected.query;
     let recorded = within(state.limits.transaction_timeout, async {

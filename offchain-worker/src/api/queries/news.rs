@@ -95,8 +95,8 @@ fn report(state: &AppState, error: &ViewError) {
     tracing::warn!(?error, "the changes of queries could not be read; retrying");
 }
 
-/// Tells the changes up to the newest finalized block, those of the last day at most. Skips a block that the node cannot
-/// read in [`ATTEMPTS`] attempts: the changes are still in the lists of queries.
+/// Tells the changes up to the newest finalized block, those of the last day at most. Skips a block that the node
+/// cannot read in [`ATTEMPTS`] attempts: the changes are still in the lists of queries.
 pub(in crate::api) async fn look(
     state: &AppState,
     progress: &mut Progress,

@@ -256,6 +256,9 @@ async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_pati
         changed(&world, QueryId(2), QueryChange::Accepted),
         changed(&world, QueryId(3), QueryChange::Refused),
         changed(&world, QUERY, QueryChange::Asked),
+        // The requester asks again and again.
+        changed(&world, QueryId(6), QueryChange::Asked),
+        changed(&world, QueryId(7), QueryChange::Asked),
         changed(&world, QUERY, QueryChange::Transferred),
     ];
     tell(&world, &changes).await;
@@ -272,5 +275,5 @@ async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_pati
         }
     };
     timeout(PATIENCE, counted).await.unwrap();
-    assert_eq!((count("failed"), count("missed")), (0, 0));
+    assert_eq!((count("merged"), count("failed"), count("missed")), (2, 0, 0));
 }
