@@ -12,7 +12,7 @@ pub const EACH_QUERY: u32 = 3;
 /// Queries of one patient with pending grants, at most.
 pub const PENDING_EACH: u32 = 8;
 /// Grants of one patient, at most.
-pub const PATIENT: u32 = 32;
+pub const EACH_PATIENT: u32 = 32;
 /// Grants of all patients, at most.
 pub const ALL: u32 = 4_096;
 /// Bytes of all grants, at most.
@@ -89,7 +89,7 @@ fn room(tx: &Connection, grant: &KeptGrant) -> rusqlite::Result<Room> {
     let of_patient: u32 = tx
         .prepare_cached("SELECT count(*) FROM query_grants WHERE patient = ?1")?
         .query_row([grant.patient.0], |row| row.get(0))?;
-    if pending > PENDING_EACH || of_patient > PATIENT {
+    if pending > PENDING_EACH || of_patient > EACH_PATIENT {
         return Ok(Room::NoneForPatient);
     }
     let exceeds = |(count, bytes): (u32, i64), parts: u32| {
@@ -290,18 +290,18 @@ mod tests {
         for query in 0..PENDING_EACH {
             accept_in(&journal, &grant(query, &query.to_le_bytes()), 20).await;
         }
-        for query in PENDING_EACH..PATIENT - 1 {
+        for query in PENDING_EACH..EACH_PATIENT - 1 {
             let grant = grant(query, &query.to_le_bytes());
             assert_eq!(keep_in(&journal, grant.clone()).await, Room::Kept, "{query}");
             accept_in(&journal, &grant, 20).await;
         }
         assert_eq!(keep_in(&journal, more).await, Room::NoneForPatient);
         let own = journal.read(|c| of_patient(c, SOMEBODY)).await.unwrap();
-        assert_eq!(own.len(), PATIENT as usize - 1);
+        assert_eq!(own.len(), EACH_PATIENT as usize - 1);
         // An acceptance that ended makes room.
         assert_eq!(journal.write(|tx| forget_over(tx, 2_000)).await.unwrap(), 0);
         let forgotten = journal.write(|tx| forget_over(tx, 2_001)).await.unwrap();
-        assert_eq!(forgotten, PATIENT as usize - 1);
+        assert_eq!(forgotten, EACH_PATIENT as usize - 1);
         assert_eq!(journal.read(pending).await.unwrap(), [QueryId(0), QueryId(100)]);
     }
 

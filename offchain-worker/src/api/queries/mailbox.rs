@@ -26,7 +26,7 @@ use crate::{
         ApiError, AppState,
         caller::{Caller, signed},
     },
-    journal::query_grants::{self, EACH_QUERY, KeptGrant, PATIENT, PENDING_EACH, Room},
+    journal::query_grants::{self, EACH_PATIENT, EACH_QUERY, KeptGrant, PENDING_EACH, Room},
 };
 
 /// How long the worker keeps a grant after its acceptance ended, in milliseconds: 30 days.
@@ -171,7 +171,7 @@ async fn keep(state: &AppState, grant: KeptGrant) -> Result<(), ApiError> {
             "too-many-query-grants",
             "You have brought too many grants",
             format!(
-                "This worker keeps {PATIENT} grants of a patient, up to {EACH_QUERY} for a query, and for \
+                "This worker keeps {EACH_PATIENT} grants of a patient, up to {EACH_QUERY} for a query, and for \
                  {PENDING_EACH} queries that wait for an answer. Nothing was stored. Answer some of these queries on \
                  the chain first, or choose another hospital as the mailbox."
             ),

@@ -47,7 +47,7 @@ use crate::{
     },
     chain::{QueryChange, QueryNews},
     config::Limits,
-    journal::query_grants::{self, EACH_QUERY, KeptGrant, PATIENT, PENDING_EACH},
+    journal::query_grants::{self, EACH_PATIENT, EACH_QUERY, KeptGrant, PENDING_EACH},
 };
 
 pub const QUERY: QueryId = QueryId(5);
@@ -611,7 +611,7 @@ async fn acceptances_that_ended_or_were_withdrawn_make_room() {
     };
     // All are accepted, as far as the journal knows.
     let (patient, until) = (world.patient.user, crate::now() + HOUR);
-    let others: Vec<_> = (100..100 + PATIENT).map(|id| keep(id, patient)).collect();
+    let others: Vec<_> = (100..100 + EACH_PATIENT).map(|id| keep(id, patient)).collect();
     world
         .journal
         .write(move |tx| {
