@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::{
     ApiError, AppState,
     intake::{Intake, Received},
-    limits::{Holder, within},
+    limits::{Holder, Slot, within},
 };
 use crate::{
     chain::{FinalState, Identity},
@@ -31,12 +31,25 @@ pub(super) async fn signed<T, W>(
 where
     W: Future<Output = Result<T, ApiError>>,
 {
+    signed_with_place(state, request, limit, work).await.map(|(done, _)| done)
+}
+
+/// The same; also returns the place, which the response needs until it is sent.
+pub(super) async fn signed_with_place<T, W>(
+    state: &AppState,
+    request: Request,
+    limit: usize,
+    work: impl FnOnce(Caller, Received) -> W,
+) -> Result<(T, Slot), ApiError>
+where
+    W: Future<Output = Result<T, ApiError>>,
+{
     within(state.limits.request_timeout, async {
         let (parts, body) = request.into_parts();
         let caller = Caller::of(state, &parts).await?;
         let received = caller.receive(state, body, limit).await?;
-        let _slot = state.request_slot(caller.holder()).await?;
-        work(caller, received).await
+        let slot = state.request_slot(caller.holder()).await?;
+        Ok((work(caller, received).await?, slot))
     })
     .await
 }

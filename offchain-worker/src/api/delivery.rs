@@ -1,5 +1,5 @@
-//! The delivery of a segment to its receiver: it holds a place, so it has a time limit, and it must not be much slower
-//! than the worker's rate while others need the place.
+//! The delivery of a segment, or of a long reply, to its receiver: it holds a place, so it has a time limit, and it must
+//! not be much slower than the worker's rate while others need the place.
 
 use std::{
     convert::Infallible,
@@ -7,15 +7,20 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{
+    body::Body,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use futures::stream;
+use serde::Serialize;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
-use super::limits::Slot;
+use super::{ApiError, limits::Slot};
 use crate::config::Limits;
 
 /// Bytes that are passed to the connection at a time. It accepts the next piece when the last is nearly sent.
@@ -70,6 +75,16 @@ impl Pace {
     }
 }
 
+/// A response with JSON, which gives its slot back like [`streamed`].
+pub(super) fn json(reply: &impl Serialize, slot: Slot, pace: Pace) -> Result<Response, ApiError> {
+    let bytes = serde_json::to_vec(reply).map_err(|error| ApiError::internal(&error))?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CONTENT_LENGTH, HeaderValue::from(bytes.len())),
+    ];
+    Ok((headers, streamed(bytes.into(), slot, pace)).into_response())
+}
+
 /// A body that gives its slot back when it is nearly sent, or when its receiver is too slow. In that case the body ends
 /// early, which aborts the response.
 pub(super) fn streamed(mut bytes: Bytes, slot: Slot, pace: Pace) -> Body {
@@ -97,7 +112,7 @@ pub(super) fn streamed(mut bytes: Bytes, slot: Slot, pace: Pace) -> Body {
             }
         };
         if !timeout(pace.limit, is_sent).await.unwrap_or(false) {
-            tracing::debug!("the response with a segment was aborted: its receiver is too slow");
+            tracing::debug!("a response was aborted: its receiver is too slow");
         }
     });
     Body::from_stream(stream::unfold((receiver, body), |(mut receiver, body)| async move {

@@ -519,7 +519,7 @@ async fn denied_meanwhile(state: &AppState, asked: &Asked) -> ApiError {
     }
 }
 
-fn too_often(wait: Duration) -> ApiError {
+pub(super) fn too_often(wait: Duration) -> ApiError {
     let seconds = wait.as_secs() + 1;
     ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,

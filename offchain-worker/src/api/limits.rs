@@ -9,7 +9,7 @@ use std::{
 };
 
 use epione_client::api::{MAX_JSON_BYTES, MAX_PART_BYTES};
-use epione_primitives::{AccountId, Hash, HospitalId, UserId};
+use epione_primitives::{AccountId, Hash, HospitalId, UserId, query::QueryId};
 
 use super::{ApiError, AppState};
 use crate::{
@@ -39,6 +39,8 @@ pub(super) enum Holder {
     Grant(Hash),
     /// Whoever holds links of this user's grants.
     Requester(UserId),
+    /// The requests that collect the grant of this query.
+    Query(QueryId),
 }
 
 /// A place of a request in progress, given back when dropped.
@@ -72,6 +74,8 @@ pub(super) struct Slots {
     segment_reads: Places,
     peer_reads: Places,
     transactions: Places,
+    /// One for each query.
+    transfers: Places,
     requests: Places,
     streams: Places,
     /// Counted in bytes.
@@ -101,6 +105,7 @@ impl Slots {
             segment_reads: queued(limits.segment_reads, all_but_one(limits.segment_reads)),
             peer_reads: Shares::new(Bounds::at_once(peer_reads, all_but_one(peer_reads))),
             transactions: queued(limits.transactions, quarter(limits.transactions)),
+            transfers: queued(WAITING, 1),
             requests: queued(limits.requests, quarter(limits.requests)),
             streams: Shares::new(Bounds::at_once(STREAMS, STREAMS_EACH)),
             short_memory: queued(short, quarter(short)),
@@ -173,6 +178,12 @@ impl AppState {
     /// A place for waiting until a transaction is finalized; waits for one.
     pub(super) async fn transaction_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
         self.wait_for(&self.shared.slots.transactions, holder, 1, self.limits.request_timeout).await
+    }
+
+    /// The place for recording the transfer of a query; waits for it as long as recording one may take.
+    pub(super) async fn transfer_slot(&self, query: QueryId) -> Result<Slot, ApiError> {
+        let (places, limit) = (&self.shared.slots.transfers, self.limits.transaction_timeout);
+        self.wait_for(places, Holder::Query(query), 1, limit).await
     }
 
     /// A place for any other request; waits for one.

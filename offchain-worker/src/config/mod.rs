@@ -239,7 +239,7 @@ settings! {
         /// Bytes per second at which a request must arrive. The worker begins to count after `silence`.
         pub receive_rate: u32,
         /// New grants of one requester per minute, each of which leaves a receipt on the chain. A request for what an
-        /// unexpired grant gives is answered with the same grant, and does not count.
+        /// unexpired grant gives is answered with the same grant, and does not count. Collections for queries count.
         pub grants_per_minute: u32,
         /// New grants of one requester per day. Emergencies count neither here nor per minute: the chain limits them.
         pub grants_per_day: u32,

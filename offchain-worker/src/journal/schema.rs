@@ -95,16 +95,23 @@ const MIGRATIONS: &[&str] = &[
 ",
     "
     CREATE TABLE query_grants (
-        query INTEGER PRIMARY KEY,
-        patient BLOB NOT NULL,
+        query INTEGER NOT NULL,
         hash BLOB NOT NULL,
-        bytes BLOB NOT NULL,
+        patient BLOB NOT NULL,
+        hospital INTEGER NOT NULL,
         ends INTEGER NOT NULL,
         accepted INTEGER NOT NULL DEFAULT 0,
-        at INTEGER NOT NULL
+        at INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        -- Last, so that a look at the other columns does not read it.
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (query, hash)
     ) STRICT;
-    CREATE INDEX query_grants_by_patient ON query_grants (patient);
+    CREATE INDEX query_grants_by_patient ON query_grants (patient, accepted, query);
+    CREATE INDEX query_grants_by_hospital ON query_grants (hospital, size);
     CREATE INDEX query_grants_by_hash ON query_grants (hash);
+    CREATE INDEX query_grants_by_end ON query_grants (ends);
+    CREATE INDEX query_grants_by_state ON query_grants (accepted, at, query);
 ",
 ];
 

@@ -66,8 +66,9 @@ metrics! {
     transfers: IntCounter = "transfers_total",
         "Sealed grants of patients for which the chain recorded the transfer to the requester.";
     query_notifications: IntCounterVec = "query_notifications_total" ["result"],
-        "Changes of queries of this hospital's patients, by the result of telling the webhook: told, failed (after all \
-         attempts), or missed (too many came at once).";
+        "Changes of queries of this hospital's patients, by the result of telling the webhook: told, merged (the same \
+         requester asked the same patient shortly before), failed (after all attempts), or \
+         missed (too many came at once).";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \

@@ -1,11 +1,14 @@
 //! `POST /v1/queries/{id}/collect`: hands a patient's sealed grant to the requester, with links to the segments.
 //!
-//! The worker checks the acceptance in the state after the last finalized block, each time. Before it hands the grant
-//! out for the first time, the chain records the transfer, and checks the acceptance once more.
+//! Before the worker hands the grant out for the first time, the chain records the transfer, and checks the acceptance.
+//! The worker itself checks it in the state after the last finalized block: before that, and each time just before it
+//! hands the grant out.
+
+use std::time::Instant;
 
 use axum::{
-    Json,
     extract::{Path, Request, State},
+    response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use epione_client::{
@@ -14,7 +17,7 @@ use epione_client::{
 };
 use epione_envelope::record::Record;
 use epione_primitives::{
-    Hash, Moment, RecordPointer, UserId,
+    AccountId, Hash, HospitalId, RecordPointer, UserId,
     limits::MAX_SEGMENTS,
     query::{Acceptance, Answer, Query, QueryId},
     release::ReleasedRecord,
@@ -26,9 +29,11 @@ use crate::{
         ApiError, AppState,
         caller::{Caller, signed},
         deliverable::{self, Needed},
+        delivery::{self, Pace},
+        grants::too_often,
         limits::{Holder, within},
     },
-    chain::{CallError, FinalState},
+    chain::{CallError, FinalState, ViewError},
     hospital_keys::HospitalKeysError,
     journal::query_grants,
 };
@@ -52,7 +57,7 @@ pub(in crate::api) async fn collect(
     State(state): State<AppState>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<Json<GrantReply>, ApiError> {
+) -> Result<Response, ApiError> {
     let state = &state;
     let work = signed(state, request, 0, |caller, _| async move {
         let requester = caller.user()?;
@@ -64,18 +69,29 @@ pub(in crate::api) async fn collect(
     if !collected.is_recorded {
         record(state, &collected).await?;
     }
-    hand_out(state, &collected).map(Json)
+    let handed_out = within(state.limits.request_timeout, async {
+        let place = state.request_slot(collected.holder()).await?;
+        Ok((hand_out(state, &collected).await?, place))
+    });
+    let (reply, place) = handed_out.await?;
+    delivery::json(&reply, place, Pace::of_reader(&state.limits))
 }
 
 /// A sealed grant that may be handed out, if the transfer is recorded.
 struct Collected {
-    holder: Holder,
+    account: AccountId,
     query: QueryId,
-    until: Moment,
     hash: Hash,
     grant: Vec<u8>,
     segments: Vec<[u8; 32]>,
     is_recorded: bool,
+}
+
+impl Collected {
+    /// Whose share the request uses.
+    fn holder(&self) -> Holder {
+        Holder::Account(self.account.clone())
+    }
 }
 
 async fn prepare(
@@ -84,24 +100,21 @@ async fn prepare(
     id: QueryId,
     query: &Query,
 ) -> Result<Collected, ApiError> {
-    let accepted = accepted(query)?;
-    check_mailbox(caller, accepted)?;
-    check_requester(caller, query, accepted).await?;
-    if caller.state.time().await?.max(crate::now()) >= accepted.until {
-        return Err(over());
-    }
+    let (account, here) = (&caller.request.account, caller.identity.hospital);
+    let accepted = in_force(caller.state.as_ref(), query, account, here).await?;
     let hash = accepted.grant;
     let kept = state.journal.read(move |connection| query_grants::find(connection, id, hash));
     let grant = kept.await?.ok_or_else(not_brought)?;
+    // Before the storage and other hospitals are asked for the segments.
+    state.shared.rates.count(query.requester, Instant::now()).map_err(too_often)?;
     let needed = needed(state, caller, query.patient, &accepted.records).await?;
     let is_recorded = caller.state.transfer(id).await?.is_some();
     if !is_recorded {
         check_deliverable(state, &needed).await?;
     }
     Ok(Collected {
-        holder: caller.holder(),
+        account: account.clone(),
         query: id,
-        until: accepted.until,
         hash,
         grant,
         segments: needed.iter().map(|needed| needed.segment).collect(),
@@ -109,7 +122,24 @@ async fn prepare(
     })
 }
 
-/// The acceptance, if it is in force.
+/// The acceptance, if it is in force in this state, for this account, and names this hospital as the mailbox.
+async fn in_force<'a>(
+    finalized: &dyn FinalState,
+    query: &'a Query,
+    account: &AccountId,
+    here: HospitalId,
+) -> Result<&'a Acceptance, ApiError> {
+    let accepted = accepted(query)?;
+    check_mailbox(here, accepted)?;
+    check_requester(finalized, query, accepted, account).await?;
+    if finalized.time().await?.max(crate::now()) < accepted.until {
+        Ok(accepted)
+    } else {
+        Err(over())
+    }
+}
+
+/// The acceptance, if there is one that was not withdrawn.
 fn accepted(query: &Query) -> Result<&Acceptance, ApiError> {
     let title = match &query.answer {
         Some(Answer::Accepted(accepted)) => return Ok(accepted),
@@ -127,8 +157,8 @@ fn accepted(query: &Query) -> Result<&Acceptance, ApiError> {
     ))
 }
 
-fn check_mailbox(caller: &Caller, accepted: &Acceptance) -> Result<(), ApiError> {
-    if accepted.mailbox == caller.identity.hospital {
+fn check_mailbox(here: HospitalId, accepted: &Acceptance) -> Result<(), ApiError> {
+    if accepted.mailbox == here {
         return Ok(());
     }
     Err(ApiError::conflict(
@@ -140,17 +170,27 @@ fn check_mailbox(caller: &Caller, accepted: &Acceptance) -> Result<(), ApiError>
 
 /// Checks what the chain also checks when it records the transfer.
 async fn check_requester(
-    caller: &Caller,
+    finalized: &dyn FinalState,
     query: &Query,
     accepted: &Acceptance,
+    account: &AccountId,
 ) -> Result<(), ApiError> {
-    let profile = caller.state.profile(query.requester).await?;
-    let is_same = caller.request.account == accepted.audience
-        && profile.is_some_and(|profile| profile.sealing_key_hash == accepted.sealing_key);
-    if !is_same {
+    if *account != accepted.audience || !has_same_keys(finalized, query, accepted).await? {
         return Err(requester_changed());
     }
-    if is_registered(caller.state.as_ref(), query).await? { Ok(()) } else { Err(not_registered()) }
+    if is_registered(finalized, query).await? { Ok(()) } else { Err(not_registered()) }
+}
+
+/// Whether the requester still has the account and the sealing key for which the patient accepted.
+async fn has_same_keys(
+    finalized: &dyn FinalState,
+    query: &Query,
+    accepted: &Acceptance,
+) -> Result<bool, ViewError> {
+    let profile = finalized.profile(query.requester).await?;
+    Ok(profile.is_some_and(|profile| {
+        profile.account == accepted.audience && profile.sealing_key_hash == accepted.sealing_key
+    }))
 }
 
 fn requester_changed() -> ApiError {
@@ -232,25 +272,31 @@ async fn check_deliverable(state: &AppState, needed: &[Needed]) -> Result<(), Ap
     }
 }
 
-/// Records the transfer. Returns when the chain's record is finalized.
+/// Records the transfer, unless another request has recorded it meanwhile. Returns when the chain's record is final.
 async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError> {
+    let id = collected.query;
     let recorded = within(state.limits.transaction_timeout, async {
-        let _slot = state.transaction_slot(collected.holder.clone()).await?;
-        Ok(state.calls.submit(queries::transfer(collected.query)).await)
+        // One request at a time: the next ones find its transfer.
+        let _alone = state.transfer_slot(id).await?;
+        let _slot = state.transaction_slot(collected.holder()).await?;
+        if state.view.finalized().await?.transfer(id).await?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some(state.calls.submit(queries::transfer(id)).await))
     })
     .await?;
     let failure = match recorded {
-        Ok(()) => {
+        None => return Ok(()),
+        Some(Ok(())) => {
             state.metrics.transfers.inc();
             return Ok(());
         }
-        Err(CallError::Failed(failure)) => failure,
-        Err(error) => return Err(error.into()),
+        Some(Err(CallError::Failed(failure))) => failure,
+        Some(Err(error)) => return Err(error.into()),
     };
     let is = |error: &str| failure.is("Queries", error);
     if is("AlreadyTransferred") {
-        // By another request of the same requester. The failure is final, so the transfer before it is, too. The chain
-        // checks the acceptance first, so it is in force.
+        // By another worker of this hospital. The failure is final, so the transfer before it is, too.
         Ok(())
     } else if is("NotAccepted") {
         Err(ApiError::conflict(
@@ -269,14 +315,23 @@ async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError>
     }
 }
 
-fn hand_out(state: &AppState, collected: &Collected) -> Result<GrantReply, ApiError> {
-    let now = crate::now();
-    if now >= collected.until {
-        return Err(over());
+/// Checks once more, in the newest state, what may have changed since the request came: the patient may have withdrawn
+/// the acceptance while the worker waited.
+async fn hand_out(state: &AppState, collected: &Collected) -> Result<GrantReply, ApiError> {
+    let here = state.view.identity().await?.hospital;
+    let finalized = state.view.finalized().await?;
+    let query = finalized.query(collected.query).await?.ok_or_else(unknown)?;
+    let accepted = in_force(finalized.as_ref(), &query, &collected.account, here).await?;
+    if accepted.grant != collected.hash {
+        return Err(not_brought());
+    }
+    if finalized.transfer(collected.query).await?.is_none() {
+        // The node has not shown the block of the transfer yet.
+        return Err(ViewError::Away.into());
     }
     state.metrics.grants.inc();
-    let lifetime = now.saturating_add(crate::millis(state.limits.link_lifetime));
-    let expires = lifetime.min(collected.until);
+    let lifetime = crate::now().saturating_add(crate::millis(state.limits.link_lifetime));
+    let expires = lifetime.min(accepted.until);
     let link = |segment| {
         let links = &state.shared.links;
         links.make(&state.public_url, segment, collected.hash, expires)
@@ -294,10 +349,10 @@ pub(in crate::api) async fn reader_of(
     let kept = state.journal.read(move |connection| query_grants::query_of(connection, grant));
     let Some(id) = kept.await? else { return Ok(None) };
     let Some(query) = finalized.query(id).await? else { return Ok(None) };
-    let now = crate::now();
-    let is_in_force =
-        query.acceptance().is_some_and(|accepted| accepted.grant == grant && now < accepted.until);
-    let may_read = is_in_force
+    let now = finalized.time().await?.max(crate::now());
+    let named = query.acceptance().filter(|it| it.grant == grant && now < it.until);
+    let Some(accepted) = named else { return Ok(None) };
+    let may_read = has_same_keys(finalized, &query, accepted).await?
         && finalized.transfer(id).await?.is_some()
         && is_registered(finalized, &query).await?;
     Ok(may_read.then_some(query.requester))

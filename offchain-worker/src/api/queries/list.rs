@@ -1,9 +1,9 @@
 //! `GET /v1/queries`: the caller's queries, as the chain has them.
 
 use axum::{
-    Json,
     extract::{Query as Parameters, Request, State},
     http::Uri,
+    response::Response,
 };
 use epione_client::api::Problem;
 use epione_primitives::{
@@ -13,7 +13,11 @@ use epione_primitives::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::{ApiError, AppState, caller::signed};
+use crate::api::{
+    ApiError, AppState,
+    caller::signed_with_place,
+    delivery::{self, Pace},
+};
 
 /// One page of a user's queries, newest first.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -76,9 +80,9 @@ pub(in crate::api) async fn list(
     State(state): State<AppState>,
     uri: Uri,
     request: Request,
-) -> Result<Json<QueryPage>, ApiError> {
+) -> Result<Response, ApiError> {
     let wanted = Parameters::<Wanted>::try_from_uri(&uri).ok();
-    signed(&state, request, 0, |caller, _| async move {
+    let work = signed_with_place(&state, request, 0, |caller, _| async move {
         let Parameters(Wanted { party, before, limit }) = wanted.ok_or_else(malformed)?;
         let (user, limit) = (caller.user()?, limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE));
         let page = match party {
@@ -88,9 +92,10 @@ pub(in crate::api) async fn list(
         // The numbers begin at 0, so a page that ends there is the last one.
         let before = page.last().map(|(number, ..)| *number).filter(|number| *number > 0);
         let queries = page.into_iter().map(|(_, id, query)| ListedQuery { id, query }).collect();
-        Ok(Json(QueryPage { queries, before }))
-    })
-    .await
+        Ok(QueryPage { queries, before })
+    });
+    let (page, place) = work.await?;
+    delivery::json(&page, place, Pace::of_reader(&state.limits))
 }
 
 fn malformed() -> ApiError {

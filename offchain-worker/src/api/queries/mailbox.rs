@@ -3,18 +3,20 @@
 //! The worker compares what the grant states in plaintext with the query on the chain. It cannot verify the rest: the
 //! requester does.
 
+use std::collections::BTreeSet;
+
 use axum::{
     extract::{Path, Request, State},
     http::StatusCode,
 };
 use epione_client::api::Problem;
 use epione_envelope::{
-    grant::MAX_GRANT_BYTES,
+    grant::{GrantedSection, MAX_GRANT_BYTES},
     query::{QueryGrant, QueryTerms},
 };
 use epione_primitives::{
-    BlockNumber, Hash, HospitalId, Moment, RecordPointer,
-    limits::{DAY_MILLIS, MAX_QUERY_ACCESS_MILLIS, SLOT_MILLIS},
+    BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
+    limits::{DAY_MILLIS, MAX_QUERIED_RECORDS, MAX_QUERY_ACCESS_MILLIS, MAX_SECTIONS, SLOT_MILLIS},
     query::{Answer, Query, QueryId},
 };
 
@@ -24,15 +26,19 @@ use crate::{
         ApiError, AppState,
         caller::{Caller, signed},
     },
-    journal::query_grants::{self, KeptGrant, PENDING_EACH, Room},
+    journal::query_grants::{self, EACH_PATIENT, EACH_QUERY, KeptGrant, PENDING_EACH, Room},
 };
 
 /// How long the worker keeps a grant after its acceptance ended, in milliseconds: 30 days.
 const KEPT_AFTER: Moment = 30 * DAY_MILLIS;
+/// Accepted grants that the worker compares with the chain at a time.
+const ROUND: u32 = 64;
+/// Sections of a grant, at most: those for which a query can ask.
+const SECTIONS: usize = MAX_QUERIED_RECORDS as usize * MAX_SECTIONS as usize;
 
 /// Keeps a patient's sealed grant for the requester of a query. For the query's patient: while the query is pending, or
-/// if it is the grant that the patient accepted with and this worker is its mailbox. A later grant replaces an earlier
-/// one. Bring the grant first, and accept on the chain then.
+/// if it is the grant that the patient accepted with and this worker is its mailbox. The worker keeps the newest three
+/// grants for a query until it learns which one the chain names. Bring the grant first, and accept on the chain then.
 #[utoipa::path(
     put,
     path = "/v1/queries/{id}/grant",
@@ -63,8 +69,8 @@ pub(in crate::api) async fn put(
         let ends = until_when(&query, hash, caller.identity.hospital, head)?;
         check_terms(&caller, id, &query, grant.terms()).await?;
         check_sections(&query, &grant)?;
-        let bytes = received.bytes.to_vec();
-        keep(state, KeptGrant { query: id, patient, hash, bytes, ends }).await?;
+        let (hospital, bytes) = (query.hospital, received.bytes.to_vec());
+        keep(state, KeptGrant { query: id, patient, hospital, hash, bytes, ends }).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -130,6 +136,15 @@ async fn check_terms(
 }
 
 fn check_sections(query: &Query, grant: &QueryGrant) -> Result<(), ApiError> {
+    if grant.sections().len() > SECTIONS {
+        return Err(unusable(format!("It has more than {SECTIONS} sections.")));
+    }
+    let mut seen = BTreeSet::new();
+    let mut sections = grant.sections().iter();
+    if let Some(twice) = sections.find(|it| !seen.insert((it.pointer, it.section))) {
+        let GrantedSection { pointer, section, .. } = twice;
+        return Err(unusable(format!("It has section {section} of record {pointer} twice.")));
+    }
     let is_asked = |pointer: RecordPointer, section: u16| {
         let mut records = query.records.iter();
         records.any(|asked| asked.pointer == pointer && asked.sections.contains(section))
@@ -144,59 +159,106 @@ fn check_sections(query: &Query, grant: &QueryGrant) -> Result<(), ApiError> {
 }
 
 async fn keep(state: &AppState, grant: KeptGrant) -> Result<(), ApiError> {
-    let (patient, now) = (grant.patient, crate::now());
-    let pending =
-        state.journal.read(move |connection| query_grants::pending(connection, Some(patient)));
-    let pending = pending.await?;
-    if pending.len() >= PENDING_EACH as usize {
-        for query in pending {
-            settle(state, query).await?;
-        }
+    let patient = grant.patient;
+    let (room, grant) = try_keep(state, grant).await?;
+    if room == Room::Kept {
+        return Ok(());
     }
-    match state.journal.write(move |tx| query_grants::keep(tx, &grant, now)).await? {
+    make_room(state, room, patient).await?;
+    match try_keep(state, grant).await?.0 {
         Room::Kept => Ok(()),
         Room::NoneForPatient => Err(ApiError::conflict(
             "too-many-query-grants",
             "You have brought too many grants",
             format!(
-                "This worker keeps {PENDING_EACH} grants of a patient for queries that wait for an answer. Nothing was \
-                 stored. Answer some of these queries on the chain first, or choose another hospital as the mailbox."
+                "This worker keeps {EACH_PATIENT} grants of a patient, up to {EACH_QUERY} for a query, and for \
+                 {PENDING_EACH} queries that wait for an answer. Nothing was stored. Answer some of these queries on \
+                 the chain first, or choose another hospital as the mailbox."
             ),
         )),
-        Room::None => Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "mailbox-full",
-            "The worker keeps as many grants as it may",
-            "Nothing was stored. Choose another hospital as the mailbox, or try again in ten minutes.",
-        )
-        .ends_after(600)),
+        Room::NoneForHospital => {
+            Err(full("It keeps as many grants for the requesters of this hospital as it may."))
+        }
+        Room::None => Err(full("It keeps as many grants as it may.")),
     }
 }
 
-/// Compares a kept grant with the chain: keeps it until the end of its acceptance, and forgets it if no acceptance
-/// names it and none can any more.
+async fn try_keep(state: &AppState, grant: KeptGrant) -> Result<(Room, KeptGrant), ApiError> {
+    let now = crate::now();
+    let tried = state.journal.write(move |tx| {
+        let room = query_grants::keep(tx, &grant, now)?;
+        Ok((room, grant))
+    });
+    Ok(tried.await?)
+}
+
+fn full(detail: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "mailbox-full",
+        "The worker has no room for the grant",
+        format!(
+            "{detail} Nothing was stored. Choose another hospital as the mailbox, or try again in ten minutes."
+        ),
+    )
+    .ends_after(600)
+}
+
+/// Forgets what is of no use any more: grants whose acceptance ended, and those that the chain does not accept, of the
+/// patient or of all.
+async fn make_room(state: &AppState, room: Room, patient: UserId) -> Result<(), ApiError> {
+    let now = crate::now();
+    state.journal.write(move |tx| query_grants::forget_over(tx, now)).await?;
+    let doubtful = state.journal.read(move |connection| match room {
+        Room::NoneForPatient => query_grants::of_patient(connection, patient),
+        Room::Kept | Room::NoneForHospital | Room::None => {
+            query_grants::accepted(connection, ROUND)
+        }
+    });
+    for query in doubtful.await? {
+        settle(state, query).await?;
+    }
+    Ok(())
+}
+
+/// Compares the kept grants for a query with the chain: keeps the accepted one until the end of its acceptance, and
+/// forgets those that no acceptance names and none can name any more.
 pub(super) async fn settle(state: &AppState, id: QueryId) -> Result<(), ApiError> {
-    let kept = state.journal.read(move |connection| query_grants::hash_of(connection, id)).await?;
-    let Some(hash) = kept else { return Ok(()) };
+    let kept =
+        state.journal.read(move |connection| query_grants::hashes_of(connection, id)).await?;
+    if kept.is_empty() {
+        return Ok(());
+    }
     let here = state.view.identity().await?.hospital;
     let head = state.view.head().await?;
     let query = state.view.finalized().await?.query(id).await?;
-    let ends = query.as_ref().and_then(|query| until_when(query, hash, here, head).ok());
-    let is_accepted = query.is_some_and(|query| query.answer.is_some());
+    let until = |hash| query.as_ref().and_then(|query| until_when(query, hash, here, head).ok());
+    let ends: Vec<_> = kept.into_iter().map(|hash| (hash, until(hash))).collect();
+    let (now, is_accepted) = (crate::now(), query.is_some_and(|query| query.answer.is_some()));
     state
         .journal
-        .write(move |tx| match ends {
-            None => query_grants::forget(tx, id, hash),
-            Some(ends) if is_accepted => query_grants::accept(tx, id, hash, ends),
-            Some(_) => Ok(()),
+        .write(move |tx| {
+            for (hash, ends) in ends {
+                match ends {
+                    None => query_grants::forget(tx, id, hash)?,
+                    Some(ends) if is_accepted => query_grants::accept(tx, id, hash, ends, now)?,
+                    Some(_) => {}
+                }
+            }
+            Ok(())
         })
         .await?;
     Ok(())
 }
 
-/// Compares every pending grant with the chain, and forgets those whose acceptance ended 30 days ago.
-pub(super) async fn look_after(state: &AppState) -> Result<(), ApiError> {
-    for query in state.journal.read(|connection| query_grants::pending(connection, None)).await? {
+/// Compares every pending grant and some accepted ones with the chain, and forgets those whose acceptance ended 30 days
+/// ago.
+pub(in crate::api) async fn look_after(state: &AppState) -> Result<(), ApiError> {
+    let kept = state.journal.read(|connection| {
+        Ok((query_grants::pending(connection)?, query_grants::accepted(connection, ROUND)?))
+    });
+    let (pending, accepted) = kept.await?;
+    for query in pending.into_iter().chain(accepted) {
         settle(state, query).await?;
     }
     let before = crate::now().saturating_sub(KEPT_AFTER);

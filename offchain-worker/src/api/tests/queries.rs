@@ -1,14 +1,14 @@
 //! Queries: patients bring sealed grants, and requesters collect them after the transfer is on the chain. Nobody else
 //! learns anything.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use codec::Encode;
 use epione_client::api::GrantReply;
 use epione_envelope::{
-    grant::{GrantError, GrantedSection},
+    grant::{GrantError, GrantedSection, MAX_GRANT_BYTES},
     keys::ContentKey,
     query::{ExpectedQuery, QueryGrant, QueryTerms},
     record::Record,
@@ -18,23 +18,36 @@ use epione_primitives::{
     access::Purpose,
     hospital::HospitalStatus,
     limits::MAX_QUERY_ACCESS_MILLIS,
-    profile::RegistrationStatus,
+    profile::{Profile, RegistrationStatus},
     query::{Acceptance, Answer, Query, QueryId},
     release::{ReleasedRecord, SectionSet},
 };
 use http::Method;
+use object_store::memory::InMemory;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 
 use super::{
     fake::{ELSEWHERE, Facts, HOSPITAL, genesis},
-    grants::{POINTER, committed},
+    grants::{POINTER, committed, committed_in},
     registrations::rotated,
     signed_requests::lose_segments,
     world::{Actor, Raw, Reply, World},
 };
 use crate::{
-    api::queries::news,
+    api::{
+        limits::Holder,
+        queries::{
+            mailbox,
+            news::{self, Progress},
+        },
+    },
     chain::{QueryChange, QueryNews},
-    journal::query_grants::{self, PENDING_EACH},
+    config::Limits,
+    journal::query_grants::{self, EACH_PATIENT, EACH_QUERY, KeptGrant, PENDING_EACH},
 };
 
 pub const QUERY: QueryId = QueryId(5);
@@ -136,7 +149,11 @@ fn withdrawal(acceptance: Option<Acceptance>) -> Answer {
 
 /// A world in which the patient has brought a grant for the stranger's query, and accepted with it.
 async fn accepted() -> (World, Record, QueryGrant) {
-    let (world, record) = committed().await;
+    accepted_in(World::new().await).await
+}
+
+async fn accepted_in(world: World) -> (World, Record, QueryGrant) {
+    let (world, record) = committed_in(world).await;
     ask(&world, QUERY);
     let grant = grant(&world, QUERY);
     assert_eq!(bring(&world, &world.patient, QUERY, &grant).await.status, 204);
@@ -160,7 +177,8 @@ async fn follow_link(world: &World, url: &str) -> Reply {
 }
 
 async fn is_kept(world: &World, id: QueryId) -> bool {
-    world.journal.read(move |c| query_grants::hash_of(c, id)).await.unwrap().is_some()
+    let kept = world.journal.read(move |connection| query_grants::hashes_of(connection, id));
+    !kept.await.unwrap().is_empty()
 }
 
 #[tokio::test]
@@ -329,12 +347,119 @@ async fn a_withdrawal_before_the_transfer_is_recorded_wins() {
 }
 
 #[tokio::test]
-async fn two_requests_at_once_record_one_transfer_and_both_get_the_grant() {
+async fn a_withdrawal_after_the_transfer_was_recorded_wins_over_the_reply() {
+    let (world, _, grant) = accepted().await;
+    let withdrawn = withdrawal(Some(acceptance(&world, &grant)));
+    world.chain.facts().afterwards = Some(Box::new(move |facts| answer(facts, QUERY, withdrawn)));
+    assert_eq!(collect_own(&world).await.refusal(), (409, "not-accepted".into()));
+    assert_eq!((transfers(&world), world.metrics.grants.get()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_changes_while_a_recorded_grant_is_prepared_wins() {
+    let (world, _, grant) = accepted().await;
+    assert_eq!(collect_own(&world).await.status, 200);
+    let good = acceptance(&world, &grant);
+    let over = Acceptance { until: crate::now(), ..good.clone() };
+    let other_grant = Acceptance { grant: Hash::repeat_byte(9), ..good.clone() };
+    for (change, status, kind) in [
+        (withdrawal(Some(good.clone())), 409, "not-accepted"),
+        (Answer::Accepted(over), 409, "acceptance-over"),
+        (Answer::Accepted(other_grant), 404, "not-found"),
+    ] {
+        world.chain.facts().while_reading =
+            Some(Box::new(move |facts| answer(facts, QUERY, change)));
+        assert_eq!(collect_own(&world).await.refusal(), (status, kind.into()));
+        answer(&mut world.chain.facts(), QUERY, Answer::Accepted(good.clone()));
+    }
+    let requester = world.stranger.user;
+    world.chain.facts().while_reading = Some(Box::new(move |facts| {
+        set_registration(facts, requester, RegistrationStatus::Ended);
+    }));
+    assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
+    set_registration(&mut world.chain.facts(), requester, RegistrationStatus::Active);
+    world.chain.facts().while_reading = Some(Box::new(move |facts| {
+        let profile = facts.profiles.get_mut(&requester).unwrap();
+        profile.sealing_key_hash = Hash::repeat_byte(9);
+    }));
+    assert_eq!(collect_own(&world).await.refusal(), (409, "requester-changed".into()));
+    assert_eq!(world.metrics.grants.get(), 1);
+}
+
+#[tokio::test]
+async fn requests_at_once_send_one_transfer_and_all_get_the_grant() {
     let (world, _, _) = accepted().await;
+    let before = world.chain.facts().submitted;
     world.chain.facts().latency = Duration::from_millis(200);
-    let (one, other) = tokio::join!(collect_own(&world), collect_own(&world));
-    assert_eq!(reply_of(&one).grant, reply_of(&other).grant);
-    assert_eq!(transfers(&world), 1);
+    let all = futures::future::join_all((0..5).map(|_| collect_own(&world))).await;
+    let first = reply_of(&all[0]).grant;
+    assert!(all.iter().all(|reply| reply_of(reply).grant == first));
+    assert_eq!((transfers(&world), world.chain.facts().submitted - before), (1, 1));
+    // Those of other queries do not wait for each other.
+    let _busy = world.state.transfer_slot(QueryId(6)).await.unwrap();
+    world.chain.facts().transfers.clear();
+    assert_eq!(collect_own(&world).await.status, 200);
+}
+
+async fn limited(limits: Limits) -> World {
+    let objects = Arc::new(InMemory::new());
+    World::with(objects.clone(), objects, limits).await
+}
+
+#[tokio::test]
+async fn a_requester_cannot_collect_without_end() {
+    let limits = Limits { grants_per_minute: 3, ..Limits::default() };
+    let (world, _, _) = accepted_in(limited(limits).await).await;
+    for _ in 0..3 {
+        assert_eq!(collect_own(&world).await.status, 200);
+    }
+    let refused = collect_own(&world).await;
+    assert_eq!(refused.refusal(), (429, "too-many-grants".into()));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(world.metrics.grants.get(), 3);
+}
+
+/// Collects the grant over a connection with small buffers, and reads no more of the response than its status.
+async fn unread(world: &World) -> TcpStream {
+    let raw = Raw::new(Method::POST, &format!("/v1/queries/{QUERY}/collect"), Bytes::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let address = ([127, 0, 0, 1], world.base.port().unwrap()).into();
+    let mut stream = socket.connect(address).await.unwrap();
+    let mut head = format!("POST {} HTTP/1.1\r\nhost: worker\r\ncontent-length: 0\r\n", raw.target);
+    for (name, value) in &raw.signed(&world.stranger) {
+        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream
+}
+
+#[tokio::test]
+async fn a_requester_who_does_not_read_the_grant_keeps_the_place() {
+    let limits = Limits { requests: 1, silence: Duration::from_secs(60), ..Limits::default() };
+    let (world, _, grant) = accepted_in(limited(limits).await).await;
+    // As long as a grant may be. The worker cannot open it.
+    let long = KeptGrant {
+        query: QUERY,
+        patient: world.patient.user,
+        hospital: HOSPITAL,
+        hash: Hash::repeat_byte(9),
+        bytes: vec![1; MAX_GRANT_BYTES],
+        ends: crate::now() + HOUR,
+    };
+    let named = Acceptance { grant: long.hash, ..acceptance(&world, &grant) };
+    world.journal.write(move |tx| query_grants::keep(tx, &long, 1)).await.unwrap();
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(named));
+    let unread = unread(&world).await;
+    let soon = Duration::from_millis(200);
+    let other = || world.state.request_slot(Holder::Hospital(HOSPITAL));
+    assert!(timeout(soon, other()).await.is_err());
+    drop(unread);
+    let place = async { while other().await.is_err() {} };
+    timeout(Duration::from_secs(20), place).await.unwrap();
 }
 
 #[tokio::test]
@@ -354,6 +479,28 @@ async fn links_end_with_the_acceptance_and_with_the_requesters_registration() {
     let key = (HOSPITAL, world.stranger.user);
     world.chain.facts().registrations.get_mut(&key).unwrap().status = RegistrationStatus::Ended;
     assert_eq!(follow_link(&world, &url).await.status, 403);
+}
+
+#[tokio::test]
+async fn links_end_when_the_requester_rotates_keys_or_chain_time_reaches_the_end() {
+    let (world, _, grant) = accepted().await;
+    let url = reply_of(&collect_own(&world).await).links[0].url.clone();
+    let requester = world.stranger.user;
+    let before = world.chain.facts().profiles[&requester].clone();
+    rotated(&world, &world.stranger, 0);
+    assert_eq!(follow_link(&world, &url).await.refusal(), (403, "forbidden".into()));
+    let other_account = Profile { account: world.doctor.account().id(), ..before.clone() };
+    world.chain.facts().profiles.insert(requester, other_account);
+    assert_eq!(follow_link(&world, &url).await.status, 403);
+    world.chain.facts().profiles.insert(requester, before);
+    assert_eq!(follow_link(&world, &url).await.status, 200);
+    // The clock of the machine is behind the chain's.
+    let soon = Acceptance { until: crate::now() + HOUR / 2, ..acceptance(&world, &grant) };
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(soon));
+    assert_eq!(follow_link(&world, &url).await.status, 200);
+    world.chain.facts().ahead = HOUR;
+    assert_eq!(follow_link(&world, &url).await.status, 403);
+    assert_eq!(collect_own(&world).await.refusal(), (409, "acceptance-over".into()));
 }
 
 #[tokio::test]
@@ -386,6 +533,13 @@ async fn only_a_grant_that_agrees_with_the_query_is_kept() {
     for sections in [&[(POINTER, 0), (POINTER, 2)][..], &[(elsewhere, 0)]] {
         grants.push(seal(&world, good.clone(), sections).encode());
     }
+    // The same section twice, as of two records.
+    let keys = [RecordId([7; 16]), RecordId([8; 16])].map(|record| {
+        (GrantedSection { pointer: POINTER, record, section: 0 }, ContentKey::generate())
+    });
+    let recipient = world.stranger.keys.sealing.public();
+    let twice = QueryGrant::seal(good.clone(), &keys, recipient, &world.patient.keys).unwrap();
+    grants.push(twice.encode());
     grants.push(Vec::new());
     grants.push(vec![1; 5_000]);
     for (case, bytes) in grants.into_iter().enumerate() {
@@ -429,6 +583,76 @@ async fn a_grant_is_brought_before_the_query_is_answered_or_expires() {
 }
 
 #[tokio::test]
+async fn a_grant_that_an_interrupted_acceptance_named_is_not_lost_when_the_patient_brings_others() {
+    let (world, _) = committed().await;
+    ask(&world, QUERY);
+    let grants: Vec<_> = (0..EACH_QUERY).map(|_| grant(&world, QUERY)).collect();
+    for grant in &grants {
+        assert_eq!(bring(&world, &world.patient, QUERY, grant).await.status, 204);
+    }
+    answer(&mut world.chain.facts(), QUERY, Answer::Accepted(acceptance(&world, &grants[0])));
+    tell(&world, &[changed(&world, QUERY, QueryChange::Accepted)]).await;
+    let kept = world.journal.read(|c| query_grants::hashes_of(c, QUERY)).await.unwrap();
+    assert_eq!(kept, [grants[0].hash()]);
+    let reply = reply_of(&collect_own(&world).await);
+    assert_eq!(STANDARD.decode(&reply.grant).unwrap(), grants[0].encode());
+}
+
+#[tokio::test]
+async fn acceptances_that_ended_or_were_withdrawn_make_room() {
+    let (world, _, _) = accepted().await;
+    let keep = |id: u32, patient: UserId| KeptGrant {
+        query: QueryId(id),
+        patient,
+        hospital: HOSPITAL,
+        hash: Hash::from_low_u64_be(id.into()),
+        bytes: vec![1],
+        ends: crate::now() + HOUR,
+    };
+    // All are accepted, as far as the journal knows.
+    let (patient, until) = (world.patient.user, crate::now() + HOUR);
+    let others: Vec<_> = (100..100 + EACH_PATIENT).map(|id| keep(id, patient)).collect();
+    world
+        .journal
+        .write(move |tx| {
+            for grant in &others {
+                query_grants::keep(tx, grant, 1)?;
+                query_grants::accept(tx, grant.query, grant.hash, until, 1)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    // The chain knows none of the others: they were withdrawn.
+    let next = QueryId(6);
+    ask(&world, next);
+    let grant = grant(&world, next);
+    assert_eq!(bring(&world, &world.patient, next, &grant).await.status, 204);
+    let kept = world.journal.read(move |c| query_grants::of_patient(c, patient)).await.unwrap();
+    assert_eq!(kept, [QUERY, next]);
+    // One whose acceptance ended goes first when it uses up the hospital's part of the bytes.
+    let ended = move |tx: &rusqlite::Transaction<'_>| {
+        tx.execute("UPDATE query_grants SET ends = 1, accepted = 1 WHERE query = 5", [])?;
+        tx.execute("UPDATE query_grants SET size = ?1 WHERE query = 5", [1_i64 << 40])
+    };
+    world.journal.write(ended).await.unwrap();
+    assert_eq!(bring(&world, &world.patient, next, &grant).await.status, 204);
+    assert!(!is_kept(&world, QUERY).await);
+}
+
+#[tokio::test]
+async fn accepted_grants_are_compared_with_the_chain_in_rounds() {
+    let (world, _, _) = accepted().await;
+    tell(&world, &[changed(&world, QUERY, QueryChange::Accepted)]).await;
+    mailbox::look_after(&world.state).await.unwrap();
+    assert!(is_kept(&world, QUERY).await);
+    // Nobody tells the worker of the withdrawal.
+    answer(&mut world.chain.facts(), QUERY, withdrawal(None));
+    mailbox::look_after(&world.state).await.unwrap();
+    assert!(!is_kept(&world, QUERY).await);
+}
+
+#[tokio::test]
 async fn a_patient_has_few_grants_for_pending_queries_and_answered_ones_make_room() {
     let (world, _) = committed().await;
     for id in (0..=PENDING_EACH).map(QueryId) {
@@ -460,7 +684,8 @@ pub async fn tell(world: &World, changes: &[QueryNews]) {
         facts.query_news.insert(block, changes.to_vec());
         block
     };
-    news::look(&world.state, &mut Some(block - 1)).await.unwrap();
+    let mut progress = Progress { told: Some(block - 1), unreadable: 0 };
+    news::look(&world.state, &mut progress).await.unwrap();
 }
 
 #[tokio::test]
@@ -477,7 +702,7 @@ async fn changes_on_the_chain_decide_which_grants_are_kept() {
     tell(&world, &changes).await;
     assert!(!is_kept(&world, refused).await);
     assert!(is_kept(&world, QUERY).await);
-    let pending = world.journal.read(|c| query_grants::pending(c, None)).await.unwrap();
+    let pending = world.journal.read(query_grants::pending).await.unwrap();
     assert_eq!(pending, []);
     // The patient withdraws.
     let withdrawn = withdrawal(None);

@@ -9,19 +9,27 @@ use std::{
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
-use epione_primitives::{UserId, limits::MAX_PAGE, query::QueryId};
+use epione_primitives::{Hash, UserId, limits::MAX_PAGE, query::QueryId};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{broadcast, mpsc},
+    time::timeout,
+};
 use url::Url;
 
 use super::{
+    fake::HOSPITAL,
     grants::committed,
     queries::{QUERY, ask, changed, tell},
     world::{Actor, Raw, World},
 };
 use crate::{
-    api::{notify_of_queries, queries::news},
+    api::{
+        follow_queries, notify_of_queries,
+        queries::news::{self, ATTEMPTS, Progress},
+    },
     chain::{QueryChange, QueryNews},
+    journal::query_grants::{self, KeptGrant},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,21 +38,86 @@ const PATIENCE: Duration = Duration::from_secs(20);
 async fn every_block_is_told_once() {
     let (world, _) = committed().await;
     let mut heard = world.state.shared.query_news.subscribe();
-    let mut followed = None;
+    let mut progress = Progress::default();
     // The blocks before the worker began are not told.
-    news::look(&world.state, &mut followed).await.unwrap();
+    news::look(&world.state, &mut progress).await.unwrap();
     for block in 1..=3 {
         let change = changed(&world, QueryId(block), QueryChange::Asked);
         world.chain.facts().query_news.insert(block, vec![change]);
     }
     world.chain.facts().head = 3;
     for _ in 0..2 {
-        news::look(&world.state, &mut followed).await.unwrap();
+        news::look(&world.state, &mut progress).await.unwrap();
     }
-    let told: Vec<_> = std::iter::from_fn(|| heard.try_recv().ok()).map(|it| it.query.0).collect();
-    assert_eq!((told, followed), (vec![1, 2, 3], Some(3)));
+    assert_eq!((told(&mut heard), progress.told), (vec![1, 2, 3], Some(3)));
     world.chain.facts().away = true;
-    news::look(&world.state, &mut followed).await.unwrap_err();
+    news::look(&world.state, &mut progress).await.unwrap_err();
+}
+
+/// The numbers of the queries whose changes were told.
+fn told(heard: &mut broadcast::Receiver<QueryNews>) -> Vec<u32> {
+    std::iter::from_fn(|| heard.try_recv().ok()).map(|it| it.query.0).collect()
+}
+
+#[tokio::test]
+async fn a_block_that_cannot_be_read_is_skipped_after_some_attempts() {
+    let (world, _) = committed().await;
+    let mut heard = world.state.shared.query_news.subscribe();
+    {
+        let mut facts = world.chain.facts();
+        facts.head += 3;
+        let head = facts.head;
+        facts.unreadable.insert(head - 1);
+        for block in head - 2..=head {
+            let change = changed(&world, QueryId(block), QueryChange::Asked);
+            facts.query_news.insert(block, vec![change]);
+        }
+    }
+    let head = world.chain.newest().number;
+    let mut progress = Progress { told: Some(head - 3), unreadable: 0 };
+    for attempt in 1..ATTEMPTS {
+        news::look(&world.state, &mut progress).await.unwrap_err();
+        assert_eq!(progress, Progress { told: Some(head - 2), unreadable: attempt });
+    }
+    // A node that does not answer is not a block that cannot be read.
+    world.chain.facts().away = true;
+    news::look(&world.state, &mut progress).await.unwrap_err();
+    world.chain.facts().away = false;
+    assert_eq!(progress.unreadable, ATTEMPTS - 1);
+    let failures = || world.metrics.task_failures.with_label_values(&["queries"]).get();
+    let before = failures();
+    news::look(&world.state, &mut progress).await.unwrap();
+    assert_eq!(progress, Progress { told: Some(head), unreadable: 0 });
+    assert_eq!(told(&mut heard), [head - 2, head]);
+    assert_eq!(failures(), before + 1);
+}
+
+#[tokio::test]
+async fn kept_grants_are_looked_after_while_a_block_cannot_be_read() {
+    let (world, _) = committed().await;
+    let kept = KeptGrant {
+        query: QUERY,
+        patient: world.patient.user,
+        hospital: HOSPITAL,
+        hash: Hash::repeat_byte(1),
+        bytes: vec![1],
+        ends: 1,
+    };
+    world.journal.write(move |tx| query_grants::keep(tx, &kept, 1)).await.unwrap();
+    let block = {
+        let mut facts = world.chain.facts();
+        facts.head += 1;
+        let block = facts.head;
+        facts.unreadable.insert(block);
+        block
+    };
+    tokio::spawn(follow_queries(world.state.clone(), Some(block - 1)));
+    let gone = async {
+        while !world.journal.read(query_grants::pending).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.unwrap();
 }
 
 async fn list(world: &World, by: &Actor, parameters: &str) -> Value {
@@ -183,6 +256,9 @@ async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_pati
         changed(&world, QueryId(2), QueryChange::Accepted),
         changed(&world, QueryId(3), QueryChange::Refused),
         changed(&world, QUERY, QueryChange::Asked),
+        // The requester asks again and again.
+        changed(&world, QueryId(6), QueryChange::Asked),
+        changed(&world, QueryId(7), QueryChange::Asked),
         changed(&world, QUERY, QueryChange::Transferred),
     ];
     tell(&world, &changes).await;
@@ -199,5 +275,5 @@ async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_pati
         }
     };
     timeout(PATIENCE, counted).await.unwrap();
-    assert_eq!((count("failed"), count("missed")), (0, 0));
+    assert_eq!((count("merged"), count("failed"), count("missed")), (2, 0, 0));
 }

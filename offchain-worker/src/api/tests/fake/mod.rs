@@ -49,6 +49,8 @@ pub struct Facts {
     pub past: HashMap<BlockNumber, FakeChain>,
     /// How old the newest finalized block is, in milliseconds.
     pub head_age: u64,
+    /// How far the chain's time is ahead of this machine's clock, in milliseconds.
+    pub ahead: Moment,
     pub accounts: HashMap<AccountId, UserId>,
     pub profiles: HashMap<UserId, Profile>,
     pub registrations: BTreeMap<(HospitalId, UserId), Registration>,
@@ -76,13 +78,21 @@ pub struct Facts {
     pub transfers: HashMap<QueryId, Transfer>,
     /// The changes of queries in each block.
     pub query_news: HashMap<BlockNumber, Vec<QueryNews>>,
+    /// Blocks whose changes of queries the node cannot read.
+    pub unreadable: HashSet<BlockNumber>,
     pub calls: Vec<Call>,
+    /// How many calls were submitted, also those that failed.
+    pub submitted: usize,
     /// If set, every call fails with this error.
     pub failure: Option<DispatchFailure>,
     /// If set, the next call is refused for this reason.
     pub refusal: Option<Refusal>,
     /// A change between a decision and the block of the next call.
     pub meanwhile: Option<Change>,
+    /// A change between the block of the next call and what the worker does after it.
+    pub afterwards: Option<Change>,
+    /// A change while the worker reads the next record.
+    pub while_reading: Option<Change>,
     /// Whether calls are never finalized.
     pub stalled: bool,
     /// How long it takes until a call is finalized.
@@ -254,17 +264,30 @@ impl ChainView for FakeChain {
     }
 
     fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
-        self.answer(|facts| facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone()))
+        self.answer(|facts| {
+            if let Some(change) = facts.while_reading.take() {
+                change(facts);
+            }
+            facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone())
+        })
     }
 
     fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
-        self.answer(|facts| facts.query_news.get(&block).cloned().unwrap_or_default())
+        let unreadable = self.facts().unreadable.contains(&block);
+        let changes = self.answer(move |facts| facts.query_news.get(&block).cloned());
+        async move {
+            match changes.await? {
+                _ if unreadable => Err(ViewError::Failed("the block cannot be read".into())),
+                changes => Ok(changes.unwrap_or_default()),
+            }
+        }
+        .boxed()
     }
 }
 
 impl FinalState for FakeChain {
     fn time(&self) -> Answer<'_, Moment> {
-        self.answer(|facts| crate::now() - facts.head_age)
+        self.answer(|facts| crate::now() - facts.head_age + facts.ahead)
     }
 
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>> {
@@ -421,6 +444,7 @@ impl ChainCalls for FakeChain {
     fn submit(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>> {
         let (stalled, latency) = {
             let mut facts = self.facts();
+            facts.submitted += 1;
             if let Some(change) = facts.meanwhile.take() {
                 change(&mut facts);
             }
@@ -454,6 +478,9 @@ impl FakeChain {
             facts.failure.clone().map_or(Ok(()), Err).and_then(|()| execute(&mut facts, &call));
         if done.is_ok() {
             facts.calls.push(call);
+        }
+        if let Some(change) = facts.afterwards.take() {
+            change(&mut facts);
         }
         done
     }
