@@ -38,7 +38,8 @@ const SECTIONS: usize = MAX_QUERIED_RECORDS as usize * MAX_SECTIONS as usize;
 
 /// Keeps a patient's sealed grant for the requester of a query. For the query's patient: while the query is pending, or
 /// if it is the grant that the patient accepted with and this worker is its mailbox. The worker keeps the newest three
-/// grants for a query until it learns which one the chain names. Bring the grant first, and accept on the chain then.
+/// grants for a query until it learns which one the chain names. Accept on the chain first, and bring the grant when the
+/// acceptance is final: a mailbox then has no grant of a query that the patient did not accept.
 #[utoipa::path(
     put,
     path = "/v1/queries/{id}/grant",
