@@ -349,7 +349,7 @@ mod tests {
             block: 20,
             at: day,
         };
-        let is_wanted = |more: &[&str], mailbox: Option<u32>, until| {
+        let is_wanted = |more: &[&str], mailbox: Option<u16>, until| {
             is_wanted(&parse(more).unwrap(), (mailbox.map(HospitalId), until), &acceptance)
         };
         let spans =
