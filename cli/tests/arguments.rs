@@ -194,10 +194,12 @@ fn a_file_that_is_no_disclosure_is_refused_without_a_node() {
     assert!(verify(folder.path()).contains("disclosure.epione cannot be read"));
     let file = folder.path().join("disclosure.epione");
     for (bytes, flaw) in [
-        (&b""[..], "it is empty"),
-        (b"\x01", "not a disclosure, or it is damaged"),
-        (&[1; 5_000], "not a disclosure, or it is damaged"),
-        (b"{}", "update epione"),
+        (&b""[..], "this is not a disclosure"),
+        (b"\x01", "this is not a disclosure"),
+        (&[1; 5_000], "this is not a disclosure"),
+        (b"%PDF-1.7", "this is not a disclosure"),
+        (b"\x8aEPIONE\n\x01", "is damaged"),
+        (b"\x8aEPIONE\n\xff", "update epione"),
     ] {
         fs::write(&file, bytes).unwrap();
         for path in [folder.path(), &file] {

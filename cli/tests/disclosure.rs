@@ -236,7 +236,7 @@ fn another_recipient_refuses_it(case: &Case, bundle: &Path) {
     let verify = |recipient| case.verify_with(bundle, Some(&case.genesis), &["--for", recipient]);
     let (status, examined) = verify("Example Insurance");
     assert_eq!((status, &examined["recipientChecked"]), (0, &json!(true)), "{examined}");
-    let (status, refused) = verify("Example Insurance");
+    let (status, refused) = verify("Example");
     assert_eq!(status, 1, "{refused}");
     assert!(error(&refused).contains("made it for \"Example Insurance\""), "{refused}");
 }

@@ -9,11 +9,11 @@ impl From<QueryFault> for Failure {
     fn from(fault: QueryFault) -> Self {
         let help = match &fault {
             QueryFault::Unknown(_) => {
-                "choose one of your queries: `epione query inbox` lists those to you, and `epione query sent` those \
+                "choose one of your queries: `query inbox` lists those to you, and `query sent` those \
                  that you asked"
             }
             QueryFault::NotRequester { .. } => {
-                "give the requester's key file with --as, or choose a query that you asked: `epione query sent`"
+                "give the requester's key file with --as, or choose a query that you asked: `query sent`"
             }
             QueryFault::NotAnswered(_) => "try again after the patient has answered",
             QueryFault::Refused(_)
@@ -51,7 +51,7 @@ impl From<QueryError> for Failure {
                 "accept only other records with --record, or refuse the query; nothing was signed"
             }
             QueryError::NotPatient { .. } => {
-                "give the patient's key file with --as, or choose a query to you: `epione query inbox`"
+                "give the patient's key file with --as, or choose a query to you: `query inbox`"
             }
             QueryError::Answered { .. } | QueryError::Expired(_) => {
                 "nothing was signed, nothing was sent"
@@ -70,7 +70,7 @@ impl From<QueryError> for Failure {
             }
             QueryError::NotBrought { .. } => {
                 "run the command again on this machine, which signs nothing and only brings the sealed keys; or end \
-                 the acceptance with `epione query withdraw`"
+                 the acceptance with `query withdraw`"
             }
             QueryError::EarlierKey(_) => {
                 "give the earlier key file with --earlier-keys; without it, refuse the query: `epione query refuse \

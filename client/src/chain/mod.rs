@@ -429,6 +429,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_node_is_named_without_the_password_in_its_address() {
+        let limit = Duration::from_millis(300);
+        for url in [
+            "ws://ada:secret@127.0.0.1:1",
+            "ws://ada:secret@192.0.2.1:9944",
+            "http://ada:secret@node.example",
+            "wss://ada:secret@node.example:99999",
+            "ada:secret@node.example:9944",
+        ] {
+            let error = Chain::connect_within(url, limit).await.unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+        let node = fake::FakeNode::new(|method, _| panic!("{method}"));
+        let rpc = RpcClient::new(node);
+        let chain = Chain::over(rpc, "wss://ada:secret@node.example").await.unwrap();
+        assert_eq!(chain.url(), "wss://node.example/");
+        assert!(!format!("{chain:?}").contains("secret"));
+    }
+
+    #[tokio::test]
     async fn an_unreachable_node_is_reported_within_the_limit() {
         for url in ["ws://127.0.0.1:1", "wss://127.0.0.1:1"] {
             let error = Chain::connect_within(url, Duration::from_millis(300)).await.unwrap_err();
