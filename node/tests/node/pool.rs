@@ -39,8 +39,8 @@ const SMALL_BODY: u32 = LARGE_TRANSACTION_BYTES - 1024;
 const ENVELOPE_BYTES: usize = 4 * 1024;
 /// The code of the SDK's pool for a transaction whose nonce another one with the same priority has.
 const TOO_LOW_PRIORITY: i32 = 1014;
-/// The code for a transaction that is not valid.
-const INVALID: i32 = 1010;
+/// The code for a transaction that the pool found invalid shortly before.
+const BANNED: i32 = 1012;
 
 /// The node of one of four hospitals, which runs alone: it makes every fourth block, and no block becomes final.
 fn one_of_four() -> Command {
@@ -186,7 +186,8 @@ async fn a_transaction_that_expires_while_it_waits_leaves_the_pool() {
     }
 
     assert_eq!(next_status(&mut short_watched).await, "invalid");
-    assert_eq!(refusal(rpc.submit(&short).await).0, INVALID);
+    // The node remembers that it is invalid.
+    assert_eq!(refusal(rpc.submit(&short).await).0, BANNED);
 
     // The other one has not expired: it is included after the transactions that it waited for.
     for nonce in [next, next + 1] {
