@@ -14,9 +14,10 @@ STORE ?= local
 PALLETS := hospitals profiles role-policies lite-blocks approvals index-links sharing queries releases quotas
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
-SLOWEST := kills four_hospitals reading releases chain visit durability access one_hospital waiting crash_loop hostile demo
+SLOWEST := one_hospital chain queries visit releases kills four_hospitals one_hospital_slow access reading hostile \
+	one_hospital_away lies demo durability crash_loop waiting lite
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
-PROGRAMS := $(SLOWEST) $(filter-out $(SLOWEST),$(INTEGRATION))
+PROGRAMS := $(SLOWEST) $(sort $(filter-out $(SLOWEST),$(INTEGRATION)))
 # Networks wait for blocks most of the time: this many programs in parallel keep two cores busy.
 SIDE_BY_SIDE ?= 3
 # Always the whole workspace and one profile: a subset of the packages would give dependencies other features, and most
