@@ -458,7 +458,8 @@ async fn a_record_that_is_not_what_its_hospital_announced_is_blamed_on_this_hosp
 
 #[tokio::test]
 async fn what_no_reader_accepts_is_not_accepted_in_a_disclosure_and_its_hospital_is_named() {
-    let cases: [(&[u8], Frames, fn(&Flaw) -> bool); 2] = [
+    type Expected = fn(&Flaw) -> bool;
+    let cases: [(&[u8], Frames, Expected); 2] = [
         (b"well", Frames::None(NoFrames::Video), |flaw| {
             matches!(flaw, Flaw::Description { section: 0 })
         }),

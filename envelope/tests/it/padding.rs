@@ -156,7 +156,8 @@ fn resealed(record: &Record, section: u16, key: &ContentKey, edit: fn(&mut Vec<u
 fn a_section_with_other_padding_does_not_open() {
     let keys = PatientKeys::generate();
     let (record, _) = seal_visit(&visit(), &keys);
-    let edits: [(&str, fn(&mut Vec<u8>)); 8] = [
+    type Edit = fn(&mut Vec<u8>);
+    let edits: [(&str, Edit); 8] = [
         ("the last byte is not zero", |padded| padded[255] = 1),
         ("the first byte after the plaintext is not zero", |padded| {
             let length = u32::from_le_bytes(padded[..4].try_into().unwrap()) as usize;

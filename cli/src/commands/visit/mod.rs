@@ -21,7 +21,7 @@ use crate::{context::Context, failure::Failure, show};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Signs a visit and sends it to the hospital's worker
-    Submit(SubmitArgs),
+    Submit(Box<SubmitArgs>),
     /// Shows the status of a visit
     Status(StatusArgs),
 }

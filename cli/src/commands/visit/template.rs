@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_flawed_template_is_refused_with_its_flaw() {
-        let many = format!("together = [{}]", vec![r#"["name", "gender"]"#; 9].join(", "));
+        let many = format!("together = [{}]", [r#"["name", "gender"]"#; 9].join(", "));
         for (text, flaw) in [
             ("", "it has no rule"),
             ("mandatory = []", "it has no rule"),

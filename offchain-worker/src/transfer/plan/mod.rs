@@ -319,7 +319,7 @@ impl Plan {
         others.filter(move |source| {
             let hospital = &self.sources[*source].peer.hospital;
             let elsewhere = quick || (at_origin && self.passed_over.contains(hospital));
-            !whole && !(elsewhere && self.is_slow(*source, now))
+            !(whole || elsewhere && self.is_slow(*source, now))
         })
     }
 
