@@ -300,7 +300,7 @@ fn what_was_changed_on_the_way_is_refused(case: &Case, bundle: &Path) {
         case.refusal(&folder)
     };
     for (name, from, to) in [
-        ("recipient-changed", &b"Example Insurance"[..], &b"Germania"[..]),
+        ("recipient-changed", &b"Example Insurance"[..], &b"Another Insurance"[..]),
         ("text-changed", b"asthma", b"angina"),
     ] {
         let refused = replaced(name, from, to);

@@ -214,7 +214,7 @@ impl Asking {
             0 => Ok(()),
             more => {
                 let lines = wording::counted(more as u64, "more line", "more lines");
-                write!(f, "\n... {lines}: `epione query show {} --as ... --json`", self.query)
+                write!(f, "\n... {lines}: `query show {} --as FILE --json`", self.query)
             }
         }
     }
@@ -430,7 +430,7 @@ mod tests {
         assert_eq!(shown("字".repeat(341)).0, 11);
         let (rows, text) = shown(format!("a{}b", "\n".repeat(1_022)));
         assert_eq!(rows, TERMS_LINES);
-        let more = "\n... 993 more lines: `epione query show 7 --as ... --json`\n";
+        let more = "\n... 993 more lines: `query show 7 --as FILE --json`\n";
         assert!(text.contains(more), "{text}");
     }
 
