@@ -76,13 +76,14 @@ impl Story {
         self.text(scene).await?;
         self.images(scene, &first).await?;
         self.stranger(scene).await?;
+        // Long before the rotation: the patient's withdrawal uses the same quota.
+        self.query(scene, &first).await?;
         self.second_visit(scene).await?;
         self.verify(scene).await?;
         self.damage(scene, &first).await?;
         let referral = self.refer(scene, &first).await?;
         self.emergency(scene, &first).await?;
         self.share(scene, &first).await?;
-        self.query(scene, &first).await?;
         self.revoke(scene).await?;
         let rotated = self.rotate(scene, &first).await?;
         self.own_key(scene, &rotated, &first).await?;
