@@ -1,5 +1,5 @@
-//! `epione query show`: a query and its answer. The chain shows everybody who asks whom for what; the terms, and what
-//! the sections are, only the patient can open.
+//! `epione query show`: a query and its answer. The chain shows everybody the requester, the patient and the sections'
+//! numbers. Only the patient can open the terms, and see what the sections are.
 
 use std::fmt;
 

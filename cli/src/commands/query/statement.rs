@@ -1,4 +1,4 @@
-//! What a patient decides about, in words: who asks, for what, and why; and what the patient signs.
+//! What a patient decides about, in words: the requester, the sections, the purpose, and what the patient signs.
 
 use std::fmt;
 

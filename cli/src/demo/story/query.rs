@@ -47,7 +47,7 @@ impl Story {
         let inbox = InboxArgs { signer: patient.clone(), all: false, limit: None, watch: false };
         let inbox = query::inbox(&inbox, context).await?;
         let newest = inbox.queries.first().map(|it| (it.query, it.requester));
-        check(newest == Some((asked.query, cast.researcher.id)), "the patient sees who asks")?;
+        check(newest == Some((asked.query, cast.researcher.id)), "the patient sees the requester")?;
         self.line(format!("query {} is in the patient's inbox; its terms are sealed", asked.query));
 
         let accept = AcceptArgs {
