@@ -334,7 +334,7 @@ pub struct RegisterUser {
     /// The user's id. That of a new user follows from the account and the sealing key (`UserId::of`).
     #[schema(value_type = String)]
     pub user: UserId,
-    /// The account's signature over `epione_primitives::consent::Consent`: SCALE of a `MultiSignature`, in hexadecimal.
+    /// The account's signature over `epione_primitives::naming::NamingConsent`: SCALE of a `MultiSignature`, in hexadecimal.
     pub consent: String,
     /// `doctor`, `nurse`, `patient`, `researcher` or `auditor`.
     #[schema(value_type = String)]

@@ -22,12 +22,12 @@
 
 pub mod api;
 pub mod chain;
-pub mod consent;
 pub mod dicom;
 pub mod disclosure;
 pub mod endpoint;
 pub mod file_name;
 pub mod lite;
+pub mod naming;
 pub mod pin;
 pub mod private;
 pub mod query;

@@ -9,7 +9,7 @@ use std::{fs, time::Instant};
 
 use epione_client::{
     chain::calls::{hospitals, profiles, releases, role_policies},
-    consent,
+    naming,
     reader::{Intent, Reader, SignedRequest},
     signer::Account,
     worker::{Granted, WorkerError},
@@ -25,7 +25,7 @@ use epione_primitives::{
         AccessRequest, Action, Conclusion, Condition, Denial, Place, Policies, Policy, Purpose,
         RelationshipKind, SectionClass,
     },
-    consent::Naming,
+    naming::Naming,
     profile::Role,
     release::{EmergencyReason, ReviewId},
 };
@@ -280,7 +280,7 @@ async fn patient_rotates(hospital: &Hospital, patient: UserId, pointer: RecordPo
     let keys = development::keys(new).unwrap();
     let account = Account::development(new).unwrap();
     let naming = Naming::Rotation { user: patient, version: 1 };
-    let consent = consent::sign(&account, chain.genesis_hash(), naming);
+    let consent = naming::sign(&account, chain.genesis_hash(), naming);
     let key_hash = keys.sealing.public().hash();
     let rotate = profiles::rotate_keys(Some((&account.id(), &consent)), Some(key_hash));
     chain.submit(&rotate, &old).await.unwrap();

@@ -9,9 +9,9 @@ use epione_primitives::{
         AnnouncedEntry, AnnouncedHeader, Entry, Header, Range, Segment, Segments, cloud_hash,
         segments_root,
     },
-    consent::{Consent, Naming},
     hospital::{Duty, Founder},
     limits::{DAY_MILLIS, MAX_SECTIONS, SEGMENT_BYTES},
+    naming::{Naming, NamingConsent},
     profile::{Period, Registration, RegistrationStatus},
     release::{EmergencyReason, ReleasedRecord, Request, SectionSet, Tally},
 };
@@ -284,7 +284,7 @@ fn a_consent_cannot_be_used_as_another_message() {
         as_account(Duty::Governance, 1),
         as_account(Duty::Agent, 0),
     ];
-    let messages = namings.map(|naming| Consent::new(genesis, naming).encode());
+    let messages = namings.map(|naming| NamingConsent::new(genesis, naming).encode());
     for (position, message) in messages.iter().enumerate() {
         assert!(message.starts_with(b"epione/consent"));
         assert!(!messages[..position].contains(message), "{position}");

@@ -119,7 +119,7 @@ async fn join(
     let user = UserId::of(&account.id(), keys.sealing.public().hash());
     let user = RegisterUser {
         user,
-        consent: consent::registration(&account, chain.genesis_hash(), hospital, user, 0),
+        consent: naming::registration(&account, chain.genesis_hash(), hospital, user, 0),
         role,
         account: account.id(),
         sealing_key: hex::encode(keys.sealing.public().as_bytes()),

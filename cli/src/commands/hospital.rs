@@ -8,9 +8,9 @@ use codec::Encode;
 use epione_client::{Endpoint, chain::calls::hospitals};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
-    consent::Naming,
     hospital::{Duty, Hospital, HospitalStatus},
     limits::{MAX_CONSENT_BLOCKS, MAX_URL_BYTES},
+    naming::Naming,
 };
 use serde::Serialize;
 use url::Url;
@@ -365,7 +365,7 @@ pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<AccountCon
     let until = chain.finalized_head().await?.number.saturating_add(MAX_CONSENT_BLOCKS);
     let (hospital, duty) = (HospitalId(args.hospital), args.duty);
     let naming = Naming::Hospital { hospital, duty, until };
-    let signature = epione_client::consent::sign(&account, chain.genesis_hash(), naming);
+    let signature = epione_client::naming::sign(&account, chain.genesis_hash(), naming);
     let consent = hex::encode(signature.encode());
     Ok(AccountConsent { hospital, duty, account: account.id(), until, consent })
 }

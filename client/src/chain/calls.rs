@@ -76,7 +76,7 @@ pub mod profiles {
         pub account: &'a AccountId,
         /// Blake2-256 of the user's public sealing key.
         pub sealing_key_hash: Hash,
-        /// The account's signature over the `Consent` to this registration.
+        /// The account's signature over the `NamingConsent` to this registration.
         pub consent: &'a Signature,
     }
 
@@ -102,7 +102,7 @@ pub mod profiles {
         Call::new("Profiles", "end_registration", user)
     }
 
-    /// Replaces the signer's account, whose successor signs the `Consent`; or the hash of the sealing key; or both.
+    /// Replaces the signer's account, whose successor signs the `NamingConsent`; or the hash of the sealing key; or both.
     pub fn rotate_keys(
         account: Option<(&AccountId, &Signature)>,
         sealing_key_hash: Option<Hash>,
@@ -248,7 +248,7 @@ pub mod queries {
 
 /// Calls about a hospital, by its governance.
 pub mod hospitals {
-    use epione_primitives::consent::NamedAccount;
+    use epione_primitives::naming::NamedAccount;
 
     use super::Call;
 

@@ -8,15 +8,15 @@ use epione_client::{
         Call, ChainEvent, Pinned, SubmitError, Trust,
         calls::{approvals, hospitals, lite_blocks, profiles},
     },
-    consent,
     endpoint::storage_origin,
+    naming,
 };
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, UserId,
     block::{AnnouncedEntries, AnnouncedHeader, Segments},
-    consent::{NamedAccount, Naming},
     hospital::Duty,
     limits::MAX_AGENT_NONCE_LEAD,
+    naming::{NamedAccount, Naming},
     profile::Role,
     refusal::Refusal,
 };
@@ -70,7 +70,7 @@ async fn a_rotation_of_a_hospital_s_agent_is_an_event_with_its_new_accounts() {
     let (hospital, genesis) = (HospitalId(0), chain.genesis_hash());
     let until = chain.finalized_head().await.unwrap().number + 100;
     let naming = Naming::Hospital { hospital, duty: Duty::Agent, until };
-    let consent = consent::sign(&next, genesis, naming);
+    let consent = naming::sign(&next, genesis, naming);
     let named = NamedAccount { account: next.id(), until, consent };
     let rotate = hospitals::rotate_accounts(None, Some(&named));
     let included = chain.submit(&rotate, &governance).await.unwrap();

@@ -18,10 +18,10 @@ use epione_client::{
         Chain, Included,
         calls::profiles::{self, Registrant},
     },
-    consent,
+    naming,
 };
 use epione_envelope::development;
-use epione_primitives::{Hash, HospitalId, UserId, consent::Naming, profile::Role};
+use epione_primitives::{Hash, HospitalId, UserId, naming::Naming, profile::Role};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 fn agent() -> Account {
@@ -50,7 +50,7 @@ async fn register_under(chain: &Chain, role: Role, uri: &str, body: &[u8]) -> In
         role,
         account: &account.id(),
         sealing_key_hash: sealing_key_hash(uri),
-        consent: &consent::sign(&account, chain.genesis_hash(), naming),
+        consent: &naming::sign(&account, chain.genesis_hash(), naming),
     };
     chain.submit(&profiles::register(&registrant, body), &agent()).await.unwrap()
 }

@@ -2,10 +2,10 @@
 
 use epione_client::{
     chain::{BlockRef, PastUsers, calls::profiles},
-    consent,
+    naming,
 };
 use epione_envelope::record::{Authorship, Extraction};
-use epione_primitives::{HospitalId, RecordId, block::SignedAt, consent::Naming, profile::Role};
+use epione_primitives::{HospitalId, RecordId, block::SignedAt, naming::Naming, profile::Role};
 
 use crate::{account, node::Node, register, user};
 
@@ -17,7 +17,7 @@ async fn a_signature_is_verified_with_the_account_of_the_block_that_it_names() {
     let registered = register(&chain, Role::Doctor, "//Doctor").await.block;
 
     let naming = Naming::Rotation { user, version: 1 };
-    let consent = consent::sign(&second, chain.genesis_hash(), naming);
+    let consent = naming::sign(&second, chain.genesis_hash(), naming);
     let rotate = profiles::rotate_keys(Some((&second.id(), &consent)), None);
     let rotated = chain.submit(&rotate, &first).await.unwrap().block;
 

@@ -3,7 +3,7 @@
 use codec::{Decode, Encode};
 use epione_primitives::{
     AccountId, Hash, HospitalId, Nonce, UserId,
-    consent::{Consent, Naming},
+    naming::{Naming, NamingConsent},
     profile::Role,
 };
 use epione_runtime::{
@@ -208,7 +208,7 @@ impl Rpc {
     pub async fn registration(&self, number: u8) -> pallet_profiles::Call<Runtime> {
         let (pair, user) = (patients_pair(number), patient(number));
         let naming = Naming::Registration { hospital: HOSPITAL, user, version: 0 };
-        let consent = Consent::new(self.genesis().await, naming);
+        let consent = NamingConsent::new(self.genesis().await, naming);
         pallet_profiles::Call::<Runtime>::register {
             user,
             role: Role::Patient,

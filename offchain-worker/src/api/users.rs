@@ -17,7 +17,7 @@ use epione_client::{
 use epione_envelope::{profile::MAX_NAME_BYTES, sealing_keys::SealingPublicKey};
 use epione_primitives::{
     AccountId, Hash, Signature, UserId,
-    consent::{Consent, Naming},
+    naming::{Naming, NamingConsent},
     ports::HashedBody,
     profile::{Registration, RegistrationStatus, Role},
 };
@@ -133,7 +133,7 @@ fn check_consent(
     account: &AccountId,
     consent: &Signature,
 ) -> Result<(), ApiError> {
-    if Consent::new(genesis, naming).is_signed_by(account, consent) {
+    if NamingConsent::new(genesis, naming).is_signed_by(account, consent) {
         return Ok(());
     }
     Err(ApiError::bad_request(

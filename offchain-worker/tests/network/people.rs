@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use epione_client::{
     api::{RegisterUser, Relation, VisitStage},
-    consent,
+    naming,
     reader::{Intent, OpenContent, OpenRecord, Reader},
     signer::Account,
     visit::{Visit, VisitBuilder},
@@ -40,7 +40,7 @@ pub async fn join(hospital: &Hospital, role: Role, uri: &str) -> UserId {
     let user = UserId::of(&account.id(), keys.sealing.public().hash());
     let user = RegisterUser {
         user,
-        consent: consent::registration(&account, genesis, hospital.id, user, 0),
+        consent: naming::registration(&account, genesis, hospital.id, user, 0),
         role,
         account: account.id(),
         sealing_key: hex::encode(keys.sealing.public().as_bytes()),

@@ -4,11 +4,11 @@ use alloc::vec;
 use codec::Encode;
 use epione_primitives::{
     AccountId, BlockNumber, HospitalId,
-    consent::{Consent, NamedAccount, Naming},
     hospital::{Duty, Hospital, HospitalStatus},
     limits::{
         MAX_CONSENT_BLOCKS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
     },
+    naming::{NamedAccount, Naming, NamingConsent},
     ports::Hospitals as _,
 };
 use frame_benchmarking::v2::*;
@@ -58,7 +58,7 @@ fn consenting<T: Config>(hospital: HospitalId, duty: Duty) -> Result<NamedAccoun
     let now: BlockNumber = frame_system::Pallet::<T>::block_number().saturated_into();
     let until = now.saturating_add(MAX_CONSENT_BLOCKS);
     let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
-    let message = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+    let message = NamingConsent::new(genesis, Naming::Hospital { hospital, duty, until });
     let consent = sp_io::crypto::sr25519_sign(KEYS, &public, &message.encode())
         .ok_or(BenchmarkError::Stop("the keystore does not contain a key that it generated"))?;
     Ok(NamedAccount { account: AccountId::new(public.0), until, consent: consent.into() })

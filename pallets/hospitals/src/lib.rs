@@ -54,11 +54,11 @@ pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
         AccountId, Hash, HospitalId, Moment,
-        consent::NamedAccount,
         hospital::{Duty, Founder, Hospital, HospitalStatus},
         limits::{
             MAX_ACTIVE_PERIODS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
         },
+        naming::NamedAccount,
         ports::OnHospitalInactive,
         profile::Period,
     };

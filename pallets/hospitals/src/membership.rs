@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, BlockNumber, HospitalId,
-    consent::{Consent, NamedAccount, Naming},
     hospital::{Duty, Founder, Hospital, HospitalStatus},
     limits::{MAX_ACTIVE_PERIODS, MAX_CONSENT_BLOCKS, MAX_HOSPITALS},
+    naming::{NamedAccount, Naming, NamingConsent},
     ports::OnHospitalInactive as _,
     profile::Period,
 };
@@ -166,7 +166,7 @@ impl<T: Config> Pallet<T> {
         let valid = now..=now.saturating_add(MAX_CONSENT_BLOCKS);
         ensure!(valid.contains(&until), Error::<T>::ConsentExpired);
         let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
-        let consent = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+        let consent = NamingConsent::new(genesis, Naming::Hospital { hospital, duty, until });
         let signed = consent.is_signed_by(&named.account, &named.consent);
         ensure!(signed, Error::<T>::InvalidConsent);
         Ok(())

@@ -5,8 +5,8 @@ pub use epione_mocks::{agent_account as agent, founder, governance_account as go
 use codec::Encode;
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
-    consent::{Consent, NamedAccount, Naming},
     hospital::{Duty, Hospital},
+    naming::{NamedAccount, Naming, NamingConsent},
     ports::OnHospitalInactive,
 };
 use frame_support::{
@@ -177,7 +177,7 @@ pub fn consenting(
     duty: Duty,
     until: BlockNumber,
 ) -> NamedAccount {
-    let message = Consent::new(genesis, Naming::Hospital { hospital, duty, until });
+    let message = NamingConsent::new(genesis, Naming::Hospital { hospital, duty, until });
     let consent = key.sign(&message.encode()).into();
     NamedAccount { account: key.public().into(), until, consent }
 }

@@ -4,8 +4,8 @@ use alloc::{vec, vec::Vec};
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Signature, UserId,
-    consent::{Consent, Naming},
     limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS},
+    naming::{Naming, NamingConsent},
     ports::{Bodies as _, Hospitals as _, Users as _},
     profile::{Period, RegistrationStatus, Role},
 };
@@ -26,7 +26,7 @@ fn keyed_account() -> AccountId {
 
 fn sign<T: Config>(account: &AccountId, naming: Naming) -> Result<Signature, BenchmarkError> {
     let public = <[u8; 32]>::from(account.clone()).into();
-    sp_io::crypto::sr25519_sign(KEYS, &public, &Consent::new(genesis::<T>(), naming).encode())
+    sp_io::crypto::sr25519_sign(KEYS, &public, &NamingConsent::new(genesis::<T>(), naming).encode())
         .map(Signature::from)
         .ok_or(BenchmarkError::Stop("the keystore does not contain a key that it generated"))
 }

@@ -2,8 +2,8 @@
 
 use epione_primitives::{
     AccountId, Hash, Signature, UserId,
-    consent::{Consent, Naming},
     limits::ROTATION_PAUSE_MILLIS,
+    naming::{Naming, NamingConsent},
     ports::Hospitals as _,
     profile::Profile,
 };
@@ -43,7 +43,7 @@ impl<T: Config> Pallet<T> {
         account: &AccountId,
         consent: &Signature,
     ) -> Result<(), Error<T>> {
-        let signed = Consent::new(Self::genesis(), naming).is_signed_by(account, consent);
+        let signed = NamingConsent::new(Self::genesis(), naming).is_signed_by(account, consent);
         ensure!(signed, Error::<T>::InvalidConsent);
         Ok(())
     }

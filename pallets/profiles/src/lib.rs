@@ -1,6 +1,6 @@
 //! The users, and their registrations at hospitals (R_UPR).
 //!
-//! A hospital's agent registers a user, with the [`Consent`] that the user's account signed. The first registration
+//! A hospital's agent registers a user, with the [`NamingConsent`] that the user's account signed. The first registration
 //! creates the profile. So no hospital can register a patient without their consent, or take an account whose key it
 //! does not have. The user's id follows from the first account and sealing key ([`UserId::of`]), so no hospital can
 //! register another user under an id that it saw. The user's keys, wraps and sealed name are in the profile body, which
@@ -31,7 +31,7 @@
 //! 11. [`SealingKeys`] contains exactly the sealing keys of all versions of every profile.
 //!
 //! [`UserId::of`]: epione_primitives::UserId::of
-//! [`Consent`]: epione_primitives::consent::Consent
+//! [`NamingConsent`]: epione_primitives::naming::NamingConsent
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -58,8 +58,8 @@ pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
         AccountId, Hash, HospitalId, Moment, Signature, UserId,
-        consent::Naming,
         limits::{MAX_REGISTRATIONS_IN_FORCE, PERIODS_PER_PAGE},
+        naming::Naming,
         ports::{Bodies, Hospitals},
         profile::{Period, Profile, Registration, RegistrationStatus, Role},
     };
@@ -265,8 +265,8 @@ pub mod pallet {
         /// Registers a user at the signer's hospital. For a new user, role, account and sealing key become
         /// the profile, and the id must follow from account and sealing key. For an existing user, they must match
         /// the profile. The account signs the
-        /// [`Consent`](epione_primitives::consent::Consent) to
-        /// [`Naming::Registration`](epione_primitives::consent::Naming). Signed by the hospital's agent.
+        /// [`NamingConsent`](epione_primitives::naming::NamingConsent) to
+        /// [`Naming::Registration`](epione_primitives::naming::Naming). Signed by the hospital's agent.
         ///
         /// The body must be the last argument, and the call must not be wrapped in another call, because
         /// the node stores the extrinsic's last bytes.
@@ -405,8 +405,8 @@ pub mod pallet {
         /// Replaces the signer's account, sealing key or both. A registration of the user must be in force at some
         /// hospital that was not removed. The profile is new from now on, also if only the account changes. The new
         /// account signs a
-        /// [`Consent`](epione_primitives::consent::Consent) to
-        /// [`Naming::Rotation`](epione_primitives::consent::Naming), so the user has its key.
+        /// [`NamingConsent`](epione_primitives::naming::NamingConsent) to
+        /// [`Naming::Rotation`](epione_primitives::naming::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,
         /// so nobody can fill the chain with versions of a profile.
         ///

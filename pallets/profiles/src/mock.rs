@@ -5,7 +5,7 @@ pub use epione_mocks::BodyAtTail;
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, Signature, UserId,
-    consent::{Consent, Naming},
+    naming::{Naming, NamingConsent},
     profile::{Profile, Registration, Role},
 };
 use frame_support::{
@@ -100,7 +100,7 @@ pub fn genesis() -> Hash {
 }
 
 pub fn signed(seed: u8, naming: Naming) -> Signature {
-    key(seed).sign(&Consent::new(genesis(), naming).encode()).into()
+    key(seed).sign(&NamingConsent::new(genesis(), naming).encode()).into()
 }
 
 /// The consent of a key's holder to the next registration of `user` at a hospital.

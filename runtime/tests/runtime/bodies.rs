@@ -1,7 +1,7 @@
 //! The runtime stores a body only if it is at the extrinsic's tail.
 
 use epione_primitives::{
-    consent::Naming,
+    naming::Naming,
     ports::{BODY_NOT_AT_TAIL, Bodies, HashedBody},
     profile::Role,
 };

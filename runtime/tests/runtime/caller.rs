@@ -3,7 +3,7 @@
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, RelationshipKind},
-    consent::Naming,
+    naming::Naming,
     profile::Role,
     refusal::{Refusal, Refusal::*},
     release::{ReviewId, SectionSet},

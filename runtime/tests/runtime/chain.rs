@@ -10,8 +10,8 @@ use epione_primitives::{
         AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, record_hash,
         segments_root,
     },
-    consent::{Consent, Naming},
     limits::SLOT_MILLIS,
+    naming::{Naming, NamingConsent},
     profile::Role,
     release::{ReleasedRecord, Request, SectionSet},
 };
@@ -208,7 +208,7 @@ pub fn validate(transaction: UncheckedExtrinsic) -> TransactionValidity {
 
 /// The consent of a key's holder to be named.
 pub fn consent(pair: &sr25519::Pair, naming: Naming) -> Signature {
-    pair.sign(&Consent::new(System::block_hash(0), naming).encode()).into()
+    pair.sign(&NamingConsent::new(System::block_hash(0), naming).encode()).into()
 }
 
 /// Registers a user with the first keys, in which the user consents.

@@ -2,8 +2,8 @@
 
 use epione_primitives::{
     HospitalId,
-    consent::{NamedAccount, Naming},
     hospital::Duty,
+    naming::{NamedAccount, Naming},
     profile::Role,
 };
 use epione_runtime::{Hospitals, Runtime};

@@ -3,7 +3,6 @@
 use codec::Encode;
 use epione_primitives::{
     HospitalId,
-    consent::{Consent, Naming},
     hospital::Duty,
     limits::{
         LARGE_TRANSACTION_BYTES, MAX_AGENT_NONCE_LEAD, MAX_BATCH_BYTES, MAX_BODY_BYTES,
@@ -11,6 +10,7 @@ use epione_primitives::{
         MAX_PROFILE_BODY_BYTES, MAX_TRANSACTION_BYTES, MAX_USER_LIFETIME_BLOCKS,
         MAX_USER_NONCE_LEAD, WEIGHT_WINDOW_BLOCKS,
     },
+    naming::{Naming, NamingConsent},
     profile::Role,
     refusal::{Refusal, Refusal::*},
 };
@@ -150,7 +150,7 @@ fn a_user_cannot_renew_a_budget_by_rotating_to_a_new_account() {
         assert_eq!(spam(&patient).1, QuotaExceeded);
         let next = key("user-7//next");
         let naming = Naming::Rotation { user: *PATIENT, version: 1 };
-        let consent = Consent::new(System::block_hash(0), naming).encode();
+        let consent = NamingConsent::new(System::block_hash(0), naming).encode();
         let rotate = pallet_profiles::Call::<Runtime>::rotate_keys {
             account: Some((account(&next), next.sign(&consent).into())),
             sealing_key_hash: None,

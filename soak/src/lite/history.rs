@@ -20,8 +20,8 @@ use epione_primitives::{
         AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, record_hash,
         segments_root,
     },
-    consent::Naming,
     limits::SLOT_MILLIS,
+    naming::Naming,
     profile::Role,
 };
 use epione_runtime::{Approvals, LiteBlocks, Profiles, Runtime, RuntimeOrigin, System, invariants};
@@ -162,7 +162,7 @@ fn register(hospital: HospitalId, agent: &Account, uri: &str) -> anyhow::Result<
     let sealing_key_hash = development::sealing_key(uri).public().hash();
     let user = UserId::of(&account.id(), sealing_key_hash);
     let naming = Naming::Registration { hospital, user, version: 0 };
-    let consent = consent::sign(&account, genesis_hash(), naming);
+    let consent = naming::sign(&account, genesis_hash(), naming);
     let body = random(uri, SEALED_BYTES)?;
     apply(&body);
     Profiles::register(

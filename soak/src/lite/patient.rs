@@ -26,7 +26,7 @@ use epione_envelope::{
 };
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, UserId, approval::approvals_needed, block::SignedAt,
-    consent::Naming, profile::Role,
+    naming::Naming, profile::Role,
 };
 use futures::future::try_join_all;
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
@@ -112,7 +112,7 @@ impl<'a> Treatment<'a> {
             role,
             account: &id,
             sealing_key_hash: sealing.public().hash(),
-            consent: &consent::sign(&account, genesis, naming),
+            consent: &naming::sign(&account, genesis, naming),
         };
         let call = profiles::register(&registrant, &body.encode());
         self.chain

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::{ArgGroup, Args, Subcommand};
-use epione_client::{api::RegisterUser, consent as consents};
+use epione_client::{api::RegisterUser, naming};
 use epione_envelope::{keystore::ActorKeys, sealing_keys::SealingPublicKey};
 use epione_primitives::{AccountId, Hash, HospitalId, UserId, profile::Role};
 use serde::Serialize;
@@ -281,7 +281,7 @@ async fn signed(
     let replaced = snapshot.registration(hospital, user).await?;
     let version = replaced.map_or(0, |registration| registration.version);
     let genesis = chain.genesis_hash();
-    let consent = consents::registration(&account, genesis, hospital, user, version);
+    let consent = naming::registration(&account, genesis, hospital, user, version);
     Ok(Consented { user, hospital, consent })
 }
 

@@ -10,13 +10,13 @@ use std::fmt;
 use clap::Args;
 use epione_client::{
     chain::{Chain, calls::profiles},
-    consent,
+    naming,
     worker::WorkerError,
 };
 use epione_envelope::{keystore::ActorKeys, profile::ProfileBody, sealing_keys::SealingSuite};
 use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
-    consent::Naming,
+    naming::Naming,
     profile::{Profile, Registration, RegistrationStatus},
 };
 use serde::Serialize;
@@ -226,7 +226,7 @@ async fn rotate_on_chain(
     let next = new.public();
     let account = identity::account(new);
     let naming = Naming::Rotation { user, version: profile.version };
-    let consent = consent::sign(&account, chain.genesis_hash(), naming);
+    let consent = naming::sign(&account, chain.genesis_hash(), naming);
     let is_account_new = profile.account != next.account;
     let account_change = is_account_new.then_some((&next.account, &consent));
     let hash = next.sealing.hash();

@@ -2,7 +2,7 @@
 
 use epione_client::{
     api::{RegisterUser, Relation},
-    consent,
+    naming,
 };
 use epione_envelope::{
     account::Signer,
@@ -24,7 +24,7 @@ use super::{
 fn registration_of(actor: &Actor, role: Role) -> RegisterUser {
     RegisterUser {
         user: actor.user,
-        consent: consent::registration(&actor.account(), genesis(), HOSPITAL, actor.user, 0),
+        consent: naming::registration(&actor.account(), genesis(), HOSPITAL, actor.user, 0),
         role,
         account: actor.keys.account(),
         sealing_key: key_of(actor),
@@ -91,7 +91,7 @@ async fn invalid_registrations_are_rejected_before_sealing() {
     let good = registration_of(&Actor::new("Jane"), Role::Patient);
     let jane = Actor::new("Jane").account();
     let consented = |hospital, user, version| RegisterUser {
-        consent: consent::registration(&jane, genesis(), hospital, user, version),
+        consent: naming::registration(&jane, genesis(), hospital, user, version),
         ..good.clone()
     };
     let taken = |actor: &Actor| RegisterUser { account: actor.keys.account(), ..good.clone() };
@@ -124,7 +124,7 @@ async fn invalid_registrations_are_rejected_before_sealing() {
 async fn an_id_that_somebody_saw_cannot_be_registered_for_other_keys() {
     let world = World::new().await;
     let (jane, thief) = (Actor::new("Jane"), Actor::new("Thief"));
-    let consent = consent::registration(&thief.account(), genesis(), HOSPITAL, jane.user, 0);
+    let consent = naming::registration(&thief.account(), genesis(), HOSPITAL, jane.user, 0);
     let stolen = registration_of(&thief, Role::Patient);
     let stolen = RegisterUser { user: jane.user, consent, ..stolen };
     let reply = Raw::post_json("/v1/users", &stolen).send(&world, &world.governance).await;
@@ -138,7 +138,7 @@ fn ended(world: &World, patient: &Actor) -> String {
     let registration = facts.registrations.get_mut(&(HOSPITAL, patient.user)).unwrap();
     registration.status = RegistrationStatus::Ended;
     let version = registration.version;
-    consent::registration(&patient.account(), genesis(), HOSPITAL, patient.user, version)
+    naming::registration(&patient.account(), genesis(), HOSPITAL, patient.user, version)
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 use epione_primitives::{
     AccountId, Hash, HospitalId,
-    consent::NamedAccount,
     hospital::{Duty, HospitalStatus},
     limits::{MAX_CONSENT_BLOCKS, MAX_HOSPITALS},
+    naming::NamedAccount,
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_core::Pair;

@@ -1,5 +1,5 @@
 use epione_primitives::{
-    AccountId, HospitalId, consent::NamedAccount, hospital::Duty, ports::Hospitals as _,
+    AccountId, HospitalId, hospital::Duty, naming::NamedAccount, ports::Hospitals as _,
 };
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::DispatchError::BadOrigin;

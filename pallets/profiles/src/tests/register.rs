@@ -1,8 +1,8 @@
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, UserId,
-    consent::{Consent, Naming},
     limits::MAX_PROFILE_BODY_BYTES,
+    naming::{Naming, NamingConsent},
     ports::{BODY_NOT_AT_TAIL, HashedBody},
     profile::{Period, Profile, RegistrationStatus, Role},
 };
@@ -78,7 +78,7 @@ fn an_ed25519_account_can_consent() {
         let user = UserId::of(&account, sealing_key(5));
         for hospital in [A, B] {
             let naming = Naming::Registration { hospital, user, version: 0 };
-            let consent = key.sign(&Consent::new(genesis(), naming).encode()).into();
+            let consent = key.sign(&NamingConsent::new(genesis(), naming).encode()).into();
             assert_ok!(Profiles::register(
                 by(hospital),
                 user,
@@ -171,7 +171,7 @@ fn a_refused_registration_stores_no_body() {
 #[test]
 fn a_hospital_cannot_take_an_account_whose_key_it_does_not_have() {
     chain(|| {
-        let elsewhere = Consent::new(Hash::zero(), naming(A, alice(), 0));
+        let elsewhere = NamingConsent::new(Hash::zero(), naming(A, alice(), 0));
         let forged = [
             consent(2, A, alice()),
             consent(1, B, alice()),
@@ -304,7 +304,7 @@ fn a_registered_user_cannot_be_registered_again() {
 fn no_hospital_registers_a_user_without_their_consent() {
     chain(|| {
         alice_at_a();
-        let elsewhere = Consent::new(Hash::zero(), naming(B, alice(), 0));
+        let elsewhere = NamingConsent::new(Hash::zero(), naming(B, alice(), 0));
         let forged = [
             consent(2, B, alice()),
             consent(1, A, alice()),

@@ -1,8 +1,8 @@
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, Signature, UserId,
-    consent::{Consent, Naming},
     limits::ROTATION_PAUSE_MILLIS,
+    naming::{Naming, NamingConsent},
     ports::Users as _,
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
@@ -217,7 +217,7 @@ fn a_new_account_needs_the_consent_of_its_keys_holder() {
     chain(|| {
         alice_at_a();
         let naming = |version| Naming::Rotation { user: alice(), version };
-        let elsewhere = Consent::new(Hash::zero(), naming(1));
+        let elsewhere = NamingConsent::new(Hash::zero(), naming(1));
         let forged = [
             held(3, alice()).1,
             held(2, UserId([9; 32])).1,

@@ -3,14 +3,14 @@
 use codec::Encode;
 use epione_primitives::{
     Hash, HospitalId, Signature, UserId,
-    consent::{Consent, Naming},
+    naming::{Naming, NamingConsent},
 };
 
 use crate::Account;
 
 /// Signs the consent to be named.
 pub fn sign(account: &Account, genesis: Hash, naming: Naming) -> Signature {
-    account.sign(&Consent::new(genesis, naming).encode())
+    account.sign(&NamingConsent::new(genesis, naming).encode())
 }
 
 /// Signs the consent to a registration. Returns it as [`RegisterUser`](crate::api::RegisterUser) contains it: SCALE in

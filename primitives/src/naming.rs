@@ -40,14 +40,14 @@ pub enum Naming {
 
 /// The message that the holder of an account's key signs. No other message has this prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Consent {
+pub struct NamingConsent {
     prefix: [u8; 14],
     /// Hash of the chain's first block.
     pub genesis: Hash,
     pub naming: Naming,
 }
 
-impl Consent {
+impl NamingConsent {
     pub fn new(genesis: Hash, naming: Naming) -> Self {
         Self { prefix: *b"epione/consent", genesis, naming }
     }
@@ -66,6 +66,6 @@ pub struct NamedAccount {
     /// The last chain block in which the consent is valid: at most
     /// [`MAX_CONSENT_BLOCKS`](crate::limits::MAX_CONSENT_BLOCKS) after the current one.
     pub until: BlockNumber,
-    /// The signature over the [`Consent`] to [`Naming::Hospital`].
+    /// The signature over the [`NamingConsent`] to [`Naming::Hospital`].
     pub consent: Signature,
 }
