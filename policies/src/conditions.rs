@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 use epione_primitives::{
     HospitalId, Moment,
     access::{Action, Condition, Place, PolicyList, Purpose, RelationshipKind, SectionClass},
+    credential::{AttributeId, Requirement},
     profile::Role,
 };
 
 use crate::{Facts, is_professional};
 
 /// One condition of each kind, with an empty argument.
-pub fn every() -> [Condition; 8] {
+pub fn every() -> [Condition; 10] {
     [
         Condition::RequesterIsPatient,
         Condition::RequesterRegistered(Place::Here),
@@ -22,6 +23,8 @@ pub fn every() -> [Condition; 8] {
         Condition::SectionShared,
         Condition::Purpose(PolicyList::new()),
         Condition::PatientCosigned,
+        Condition::RequesterHas(PolicyList::new()),
+        Condition::RequesterRepresentsPatient,
     ]
 }
 
@@ -104,8 +107,8 @@ pub fn row(condition: &Condition) -> Row<'_> {
             actions: Actions::OnSections,
             roles: Roles::Any,
             in_relationships: false,
-            met: "the section is shared",
-            unmet: "a section does not have the class shared",
+            met: "the patient shares the section with them",
+            unmet: "no consent of the patient shares a section with the requester for this purpose",
         },
         Condition::Purpose(purposes) => Row {
             word: "purpose",
@@ -124,8 +127,28 @@ pub fn row(condition: &Condition) -> Row<'_> {
             actions: Actions::Submission,
             roles: Roles::Any,
             in_relationships: false,
-            met: "the patient also signs",
-            unmet: "the patient did not sign the submitted record",
+            met: "the patient also signs, or has authorized the hospital",
+            unmet: "the patient neither signed the submitted record nor authorized the hospital",
+        },
+        Condition::RequesterHas(requirements) => Row {
+            word: "requester-has",
+            test: Test::Requirements(requirements, Condition::RequesterHas, |all, case| {
+                all.iter().all(|one| one.is_met(&case.facts.credentials))
+            }),
+            actions: Actions::Any,
+            roles: Roles::Any,
+            in_relationships: true,
+            met: "they have {}",
+            unmet: "the requester does not have {}",
+        },
+        Condition::RequesterRepresentsPatient => Row {
+            word: "requester-represents-patient",
+            test: Test::Flag(|case| case.facts.represents_patient),
+            actions: Actions::Any,
+            roles: Roles::Any,
+            in_relationships: false,
+            met: "they represent the patient",
+            unmet: "the requester does not represent the patient",
         },
     }
 }
@@ -153,6 +176,11 @@ pub enum Test<'a> {
         fn(PolicyList<Purpose>) -> Condition,
         fn(&[Purpose], &Case<'_>) -> bool,
     ),
+    Requirements(
+        &'a [Requirement],
+        fn(PolicyList<Requirement>) -> Condition,
+        fn(&[Requirement], &Case<'_>) -> bool,
+    ),
     /// Unix time in milliseconds.
     End(Moment, fn(Moment) -> Condition, fn(Moment, &Case<'_>) -> bool),
 }
@@ -164,6 +192,7 @@ impl Test<'_> {
             Self::Place(place, _, test) => test(place, case),
             Self::Kinds(kinds, _, test) => test(kinds, case),
             Self::Purposes(purposes, _, test) => test(purposes, case),
+            Self::Requirements(requirements, _, test) => test(requirements, case),
             Self::End(end, _, test) => test(*end, case),
         }
     }
@@ -244,6 +273,15 @@ pub fn places(condition: &Condition) -> &[HospitalId] {
         Test::Place(Place::OneOf(places), ..) => places,
         _ => &[],
     }
+}
+
+/// The credentials that a condition names, each an attribute with its issuer.
+pub fn credentials(condition: &Condition) -> impl Iterator<Item = (AttributeId, HospitalId)> + '_ {
+    let requirements = match row(condition).test {
+        Test::Requirements(requirements, ..) => requirements,
+        _ => &[],
+    };
+    requirements.iter().flat_map(Requirement::counted)
 }
 
 /// Adds the hospitals that conditions name to those known, each once.

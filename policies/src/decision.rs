@@ -10,10 +10,11 @@ use epione_primitives::{
         Action, Conclusion, Condition, Decision, Denial, FailedPolicy, Policy, PolicySet, Purpose,
         RelationshipKind, SectionClass,
     },
+    credential::AttributeId,
     profile::Role,
 };
 
-use crate::conditions::{Case, add_places, row};
+use crate::conditions::{self, Case, add_places, row};
 
 /// Everything that conditions can test, as it was at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Facts {
     pub action: Action,
     pub class: SectionClass,
     pub purpose: Purpose,
-    /// Whether the patient signed what is submitted.
+    /// Whether the patient signed what is submitted, or authorized the hospital to submit.
     pub cosigned: bool,
     pub at: Moment,
     /// Whose records they are.
@@ -32,6 +33,10 @@ pub struct Facts {
     /// Where the requester is registered, among the [`places`] that the policies name.
     pub requester_at: Vec<HospitalId>,
     pub patient_registered: bool,
+    /// The requester's credentials in force, of active issuers, among the [`credentials`] that the policies name.
+    pub credentials: Vec<(AttributeId, HospitalId)>,
+    /// Whether the requester represents the patient.
+    pub represents_patient: bool,
     /// Kinds of the relationships in force between requester and patient, recognised or not.
     pub related: Vec<RelationshipKind>,
 }
@@ -68,6 +73,23 @@ pub fn places(policies: &[Policy], role: Role, hospital: HospitalId) -> Vec<Hosp
     let mut places = Vec::from([hospital]);
     add_places(&mut places, applicable.flat_map(|policy| &policy.conditions));
     places
+}
+
+/// The credentials of a requester of this role that may matter, each once: an attribute with its issuer.
+///
+/// As many as a set names, at most: see
+/// [`MAX_NAMED_CREDENTIALS`](epione_primitives::limits::MAX_NAMED_CREDENTIALS).
+pub fn credentials(
+    policies: &[Policy],
+    role: Role,
+    hospital: HospitalId,
+) -> Vec<(AttributeId, HospitalId)> {
+    let applicable = policies.iter().filter(|policy| applies(policy, role, hospital));
+    let named = applicable.flat_map(|policy| &policy.conditions).flat_map(conditions::credentials);
+    let mut credentials: Vec<_> = named.collect();
+    credentials.sort_unstable();
+    credentials.dedup();
+    credentials
 }
 
 /// Whether a policy applies to a role, for records of this hospital.

@@ -27,6 +27,8 @@
 //!     requester_is_patient: false,
 //!     requester_at: vec![hospital],
 //!     patient_registered: true,
+//!     credentials: vec![],
+//!     represents_patient: false,
 //!     related: vec![],
 //! };
 //! let treating = Facts { related: vec![RelationshipKind::Treating], ..unrelated.clone() };
@@ -53,5 +55,5 @@ use epione_primitives::profile::Role;
 
 /// Whether users of this role can be related to patients.
 pub fn is_professional(role: Role) -> bool {
-    matches!(role, Role::Doctor | Role::Nurse)
+    matches!(role, Role::Doctor | Role::Nurse | Role::Pharmacist | Role::AlliedProfessional)
 }

@@ -8,6 +8,7 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
     HospitalId, Moment, UserId,
+    credential::Requirement,
     limits::{MAX_CONDITIONS, MAX_NAME_BYTES, MAX_POLICIES, MAX_POLICY_LIST, MAX_SUMMARY_BYTES},
     profile::Role,
 };
@@ -62,14 +63,14 @@ pub enum Action {
     BreakGlass,
 }
 
-/// How far a section of a record may travel.
+/// The class of a section, for one requester and one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
 pub enum SectionClass {
-    /// For the patient and those who treat them.
+    /// The patient does not share it with this requester for this purpose.
     Private,
-    /// May also be shared for other purposes, where a policy allows it.
+    /// A consent of the patient shares it with this requester for this purpose.
     Shared,
 }
 
@@ -119,8 +120,12 @@ pub enum Condition {
     SectionShared,
     /// The stated purpose is one of these.
     Purpose(PolicyList<Purpose>),
-    /// The patient signed what is submitted, too.
+    /// The patient signed what is submitted, too, or authorized the hospital to submit without this signature.
     PatientCosigned,
+    /// The requester has all of these credentials.
+    RequesterHas(PolicyList<Requirement>),
+    /// The requester represents the patient.
+    RequesterRepresentsPatient,
 }
 
 /// What a policy says when its conditions hold.

@@ -4,13 +4,18 @@ use alloc::vec::Vec;
 
 use crate::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
-    access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
+    access::{
+        AccessRequest, Decision, Parties, PolicySet, Purpose, Relationship, RelationshipKind,
+    },
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
+    credential::{AttributeId, AttributeName, Credential},
     hospital::{Duty, Hospital},
+    mandate::Mandate,
     profile::{Profile, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
+    sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet},
 };
 
 sp_api::decl_runtime_apis! {
@@ -97,9 +102,63 @@ sp_api::decl_runtime_apis! {
 
     /// Reads pallet-sharing.
     pub trait SharingApi {
-        /// The sections that their patients share, of the first
+        /// In which slots of their patients the sections of records are: of the first
         /// [`MAX_RELEASED_RECORDS`](crate::limits::MAX_RELEASED_RECORDS) of these records, in their order.
-        fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet>;
+        fn placements(pointers: Vec<RecordPointer>) -> Vec<Placements>;
+        /// The slots of a patient whose consents share with a requester for a purpose now.
+        fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
+        /// The newest version of the consent of each of a patient's slots, in force or not, ascending by slot.
+        fn consents(patient: UserId) -> Vec<(SlotId, ConsentVersion)>;
+        /// The versions of a slot's consent before the newest, newest first. The list begins before version `before`,
+        /// or with the last if absent, and has at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE) entries.
+        fn earlier_consents(
+            patient: UserId,
+            slot: SlotId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<ConsentVersion>;
+        /// The records with sections in a slot, in the order of the chain's storage, after `after`: at most `limit` and
+        /// [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        fn placed_in(
+            patient: UserId,
+            slot: SlotId,
+            after: Option<RecordPointer>,
+            limit: u32,
+        ) -> Vec<(RecordPointer, SectionSet)>;
+        /// The height of the newest change of what patients share, and its hash; 0 and zero before the first.
+        fn shared_head() -> (u64, Hash);
+        /// Changes of what patients share, ascending from a height: at most `limit` and
+        /// [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        fn shared_changes(from: u64, limit: u32) -> Vec<SharedChange>;
+    }
+
+    /// Reads pallet-credentials.
+    pub trait CredentialsApi {
+        /// The attributes that the council named, ascending, from `from` on: at most `limit` and
+        /// [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        fn attributes(from: AttributeId, limit: u32) -> Vec<(AttributeId, AttributeName)>;
+        /// The newest credential of a user for each attribute and issuer, in force or not, in the order of the chain's
+        /// storage, after `after`: at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        fn credentials(
+            user: UserId,
+            after: Option<(AttributeId, HospitalId)>,
+            limit: u32,
+        ) -> Vec<(AttributeId, HospitalId, Credential)>;
+    }
+
+    /// Reads pallet-mandates.
+    pub trait MandatesApi {
+        /// The newest mandate of each of a patient's representatives, in force or not, in the order of the chain's
+        /// storage, after `after`: at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        fn representatives(
+            patient: UserId,
+            after: Option<UserId>,
+            limit: u32,
+        ) -> Vec<(UserId, Mandate)>;
+        /// The newest mandate of each hospital that a patient authorized to submit, in force or not, ascending.
+        fn authorizations(patient: UserId) -> Vec<(HospitalId, Mandate)>;
+        /// Whether the user represents the patient now.
+        fn represents(user: UserId, patient: UserId) -> bool;
     }
 
     /// Reads pallet-queries. Lists are newest first. They begin before `before`, or with the newest entry if absent,

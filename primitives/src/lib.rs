@@ -12,9 +12,11 @@ pub mod access;
 pub mod api;
 pub mod approval;
 pub mod block;
+pub mod credential;
 pub mod hospital;
 pub mod ids;
 pub mod limits;
+pub mod mandate;
 pub mod naming;
 pub mod ports;
 pub mod profile;
@@ -23,6 +25,7 @@ pub mod refusal;
 pub mod release;
 #[cfg(feature = "std")]
 pub mod rpc;
+pub mod sharing;
 pub mod text;
 pub mod words;
 

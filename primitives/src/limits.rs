@@ -72,6 +72,35 @@ pub const MAX_SUMMARY_BYTES: u32 = 256;
 /// Maximum number of hospitals that the policies of one set name together. A decision reads a registration at
 /// each of them.
 pub const MAX_NAMED_HOSPITALS: u32 = 32;
+/// Maximum number of credentials, each an attribute with its issuer, that the policies of one set name together. A
+/// decision reads each of them.
+pub const MAX_NAMED_CREDENTIALS: u32 = 16;
+/// Maximum bytes of an attribute's name.
+pub const MAX_ATTRIBUTE_NAME_BYTES: u32 = 32;
+/// Maximum number of attributes that the council names.
+pub const MAX_ATTRIBUTES: u16 = 1_024;
+/// Maximum time in milliseconds for which a hospital issues a credential: 366 days.
+pub const MAX_CREDENTIAL_MILLIS: u64 = 366 * DAY_MILLIS;
+/// Maximum number of a patient's representatives whose mandates are in force.
+pub const MAX_REPRESENTATIVES: u32 = 4;
+/// Maximum time in milliseconds for which a patient names a representative: 20 years, so that the mandate of a child's
+/// parents can last until the child is of age.
+pub const MAX_REPRESENTATION_MILLIS: u64 = 20 * 366 * DAY_MILLIS;
+/// Maximum time in milliseconds for which a patient authorizes a hospital to submit without the patient's signature:
+/// 366 days.
+pub const MAX_AUTHORIZATION_MILLIS: u64 = 366 * DAY_MILLIS;
+/// Number of a patient's slots.
+pub const MAX_SLOTS: u8 = 16;
+/// Maximum number of terms in the audience of a consent: its leaves, and the thresholds over them.
+pub const MAX_AUDIENCE_TERMS: u32 = 32;
+/// Maximum number of leaves in the audience of a consent.
+pub const MAX_AUDIENCE_LEAVES: u32 = 16;
+/// Maximum number of thresholds within each other in the audience of a consent.
+pub const MAX_AUDIENCE_DEPTH: u32 = 4;
+/// Maximum time in milliseconds for which a patient gives a consent: 366 days.
+pub const MAX_SHARING_MILLIS: u64 = 366 * DAY_MILLIS;
+/// Maximum number of records in one call that places sections.
+pub const MAX_PLACED_RECORDS: u32 = 32;
 /// Maximum number of decisions in one runtime call.
 pub const MAX_DECISIONS: u32 = 8;
 /// Maximum number of sections of one record.

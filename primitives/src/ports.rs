@@ -9,10 +9,12 @@ use sp_runtime::{
 
 use crate::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
-    access::{AccessRequest, Decision},
+    access::{AccessRequest, Decision, Purpose},
     approval::BallotOutcome,
+    credential::AttributeId,
     profile::Role,
     release::SectionSet,
+    sharing::SlotSet,
 };
 
 /// Which hospitals there are. Implemented by pallet-hospitals.
@@ -88,11 +90,34 @@ pub trait Records {
 
 /// Which sections of committed records their patients share. Implemented by pallet-sharing.
 pub trait Sharing {
-    /// The sections of a record that are of the class shared. All others are private.
-    fn shared(pointer: RecordPointer) -> SectionSet;
-    /// For benchmarks: makes sections of a record shared.
+    /// The slots whose consents share with a requester for a purpose at a moment.
+    fn admitting(patient: UserId, requester: UserId, purpose: Purpose, at: Moment) -> SlotSet;
+    /// The sections of a record that are in one of these slots of its patient.
+    fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet;
+    /// For benchmarks: places sections of a record in a slot of the patient, each of whose slots has the largest
+    /// consent. The last one shares with the requester for research.
     #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(pointer: RecordPointer, sections: SectionSet);
+    fn set_up(patient: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId);
+}
+
+/// Which attributes of users hospitals confirm. Implemented by pallet-credentials.
+pub trait Credentials {
+    /// Whether the credential of this issuer was in force at a moment, whatever the status of the issuer.
+    fn holds(user: UserId, attribute: AttributeId, issuer: HospitalId, at: Moment) -> bool;
+    /// For benchmarks: issues a credential that is in force.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(user: UserId, attribute: AttributeId, issuer: HospitalId);
+}
+
+/// What patients let others do in their names. Implemented by pallet-mandates.
+pub trait Mandates {
+    /// Whether the user was the patient's representative at a moment.
+    fn represents(user: UserId, patient: UserId, at: Moment) -> bool;
+    /// Whether the patient had authorized the hospital, at a moment, to submit without the patient's signature.
+    fn authorizes(patient: UserId, hospital: HospitalId, at: Moment) -> bool;
+    /// For benchmarks: makes the user a representative of the patient, and authorizes the hospital.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(patient: UserId, user: UserId, hospital: HospitalId);
 }
 
 /// Ballots over subjects of one type. Implemented by pallet-approvals.

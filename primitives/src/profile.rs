@@ -10,13 +10,19 @@ use crate::{AccountId, Hash, Moment, limits::MAX_REGISTRATION_PERIODS};
 /// The role of a user. It never changes: a person with two roles has two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     Doctor,
     Nurse,
     Patient,
     Researcher,
     Auditor,
+    Insurer,
+    Pharmacist,
+    /// Somebody who asks for a public authority, such as a health office or a court.
+    PublicAuthority,
+    /// A health professional who is neither a doctor nor a nurse, such as a physiotherapist.
+    AlliedProfessional,
 }
 
 /// A user's current identity. Earlier versions stay readable.

@@ -46,7 +46,8 @@ macro_rules! words {
 
 words!(Role, "role":
     Doctor = "doctor", Nurse = "nurse", Patient = "patient", Researcher = "researcher",
-    Auditor = "auditor");
+    Auditor = "auditor", Insurer = "insurer", Pharmacist = "pharmacist",
+    PublicAuthority = "public-authority", AlliedProfessional = "allied-professional");
 words!(Action, "action":
     ReadText = "read-text", ReadMedia = "read-media", Submit = "submit", Relate = "relate",
     Refer = "refer", BreakGlass = "break-glass");

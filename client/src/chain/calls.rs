@@ -148,20 +148,86 @@ pub mod role_policies {
     }
 }
 
-/// Calls about the class of sections, by the patient.
+/// Calls about consents, and about the sections that they share.
 pub mod sharing {
-    use epione_primitives::{RecordPointer, release::SectionSet};
+    use epione_primitives::{
+        UserId,
+        release::ReleasedRecord,
+        sharing::{Consent, SlotId},
+    };
 
     use super::Call;
 
-    /// Makes sections of the signer's record shared.
-    pub fn share(record: RecordPointer, sections: SectionSet) -> Call {
-        Call::new("Sharing", "share", (record, sections))
+    /// By the patient: gives the slot its next version of a consent.
+    pub fn give(slot: SlotId, consent: &Consent) -> Call {
+        Call::new("Sharing", "give", (slot, consent))
     }
 
-    /// Makes sections of the signer's record private again.
-    pub fn unshare(record: RecordPointer, sections: SectionSet) -> Call {
-        Call::new("Sharing", "unshare", (record, sections))
+    /// By the patient.
+    pub fn withdraw(slot: SlotId) -> Call {
+        Call::new("Sharing", "withdraw", slot)
+    }
+
+    /// By the patient: adds sections of the patient's records to the slot.
+    pub fn place(slot: SlotId, records: &[ReleasedRecord]) -> Call {
+        Call::new("Sharing", "place", (slot, records))
+    }
+
+    /// By the patient: takes sections of records out of the slot.
+    pub fn remove(slot: SlotId, records: &[ReleasedRecord]) -> Call {
+        Call::new("Sharing", "remove", (slot, records))
+    }
+
+    /// By the agent of the hospital that announced the records, under this version of the slot's consent.
+    pub fn place_by_kind(
+        patient: UserId,
+        slot: SlotId,
+        version: u32,
+        records: &[ReleasedRecord],
+    ) -> Call {
+        Call::new("Sharing", "place_by_kind", (patient, slot, version, records))
+    }
+}
+
+/// Calls about credentials, by the governance of the hospital that confirms an attribute.
+pub mod credentials {
+    use epione_primitives::{Moment, UserId, credential::AttributeId};
+
+    use super::Call;
+
+    pub fn issue(user: UserId, attribute: AttributeId, until: Moment) -> Call {
+        Call::new("Credentials", "issue", (user, attribute, until))
+    }
+
+    pub fn revoke(user: UserId, attribute: AttributeId) -> Call {
+        Call::new("Credentials", "revoke", (user, attribute))
+    }
+}
+
+/// Calls about mandates: what a patient lets others do in the patient's name.
+pub mod mandates {
+    use epione_primitives::{HospitalId, Moment, UserId};
+
+    use super::Call;
+
+    /// By the patient.
+    pub fn appoint(representative: UserId, until: Moment) -> Call {
+        Call::new("Mandates", "appoint", (representative, until))
+    }
+
+    /// By the patient or the representative.
+    pub fn dismiss(patient: UserId, representative: UserId) -> Call {
+        Call::new("Mandates", "dismiss", (patient, representative))
+    }
+
+    /// By the patient: lets the hospital submit records without the patient's signature.
+    pub fn authorize(hospital: HospitalId, until: Moment) -> Call {
+        Call::new("Mandates", "authorize", (hospital, until))
+    }
+
+    /// By the patient.
+    pub fn revoke(hospital: HospitalId) -> Call {
+        Call::new("Mandates", "revoke", hospital)
     }
 }
 

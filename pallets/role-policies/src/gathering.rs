@@ -1,12 +1,16 @@
 //! The reading half of a decision, and the other questions that the runtime API asks.
 
 use alloc::vec::Vec;
-use epione_policies::{Facts, decision::places, default_policies, evaluate};
+use epione_policies::{
+    Facts,
+    decision::{credentials, places},
+    default_policies, evaluate,
+};
 use epione_primitives::{
     HospitalId, Moment,
-    access::{AccessRequest, Decision, Denial, Policy, PolicySet},
+    access::{AccessRequest, Action, Decision, Denial, Policy, PolicySet},
     limits::MAX_DECISIONS,
-    ports::{AccessPolicies, Hospitals, Users},
+    ports::{AccessPolicies, Credentials, Hospitals, Mandates, Users},
     profile::Role,
 };
 use frame_support::{storage::unhashed, traits::Time};
@@ -19,7 +23,8 @@ impl<T: Config> Pallet<T> {
     ///
     /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and
     /// one policy set; the patient's registration there, and the requester's there and at the
-    /// hospitals that the set names, with the periods in which those were active; the requester's other
+    /// hospitals that the set names, with the periods in which those were active; the requester's credentials that the
+    /// set names, with the periods in which their issuers were active; the mandates of requester and hospital; the requester's other
     /// registrations, if they are related to the patient but registered at none of these; for a moment before the
     /// newest set, when one version began for each halving of their number; for a moment before the newest relationship
     /// of a kind, one earlier relationship for each halving of their number.
@@ -76,17 +81,25 @@ impl<T: Config> Pallet<T> {
         if !related.is_empty() && requester_at.is_empty() && !is_registered() {
             related.clear();
         }
+        let mut credentials = credentials(policies, role, hospital);
+        credentials.retain(|(attribute, issuer)| {
+            T::Credentials::holds(requester, *attribute, *issuer, at)
+                && T::Hospitals::active_at(*issuer, at)
+        });
         Ok(Facts {
             role,
             action,
             class,
             purpose,
-            cosigned,
+            cosigned: cosigned
+                || action == Action::Submit && T::Mandates::authorizes(patient, hospital, at),
             at,
             hospital,
             requester_is_patient: requester == patient,
             requester_at,
             patient_registered: T::Users::registered(hospital, patient, at),
+            credentials,
+            represents_patient: T::Mandates::represents(requester, patient, at),
             related,
         })
     }

@@ -33,7 +33,7 @@ use epione_primitives::{
         RelationshipKind, SectionClass,
     },
     limits::MAX_RELATIONSHIPS,
-    ports::{Hospitals, Users},
+    ports::{Credentials, Hospitals, Mandates, Users},
     profile::Role,
 };
 use frame_support::traits::Time;
@@ -61,6 +61,10 @@ pub mod pallet {
         type Hospitals: Hospitals;
         /// Who is registered where, in what role.
         type Users: Users;
+        /// Which attributes of the requester hospitals confirm.
+        type Credentials: Credentials;
+        /// Who acts for a patient.
+        type Mandates: Mandates;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
     }
