@@ -84,8 +84,8 @@ impl Looks {
                 .to_owned(),
             "Part of a look: other first readings, within one process that is connected already.".to_owned(),
             "Usual and first use: processes that read without a receipt. Usual: the file of the last verified block \
-             exists. First use: it does not, and the command verifies from the chain's first block on. These \
-             readings have no limit: what verifying adds to them is more than 1.3 times what they take without."
+             exists. First use: it does not, and the command verifies from the chain's first block on. They wait for \
+             no block, so verifying takes a large part of their time: they have no limit."
                 .to_owned(),
             limit,
         ]

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn records_of_a_list_are_found_by_their_pointers() {
-        let record = |height: u32, index: u16| json!({ "pointer": { "height": height, "index": index }, "previous": null });
+        let record =
+            |height: u32, index: u16| json!({ "pointer": { "height": height, "index": index } });
         let listing = json!({ "records": [record(2, 1), record(1, 0)] });
         let expected = [(2, 1), (1, 0)].map(|(height, index)| RecordPointer { height, index });
         assert_eq!(pointers(&listing).unwrap(), expected);
