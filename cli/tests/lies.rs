@@ -28,7 +28,8 @@ use epione_envelope::{development, grant::AccessGrant, keys::ContentKey};
 use network::{
     Network, epione, eventually,
     lane::{Lane, OUT, refusal, shown},
-    proxy::{Proxy, result},
+    lie::{change, erase, refuse},
+    proxy::Proxy,
     reading::{Answers, COMMANDS, Reading, commands},
     stderr,
     worker::WorkerProxy,
@@ -95,6 +96,19 @@ impl Case {
         read["receipts"][0]["block"].to_string()
     }
 
+    /// Runs a command that sends a call. Waits while the user's quota is used up.
+    fn send(&self, words: &[&str]) {
+        eventually("the user's quota suffices", || match self.network.try_run(words) {
+            Err(failure) if failure.to_string().contains("try again in half a minute") => {
+                Err(failure)
+            }
+            sent => {
+                sent.unwrap_or_else(|failure| panic!("{words:?}: {failure}"));
+                Ok(())
+            }
+        });
+    }
+
     /// Adds to the policies of the hospital that its doctors may break the glass; returns the file with all policies.
     fn permit_emergencies(&self) -> String {
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/policies");
@@ -121,7 +135,12 @@ fn a_node_or_a_worker_that_lies_is_refused_or_changes_nothing() {
     case.read("1/0", &["--emergency", "life-threatening"]);
     let ask = ["query", "ask", "--as", DOCTOR, "--patient", &case.patient, "--record", "1/0"];
     let why = ["--purpose", "research", "--terms", "a study of hypertension", "--expires", "7d"];
-    case.network.run(&[&ask[..], &why].concat());
+    let ask = [&ask[..], &why].concat();
+    case.send(&ask);
+    case.send(&ask);
+    case.send(&["query", "accept", "1", "--as", PATIENT, "--for", "7d", "--yes"]);
+    let collected = case.network.file("collected").display().to_string();
+    case.network.run(&["query", "collect", "1", "--as", DOCTOR, "--out", &collected]);
     let copy = case.network.file("lite.sqlite").display().to_string();
     case.network.run(&["lite", "sync", "--file", &copy]);
     let readings = readings(&case, [&policies, &visit, &block, &copy]);
@@ -191,6 +210,8 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&[&explain[..], &["--at-block", block]].concat()),
         Reading::of(&["policy", "set", policies, "--hospital", "0"]),
         Reading::of(&["policy", "show", "--hospital", "0"]),
+        Reading::of(&["query", "collect", "1", "--as", DOCTOR, "--out", OUT])
+            .reporting(&["failed", "receiptsFailure"]),
         Reading::of(&["query", "inbox", "--as", PATIENT]),
         Reading::of(&["query", "inbox", "--as", PATIENT, "--all"]),
         Reading::of(&["query", "sent", "--as", DOCTOR]),
@@ -314,54 +335,6 @@ fn granted_again(grant: &[u8], agent: &str) -> Vec<u8> {
     let agent = development::keys(agent).unwrap();
     let terms = grant.terms().clone();
     AccessGrant::seal(terms, &keys, doctor.sealing.public(), &agent).unwrap().encode()
-}
-
-/// Changes one character of the longest text, or a number.
-fn change(message: &mut Value) {
-    if let Some(result) = result(message) {
-        change_value(result);
-    }
-}
-
-fn change_value(value: &mut Value) {
-    match value {
-        Value::Null => *value = json!("0x00"),
-        Value::Bool(truth) => *truth = !*truth,
-        Value::Number(number) => {
-            let more = number.as_u64().unwrap_or_default() + 1;
-            *value = json!(more);
-        }
-        Value::String(text) => *text = changed(text),
-        Value::Array(items) => match items.iter_mut().max_by_key(|item| item.to_string().len()) {
-            Some(longest) => change_value(longest),
-            None => items.push(json!("0x00")),
-        },
-        Value::Object(members) => {
-            let longest = members.values_mut().max_by_key(|member| member.to_string().len());
-            longest.into_iter().for_each(change_value);
-        }
-    }
-}
-
-fn changed(text: &str) -> String {
-    let at = text.chars().count() * 2 / 3;
-    let other = |c| if c == '1' { '2' } else { '1' };
-    text.chars().enumerate().map(|(index, c)| if index == at { other(c) } else { c }).collect()
-}
-
-/// The node says that there is nothing.
-fn erase(message: &mut Value) {
-    if let Some(result) = result(message) {
-        *result = Value::Null;
-    }
-}
-
-/// The node refuses the request.
-fn refuse(message: &mut Value) {
-    let Some(message) = message.as_object_mut() else { return };
-    if message.remove("result").is_some() {
-        message.insert("error".into(), json!({ "code": -32_000, "message": "not today" }));
-    }
 }
 
 /// A command whose node holds an answer back ends in time.

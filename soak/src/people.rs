@@ -35,6 +35,8 @@ pub struct Practice {
     pub account: Account,
     /// Development key of the doctor, as in `//Doctor-0`.
     pub uri: String,
+    /// Development key of the patient.
+    pub patient_uri: String,
     /// Through the hospital's own node.
     pub chain: Chain,
     /// Signs requests as the doctor.
@@ -75,6 +77,7 @@ impl Practice {
                 doctor,
                 account,
                 uri: doctor_uri,
+                patient_uri,
                 chain,
                 worker,
             })

@@ -1,5 +1,6 @@
 //! The commands, one per file.
 
+mod answering;
 pub mod audit;
 pub mod block;
 pub mod chain;

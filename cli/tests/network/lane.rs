@@ -14,6 +14,8 @@ use super::{Network, epione, proxy::Proxy, stderr};
 const LANE: &str = "{lane}";
 /// The folder to which a lane's command writes records.
 pub const OUT: &str = "{lane}/read";
+/// The folder to which a lane's command writes a disclosure.
+pub const BUNDLE: &str = "{lane}/bundle";
 
 /// A folder and a proxy with which one command at a time runs.
 pub struct Lane {
@@ -42,9 +44,14 @@ impl Lane {
         self.command(words).output().unwrap()
     }
 
+    /// A file of the lane.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// What the commands know from earlier runs, and what they saved, is lost.
     pub fn forget(&self) {
-        for folder in ["data", "read"] {
+        for folder in ["data", "read", "bundle"] {
             let _ = fs::remove_dir_all(self.folder.join(folder));
         }
     }

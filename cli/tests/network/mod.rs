@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod lane;
+pub mod lie;
 pub mod proxy;
 pub mod reading;
 pub mod worker;

@@ -15,6 +15,11 @@ use serde_json::Value;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
+/// The request that sends a transaction.
+const SUBMIT: &str = "transactionWatch_v1_submitAndWatch";
+/// The node has no such method.
+const NOTHING: &str = "held_back_by_the_proxy";
+
 /// Given the method and the whole message, changes the message. Returns whether the client gets it.
 type Rule = dyn Fn(&str, &mut Value) -> bool + Send + Sync;
 
@@ -22,6 +27,10 @@ struct Shared {
     rule: Mutex<Arc<Rule>>,
     /// The method of the answer that [`Proxy::changing`] has changed.
     changed: Mutex<Option<String>>,
+    /// How many different answers [`Proxy::changing`] has counted.
+    counted: Mutex<usize>,
+    /// The transactions that did not reach the node, if none may reach it.
+    held: Mutex<Option<Vec<Vec<u8>>>>,
 }
 
 pub struct Proxy {
@@ -36,7 +45,12 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let honest: Arc<Rule> = Arc::new(|_: &str, _: &mut Value| true);
-        let shared = Arc::new(Shared { rule: Mutex::new(honest), changed: Mutex::default() });
+        let shared = Arc::new(Shared {
+            rule: Mutex::new(honest),
+            changed: Mutex::default(),
+            counted: Mutex::default(),
+            held: Mutex::default(),
+        });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -65,18 +79,43 @@ impl Proxy {
     /// counted. Nor is the metadata: it is not proven, and no value that a command shows depends on it.
     pub fn changing(&self, number: usize, lie: fn(&mut Value)) {
         *self.shared.changed.lock().unwrap() = None;
+        *self.shared.counted.lock().unwrap() = 0;
         let (answers, shared) = (Mutex::new(BTreeSet::new()), Arc::clone(&self.shared));
         self.with(move |method, message| {
             if !is_metadata(method) {
                 let mut answers = answers.lock().unwrap();
                 let said = format!("{method} {}", said(message));
-                if answers.insert(said) && answers.len() == number + 1 {
+                let is_new = answers.insert(said);
+                *shared.counted.lock().unwrap() = answers.len();
+                if is_new && answers.len() == number + 1 {
                     *shared.changed.lock().unwrap() = Some(method.to_owned());
                     lie(message);
                 }
             }
             true
         });
+    }
+
+    /// From now on, answers are counted, and none is changed.
+    pub fn counting(&self) {
+        self.changing(usize::MAX - 1, |_| {});
+    }
+
+    /// How many different answers there were since [`Proxy::changing`] or [`Proxy::counting`].
+    pub fn counted(&self) -> usize {
+        *self.shared.counted.lock().unwrap()
+    }
+
+    /// From now on, transactions do not reach the node: the client is told that the node cannot take them. So a command
+    /// that sends can run again and again on the same chain.
+    pub fn hold_transactions(&self) {
+        *self.shared.held.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// The transactions that were held back since the last call.
+    pub fn held(&self) -> Vec<Vec<u8>> {
+        let mut held = self.shared.held.lock().unwrap();
+        held.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The method of the answer that was changed, if there was such an answer.
@@ -106,7 +145,12 @@ pub fn result(message: &mut Value) -> Option<&mut Value> {
 /// The methods of the requests that have no answer yet, by their ids.
 type Asked = Arc<Mutex<HashMap<String, String>>>;
 
-fn serve(client: TcpStream, here: SocketAddr, node: SocketAddr, shared: &Shared) -> io::Result<()> {
+fn serve(
+    client: TcpStream,
+    here: SocketAddr,
+    node: SocketAddr,
+    shared: &Arc<Shared>,
+) -> io::Result<()> {
     let upstream = TcpStream::connect(node)?;
     // The node accepts its own address only as the name of the host.
     let asking = head(&client)?.replace(&here.to_string(), &node.to_string());
@@ -114,8 +158,9 @@ fn serve(client: TcpStream, here: SocketAddr, node: SocketAddr, shared: &Shared)
     (&client).write_all(head(&upstream)?.as_bytes())?;
     let asked = Asked::default();
     let (from, to, noted) = (client.try_clone()?, upstream.try_clone()?, Arc::clone(&asked));
+    let holding = Arc::clone(shared);
     thread::spawn(move || {
-        let _ = pass_requests(&from, &to, &noted);
+        let _ = pass_requests(&from, &to, &noted, &holding);
         let _ = to.shutdown(Shutdown::Both);
     });
     let ended = pass_answers(&upstream, &client, &asked, shared);
@@ -137,12 +182,25 @@ pub(super) fn head(mut from: &TcpStream) -> io::Result<String> {
     String::from_utf8(head).map_err(io::Error::other)
 }
 
-fn pass_requests(from: &TcpStream, to: &TcpStream, asked: &Asked) -> io::Result<()> {
+fn pass_requests(
+    from: &TcpStream,
+    to: &TcpStream,
+    asked: &Asked,
+    shared: &Shared,
+) -> io::Result<()> {
     loop {
-        let frame = Frame::whole(from)?;
-        if let Ok(request) = serde_json::from_slice::<Value>(&frame.payload) {
+        let mut frame = Frame::whole(from)?;
+        if let Ok(mut request) = serde_json::from_slice::<Value>(&frame.payload) {
             let id = request["id"].to_string();
             asked.lock().unwrap().insert(id, method_of(&request));
+            if let Some(held) = &mut *shared.held.lock().unwrap()
+                && request["method"] == SUBMIT
+            {
+                let transaction = request["params"][0].as_str().unwrap_or_default();
+                held.push(hex::decode(transaction.trim_start_matches("0x")).unwrap());
+                request["method"] = Value::from(NOTHING);
+                frame.payload = request.to_string().into_bytes();
+            }
         }
         frame.write(to)?;
     }

@@ -19,6 +19,7 @@ use Answers::{Changed, Left};
 const NO_NODE: &str = "reads no node, only files of the user";
 const DEVNET: &str = "is about the processes of a network on this machine, and proves nothing";
 const SENDS: &str = "changes the chain by a call, after reads that other commands make, too";
+const HELD: &str = "signs; `lies_to_senders.rs` changes each answer, and compares what is signed";
 const ASKS: &str = "has the hospital's worker change the chain; finds the worker as `visit status`";
 
 /// Every command of the program. A new command that reads needs an entry in `readings` (`lies.rs`), too.
@@ -35,8 +36,8 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("devnet down", Left(DEVNET)),
     ("devnet status", Left(DEVNET)),
     ("devnet up", Left(DEVNET)),
-    // Its reads have tests of their own, in epione-client's `record_proof` and `disclosure`.
-    ("disclose", Left("proves a record, and takes minutes to refuse every answer")),
+    // Its reads have tests of their own, in epione-client's `record_proof` and `disclosure`, too.
+    ("disclose", Left("takes minutes to refuse every answer; `lies_to_senders.rs` changes some")),
     ("hospital consent", Changed),
     ("hospital list", Changed),
     ("hospital set-endpoint", Left(SENDS)),
@@ -56,12 +57,10 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     // Of policies that are in force already: it sends nothing.
     ("policy set", Changed),
     ("policy show", Changed),
-    ("query accept", Left(SENDS)),
-    ("query ask", Left(SENDS)),
-    (
-        "query collect",
-        Left("has the hospital's worker change the chain; finds the query as `query show`"),
-    ),
+    ("query accept", Left(HELD)),
+    ("query ask", Left(HELD)),
+    // Of a query that was collected already: the worker does not change the chain again.
+    ("query collect", Changed),
     ("query inbox", Changed),
     ("query refuse", Left(SENDS)),
     ("query sent", Changed),
@@ -85,7 +84,7 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("user suspend", Left(ASKS)),
     ("verify-disclosure", Left(NO_NODE)),
     ("visit status", Changed),
-    ("visit submit", Left("has a test of its own")),
+    ("visit submit", Left("has tests of its own, in `lies.rs` and `lies_to_senders.rs`")),
 ];
 
 /// The commands of the program, without those that only group others.

@@ -17,7 +17,7 @@ use epione_primitives::{
 use serde::Serialize;
 
 use super::{
-    explained,
+    explained, mailbox,
     part::Part,
     show::{Asker, Described},
     statement::{self, Statement},
@@ -57,7 +57,7 @@ pub struct AcceptArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub span: Option<Duration>,
     /// Hospital whose worker keeps the sealed keys for the requester [default: that of the first record that
-    /// you accept]
+    /// you accept; if its worker does not answer, another one at which you are registered]
     #[arg(long, value_name = "HOSPITAL")]
     pub mailbox: Option<HospitalRef>,
     /// Key file from before a rotation, if a hospital's profile or the terms are sealed to the earlier key; may be
@@ -158,8 +158,14 @@ pub async fn accept(args: &AcceptArgs, context: &Context) -> Result<Accepted, Fa
     let considered = considered.map_err(explained)?;
     let parts: Vec<ReleasedRecord> = args.records.iter().map(|part| part.0).collect();
     let accepted = considered.choose(&parts)?;
-    let mailbox =
-        named.or_else(|| considered.hospital_of(accepted.first()?.pointer)).unwrap_or(asked);
+    let mailbox = match named {
+        Some(named) => named,
+        None => {
+            let first = accepted.first().and_then(|it| considered.hospital_of(it.pointer));
+            let account = reader.worker().account();
+            mailbox::reachable(first.unwrap_or(asked), &considered, account, context).await?
+        }
+    };
     if mailbox != asked {
         reader = statement::reader(sources, mailbox, context).await?;
     }

@@ -5,6 +5,7 @@ mod answer;
 mod ask;
 mod collect;
 mod list;
+mod mailbox;
 mod part;
 mod show;
 mod statement;

@@ -1,7 +1,5 @@
 //! Access to sealed records: by a hospital's grant, or with the patient's own key.
 
-use std::time::Duration;
-
 use epione_client::{
     reader::{OpenRecord, ReadError, Reader, VerifiedRecord},
     signer::Account,
@@ -11,12 +9,13 @@ use epione_envelope::keystore::ActorKeys;
 use epione_primitives::{HospitalId, UserId, hospital::HospitalStatus, release::SectionSet};
 
 use super::{GetArgs, Receipt, receipts};
-use crate::{context::Context, failure::Failure, identity, progress};
+use crate::{
+    commands::answering::{answering, first_answering},
+    context::Context,
+    failure::Failure,
+    identity, progress,
+};
 
-/// How long a worker may take to answer during a search for any worker.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Faults that the error of a fruitless search names.
-const MAX_FAULTS: usize = 3;
 const OTHER_WORKER: &str =
     "try again later, or choose a worker with --from HOSPITAL or --worker URL";
 
@@ -112,64 +111,10 @@ impl<'a> Access<'a> {
         let active = known.iter().filter(|(_, it)| it.status == HospitalStatus::Active);
         let others = active.map(|(id, _)| *id).filter(|id| *id != own);
         let hospitals = std::iter::once(own).chain(others);
-        first_answering(hospitals, async |hospital| self.answering(hospital).await).await
-    }
-
-    /// The worker of this hospital, if it answers now.
-    async fn answering(&self, hospital: HospitalId) -> Result<WorkerClient, Failure> {
-        let worker = self.context.worker(hospital, self.account()).await?;
-        let unusable = |why: String| Failure::new(why, OTHER_WORKER);
-        match tokio::time::timeout(PATIENCE, worker.info()).await {
-            Ok(Ok(info)) if info.hospital == hospital => Ok(worker),
-            Ok(Ok(info)) => {
-                Err(unusable(format!("its worker says that it is hospital {}'s", info.hospital)))
-            }
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(unusable(format!("no answer within {} s", PATIENCE.as_secs()))),
-        }
-    }
-}
-
-/// What the first of these hospitals gives. One that gives nothing does not end the search, whatever the reason: an
-/// address that cannot be used, another key, or silence.
-async fn first_answering<T>(
-    hospitals: impl IntoIterator<Item = HospitalId>,
-    attempt: impl AsyncFn(HospitalId) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let mut faults = Vec::new();
-    for hospital in hospitals {
-        match attempt(hospital).await {
-            Ok(found) => return Ok(found),
-            Err(fault) => faults.push(format!("hospital {hospital}: {}", fault.error)),
-        }
-    }
-    faults.truncate(MAX_FAULTS);
-    let error = format!("no hospital's worker answers ({})", faults.join("; "));
-    Err(Failure::new(error, OTHER_WORKER))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOSPITALS: [HospitalId; 4] = [HospitalId(3), HospitalId(0), HospitalId(1), HospitalId(2)];
-
-    #[tokio::test]
-    async fn one_hospitals_unusable_worker_does_not_end_the_search_for_another() {
-        let found = first_answering(HOSPITALS, async |hospital| match hospital.0 {
-            1 => Ok("worker 1"),
-            3 => Err(Failure::usage("its address is plain http", "correct it")),
-            _ => Err(Failure::new("no answer", "wait")),
-        });
-        assert_eq!(found.await.unwrap(), "worker 1");
-    }
-
-    #[tokio::test]
-    async fn if_no_worker_answers_the_error_says_why_for_the_first_ones() {
-        let attempt = async |_: HospitalId| Err::<(), _>(Failure::new("refused", "wait"));
-        let failure = first_answering(HOSPITALS, attempt).await.unwrap_err();
-        assert!(failure.error.contains("hospital 3: refused; hospital 0: refused"), "{failure}");
-        assert!(!failure.error.contains("hospital 2"), "{failure}");
-        assert!(failure.help.contains("try again later"), "{failure}");
+        let attempt =
+            async |hospital: HospitalId| answering(hospital, self.account(), self.context).await;
+        first_answering(hospitals, attempt)
+            .await
+            .map_err(|faults| Failure::new(faults.to_string(), OTHER_WORKER))
     }
 }
