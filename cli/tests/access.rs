@@ -119,6 +119,7 @@ fn every_access_is_allowed_by_a_policy_and_leaves_a_receipt() {
     a_referral_gives_access_at_the_records_own_hospital_only(&case);
     an_emergency_is_flagged_and_judged_by_the_other_hospital(&case);
     the_patients_own_key_needs_no_permission(&case);
+    a_patient_notes_an_own_reading(&case);
     staff_register_an_absent_person_only_with_their_consent(&case);
     let keys = rotated_keys_read_old_records_and_an_interrupted_rotation_resumes(&case);
     a_revoked_permission_ends_at_the_next_final_block(&case, &keys);
@@ -156,6 +157,21 @@ fn accesses_and_refusals_are_listed(case: &Case) {
     let nobody = format!("0x{}", "22".repeat(32));
     case.fails(&["audit", "who-looked", "--patient", &nobody], "has no user");
     case.fails(&["audit", "who-looked", "--as", "//Nobody"], "no user");
+}
+
+/// A reading by the own key leaves nothing on the chain, unless the patient wants it.
+fn a_patient_notes_an_own_reading(case: &Case) {
+    let noted = || case.network.run(&["audit", "who-looked", "--as", PATIENT])["ownReads"].clone();
+    let unnoted = case.read(PATIENT, &["--own-key"]).unwrap();
+    assert!(unnoted.get("notes").is_none() && noted().is_null(), "{unnoted}");
+    let read = case.read(PATIENT, &["--own-key", "--note"]).unwrap();
+    let records = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0, 1] }]);
+    let note = &read["notes"][0];
+    assert_eq!(note["records"], records, "{read}");
+    let noted = noted();
+    assert_eq!(noted.as_array().unwrap().len(), 1, "{noted}");
+    assert_eq!((&noted[0]["records"], &noted[0]["block"]), (&records, &note["block"]));
+    assert_eq!(noted[0]["note"], json!(0));
 }
 
 /// The class of a section is what the chain says, and nobody but the patient changes it.

@@ -14,7 +14,7 @@ use crate::{
     mandate::Mandate,
     profile::{Profile, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
-    release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
+    release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
     sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet},
 };
 
@@ -94,6 +94,8 @@ sp_api::decl_runtime_apis! {
         ) -> Vec<(u32, ReviewId, Review)>;
         /// Refusals of access to a patient's records, with their numbers.
         fn refusals(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, RefusedAccess)>;
+        /// What a patient noted of own readings by the own key, with their numbers.
+        fn own_reads(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, OwnRead)>;
         /// The reviews of all hospitals' emergencies.
         fn reviews(before: Option<ReviewId>, limit: u32) -> Vec<(ReviewId, Review)>;
         /// A requester's refusals and emergencies at a hospital today.

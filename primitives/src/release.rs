@@ -245,6 +245,21 @@ pub struct RefusedAccess {
     pub at: Moment,
 }
 
+/// The records of a look, or of a note: at least one, none twice, ascending by pointer, each with at least one section.
+pub type ReleasedRecords = BoundedVec<ReleasedRecord, ConstU32<MAX_RELEASED_RECORDS>>;
+
+/// What a patient notes of an own reading, by the own key. Nobody checks whether it took place: a patient with the key
+/// reads without the chain. It is never changed or deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct OwnRead {
+    /// Records of the patient; [`SectionSet::ALL`] is every section of a record.
+    pub records: ReleasedRecords,
+    /// The block of the note, which may be long after the reading.
+    pub block: BlockNumber,
+    pub at: Moment,
+}
+
 /// The status of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]

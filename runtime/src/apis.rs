@@ -13,7 +13,7 @@ use epione_primitives::{
     limits::SLOT_MILLIS,
     profile::{Profile, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
-    release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
+    release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
 use frame_support::genesis_builder_helper::{build_state, get_preset};
 use frame_support::traits::KeyOwnerProofSystem;
@@ -287,6 +287,10 @@ impl_runtime_apis! {
 
         fn refusals(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, RefusedAccess)> {
             Releases::refusals(patient, before, limit)
+        }
+
+        fn own_reads(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, OwnRead)> {
+            Releases::own_reads(patient, before, limit)
         }
 
         fn reviews(before: Option<ReviewId>, limit: u32) -> Vec<(ReviewId, Review)> {

@@ -371,6 +371,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
 
 fn agent_makes(call: &RuntimeCall) -> bool {
     use pallet_profiles::Call as Profile;
+    use pallet_releases::Call as Release;
     use pallet_role_policies::Call as Policy;
     match call {
         RuntimeCall::LiteBlocks(_) | RuntimeCall::Approvals(_) => true,
@@ -378,7 +379,9 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         RuntimeCall::RolePolicies(call) => {
             matches!(call, Policy::relate { .. } | Policy::unrelate { .. })
         }
-        RuntimeCall::Releases(call) => !matches!(call, pallet_releases::Call::judge { .. }),
+        RuntimeCall::Releases(call) => {
+            matches!(call, Release::record { .. } | Release::refuse { .. })
+        }
         RuntimeCall::Queries(call) => matches!(call, pallet_queries::Call::transfer { .. }),
         _ => false,
     }
@@ -405,6 +408,7 @@ fn user_makes(call: &RuntimeCall) -> bool {
         RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. })
             | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
             | RuntimeCall::Sharing(Share::share { .. } | Share::unshare { .. })
+            | RuntimeCall::Releases(pallet_releases::Call::note { .. })
             | RuntimeCall::Queries(
                 Query::ask { .. }
                     | Query::accept { .. }

@@ -49,6 +49,9 @@ fn left_by(call: &RuntimeCall) -> u64 {
             ANNOUNCEMENT_BYTES.saturating_add(records)
         }
         RuntimeCall::Profiles(Profile::register { .. }) => REGISTRATION_BYTES,
+        RuntimeCall::Releases(Release::note { records }) => {
+            ENTRY_BYTES.saturating_add(records.encoded_size() as u64)
+        }
         // Nobody is obliged to answer, so the terms may stay for good.
         RuntimeCall::Queries(Query::ask { terms, .. }) => {
             QUERY_BYTES.saturating_add(terms.len() as u64)

@@ -71,6 +71,7 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_relationships()?;
     check_receipts()?;
     check_refusals()?;
+    check_notes()?;
     check_queries()
 }
 
@@ -284,6 +285,13 @@ fn check_refusals() -> Result<(), TryRuntimeError> {
             "a refusal is about an unknown user"
         );
         ensure!(Hospitals::exists(refused.hospital), "a refusal is by no hospital");
+    }
+    Ok(())
+}
+
+fn check_notes() -> Result<(), TryRuntimeError> {
+    for (patient, _) in pallet_releases::OwnReadCount::<Runtime>::iter() {
+        ensure!(role(patient) == Some(Role::Patient), "a note is of no patient");
     }
     Ok(())
 }

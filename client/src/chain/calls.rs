@@ -235,7 +235,7 @@ pub mod mandates {
 pub mod releases {
     use epione_primitives::{
         Signature,
-        release::{Release, Request, ReviewId},
+        release::{Release, ReleasedRecords, Request, ReviewId},
     };
 
     use super::Call;
@@ -253,6 +253,11 @@ pub mod releases {
     /// By the governance of another active hospital.
     pub fn judge(review: ReviewId, justified: bool) -> Call {
         Call::new("Releases", "judge", (review, justified))
+    }
+
+    /// By a patient, about own records that they have read by their own key.
+    pub fn note(records: &ReleasedRecords) -> Call {
+        Call::new("Releases", "note", records)
     }
 }
 

@@ -155,6 +155,10 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
         trusting.submit(&change, &account("//Patient")).await.unwrap();
     }
 
+    let read = ReleasedRecord { pointer, sections: SectionSet::ALL };
+    let noted = releases::note(&vec![read].try_into().unwrap());
+    trusting.submit(&noted, &account("//Patient")).await.unwrap();
+
     let verified = verifying(&node, &trusting).await;
     let [granted, refused] = released(&trusting).await;
     let (said, proven) = both(&trusting, &verified).await;
@@ -203,6 +207,8 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     assert_eq!(same!(states, receipts, patient, Some(1), 64).len(), 1);
     assert_eq!(same!(states, refusals, patient, None, 64).len(), 1);
     assert_eq!(same!(states, emergencies, patient, None, 64).len(), 1);
+    assert_eq!(same!(states, own_reads, patient, None, 64).len(), 1);
+    assert!(same!(states, own_reads, patient, Some(0), 64).is_empty());
     assert_eq!(same!(states, reviews, None, 64).len(), 1);
     same!(states, tally, HOSPITAL, doctor);
     for grant in [RECEIPT, EMERGENCY] {

@@ -250,6 +250,24 @@ mod benchmarks {
     }
 
     #[benchmark]
+    fn note(r: Linear<1, MAX_RELEASED_RECORDS>) -> Result<(), BenchmarkError> {
+        let (hospital, _) = set_up::<T>();
+        let whole = |height| ReleasedRecord {
+            pointer: T::Records::set_up(hospital, PATIENT, height),
+            sections: SectionSet::ALL,
+        };
+        let records = BoundedVec::truncate_from((1..=r).map(whole).collect());
+        let patient =
+            T::Users::account(PATIENT).ok_or(BenchmarkError::Stop("the patient has no account"))?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(patient), records);
+
+        assert_eq!(OwnReadCount::<T>::get(PATIENT), 1);
+        Ok(())
+    }
+
+    #[benchmark]
     fn expire(n: Linear<0, MAX_EXPIRIES>) {
         let verdicts = || (0..MAX_HOSPITALS as u16).map(|id| (HospitalId(id), true));
         ExpiryCursor::<T>::put(NextReview::<T>::get());

@@ -14,15 +14,16 @@ use frame_support::{
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview, Pallet,
-    ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom,
-    requests::Answer, shape,
+    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview,
+    OwnReadCount, OwnReads, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews,
+    Tallies, Usages, VisitorsFrom, requests::Answer, shape,
 };
 
 impl<T: Config> Pallet<T> {
     pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_receipts()?;
         Self::check_refusals()?;
+        Self::check_notes()?;
         Self::check_answers()?;
         Self::check_reviews()?;
         Self::check_emergencies()?;
@@ -94,6 +95,23 @@ impl<T: Config> Pallet<T> {
             }
         }
         ensure!(Refusals::<T>::iter_keys().count() == counted, "a refusal is not counted");
+        Ok(())
+    }
+
+    fn check_notes() -> Result<(), TryRuntimeError> {
+        let mut counted = 0;
+        for (patient, count) in OwnReadCount::<T>::iter() {
+            for number in 0..count {
+                let read = OwnReads::<T>::get(patient, number).ok_or("a note is missing")?;
+                ensure!(shape::check_records(&read.records).is_ok(), "a note cannot be made so");
+                ensure!(
+                    Self::ensure_own(patient, &read.records).is_ok(),
+                    "a note names a record that is not the patient's"
+                );
+                counted += 1;
+            }
+        }
+        ensure!(OwnReads::<T>::iter_keys().count() == counted, "a note is not counted");
         Ok(())
     }
 

@@ -9,13 +9,16 @@
 //! opens a review among the other hospitals. The same verdict of more than half of them closes the review; otherwise it
 //! expires, with an event that everyone who follows the chain sees.
 //!
+//! A patient reads own records by the own key, without any of this. Such a reading leaves nothing on the chain, unless
+//! the patient notes it ([`Call::note`]): for the patient's own order, and as no proof for anybody else.
+//!
 //! The chain does not see which sections are text and which are media. So it compares the rights with all sections
 //! together ([`Right::open`]): while one section is private, each action needs its right to private sections. The
 //! hospital's worker compares each section with its own right.
 //!
 //! [`shape`] checks without storage whether a requester can make a request and a grant a release. [`requests`] checks
 //! who asked, whom and when. [`classes`] reads what the patient shares. [`rights`] checks the policies.
-//! [`recording`] stores. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime API.
+//! [`recording`] stores. [`notes`] stores a patient's notes. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime API.
 //!
 //! Invariants, which `try_state` checks:
 //! 1. a patient's receipts are numbered without gaps, belong to that patient, have a policy for each of their rights,
@@ -32,7 +35,8 @@
 //! 8. no hospital's usage exceeds its limits, has more emergencies than receipts or more visitors than emergencies, or
 //!    begins in the future;
 //! 9. the requesters of one hospital cause at most their share of another hospital's emergencies;
-//! 10. each receipt and each refusal is the only answer to its request, and each answer is one of them.
+//! 10. each receipt and each refusal is the only answer to its request, and each answer is one of them;
+//! 11. a patient's notes are numbered without gaps, and name the patient's records as a note can.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -48,6 +52,7 @@ pub mod classes;
 mod invariants;
 #[cfg(test)]
 mod mock;
+pub mod notes;
 pub mod reading;
 pub mod recording;
 pub mod requests;
@@ -61,8 +66,10 @@ pub mod weights;
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, Signature, UserId,
     ports::{AccessPolicies, Hospitals, Records, Sharing, Users},
+    profile::Role,
     release::{
-        Receipt, RefusedAccess, Release, Request, Review, ReviewId, Right, Tally, Usage, Visitors,
+        OwnRead, Receipt, RefusedAccess, Release, ReleasedRecords, Request, Review, ReviewId,
+        Right, Tally, Usage, Visitors,
     },
 };
 use frame_support::traits::Time;
@@ -140,6 +147,15 @@ pub mod pallet {
     /// The number of a patient's refusals.
     #[pallet::storage]
     pub type RefusalCount<T: Config> = StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
+
+    /// What each patient noted of own readings, by patient and the note's number among the patient's notes.
+    #[pallet::storage]
+    pub type OwnReads<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, u32, OwnRead>;
+
+    /// The number of a patient's notes.
+    #[pallet::storage]
+    pub type OwnReadCount<T: Config> = StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
 
     /// The reviews of a patient's emergencies, by the emergency's number among the patient's emergencies.
     #[pallet::storage]
@@ -220,6 +236,13 @@ pub mod pallet {
         /// A review expired: the hospitals did not agree before the deadline.
         #[codec(index = 5)]
         ReviewExpired { review: ReviewId },
+        /// A patient noted an own reading.
+        #[codec(index = 6)]
+        Noted {
+            patient: UserId,
+            /// The note's number among the patient's notes.
+            note: u32,
+        },
     }
 
     #[pallet::error]
@@ -334,6 +357,9 @@ pub mod pallet {
         /// right to private sections. The patient may have changed what they share meanwhile: read the classes again.
         #[codec(index = 33)]
         ClassMismatch,
+        /// The signer is not a patient. Only patients note that they read their own records.
+        #[codec(index = 34)]
+        NotPatient,
     }
 
     #[pallet::hooks]
@@ -445,12 +471,38 @@ pub mod pallet {
 
             Self::give_verdict(review, open, (hospital, justified), &judges)
         }
+
+        /// Notes that the signer has read these own records by the own key, at any hospitals. Nobody checks whether the
+        /// reading took place, and a reading needs no note.
+        ///
+        /// Signed by the patient's current account.
+        ///
+        /// Fails with [`NotPatient`](Error::NotPatient), [`NoRecords`](Error::NoRecords),
+        /// [`RecordsOutOfOrder`](Error::RecordsOutOfOrder), [`NoSections`](Error::NoSections),
+        /// [`UnknownRecord`](Error::UnknownRecord) or
+        /// [`RecordOfAnotherPatient`](Error::RecordOfAnotherPatient).
+        #[pallet::call_index(3)]
+        #[pallet::weight(T::WeightInfo::note(records.len() as u32))]
+        pub fn note(origin: OriginFor<T>, records: ReleasedRecords) -> DispatchResult {
+            let patient = Self::patient(origin)?;
+            shape::check_records(&records).map_err(Error::<T>::from)?;
+            Self::ensure_own(patient, &records)?;
+
+            Self::store_note(patient, records)
+        }
     }
 
     impl<T: Config> Pallet<T> {
         fn agents_hospital(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
             let who = ensure_signed(origin)?;
             T::Hospitals::active_by_agent(&who).ok_or_else(|| Error::<T>::NotAgent.into())
+        }
+
+        fn patient(origin: OriginFor<T>) -> Result<UserId, DispatchError> {
+            let who = ensure_signed(origin)?;
+            let user = T::Users::by_account(&who).ok_or(Error::<T>::NotPatient)?;
+            ensure!(T::Users::role(user) == Some(Role::Patient), Error::<T>::NotPatient);
+            Ok(user)
         }
     }
 

@@ -345,6 +345,11 @@ pub fn record(origin: RuntimeOrigin, release: Release) -> DispatchResult {
     dispatch(crate::Call::record { release }, origin)
 }
 
+/// Notes that the signer has read these parts of records.
+pub fn note(origin: RuntimeOrigin, parts: &[ReleasedRecord]) -> DispatchResult {
+    dispatch(crate::Call::note { records: records(parts) }, origin)
+}
+
 pub fn refuse_request(
     origin: RuntimeOrigin,
     request: Request,

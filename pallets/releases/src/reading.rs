@@ -4,14 +4,14 @@ use alloc::vec::Vec;
 use epione_primitives::{
     Hash, HospitalId, UserId,
     limits::page,
-    release::{Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Right, Tally},
+    release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Right, Tally},
 };
 use frame_support::traits::Time;
 
 use crate::{
-    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, NextReview, Pallet, ReceiptCount,
-    Receipts, RefusalCount, Refusals, Reviews, Tallies, classes::Classes, requests::Answer,
-    rights::Question,
+    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, NextReview, OwnReadCount, OwnReads,
+    Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies, classes::Classes,
+    requests::Answer, rights::Question,
 };
 
 impl<T: Config> Pallet<T> {
@@ -74,6 +74,14 @@ impl<T: Config> Pallet<T> {
     pub fn refusals(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, RefusedAccess)> {
         page(RefusalCount::<T>::get(patient), before, limit)
             .filter_map(|number| Some((number, Refusals::<T>::get(patient, number)?)))
+            .collect()
+    }
+
+    /// What a patient noted of own readings, with the notes' numbers, paged like
+    /// [`receipts`](Self::receipts).
+    pub fn own_reads(patient: UserId, before: Option<u32>, limit: u32) -> Vec<(u32, OwnRead)> {
+        page(OwnReadCount::<T>::get(patient), before, limit)
+            .filter_map(|number| Some((number, OwnReads::<T>::get(patient, number)?)))
             .collect()
     }
 

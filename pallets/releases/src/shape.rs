@@ -47,7 +47,8 @@ pub fn is_requested(release: &Release) -> bool {
     })
 }
 
-fn check_records(records: &[ReleasedRecord]) -> Result<(), Misfit> {
+/// Checks the rules for the records of a request, a release or a note.
+pub fn check_records(records: &[ReleasedRecord]) -> Result<(), Misfit> {
     if records.is_empty() {
         return Err(Misfit::NoRecords);
     }

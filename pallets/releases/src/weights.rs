@@ -15,6 +15,8 @@ pub trait WeightInfo {
     fn record_emergency(r: u32, p: u32) -> Weight;
     fn refuse() -> Weight;
     fn judge() -> Weight;
+    /// A patient's note of `r` records.
+    fn note(r: u32) -> Weight;
     /// Processing `n` reviews whose deadlines have passed.
     fn expire(n: u32) -> Weight;
 }
@@ -45,6 +47,10 @@ impl WeightInfo for () {
 
     fn judge() -> Weight {
         Weight::from_parts(4_000_000, 0)
+    }
+
+    fn note(_: u32) -> Weight {
+        Weight::from_parts(6_000_000, 0)
     }
 
     fn expire(_: u32) -> Weight {

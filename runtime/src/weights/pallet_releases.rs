@@ -61,6 +61,15 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
         Weight::from_parts(42_614_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
     }
 
+    /// `r`: 1 to 64.
+    /// By hand, not measured yet: an estimate by the reads and writes. Each record: its entry, and its block's header.
+    fn note(r: u32) -> Weight {
+        Weight::from_parts(40_000_000, 0)
+            .saturating_add(Weight::from_parts(15_000_000, 0).saturating_mul(r.into()))
+            .saturating_add(T::DbWeight::get().reads_writes(5, 2))
+            .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
+    }
+
     /// `n`: 0 to 8.
     /// At least 5_859 ns.
     fn expire(n: u32) -> Weight {

@@ -107,6 +107,10 @@ fn judge() -> RuntimeCall {
     pallet_releases::Call::judge { review: ReviewId(0), justified: true }.into()
 }
 
+fn note() -> RuntimeCall {
+    pallet_releases::Call::note { records: Default::default() }.into()
+}
+
 pub fn rotate_keys() -> RuntimeCall {
     pallet_profiles::Call::rotate_keys { account: None, sealing_key_hash: Some(Default::default()) }
         .into()
@@ -160,6 +164,7 @@ fn an_agent_can_make_only_the_workers_calls() {
             set_code(),
             share(),
             unshare(),
+            note(),
         ] {
             assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
@@ -193,6 +198,7 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
             set_code(),
             share(),
             unshare(),
+            note(),
         ] {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
@@ -209,7 +215,7 @@ fn a_user_can_make_only_users_calls() {
         assert_eq!(refused(&patient, share()), None);
         assert_eq!(refused(&patient, unshare()), None);
         // A quota covers only some calls of one user.
-        for (call, number) in about_queries().into_iter().zip(20..) {
+        for (call, number) in about_queries().into_iter().chain([note()]).zip(20..) {
             register("Alice//agent", user(number), Role::Patient);
             assert_eq!(refused(&user_seed(user(number)), call), None);
         }

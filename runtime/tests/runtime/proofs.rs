@@ -162,6 +162,8 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
     same!(keys::emergencies(patient), pallet_releases::EmergencyCount, patient);
     same!(keys::emergency(patient, 2), pallet_releases::Emergencies, patient, 2_u32);
     same!(keys::next_review(), pallet_releases::NextReview);
+    same!(keys::own_read(patient, 2), pallet_releases::OwnReads, patient, 2_u32);
+    same!(keys::own_reads(patient), pallet_releases::OwnReadCount, patient);
     same!(keys::receipt(patient, 2), pallet_releases::Receipts, patient, 2_u32);
     same!(keys::receipts(patient), pallet_releases::ReceiptCount, patient);
     same!(keys::refusal(patient, 2), pallet_releases::Refusals, patient, 2_u32);

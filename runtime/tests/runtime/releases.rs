@@ -14,7 +14,7 @@ use epione_primitives::{
     hospital::Duty,
     limits::MAX_HOSPITAL_RECEIPTS,
     profile::Role,
-    release::{Release, Right, SectionSet, Usage},
+    release::{Release, ReleasedRecord, Right, SectionSet, Usage},
 };
 use epione_runtime::{Quotas, Runtime, System};
 use pallet_quotas::{Holder, Lane};
@@ -109,6 +109,28 @@ fn a_release_is_recorded_with_the_policy_that_allowed_it() {
         assert_eq!(Runtime::answer(receipt.release.request.hash()), Some(GRANT));
         assert_eq!(Runtime::receipts(*PATIENT, None, 8), [(0, receipt)]);
         assert!(Runtime::is_in_force(GRANT));
+    });
+}
+
+#[test]
+fn a_patient_notes_only_own_records() {
+    local(|chain| {
+        committed(chain);
+        let other = user(9);
+        register("Alice//agent", other, Role::Patient);
+        let note = |seed: &str| {
+            let read = ReleasedRecord { pointer: FIRST, sections: SectionSet::ALL };
+            let records = vec![read].try_into().unwrap();
+            apply(seed, pallet_releases::Call::<Runtime>::note { records })
+        };
+        note(&user_seed(*PATIENT)).unwrap().unwrap();
+        let others = pallet_releases::Error::<Runtime>::RecordOfAnotherPatient;
+        assert_eq!(note(&user_seed(other)), Ok(Err(others.into())));
+        let notes = Runtime::own_reads(*PATIENT, None, 8);
+        assert_eq!(notes.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0]);
+        assert!(Runtime::own_reads(other, None, 8).is_empty());
+        // It is no receipt.
+        assert!(Runtime::receipts(*PATIENT, None, 8).is_empty());
     });
 }
 

@@ -10,7 +10,7 @@ use epione_primitives::{
     BlockNumber, HospitalId, UserId,
     access::{AccessRequest, Action, Decision, Denial, SectionClass},
     profile::Role,
-    release::{Receipt, RefusedAccess, Release},
+    release::{OwnRead, Receipt, RefusedAccess, Release},
 };
 
 use super::{
@@ -119,6 +119,14 @@ impl Book {
             grant,
             review,
         })
+    }
+
+    /// What the patient noted of own readings, newest first.
+    pub(super) async fn own_reads(&self, limit: u32) -> Result<Vec<(u32, OwnRead)>, ChainError> {
+        pages(limit, async |before, limit| {
+            self.snapshot.own_reads(self.patient, before, limit).await
+        })
+        .await
     }
 
     pub(super) async fn refusals(&mut self, limit: u32) -> Result<Vec<RefusedLook>, ChainError> {

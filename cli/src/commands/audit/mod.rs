@@ -2,6 +2,7 @@
 
 mod book;
 mod handed_out;
+pub mod noted;
 pub mod reviews;
 pub mod who_looked;
 

@@ -13,7 +13,7 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::{book::Book, handed_out::HandedOut, reviews::Reviewed};
+use super::{book::Book, handed_out::HandedOut, noted::NotedRead, reviews::Reviewed};
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -49,6 +49,10 @@ pub struct Looks {
     /// The queries that the patient accepted; newest first. Those without a transfer: no hospital has recorded that it
     /// handed out the keys.
     pub queries: HandedOut,
+    /// What the patient noted of own readings, newest first. A reading by the own key leaves nothing on the chain unless
+    /// the patient notes it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub own_reads: Vec<NotedRead>,
     /// Whether the limit left out older ones.
     pub more: bool,
     /// Only with --refused.
@@ -141,7 +145,9 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let mut receipts = book.receipts(asked).await?;
     let mut looks = book.emergencies(asked, &receipts, head.number).await?;
     let mut queries = HandedOut::of(patient, asked, context).await?;
+    let mut own_reads = book.own_reads(asked).await?;
     let more = listing::cut(&mut looks, args.limit)
+        | listing::cut(&mut own_reads, args.limit)
         | listing::cut(&mut receipts, args.limit)
         | listing::cut(&mut queries.0, args.limit);
     for (number, receipt) in receipts.into_iter().filter(|(_, receipt)| receipt.review.is_none()) {
@@ -149,12 +155,14 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     }
     let mut refused = if args.refused { Some(book.refusals(asked).await?) } else { None };
     let more_refused = refused.as_mut().map(|refused| listing::cut(refused, args.limit));
-    Ok(Looks { patient, looks, queries, more, refused, more_refused })
+    let is_own = args.signer.is_some();
+    let own_reads = own_reads.into_iter().map(|read| NotedRead::new(read, is_own)).collect();
+    Ok(Looks { patient, looks, queries, own_reads, more, refused, more_refused })
 }
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.looks.is_empty() && self.queries.0.is_empty() {
+        if self.looks.is_empty() && self.queries.0.is_empty() && self.own_reads.is_empty() {
             writeln!(f, "no one has read records of {}", self.patient)?;
         }
         if !self.looks.is_empty() {
@@ -173,6 +181,7 @@ impl fmt::Display for Looks {
             }
         }
         self.queries.fmt(f)?;
+        self.own_reads.iter().try_for_each(|read| writeln!(f, "{read}"))?;
         if self.more {
             writeln!(f, "{}", listing::MORE)?;
         }

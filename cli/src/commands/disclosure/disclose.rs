@@ -289,6 +289,7 @@ fn request(args: &DiscloseArgs, patient: UserId) -> GetArgs {
         purpose: None,
         emergency: None,
         own_key: true,
+        note: false,
         earlier_keys: args.earlier_keys.clone(),
         from: args.from.clone(),
         part: PartArgs::default(),

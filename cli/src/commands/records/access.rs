@@ -101,7 +101,8 @@ impl<'a> Access<'a> {
         Ok(Reader::new(chain, worker, self.keys.sealing.clone()))
     }
 
-    fn account(&self) -> Account {
+    /// The reader's account.
+    pub(super) fn account(&self) -> Account {
         identity::account(&self.keys)
     }
 

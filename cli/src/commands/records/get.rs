@@ -9,13 +9,18 @@ use epione_client::{
     private,
     reader::{ReadError, RecordSummary, VerifiedRecord},
 };
-use epione_primitives::{HospitalId, RecordPointer, limits::MAX_SEGMENTS, release::SectionSet};
+use epione_primitives::{
+    HospitalId, RecordPointer,
+    limits::MAX_SEGMENTS,
+    release::{ReleasedRecord, SectionSet},
+};
 
 use super::{
     GetArgs, Retrieved,
     access::Access,
     files,
     kept::Folder,
+    note,
     wanted::{Wanted, unknown},
 };
 use crate::{context::Context, failure::Failure, interrupt};
@@ -26,7 +31,7 @@ pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure
     let Wanted { by_hospital, unknown: absent, failed, more } = Wanted::of(args, context).await?;
     let is_new = make_folder(&args.out)?;
     let retrieved = Retrieved { failed, ..Retrieved::of(args.patient, more) };
-    let mut retrieval = Retrieval { args, context, access, retrieved };
+    let mut retrieval = Retrieval { args, context, access, retrieved, read: Vec::new() };
     for pointer in absent {
         retrieval.retrieved.fails(pointer, unknown(args.patient, pointer, context));
     }
@@ -36,6 +41,9 @@ pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure
     if is_new {
         // Removed only if it is empty: no record was read.
         let _ = fs::remove_dir(&args.out);
+    }
+    if args.note {
+        retrieval.note().await;
     }
     retrieval.retrieved.conclude()
 }
@@ -57,6 +65,8 @@ struct Retrieval<'a> {
     context: &'a Context,
     access: Access<'a>,
     retrieved: Retrieved,
+    /// What this run has read, and earlier runs had not.
+    read: Vec<ReleasedRecord>,
 }
 
 /// A record of which sections are still to be fetched into its folder.
@@ -116,23 +126,26 @@ impl Retrieval<'_> {
     async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) {
         let (mut wanted, mut folders) = (Vec::new(), Vec::new());
         for Incomplete { record, sections, folder } in batch {
-            folders.push((record.summary.clone(), folder));
+            folders.push((record.summary.clone(), sections, folder));
             wanted.push((record, sections));
         }
         let (reader, opened) = match self.access.open(hospital, wanted).await {
             Ok(opened) => opened,
             Err(failure) => {
                 let is_refused = failure.denial.is_some();
-                for (summary, folder) in folders {
+                for (summary, _, folder) in folders {
                     self.not_opened(&summary, folder, failure.clone(), is_refused);
                 }
                 return;
             }
         };
-        for ((summary, folder), opened) in folders.into_iter().zip(opened) {
+        for ((summary, sections, folder), opened) in folders.into_iter().zip(opened) {
             match opened {
                 Ok(record) => {
                     let saved = files::save(&reader, &record, folder, self.context).await;
+                    if saved.is_ok() {
+                        self.read.push(ReleasedRecord { pointer: summary.pointer, sections });
+                    }
                     self.retrieved.adds(summary.pointer, saved);
                 }
                 Err(error) => {
@@ -142,6 +155,14 @@ impl Retrieval<'_> {
             }
         }
         self.retrieved.names(self.access.receipts(&reader).await);
+    }
+
+    /// Notes on the chain what was read. If that fails, the records are still there.
+    async fn note(&mut self) {
+        let read = mem::take(&mut self.read);
+        let (notes, failure) = note::note(read, &self.access.account(), self.context).await;
+        self.retrieved.notes = notes;
+        self.retrieved.note_failure = failure;
     }
 
     /// Nothing was opened of a record. That is a failure, unless the missing sections are refused and earlier runs read

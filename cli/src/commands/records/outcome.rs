@@ -6,7 +6,7 @@ use epione_policies::language::sentence;
 use epione_primitives::{RecordPointer, UserId, access::SectionClass};
 use serde::Serialize;
 
-use super::{Receipt, files::RetrievedRecord};
+use super::{Noted, Receipt, files::RetrievedRecord};
 use crate::{
     context::Output,
     failure::Failure,
@@ -30,6 +30,12 @@ pub struct Retrieved {
     /// Why there are receipts that are not listed, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipts_failure: Option<Failure>,
+    /// The patient's notes on the chain, only with --note.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Noted>,
+    /// Why there are no more notes, if one failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note_failure: Option<Failure>,
 }
 
 /// A record that was not read.
@@ -43,7 +49,16 @@ pub struct FailedRecord {
 impl Retrieved {
     pub(super) fn of(patient: UserId, more: bool) -> Self {
         let (records, failed, receipts) = (Vec::new(), Vec::new(), Vec::new());
-        Self { patient, records, failed, more, receipts, receipts_failure: None }
+        Self {
+            patient,
+            records,
+            failed,
+            more,
+            receipts,
+            receipts_failure: None,
+            notes: Vec::new(),
+            note_failure: None,
+        }
     }
 
     pub(super) fn fails(&mut self, pointer: RecordPointer, failure: impl Into<Failure>) {
@@ -86,9 +101,9 @@ impl Retrieved {
 }
 
 impl Output for Retrieved {
-    /// Fails if a requested record or a receipt was not read.
+    /// Fails if a requested record or a receipt was not read, or a note was not written.
     fn passed(&self) -> bool {
-        self.failed.is_empty() && self.receipts_failure.is_none()
+        self.failed.is_empty() && self.receipts_failure.is_none() && self.note_failure.is_none()
     }
 }
 
@@ -105,6 +120,12 @@ impl fmt::Display for Retrieved {
         }
         if let Some(failure) = &self.receipts_failure {
             fmt_failure("receipts", failure, f)?;
+        }
+        for noted in &self.notes {
+            writeln!(f, "{noted}")?;
+        }
+        if let Some(failure) = &self.note_failure {
+            writeln!(f, "NOT NOTED on the chain: {}\n  {}", failure.error, failure.help)?;
         }
         if self.more {
             writeln!(f, "{}", listing::MORE)?;
@@ -189,6 +210,18 @@ mod tests {
         assert!(text.contains("1/1  NOT READ: damaged"), "{text}");
         assert!(text.ends_with("0 records, every byte verified; 2 NOT READ, see above"), "{text}");
         assert!(failed(&[]).conclude().unwrap().passed());
+    }
+
+    #[test]
+    fn a_note_that_is_not_on_the_chain_is_a_failure() {
+        let mut retrieved = failed(&[]);
+        retrieved.note_failure = Some(Failure::new("the quota is used up", "try again"));
+        assert!(!retrieved.passed());
+        let text = retrieved.to_string();
+        assert!(
+            text.contains("NOT NOTED on the chain: the quota is used up\n  try again"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub struct GetArgs {
     /// For the patient only: read with the patient's own key, which needs no permission of a hospital
     #[arg(long, conflicts_with_all = ["purpose", "emergency"])]
     pub own_key: bool,
+    /// With --own-key: note on the chain that you read these records, for your own order. Everybody can see the note.
+    /// Nothing depends on it, and it proves nothing to others
+    #[arg(long, requires = "own_key", conflicts_with_all = ["purpose", "emergency", "range", "frame"])]
+    pub note: bool,
     /// With --own-key: the key file from before a rotation, if a hospital's profile of the patient is still sealed to
     /// the earlier key; may be repeated
     #[arg(long, value_name = "FILE", requires = "own_key", conflicts_with_all = ["purpose", "emergency"])]
@@ -152,10 +156,13 @@ mod tests {
     #[test]
     fn an_argument_that_would_be_ignored_is_refused() {
         assert!(parse(&["out", "--all", "--limit", "3"]).is_ok());
+        assert!(parse(&["out", "--all", "--own-key", "--note"]).unwrap().note);
         for ignored in [
             &["out", "--pointer", "6/0", "--limit", "3"][..],
             &["out", "--all", "--earlier-keys", "//B"],
             &["out", "--all", "--earlier-keys", "//B", "--purpose", "audit"],
+            &["out", "--all", "--note"],
+            &["out", "--pointer", "6/0", "--own-key", "--note", "--frame", "1"],
         ] {
             assert!(parse(ignored).is_err(), "{ignored:?}");
         }

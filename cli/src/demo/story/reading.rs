@@ -141,6 +141,7 @@ pub(super) fn request(scene: Scene<'_>, reader: &Person, folder: &str) -> record
         purpose: None,
         emergency: None,
         own_key: false,
+        note: false,
         earlier_keys: Vec::new(),
         from: None,
         part: records::PartArgs::default(),

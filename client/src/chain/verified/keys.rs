@@ -201,6 +201,14 @@ pub(super) fn next_review() -> StorageKey {
     value("Releases", "NextReview")
 }
 
+pub(super) fn own_read(patient: UserId, number: u32) -> StorageKey {
+    value("Releases", "OwnReads").blake2_128_concat(&patient).twox_64_concat(&number)
+}
+
+pub(super) fn own_reads(patient: UserId) -> StorageKey {
+    value("Releases", "OwnReadCount").blake2_128_concat(&patient)
+}
+
 pub(super) fn receipt(patient: UserId, number: u32) -> StorageKey {
     value("Releases", "Receipts").blake2_128_concat(&patient).twox_64_concat(&number)
 }

@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 26] = [
+pub(super) const CALLS: [Numbered; 27] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -25,6 +25,7 @@ pub(super) const CALLS: [Numbered; 26] = [
     ("Releases", "record", [17, 0]),
     ("Releases", "refuse", [17, 1]),
     ("Releases", "judge", [17, 2]),
+    ("Releases", "note", [17, 3]),
     ("Sharing", "share", [19, 0]),
     ("Sharing", "unshare", [19, 1]),
     ("Queries", "ask", [20, 0]),

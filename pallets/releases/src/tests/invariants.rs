@@ -2,17 +2,19 @@
 
 use epione_primitives::{
     Hash, HospitalId,
-    release::{Receipt, Request, Review, ReviewId, ReviewStatus, SectionSet, Usage, Visitors},
+    release::{
+        OwnRead, Receipt, Request, Review, ReviewId, ReviewStatus, SectionSet, Usage, Visitors,
+    },
 };
 use frame_support::{assert_err, assert_ok, traits::Hooks};
 
 use crate::{
-    ByGrant, ByRequest, Emergencies, EmergencyCount, ExpiryCursor, NextReview, ReceiptCount,
-    Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages, VisitorsFrom, mock::*,
-    requests::Answer,
+    ByGrant, ByRequest, Emergencies, EmergencyCount, ExpiryCursor, NextReview, OwnReadCount,
+    OwnReads, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages,
+    VisitorsFrom, mock::*, requests::Answer,
 };
 
-/// A reading (receipt 0), three emergencies (receipts 1 to 3) and a refusal. The first review has
+/// A reading (receipt 0), three emergencies (receipts 1 to 3), a refusal and a note. The first review has
 /// expired, the second one is closed, the third is open with one verdict.
 fn populated() {
     assert_ok!(record(agent(HOME), reading(0)));
@@ -25,6 +27,7 @@ fn populated() {
         assert_ok!(judge(governance(hospital), review, true));
     }
     assert_ok!(refuse(HOME, NURSE, PATIENT));
+    assert_ok!(note(user(PATIENT), &[part(FIRST)]));
     let after = review(0).deadline + 1;
     System::set_block_number(after);
     Releases::on_initialize(after);
@@ -98,6 +101,23 @@ fn changed_receipts_are_found() {
     detected("an emergency has no review", || edit_receipt(1, |receipt| receipt.review = None));
     detected("an emergency has no review", || {
         edit_receipt(1, |receipt| receipt.review = Some(ReviewId(1)));
+    });
+}
+
+fn edit_note(change: fn(&mut OwnRead)) {
+    OwnReads::<Test>::mutate(PATIENT, 0, |read| change(read.as_mut().unwrap()));
+}
+
+#[test]
+fn missing_extra_and_changed_notes_are_found() {
+    detected("a note is missing", || OwnReadCount::<Test>::insert(PATIENT, 2));
+    detected("a note is missing", || OwnReads::<Test>::remove(PATIENT, 0));
+    detected("a note is not counted", || {
+        OwnReads::<Test>::insert(PATIENT, 9, OwnReads::<Test>::get(PATIENT, 0).unwrap());
+    });
+    detected("a note cannot be made so", || edit_note(|read| read.records.clear()));
+    detected("a note names a record that is not the patient's", || {
+        edit_note(|read| read.records[0] = part(OTHERS));
     });
 }
 

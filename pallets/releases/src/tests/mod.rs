@@ -3,6 +3,7 @@ mod emergency;
 mod expiry;
 mod invariants;
 mod judge;
+mod note;
 mod reading;
 mod record;
 mod refuse;

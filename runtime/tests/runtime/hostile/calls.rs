@@ -55,6 +55,7 @@ pub enum Deed {
     SetPolicies,
     Record,
     Refuse,
+    Note,
     Judge,
     Propose,
     Vote,
@@ -99,6 +100,7 @@ impl Deed {
         Self::SetPolicies,
         Self::Record,
         Self::Refuse,
+        Self::Note,
         Self::Judge,
         Self::Propose,
         Self::Vote,
@@ -163,6 +165,11 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::Transfer => pallet_queries::Call::transfer { query: query(a) }.into(),
         Deed::Record => record(a, b, c),
         Deed::Refuse => refuse(a, b, c),
+        Deed::Note => {
+            let read = ReleasedRecord { pointer: pointer(a, b), sections: SectionSet(c.into()) };
+            let records = vec![read].try_into().unwrap_or_default();
+            pallet_releases::Call::note { records }.into()
+        }
         Deed::Batch => batch(signer, a, b, c),
         Deed::Derive => RuntimeCall::Utility(pallet_utility::Call::as_derivative {
             index: a.into(),

@@ -50,6 +50,7 @@ const HONEST: &[(&str, Deed)] = &[
     ("user-7", Deed::RotateKeys),
     ("user-7", Deed::Share),
     ("user-7", Deed::Unshare),
+    ("user-7", Deed::Note),
     ("user-7", Deed::AcceptQuery),
     ("user-7", Deed::RefuseQuery),
     ("user-7", Deed::WithdrawQuery),

@@ -7,8 +7,8 @@ use epione_primitives::{
     access::{AccessRequest, Decision},
     limits::page,
     release::{
-        Receipt, RefusedAccess, ReleasedRecord, Review, ReviewId, ReviewStatus, Right, SectionSet,
-        Tally,
+        OwnRead, Receipt, RefusedAccess, ReleasedRecord, Review, ReviewId, ReviewStatus, Right,
+        SectionSet, Tally,
     },
 };
 use epione_proofs::StorageKey;
@@ -95,6 +95,16 @@ impl VerifiedState {
     ) -> Result<Vec<(u32, RefusedAccess)>, ChainError> {
         let key = |number| keys::refusal(patient, number);
         self.page(keys::refusals(patient), key, before, limit).await
+    }
+
+    pub(in crate::chain) async fn own_reads(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, OwnRead)>, ChainError> {
+        let key = |number| keys::own_read(patient, number);
+        self.page(keys::own_reads(patient), key, before, limit).await
     }
 
     pub(in crate::chain) async fn reviews(
