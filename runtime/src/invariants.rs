@@ -20,7 +20,7 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Queries, Quotas, Releases,
+    Approvals, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas, Releases,
     RolePolicies, Runtime, Session, Sharing,
 };
 
@@ -40,6 +40,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
     IndexLinks::check_state()?;
     Releases::check_state()?;
     Sharing::check_state()?;
+    Mandates::check_state()?;
     Queries::check_state()?;
     Quotas::check_state()
 }
