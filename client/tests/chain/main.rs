@@ -5,6 +5,7 @@
 mod blocks;
 mod calls;
 mod grants;
+mod mandates;
 mod node;
 mod queries;
 mod records;
