@@ -233,7 +233,7 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
 
     let own = mailbox.reader(&chain, PATIENT);
     let considered = queries.consider(id, &own).await.unwrap();
-    assert_eq!(considered.terms.as_str(), TERMS);
+    assert_eq!(considered.terms.as_deref().unwrap(), TERMS);
     assert_eq!(considered.requester.role, Role::Researcher);
     assert!(considered.requester.in_force);
     assert_eq!(considered.records.len(), 2);
@@ -333,7 +333,7 @@ async fn a_record_that_does_not_open_blocks_neither_the_terms_nor_another_record
 
     let id = queries.pending(whom).await.unwrap().queries[0].id;
     let considered = queries.consider(id, &mailbox.reader(&chain, PATIENT)).await.unwrap();
-    assert_eq!(considered.terms.as_str(), TERMS);
+    assert_eq!(considered.terms.as_deref().unwrap(), TERMS);
     let opened: Vec<_> = considered.records.iter().map(|it| it.summary.pointer).collect();
     let unopened: Vec<_> = considered.unopened.iter().map(|it| it.pointer).collect();
     assert_eq!((opened, unopened), (vec![FIRST], vec![SECOND]));
@@ -397,7 +397,7 @@ async fn terms_open_with_the_key_that_the_query_names_and_with_no_other() {
     let lacking = queries.consider(id, &renewed).await.unwrap_err();
     assert!(matches!(lacking, QueryError::EarlierKey(_)), "{lacking}");
     let renewed = renewed.with_earlier_sealing_keys(vec![development::sealing_key(PATIENT)]);
-    assert_eq!(queries.consider(id, &renewed).await.unwrap().terms.as_str(), TERMS);
+    assert_eq!(queries.consider(id, &renewed).await.unwrap().terms.as_deref().unwrap(), TERMS);
 
     // The query names the patient's key, and the requester sealed nothing to it.
     let NewQuery { hospital, patient, records, purpose, expires, .. } = &asked;

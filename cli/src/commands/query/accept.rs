@@ -340,6 +340,7 @@ mod tests {
         };
         let day = 86_400_000;
         let acceptance = Acceptance {
+            by: epione_primitives::UserId([1; 32]),
             records: vec![record(1, 0b100), record(2, 0b1)].try_into().unwrap(),
             grant: epione_primitives::Hash::repeat_byte(1),
             until: 31 * day,

@@ -307,6 +307,7 @@ mod tests {
         let pointer = RecordPointer { height: 1, index: 0 };
         let record = ReleasedRecord { pointer, sections: SectionSet(0b101) };
         Acceptance {
+            by: UserId([1; 32]),
             records: vec![record].try_into().unwrap(),
             grant: Hash::repeat_byte(1),
             until: 2_000,
