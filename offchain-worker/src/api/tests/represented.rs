@@ -1,9 +1,12 @@
 //! A representative answers queries for a patient.
 
-use epione_primitives::{UserId, query::{Acceptance, Answer}};
+use epione_primitives::{
+    UserId,
+    query::{Acceptance, Answer},
+};
 
 use super::{
-    queries::{QUERY, accepted, acceptance, answer, ask, bring, collect_own, grant, transfers},
+    queries::{QUERY, acceptance, accepted, answer, ask, bring, collect_own, grant, transfers},
     world::{Raw, World},
 };
 
