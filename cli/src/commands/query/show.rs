@@ -215,10 +215,11 @@ impl fmt::Display for Described {
         }
         if let Some(AcceptedPart { by, records, until, mailbox, block, .. }) = &self.accepted {
             let records = part::in_words(records);
-            if by != patient {
-                write!(f, "\n  user {by} accepted in the name of the patient")?;
-            }
-            write!(f, "\n  the patient accepted in chain block {block}: {records}; until {until}")?;
+            let who = match by == patient {
+                true => "the patient".to_owned(),
+                false => format!("user {by}, in the name of the patient,"),
+            };
+            write!(f, "\n  {who} accepted in chain block {block}: {records}; until {until}")?;
             write!(f, "\n  hospital {mailbox} keeps the sealed keys")?;
             if self.transfer.is_none() {
                 write!(f, "\n  accepted; no hospital has recorded that it handed out the keys")?;

@@ -408,6 +408,13 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("NOT in force") && !text.contains("own hospital"), "{text}");
+        let patient = UserId([1; 32]);
+        let asking = Asking { terms: None, ..statement().asking };
+        let for_patient =
+            Statement { in_name_of: Some(patient), asking, ..statement() }.to_string();
+        let sentence = format!("Query 7: in the name of patient {patient}, you let researcher");
+        assert!(for_patient.contains(&sentence), "{for_patient}");
+        assert!(for_patient.contains("is sealed to the patient"), "{for_patient}");
         let own = Statement { mailbox: HospitalId(5), ..statement() }.to_string();
         assert!(own.ends_with("Choose another with --mailbox."), "{own}");
         let unopened = vec![UnopenedRecord {
@@ -431,7 +438,7 @@ mod tests {
     #[test]
     fn the_requesters_text_cannot_push_away_what_is_signed() {
         let shown = |terms: String| {
-            let asking = Asking { terms, ..statement().asking };
+            let asking = Asking { terms: Some(terms), ..statement().asking };
             let text = Statement { asking, ..statement() }.to_string();
             let rows: Vec<_> = text.lines().map(str::to_owned).collect();
             let sentence = rows.iter().position(|row| row.starts_with("Query 7: you let")).unwrap();
