@@ -40,14 +40,14 @@ impl Case {
         network.register_at("1", "researcher", RESEARCHER);
         network.relate(&child, &doctor);
         let case = Self { network, child, mother, father };
-        let submitted = case.visit().unwrap();
+        let submitted = case.visit(NOTE).unwrap();
         assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
         case
     }
 
     /// The doctor submits a text that the child has not signed.
-    fn visit(&self) -> Result<Value, Value> {
-        let note = self.network.write("note.txt", NOTE);
+    fn visit(&self, said: &str) -> Result<Value, Value> {
+        let note = self.network.write("note.txt", said);
         let note = format!("observation={}", note.display());
         let submit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--wait"];
         self.send(&[&submit[..], &["--patient", &self.child, "--text", &note]].concat())
@@ -200,14 +200,14 @@ fn a_hospital_submits_without_the_signature_while_it_is_authorized(case: &Case) 
         case.network.run(&set);
     };
     set(&cosigned);
-    fails(case.visit(), "sign");
+    fails(case.visit("not signed"), "sign");
     let about = |verb: &'static str| ["mandate", verb, "--as", CHILD, "--hospital", "0"];
     case.send(&[&about("authorize")[..], &["--for", "1d"]].concat()).unwrap();
-    let submitted = case.visit().unwrap();
+    let submitted = case.visit("authorized").unwrap();
     assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
     assert_eq!(submitted["cosigned"], json!(false));
     case.send(&about("revoke")).unwrap();
-    fails(case.visit(), "sign");
+    fails(case.visit("revoked"), "sign");
     set(&case.network.write("before.toml", text(&before["toml"])));
 }
 

@@ -1,12 +1,12 @@
 //! Rejects transactions from unknown accounts, calls that the signer's role may not make, calls without a signature,
 //! and calls that exceed a quota, before they reach a block.
 //!
-//! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
-//! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
-//! access, by unsharing sections, by withdrawing or refusing a query, or by ending a mandate, a user needs no registration in force: a
-//! hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
-//! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
-//! transactions come first.
+//! The chain has no fees, so this check reserves its blocks for its members: an account can make only the calls of its
+//! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
+//! unsharing sections, by withdrawing or refusing a query, or by ending a mandate, a user needs no registration in
+//! force: a hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction
+//! uses is debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says
+//! which transactions come first.
 
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -252,8 +252,8 @@ fn responsible(
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the record; the
 /// mailbox and the requester's hospital of a query; those at which a representative is registered, without which the
-/// representative sends no transaction; or the one that a patient authorized. None if the call does not end access, or cannot succeed. Nobody
-/// else spends a budget of a hospital at which no registration of the signer is in force.
+/// representative sends no transaction; or the one that a patient authorized. None if the call does not end access, or
+/// cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in force.
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
     match call {
@@ -393,8 +393,8 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     }
 }
 
-/// Whether the call makes sections private again, withdraws or refuses a query, or ends a mandate. [`concerned`] decides whether it
-/// succeeds.
+/// Whether the call makes sections private again, withdraws or refuses a query, or ends a mandate. [`concerned`]
+/// decides whether it succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,

@@ -60,8 +60,8 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
 ///   hospital, and by a version of the policies that exists;
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
-///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody whom
-///   the patient appointed, for an account and a sealing key that the requester has or had at the same time;
+///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
+///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
 /// - mandates are of patients, for known users and for hospitals at which the patient is or was registered.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;

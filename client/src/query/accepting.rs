@@ -30,8 +30,8 @@ use crate::{
     worker::WorkerClient,
 };
 
-/// A pending query, opened by its patient or a representative. The records are verified, and their sections opened as far as the requester
-/// asks for them.
+/// A pending query, opened by its patient or a representative. The records are verified, and their sections opened as
+/// far as the requester asks for them.
 #[derive(Clone)]
 pub struct Considered {
     pub id: QueryId,

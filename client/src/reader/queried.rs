@@ -2,8 +2,8 @@
 //! worker keeps the sealed grant.
 //!
 //! The worker is only a mailbox. What is believed is the chain's acceptance, which has the grant's hash, and the
-//! signature of who accepted: the patient, or a user who represented the patient then. A grant is used only after the chain has the hospital's transfer of it, so that the patient
-//! sees every grant that was handed out.
+//! signature of who accepted: the patient, or a user who represented the patient then. A grant is used only after the
+//! chain has the hospital's transfer of it, so that the patient sees every grant that was handed out.
 
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! Mandates: what a client computes from proofs is what the runtime says.
 
-use std::time::Duration;
-
 use epione_client::chain::{Chain, Snapshot, calls::mandates};
 use epione_primitives::{
     HospitalId, Moment, UserId,
@@ -87,7 +85,6 @@ async fn mandates_are_proven() {
 
     by_patient(&trusting, mandates::dismiss(patient(), parent)).await;
     by_patient(&trusting, mandates::revoke(HOSPITAL)).await;
-    tokio::time::sleep(Duration::from_millis(10)).await;
     let head = verified.finalized_head().await.unwrap();
     let states = (&trusting.at(head.hash), &verified.at(head.hash));
     assert!(!represents(states, parent).await);

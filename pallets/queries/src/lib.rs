@@ -25,7 +25,8 @@
 //! 1. queries are numbered without gaps, and each names ordered records, another user than the patient, no emergency,
 //!    and an end within the longest time; none was asked in the future;
 //! 2. an acceptance names ordered records with sections only for which the requester asked, and an end within the
-//!    longest time; it was given after the question and before the query expired, not by the requester, and withdrawn later;
+//!    longest time; it was given after the question and before the query expired, not by the requester, and withdrawn
+//!    later;
 //! 3. a patient's queries and a requester's queries are numbered without gaps, ascend, belong to that user, and are
 //!    together all queries;
 //! 4. a list of pending queries contains queries without an answer of that user, ascending, with their requesters and
@@ -403,10 +404,10 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Withdraws an acceptance, signed by the current account of the patient or of a representative whose mandate is
-        /// in force; a pending query, signed by the requester's; or a query that expired without an answer, signed by
-        /// one of them. The signer needs no registration in force. No grant is handed out afterwards. What was already handed out stays with the
-        /// requester.
+        /// Withdraws an acceptance, signed by the current account of the patient or of a representative whose mandate
+        /// is in force; a pending query, signed by the requester's; or a query that expired without an answer, signed
+        /// by one of them. The signer needs no registration in force. No grant is handed out afterwards. What was
+        /// already handed out stays with the requester.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotParty`](Error::NotParty),
         /// [`NotPending`](Error::NotPending) or [`NotAccepted`](Error::NotAccepted).
@@ -430,8 +431,8 @@ pub mod pallet {
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotAccepted`](Error::NotAccepted),
         /// [`NotMailbox`](Error::NotMailbox), [`Over`](Error::Over), [`RequesterChanged`](Error::RequesterChanged),
-        /// [`RepresentationOver`](Error::RepresentationOver) or [`NotInForce`](Error::NotInForce); and with [`AlreadyTransferred`](Error::AlreadyTransferred) only if none
-        /// of them applies.
+        /// [`RepresentationOver`](Error::RepresentationOver) or [`NotInForce`](Error::NotInForce); and with
+        /// [`AlreadyTransferred`](Error::AlreadyTransferred) only if none of them applies.
         #[pallet::call_index(4)]
         #[pallet::weight(T::WeightInfo::transfer())]
         pub fn transfer(origin: OriginFor<T>, query: QueryId) -> DispatchResult {

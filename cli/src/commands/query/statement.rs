@@ -291,8 +291,8 @@ impl fmt::Display for Statement {
         let in_name = in_name.unwrap_or_default();
         write!(
             f,
-            "\n\nQuery {query}: {in_name}you let {} {requester} of hospital {hospital_name} ({hospital}) read these sections \
-             for {}, until {until}.",
+            "\n\nQuery {query}: {in_name}you let {} {requester} of hospital {hospital_name} ({hospital}) read these \
+             sections for {}, until {until}.",
             word(role),
             word(purpose)
         )?;

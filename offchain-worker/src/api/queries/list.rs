@@ -125,7 +125,7 @@ pub(super) fn malformed() -> ApiError {
     ApiError::bad_request(
         "parameters",
         "The parameters are not those that the API describes",
-        "Use only `as` (`patient` or `requester`), `patient` (a user, only as `patient`), and `before` and `limit`, which \
-         are numbers.",
+        "Use only `as` (`patient` or `requester`), `patient` (a user, only as `patient`), and `before` and `limit`, \
+         which are numbers.",
     )
 }
