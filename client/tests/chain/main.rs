@@ -9,6 +9,7 @@ mod mandates;
 mod node;
 mod queries;
 mod records;
+mod represented;
 mod signatures;
 mod users;
 mod verified;

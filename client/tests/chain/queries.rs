@@ -43,10 +43,10 @@ use crate::{
     verified::verifying,
 };
 
-const HOSPITAL: HospitalId = HospitalId(0);
-const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
+pub const HOSPITAL: HospitalId = HospitalId(0);
+pub const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 const SECOND: RecordPointer = RecordPointer { height: 1, index: 1 };
-const RESEARCHER: &str = "//Researcher";
+pub const RESEARCHER: &str = "//Researcher";
 const PATIENT: &str = "//Patient";
 const TERMS: &str = "a study of blood pressure; we keep the text for a year";
 
@@ -63,13 +63,13 @@ enum Conduct {
 }
 
 /// A worker that keeps the last grant that it got.
-struct Mailbox {
+pub struct Mailbox {
     url: Url,
     conduct: Arc<Mutex<Conduct>>,
 }
 
 impl Mailbox {
-    async fn open(chain: Chain) -> Self {
+    pub async fn open(chain: Chain) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let conduct = Arc::new(Mutex::new(Conduct::Honest));
@@ -110,7 +110,7 @@ impl Mailbox {
     }
 
     /// A reader with these development keys, whose worker is this mailbox.
-    fn reader(&self, chain: &Chain, uri: &str) -> Reader {
+    pub fn reader(&self, chain: &Chain, uri: &str) -> Reader {
         let keys = development::keys(uri).unwrap();
         let endpoint = Endpoint::new(self.url.clone(), [0; 32]).unwrap();
         let genesis = chain.genesis_hash();
@@ -165,7 +165,7 @@ async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 /// Registers the researcher with a profile that has the sealing key.
-async fn researcher(chain: &Chain) -> UserId {
+pub async fn researcher(chain: &Chain) -> UserId {
     let id = user(RESEARCHER);
     let genesis = chain.genesis_hash();
     let context = ProfileContext { genesis, hospital: HOSPITAL, user: id };
@@ -178,24 +178,24 @@ async fn researcher(chain: &Chain) -> UserId {
     id
 }
 
-fn whole(pointers: &[RecordPointer]) -> QueriedRecords {
+pub fn whole(pointers: &[RecordPointer]) -> QueriedRecords {
     let record =
         |pointer: &RecordPointer| ReleasedRecord { pointer: *pointer, sections: SectionSet::ALL };
     pointers.iter().map(record).collect::<Vec<_>>().try_into().unwrap()
 }
 
-async fn query(chain: &Chain, records: QueriedRecords) -> NewQuery<'static> {
+pub async fn query(chain: &Chain, records: QueriedRecords) -> NewQuery<'static> {
     let head = chain.finalized_head().await.unwrap().number;
     let (purpose, expires) = (Purpose::Research, head + 1_000);
     let hospital = HOSPITAL;
     NewQuery { hospital, patient: patient(), records, purpose, expires, terms: TERMS }
 }
 
-async fn end(chain: &Chain) -> u64 {
+pub async fn end(chain: &Chain) -> u64 {
     chain.finalized().await.unwrap().time().await.unwrap() + 3_600_000
 }
 
-async fn opened(reader: &Reader, chain: &Chain, id: QueryId) -> Result<String, ReadError> {
+pub async fn opened(reader: &Reader, chain: &Chain, id: QueryId) -> Result<String, ReadError> {
     let record = VerifiedRecord::of(chain, patient(), FIRST).await.unwrap();
     let mut opened = reader.open_query(id, vec![record]).await?;
     match &opened.remove(0)?.sections[0].content {
