@@ -16,7 +16,10 @@ pub use accounts::{agent_account, founder, governance_account, user_account};
 pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
 pub use hospitals::{Hospitals, admit, set_active};
-pub use mandates::{Mandates, add_representative, authorize, remove_representative};
+pub use mandates::{
+    Mandates, add_representative, authorize, authorize_between, remove_representative,
+    represent_between,
+};
 pub use users::{Users, add_user, end_registration, register};
 
 use epione_primitives::Moment;

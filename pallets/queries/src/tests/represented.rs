@@ -1,6 +1,8 @@
 //! A representative answers for the patient.
 
-use epione_mocks::{Users, add_representative, agent_account, remove_representative};
+use epione_mocks::{
+    Users, add_representative, agent_account, pass, remove_representative, represent_between,
+};
 use epione_primitives::{AccountId, QueryId, UserId, query::Answer};
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 
@@ -57,6 +59,21 @@ fn nobody_answers_whose_representation_is_over_or_of_another_patient() {
         assert_noop!(dispatch(acceptance(pending), user(PARENT)), not_patient());
         assert_noop!(refuse(user(PARENT), pending), not_patient());
         assert_noop!(withdraw(user(PARENT), accepted), Error::<Test>::NotParty);
+    });
+}
+
+#[test]
+fn a_representation_that_is_over_by_itself_ends_what_was_not_handed_out() {
+    run(|| {
+        let [accepted, late] = [ask(), ask()];
+        represent_between(PARENT, PATIENT, BEGIN, BEGIN + 10);
+        assert_ok!(dispatch(acceptance(accepted), user(PARENT)));
+        pass(9);
+        assert!(Queries::can_refuse(PARENT, &query(late)));
+        pass(1);
+        assert_noop!(dispatch(acceptance(late), user(PARENT)), Error::<Test>::NotPatient);
+        assert_noop!(transfer_at_home(accepted), Error::<Test>::RepresentationOver);
+        assert_ok!(withdraw(user(PATIENT), accepted));
     });
 }
 
