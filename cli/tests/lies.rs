@@ -205,6 +205,7 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["lite", "verify", "--file", copy])
             .varying(&["/compared/block"])
             .reporting(&["passed", "wrong", "notCompared"]),
+        Reading::of(&["mandate", "list", "--as", PATIENT]),
         Reading::of(&["name", "list"]),
         Reading::of(&["name", "set", "ada", "--keys", DOCTOR]),
         Reading::of(&[&explain[..], &["--at-block", block]].concat()),

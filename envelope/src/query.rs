@@ -94,7 +94,7 @@ pub struct QueryTerms {
     /// Hash of the chain's first block.
     pub genesis: Hash,
     pub query: QueryId,
-    /// The patient signs.
+    /// The patient signs, or a representative for the patient.
     pub patient: UserId,
     pub requester: UserId,
     /// The requester's account. No other account can use the grant.
@@ -111,8 +111,8 @@ pub struct ExpectedQuery<'a> {
     pub genesis: Hash,
     pub query: QueryId,
     pub patient: UserId,
-    /// The account with which the patient accepted.
-    pub patient_account: &'a AccountId,
+    /// The account that accepted: the patient's, or that of a representative.
+    pub acceptor: &'a AccountId,
     /// The requester's own account.
     pub audience: &'a AccountId,
     pub purpose: Purpose,
@@ -144,7 +144,7 @@ impl QueryGrant {
         Ok(Self { suite: Suite, terms, sections, keys })
     }
 
-    /// The granted content keys, if the grant answers the query, has not ended, and is signed by the patient.
+    /// The granted content keys, if the grant answers the query, has not ended, and is signed by who accepted.
     pub fn open(
         &self,
         expected: &ExpectedQuery<'_>,
@@ -152,7 +152,7 @@ impl QueryGrant {
     ) -> Result<Vec<(GrantedSection, ContentKey)>, GrantError> {
         self.check_expected(expected)?;
         let context = grant_context(&self.terms, &self.sections);
-        let opened = self.keys.open(keys, &context, expected.patient_account)?;
+        let opened = self.keys.open(keys, &context, expected.acceptor)?;
         Ok(grant::split(&self.sections, &opened)?)
     }
 

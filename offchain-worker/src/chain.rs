@@ -167,6 +167,8 @@ pub trait FinalState: Send + Sync {
     fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>>;
     /// The grant that answered a request, by the request's hash.
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
+    /// Whether a user represents a patient at the block's time.
+    fn represents(&self, user: UserId, patient: UserId) -> Answer<'_, bool>;
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>>;
     /// The record that the sealed grant of a query is handed out.
     fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>>;
@@ -408,6 +410,10 @@ impl FinalState for Snapshot {
 
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
         Box::pin(async move { Ok(self.answer(request).await?) })
+    }
+
+    fn represents(&self, user: UserId, patient: UserId) -> Answer<'_, bool> {
+        Box::pin(async move { Ok(self.represents(user, patient).await?) })
     }
 
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>> {

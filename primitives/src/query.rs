@@ -1,4 +1,5 @@
-//! Queries: a requester asks a patient on chain, and the patient answers on chain.
+//! Queries: a requester asks a patient on chain, and the patient answers on chain, or a representative for the patient.
+//! What is said of the patient's answer is also said of a representative's.
 //!
 //! The patient's client seals the content keys to the requester. A hospital's worker only keeps the sealed grant, like
 //! a mailbox: it cannot open the grant, and returns it after the chain has recorded a [`Transfer`].
@@ -124,10 +125,13 @@ pub enum Answer {
     Withdrawn { block: BlockNumber, at: Moment, acceptance: Option<Acceptance> },
 }
 
-/// What a patient accepted.
+/// What a patient accepted, or a representative for the patient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Acceptance {
+    /// Who accepted: the patient, or a user who represented the patient then. A representative's acceptance is handed
+    /// out only while the mandate is in force.
+    pub by: UserId,
     /// As [`QueriedRecords`] requires, and with sections only for which the requester asked.
     pub records: QueriedRecords,
     /// Blake2-256 of the sealed grant's bytes.

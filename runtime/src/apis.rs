@@ -11,6 +11,7 @@ use epione_primitives::{
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
+    mandate::Mandate,
     profile::{Profile, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
@@ -32,8 +33,8 @@ use sp_version::RuntimeVersion;
 
 use crate::{
     Approvals, Block, Executive, Grandpa, Historical, Hospitals, InherentDataExt, LiteBlocks,
-    Profiles, Queries, Releases, RolePolicies, Runtime, RuntimeGenesisConfig, SessionKeys, Sharing,
-    System, VERSION, genesis,
+    Mandates, Profiles, Queries, Releases, RolePolicies, Runtime, RuntimeGenesisConfig,
+    SessionKeys, Sharing, System, VERSION, genesis,
 };
 
 impl_runtime_apis! {
@@ -305,6 +306,24 @@ impl_runtime_apis! {
     impl epione_primitives::api::SharingApi<Block> for Runtime {
         fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet> {
             Sharing::shared(pointers)
+        }
+    }
+
+    impl epione_primitives::api::MandatesApi<Block> for Runtime {
+        fn representatives(
+            patient: UserId,
+            after: Option<UserId>,
+            limit: u32,
+        ) -> Vec<(UserId, Mandate)> {
+            Mandates::representatives(patient, after, limit)
+        }
+
+        fn authorizations(patient: UserId) -> Vec<(HospitalId, Mandate)> {
+            Mandates::authorizations(patient)
+        }
+
+        fn represents(user: UserId, patient: UserId) -> bool {
+            Mandates::represents_now(user, patient)
         }
     }
 

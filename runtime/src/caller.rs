@@ -1,12 +1,12 @@
 //! Rejects transactions from unknown accounts, calls that the signer's role may not make, calls without a signature,
 //! and calls that exceed a quota, before they reach a block.
 //!
-//! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
-//! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
-//! access, by unsharing sections or by withdrawing or refusing a query, a user needs no registration in force: a
-//! hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
-//! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
-//! transactions come first.
+//! The chain has no fees, so this check reserves its blocks for its members: an account can make only the calls of its
+//! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
+//! unsharing sections, by withdrawing or refusing a query, or by ending a mandate, a user needs no registration in
+//! force: a hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction
+//! uses is debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says
+//! which transactions come first.
 
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -33,8 +33,8 @@ use sp_runtime::{
 };
 
 use crate::{
-    Hospitals, LiteBlocks, Profiles, Queries, Quotas, Runtime, RuntimeCall, RuntimeOrigin, cost,
-    governance, lanes, lengths, weights,
+    Hospitals, LiteBlocks, Mandates, Profiles, Queries, Quotas, Runtime, RuntimeCall,
+    RuntimeOrigin, cost, governance, lanes, lengths, weights,
 };
 
 pub trait WeightInfo {
@@ -147,8 +147,9 @@ const OTHER_BUDGETS: u64 = ANSWERING_HOSPITALS as u64 - 1;
 /// Maximum number of a user's registrations that are read to find hospitals that answer for a user who ends access.
 const REGISTRATIONS: u32 = 2 * MAX_REGISTRATIONS_IN_FORCE;
 
-/// What may be read for a user who ends access, in addition to the first hospital's budget: the query, or the record's
-/// block and its header; the registrations; and the budgets of the other hospitals.
+/// What may be read for a user who ends access, in addition to the first hospital's budget: the query and the mandate
+/// of a representative, or the record's block and its header, or a mandate and where a representative is registered;
+/// the registrations; and the budgets of the other hospitals.
 const ENDING_READS: u64 = 2 + REGISTRATIONS as u64 + OTHER_BUDGETS;
 
 /// How many entries may be read to find a hospital whose budget covers a call, in addition to the first budget.
@@ -249,9 +250,10 @@ fn responsible(
     if hospitals.is_empty() { Err(refusal) } else { Ok(hospitals) }
 }
 
-/// The hospitals without which the access that a user ends cannot be used: the one that releases the record, or the
-/// mailbox and the requester's hospital of a query. None if the call does not end access, or cannot succeed. Nobody
-/// else spends a budget of a hospital at which no registration of the signer is in force.
+/// The hospitals without which the access that a user ends cannot be used: the one that releases the record; the
+/// mailbox and the requester's hospital of a query; those at which a representative is registered, without which the
+/// representative sends no transaction; or the one that a patient authorized. None if the call does not end access, or
+/// cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in force.
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
     match call {
@@ -268,6 +270,13 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
         RuntimeCall::Queries(Query::refuse { query }) => {
             let query = Queries::query(*query)?;
             Queries::can_refuse(user, &query).then(|| vec![query.hospital])
+        }
+        RuntimeCall::Mandates(pallet_mandates::Call::dismiss { patient, representative }) => {
+            Mandates::can_dismiss(user, *patient, *representative)
+                .then(|| Profiles::in_force(*representative))
+        }
+        RuntimeCall::Mandates(pallet_mandates::Call::revoke { hospital }) => {
+            Mandates::can_revoke(user, *hospital).then(|| vec![*hospital])
         }
         _ => None,
     }
@@ -387,14 +396,17 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     }
 }
 
-/// Whether the call makes sections private again, or withdraws or refuses a query. [`concerned`] decides whether it
-/// succeeds.
+/// Whether the call makes sections private again, withdraws or refuses a query, or ends a mandate. [`concerned`]
+/// decides whether it succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,
         RuntimeCall::Sharing(pallet_sharing::Call::unshare { .. })
             | RuntimeCall::Queries(
                 pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
+            )
+            | RuntimeCall::Mandates(
+                pallet_mandates::Call::dismiss { .. } | pallet_mandates::Call::revoke { .. }
             )
     )
 }
@@ -415,5 +427,7 @@ fn user_makes(call: &RuntimeCall) -> bool {
                     | Query::refuse { .. }
                     | Query::withdraw { .. }
             )
+            // Every call about mandates is by a user.
+            | RuntimeCall::Mandates(_)
     )
 }

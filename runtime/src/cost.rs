@@ -65,6 +65,9 @@ fn left_by(call: &RuntimeCall) -> u64 {
         | RuntimeCall::RolePolicies(Policy::relate { .. })
         | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. })
         | RuntimeCall::Sharing(pallet_sharing::Call::share { .. })
+        | RuntimeCall::Mandates(
+            pallet_mandates::Call::appoint { .. } | pallet_mandates::Call::authorize { .. },
+        )
         | RuntimeCall::Queries(Query::accept { .. } | Query::transfer { .. })
         // Accounts that were rotated out keep their references, and motions their places.
         | RuntimeCall::Hospitals(pallet_hospitals::Call::rotate_accounts { .. })

@@ -20,7 +20,7 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Hospitals, IndexLinks, LiteBlocks, Profiles, Queries, Quotas, Releases,
+    Approvals, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas, Releases,
     RolePolicies, Runtime, Session, Sharing,
 };
 
@@ -40,6 +40,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
     IndexLinks::check_state()?;
     Releases::check_state()?;
     Sharing::check_state()?;
+    Mandates::check_state()?;
     Queries::check_state()?;
     Quotas::check_state()
 }
@@ -59,8 +60,9 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
 ///   hospital, and by a version of the policies that exists;
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
-///   key that the patient has or had; its mailbox is a hospital, and it was accepted for an account and a sealing key
-///   that the requester has or had at the same time.
+///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
+///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
+/// - mandates are of patients, for known users and for hospitals at which the patient is or was registered.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
     check_motions()?;
@@ -72,6 +74,7 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_receipts()?;
     check_refusals()?;
     check_notes()?;
+    check_mandates()?;
     check_queries()
 }
 
@@ -296,6 +299,22 @@ fn check_notes() -> Result<(), TryRuntimeError> {
     Ok(())
 }
 
+fn check_mandates() -> Result<(), TryRuntimeError> {
+    for (patient, representative, _) in pallet_mandates::Representatives::<Runtime>::iter() {
+        ensure!(
+            role(patient) == Some(Role::Patient) && role(representative).is_some(),
+            "a mandate is not from a patient to a known user"
+        );
+    }
+    for (patient, hospital, _) in pallet_mandates::Authorizations::<Runtime>::iter() {
+        ensure!(
+            role(patient) == Some(Role::Patient) && was_registered(patient, hospital),
+            "a mandate is not from a patient to a hospital of the patient"
+        );
+    }
+    Ok(())
+}
+
 fn check_queries() -> Result<(), TryRuntimeError> {
     for (_, query) in pallet_queries::Queries::<Runtime>::iter() {
         let Query { requester, hospital, patient, patient_key, records, answer, .. } = query;
@@ -318,13 +337,23 @@ fn check_queries() -> Result<(), TryRuntimeError> {
             Answer::Accepted(acceptance) | Answer::Withdrawn { acceptance: Some(acceptance), .. },
         ) = answer
         {
-            check_acceptance(requester, &acceptance)?;
+            check_acceptance(requester, patient, &acceptance)?;
         }
     }
     Ok(())
 }
 
-fn check_acceptance(requester: UserId, acceptance: &Acceptance) -> Result<(), TryRuntimeError> {
+fn check_acceptance(
+    requester: UserId,
+    patient: UserId,
+    acceptance: &Acceptance,
+) -> Result<(), TryRuntimeError> {
+    let was_appointed =
+        pallet_mandates::Representatives::<Runtime>::contains_key(patient, acceptance.by);
+    ensure!(
+        acceptance.by == patient || was_appointed,
+        "a query was accepted by somebody whom its patient never appointed"
+    );
     ensure!(Hospitals::exists(acceptance.mailbox), "the mailbox of a query is no hospital");
     let is_audience = |profile: &Profile| {
         profile.account == acceptance.audience && profile.sealing_key_hash == acceptance.sealing_key

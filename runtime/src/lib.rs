@@ -174,6 +174,9 @@ mod runtime {
 
     #[runtime::pallet_index(20)]
     pub type Queries = pallet_queries;
+
+    #[runtime::pallet_index(22)]
+    pub type Mandates = pallet_mandates;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -196,5 +199,6 @@ mod benches {
         [pallet_quotas, Quotas]
         [pallet_sharing, Sharing]
         [pallet_queries, Queries]
+        [pallet_mandates, Mandates]
     );
 }

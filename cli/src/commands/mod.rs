@@ -10,6 +10,7 @@ pub mod disclosure;
 pub mod hospital;
 pub mod keys;
 pub mod lite;
+pub mod mandate;
 pub mod name;
 pub mod policy;
 pub mod query;
@@ -61,6 +62,9 @@ pub enum Command {
     /// Asks a patient for sections of records, and answers as a patient
     #[command(subcommand)]
     Query(query::Command),
+    /// Lets others act for you as a patient: representatives, and hospitals that submit without your signature
+    #[command(subcommand)]
+    Mandate(mandate::Command),
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
@@ -108,6 +112,7 @@ impl Command {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
             }
             Self::Query(command) => Some(command.when_interrupted(&again)),
+            Self::Mandate(command) if command.is_reading() => reads(),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
@@ -124,6 +129,7 @@ impl Command {
             | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
             Self::User(_)
+            | Self::Mandate(_)
             | Self::Relate(_)
             | Self::Unrelate(_)
             | Self::Records(records::Command::Share(_) | records::Command::Unshare(_))
@@ -159,6 +165,7 @@ impl Command {
             }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,
+            Self::Mandate(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,

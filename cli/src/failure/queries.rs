@@ -23,6 +23,7 @@ impl From<QueryFault> for Failure {
             | QueryFault::OtherKeys(_) => "ask the patient again: `epione query ask --help`",
             QueryFault::OtherMailbox { .. } => "leave out --worker",
             QueryFault::NoTransfer { .. } => "rerun the command",
+            QueryFault::NotRepresented { .. } => "use another node with --node URL",
             QueryFault::Grant { .. } | QueryFault::Transfer { .. } => WRONG_BYTES,
         };
         Self::new(fault.to_string(), help)

@@ -16,6 +16,7 @@ mod extrinsics;
 mod finalized;
 mod lite_blocks;
 mod own_reads;
+mod mandates;
 mod signing;
 mod snapshot;
 mod transaction;

@@ -1,4 +1,7 @@
 //! The patient's side: what a query asks for, in readable form, and the acceptance.
+//!
+//! A representative does the same in the patient's name, but has no key of the patient: the terms stay sealed to the
+//! patient, and the content keys come from a hospital, which grants them by its policies and records a receipt.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +14,7 @@ use epione_envelope::{
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    access::Purpose,
     hospital::HospitalStatus,
     limits::MAX_QUERY_ACCESS_MILLIS,
     profile::Role,
@@ -22,19 +26,21 @@ use super::{Queries, QueryError, UnsentGrants, queries, status::answer_in_words}
 use crate::{
     chain::{BlockRef, ChainError, Snapshot, SubmitError},
     now,
-    reader::{OpenRecord, QueryFault, ReadError, Reader, VerifiedRecord, account_at},
+    reader::{Intent, OpenRecord, QueryFault, ReadError, Reader, VerifiedRecord, account_at},
     worker::WorkerClient,
 };
 
-/// A pending query, opened by its patient. The records are verified, and their sections opened as far as the requester
-/// asks for them.
+/// A pending query, opened by its patient or a representative. The records are verified, and their sections opened as
+/// far as the requester asks for them.
 #[derive(Clone)]
 pub struct Considered {
     pub id: QueryId,
     pub query: Query,
     pub requester: Requester,
-    /// The requester's text. The requester chose every character.
-    pub terms: Zeroizing<String>,
+    /// Who looks at it: the patient, or a representative.
+    pub by: UserId,
+    /// The requester's text, if the patient looks. The requester chose every character.
+    pub terms: Option<Zeroizing<String>>,
     pub records: Vec<OpenRecord>,
     /// The asked records that do not open. They cannot be accepted.
     pub unopened: Vec<Unopened>,
@@ -44,7 +50,10 @@ pub struct Considered {
     recipient: SealingPublicKey,
 }
 
-/// A record that its patient cannot open, or that is not what its author signed.
+/// For what a representative reads before answering. The receipt has it.
+const AS_REPRESENTATIVE: Intent = Intent { purpose: Purpose::PatientRequest, emergency: None };
+
+/// A record that does not open, or that is not what its author signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unopened {
     pub pointer: RecordPointer,
@@ -75,18 +84,23 @@ pub struct Requester {
 impl Queries {
     /// Opens what a pending query asks the reader's user for: the terms, and the asked sections with the patient's own
     /// keys. Signs nothing, and asks no worker.
+    ///
+    /// A representative requests access to the asked sections from the hospital of the reader's worker: the chain has a
+    /// receipt then. Records of other hospitals do not open.
     pub async fn consider(&self, id: QueryId, reader: &Reader) -> Result<Considered, QueryError> {
         let head = self.chain.finalized_head().await?;
         let state = self.chain.at(head.hash);
         let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
         let user = state.user_of(&reader.worker().account().id()).await?;
         let user = user.ok_or(ReadError::UnknownReader)?;
-        if user != query.patient {
-            return Err(QueryError::NotPatient { query: id, user });
-        }
+        check_answers(&state, id, &query, user).await?;
         check_pending(id, &query, head)?;
-        let sealed = state.query_terms(id).await?.ok_or(QueryError::Terms(id))?;
-        let terms = self.terms(id, &query, &sealed, reader).await?;
+        let terms = if user == query.patient {
+            let sealed = state.query_terms(id).await?.ok_or(QueryError::Terms(id))?;
+            Some(self.terms(id, &query, &sealed, reader).await?)
+        } else {
+            None
+        };
         let (profile, recipient) = self.sealing_key(&state, query.requester).await?;
         let requester = Requester {
             user: query.requester,
@@ -94,20 +108,30 @@ impl Queries {
             account: profile.account,
             in_force: is_in_force(&state, &query).await?,
         };
-        let (records, unopened) = self.opened(&query, reader).await?;
-        let hash = query.considered(id, &requester.account, recipient.hash());
-        Ok(Considered { id, query, requester, terms, records, unopened, hash, recipient })
+        let (records, unopened) = self.opened(&query, user, reader).await?;
+        let (by, hash) = (user, query.considered(id, &requester.account, recipient.hash()));
+        Ok(Considered { id, query, requester, by, terms, records, unopened, hash, recipient })
     }
 
-    /// The asked records, opened with the patient's own keys, and those that do not open.
+    /// The asked records, opened with the patient's own keys or by a hospital's grant to the representative, and those
+    /// that do not open.
     async fn opened(
         &self,
         query: &Query,
+        user: UserId,
         reader: &Reader,
     ) -> Result<(Vec<OpenRecord>, Vec<Unopened>), ReadError> {
         let (mut pointers, mut wanted, mut unopened) = (Vec::new(), Vec::new(), Vec::new());
+        let (is_patient, here) = (user == query.patient, reader.worker().hospital());
         for ReleasedRecord { pointer, sections } in &query.records {
             match VerifiedRecord::of(&self.chain, query.patient, *pointer).await {
+                Ok(found) if !is_patient && found.summary.hospital != here => {
+                    let reason = format!(
+                        "hospital {} has its keys, and a representative opens the records of one hospital at a time",
+                        found.summary.hospital
+                    );
+                    unopened.push(Unopened { pointer: *pointer, reason });
+                }
                 Ok(found) => {
                     let sections = sections.intersection(found.sections());
                     pointers.push(*pointer);
@@ -117,7 +141,13 @@ impl Queries {
             }
         }
         let mut records = Vec::with_capacity(wanted.len());
-        let opened = reader.open_own_sections(query.patient, wanted).await;
+        let opened = if is_patient {
+            reader.open_own_sections(query.patient, wanted).await
+        } else if wanted.is_empty() {
+            Vec::new()
+        } else {
+            reader.open_sections(query.patient, wanted, AS_REPRESENTATIVE).await?
+        };
         for (pointer, opened) in pointers.into_iter().zip(opened) {
             match opened {
                 Ok(record) => records.push(record),
@@ -165,7 +195,7 @@ impl Queries {
     ) -> Result<BlockRef, QueryError> {
         let Considered { id, query, requester, recipient, hash, .. } = considered;
         let worker = reader.worker();
-        let (patient, mailbox) = (worker.account(), worker.hospital());
+        let (signer, mailbox) = (worker.account(), worker.hospital());
         self.check_acceptable(considered, until, mailbox).await?;
         let keys = considered.keys(accepted)?;
         let terms = QueryTerms {
@@ -178,10 +208,10 @@ impl Queries {
             issued: now(),
             until,
         };
-        let grant = QueryGrant::seal(terms, &keys, recipient, patient)?;
+        let grant = QueryGrant::seal(terms, &keys, recipient, signer)?;
         unsent.keep(&grant).map_err(QueryError::Unkept)?;
         let call = queries::accept(*id, *hash, accepted, grant.hash(), until, mailbox);
-        let block = match self.chain.submit(&call, patient).await {
+        let block = match self.chain.submit(&call, signer).await {
             Ok(submitted) => submitted.block,
             Err(error) => {
                 if has_no_effect(&error) {
@@ -231,6 +261,7 @@ impl Queries {
         let head = self.chain.finalized_head().await?;
         let state = self.chain.at(head.hash);
         let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
+        check_answers(&state, id, &query, considered.by).await?;
         check_pending(id, &query, head)?;
         let profile = state.profile(query.requester).await?;
         let profile = profile.ok_or(QueryError::UnknownUser(query.requester))?;
@@ -253,6 +284,22 @@ impl Queries {
 pub fn check_end(until: Moment, now: Moment) -> Result<(), QueryError> {
     let is_possible = now < until && until <= now.saturating_add(MAX_QUERY_ACCESS_MILLIS);
     if is_possible { Ok(()) } else { Err(QueryError::WrongEnd) }
+}
+
+/// Checks that a user answers this query: its patient, or a representative who did not ask it.
+async fn check_answers(
+    state: &Snapshot,
+    id: QueryId,
+    query: &Query,
+    user: UserId,
+) -> Result<(), QueryError> {
+    if user == query.patient {
+        return Ok(());
+    }
+    if user == query.requester || !state.represents(user, query.patient).await? {
+        return Err(QueryError::NotPatient { query: id, user });
+    }
+    Ok(())
 }
 
 /// Checks that the patient can answer in the block after this one.
@@ -339,7 +386,7 @@ impl Considered {
     }
 }
 
-/// The asked sections of a record that exist: those that the patient has opened.
+/// The asked sections of a record that exist: those that opened.
 fn asked(record: &OpenRecord) -> ReleasedRecord {
     let mut sections = SectionSet::default();
     for (index, _) in (0..).zip(&record.sections) {

@@ -26,7 +26,10 @@ pub enum QueryError {
     NoSealingKey(UserId),
     #[error("record {pointer} has no {}: it has {}", in_words(.missing), in_words(.existing))]
     NoSections { pointer: RecordPointer, missing: SectionSet, existing: SectionSet },
-    #[error("query {query} is not for user {user}: only its patient answers it")]
+    #[error(
+        "query {query} is not for user {user}: only its patient answers it, or a representative whose mandate is in \
+         force and who did not ask it"
+    )]
     NotPatient { query: QueryId, user: UserId },
     #[error("query {query} has an answer already: {how}")]
     Answered { query: QueryId, how: String },

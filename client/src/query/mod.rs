@@ -12,6 +12,9 @@
 //! | [`Queries::refuse`] | patient | |
 //! | [`Queries::withdraw`] | both | the requester before the answer, the patient after it; both after the expiry |
 //! | [`Reader::open_query`](crate::reader::Reader::open_query) | requester | collects, verifies and opens |
+//!
+//! A representative of the patient does what the patient does, but cannot open the terms, and opens the sections by a
+//! hospital's grant.
 
 mod accepting;
 mod error;

@@ -2,7 +2,7 @@
 
 use epione_primitives::{
     BlockNumber, Moment,
-    query::{Answer, Query},
+    query::{Acceptance, Answer, Query},
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,8 +47,11 @@ impl Status {
 /// Who answered or ended a query, how, and in which chain block; none while it has no answer.
 pub fn answer_in_words(query: &Query) -> Option<String> {
     Some(match query.answer.as_ref()? {
-        Answer::Accepted(acceptance) => {
-            format!("the patient accepted in chain block {}", acceptance.block)
+        Answer::Accepted(Acceptance { by, block, .. }) if *by == query.patient => {
+            format!("the patient accepted in chain block {block}")
+        }
+        Answer::Accepted(Acceptance { by, block, .. }) => {
+            format!("user {by} accepted in the name of the patient in chain block {block}")
         }
         Answer::Refused { block, .. } => format!("the patient refused in chain block {block}"),
         Answer::Withdrawn { block, acceptance: Some(_), .. } => {
@@ -66,9 +69,7 @@ pub fn answer_in_words(query: &Query) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::{
-        AccountId, Hash, HospitalId, UserId, access::Purpose, query::Acceptance,
-    };
+    use epione_primitives::{AccountId, Hash, HospitalId, UserId, access::Purpose};
 
     use super::*;
 
@@ -90,6 +91,7 @@ mod tests {
 
     fn acceptance() -> Acceptance {
         Acceptance {
+            by: UserId([1; 32]),
             records: Default::default(),
             grant: Hash::repeat_byte(1),
             until: 1_000,
@@ -114,6 +116,11 @@ mod tests {
         assert_eq!(answer_in_words(&query(None)), None);
         for (answer, words) in [
             (Answer::Accepted(acceptance()), "the patient accepted in chain block 20"),
+            (
+                Answer::Accepted(Acceptance { by: UserId([7; 32]), ..acceptance() }),
+                "user 0x0707070707070707070707070707070707070707070707070707070707070707 accepted in the name of the \
+                 patient in chain block 20",
+            ),
             (Answer::Refused { block: 9, at }, "the patient refused in chain block 9"),
             (
                 withdrawn(30, Some(acceptance())),

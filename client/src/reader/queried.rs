@@ -2,8 +2,8 @@
 //! worker keeps the sealed grant.
 //!
 //! The worker is only a mailbox. What is believed is the chain's acceptance, which has the grant's hash, and the
-//! patient's signature. A grant is used only after the chain has the hospital's transfer of it, so that the patient
-//! sees every grant that was handed out.
+//! signature of who accepted: the patient, or a user who represented the patient then. A grant is used only after the
+//! chain has the hospital's transfer of it, so that the patient sees every grant that was handed out.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::{
     permission::{Permission, RECEIPT_LIMIT, opened, released},
 };
 use crate::{
-    chain::{Chain, ChainError},
+    chain::{Chain, ChainError, Snapshot},
     now,
     waiting::Awaited,
 };
@@ -56,6 +56,10 @@ pub enum QueryFault {
          hospital"
     )]
     Grant { query: QueryId, what: &'static str },
+    #[error(
+        "query {query} was accepted by user {by}, who did not represent its patient then: nothing was opened"
+    )]
+    NotRepresented { query: QueryId, by: UserId },
     #[error(
         "the chain has no transfer of the grant of query {query}, {} s after the worker sent it: nothing was opened; \
          check that the node keeps up with the chain, try again, and tell the hospital if this happens again",
@@ -97,7 +101,7 @@ impl Reader {
         if mailbox != asked {
             return Err(QueryFault::OtherMailbox { query: id, mailbox, asked }.into());
         }
-        let patient_account = account_at(&self.chain, query.patient, acceptance.block).await?;
+        let acceptor = self.acceptor(id, query.patient, acceptance).await?;
         let collected = self.worker.collect(id).await?;
         if let Some(what) = disagreement(acceptance, &collected.grant) {
             return Err(QueryFault::Grant { query: id, what }.into());
@@ -106,7 +110,7 @@ impl Reader {
             genesis: self.chain.genesis_hash(),
             query: id,
             patient: query.patient,
-            patient_account: &patient_account,
+            acceptor: &acceptor,
             audience: &account,
             purpose: query.purpose,
             until: acceptance.until,
@@ -115,6 +119,21 @@ impl Reader {
         let keys = collected.grant.open(&expected, &self.sealing)?;
         self.check_transfer(id, acceptance).await?;
         Ok(Permission::new(keys, collected.reply.links, Source::Query(id)))
+    }
+
+    /// The account that signed the grant: of the patient, or of a representative in force after the acceptance's block.
+    async fn acceptor(
+        &self,
+        query: QueryId,
+        patient: UserId,
+        acceptance: &Acceptance,
+    ) -> Result<AccountId, ReadError> {
+        let (by, state) = (acceptance.by, state_after(&self.chain, acceptance.block).await?);
+        if by != patient && !state.represents(by, patient).await? {
+            return Err(QueryFault::NotRepresented { query, by }.into());
+        }
+        let unknown = || ChainError::UnknownBlock(acceptance.block.to_string());
+        Ok(state.profile(by).await?.ok_or_else(unknown)?.account)
     }
 
     /// Waits until the chain has the transfer, and compares it with the acceptance.
@@ -154,9 +173,14 @@ pub(crate) async fn account_at(
     block: BlockNumber,
 ) -> Result<AccountId, ChainError> {
     let unknown = || ChainError::UnknownBlock(block.to_string());
-    let hash = chain.block_hash(block).await?.ok_or_else(unknown)?;
-    let profile = chain.at(hash).profile(user).await?;
+    let profile = state_after(chain, block).await?.profile(user).await?;
     Ok(profile.ok_or_else(unknown)?.account)
+}
+
+/// The state after a block.
+async fn state_after(chain: &Chain, block: BlockNumber) -> Result<Snapshot, ChainError> {
+    let unknown = || ChainError::UnknownBlock(block.to_string());
+    Ok(chain.at(chain.block_hash(block).await?.ok_or_else(unknown)?))
 }
 
 /// The acceptance of a query, or why there is none.

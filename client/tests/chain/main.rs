@@ -5,9 +5,11 @@
 mod blocks;
 mod calls;
 mod grants;
+mod mandates;
 mod node;
 mod queries;
 mod records;
+mod represented;
 mod signatures;
 mod users;
 mod verified;

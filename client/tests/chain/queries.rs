@@ -43,10 +43,10 @@ use crate::{
     verified::verifying,
 };
 
-const HOSPITAL: HospitalId = HospitalId(0);
-const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
+pub const HOSPITAL: HospitalId = HospitalId(0);
+pub const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 const SECOND: RecordPointer = RecordPointer { height: 1, index: 1 };
-const RESEARCHER: &str = "//Researcher";
+pub const RESEARCHER: &str = "//Researcher";
 const PATIENT: &str = "//Patient";
 const TERMS: &str = "a study of blood pressure; we keep the text for a year";
 
@@ -63,13 +63,13 @@ enum Conduct {
 }
 
 /// A worker that keeps the last grant that it got.
-struct Mailbox {
+pub struct Mailbox {
     url: Url,
     conduct: Arc<Mutex<Conduct>>,
 }
 
 impl Mailbox {
-    async fn open(chain: Chain) -> Self {
+    pub async fn open(chain: Chain) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let conduct = Arc::new(Mutex::new(Conduct::Honest));
@@ -110,7 +110,7 @@ impl Mailbox {
     }
 
     /// A reader with these development keys, whose worker is this mailbox.
-    fn reader(&self, chain: &Chain, uri: &str) -> Reader {
+    pub fn reader(&self, chain: &Chain, uri: &str) -> Reader {
         let keys = development::keys(uri).unwrap();
         let endpoint = Endpoint::new(self.url.clone(), [0; 32]).unwrap();
         let genesis = chain.genesis_hash();
@@ -165,7 +165,7 @@ async fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
 }
 
 /// Registers the researcher with a profile that has the sealing key.
-async fn researcher(chain: &Chain) -> UserId {
+pub async fn researcher(chain: &Chain) -> UserId {
     let id = user(RESEARCHER);
     let genesis = chain.genesis_hash();
     let context = ProfileContext { genesis, hospital: HOSPITAL, user: id };
@@ -178,24 +178,24 @@ async fn researcher(chain: &Chain) -> UserId {
     id
 }
 
-fn whole(pointers: &[RecordPointer]) -> QueriedRecords {
+pub fn whole(pointers: &[RecordPointer]) -> QueriedRecords {
     let record =
         |pointer: &RecordPointer| ReleasedRecord { pointer: *pointer, sections: SectionSet::ALL };
     pointers.iter().map(record).collect::<Vec<_>>().try_into().unwrap()
 }
 
-async fn query(chain: &Chain, records: QueriedRecords) -> NewQuery<'static> {
+pub async fn query(chain: &Chain, records: QueriedRecords) -> NewQuery<'static> {
     let head = chain.finalized_head().await.unwrap().number;
     let (purpose, expires) = (Purpose::Research, head + 1_000);
     let hospital = HOSPITAL;
     NewQuery { hospital, patient: patient(), records, purpose, expires, terms: TERMS }
 }
 
-async fn end(chain: &Chain) -> u64 {
+pub async fn end(chain: &Chain) -> u64 {
     chain.finalized().await.unwrap().time().await.unwrap() + 3_600_000
 }
 
-async fn opened(reader: &Reader, chain: &Chain, id: QueryId) -> Result<String, ReadError> {
+pub async fn opened(reader: &Reader, chain: &Chain, id: QueryId) -> Result<String, ReadError> {
     let record = VerifiedRecord::of(chain, patient(), FIRST).await.unwrap();
     let mut opened = reader.open_query(id, vec![record]).await?;
     match &opened.remove(0)?.sections[0].content {
@@ -233,7 +233,7 @@ async fn a_researcher_reads_what_the_patient_accepts_and_nothing_else() {
 
     let own = mailbox.reader(&chain, PATIENT);
     let considered = queries.consider(id, &own).await.unwrap();
-    assert_eq!(considered.terms.as_str(), TERMS);
+    assert_eq!(considered.terms.as_deref().unwrap(), TERMS);
     assert_eq!(considered.requester.role, Role::Researcher);
     assert!(considered.requester.in_force);
     assert_eq!(considered.records.len(), 2);
@@ -333,7 +333,7 @@ async fn a_record_that_does_not_open_blocks_neither_the_terms_nor_another_record
 
     let id = queries.pending(whom).await.unwrap().queries[0].id;
     let considered = queries.consider(id, &mailbox.reader(&chain, PATIENT)).await.unwrap();
-    assert_eq!(considered.terms.as_str(), TERMS);
+    assert_eq!(considered.terms.as_deref().unwrap(), TERMS);
     let opened: Vec<_> = considered.records.iter().map(|it| it.summary.pointer).collect();
     let unopened: Vec<_> = considered.unopened.iter().map(|it| it.pointer).collect();
     assert_eq!((opened, unopened), (vec![FIRST], vec![SECOND]));
@@ -397,7 +397,7 @@ async fn terms_open_with_the_key_that_the_query_names_and_with_no_other() {
     let lacking = queries.consider(id, &renewed).await.unwrap_err();
     assert!(matches!(lacking, QueryError::EarlierKey(_)), "{lacking}");
     let renewed = renewed.with_earlier_sealing_keys(vec![development::sealing_key(PATIENT)]);
-    assert_eq!(queries.consider(id, &renewed).await.unwrap().terms.as_str(), TERMS);
+    assert_eq!(queries.consider(id, &renewed).await.unwrap().terms.as_deref().unwrap(), TERMS);
 
     // The query names the patient's key, and the requester sealed nothing to it.
     let NewQuery { hospital, patient, records, purpose, expires, .. } = &asked;

@@ -553,9 +553,9 @@ fn query_grants() {
     let account = AccountId::new(array(&vector["patient"]));
     let QueryTerms { genesis, query, patient, audience, purpose, issued: now, until, .. } =
         query_terms();
-    let (patient_account, audience) = (&account, &audience);
+    let (acceptor, audience) = (&account, &audience);
     let expected =
-        ExpectedQuery { genesis, query, patient, patient_account, audience, purpose, until, now };
+        ExpectedQuery { genesis, query, patient, acceptor, audience, purpose, until, now };
     let keys = SealingKeyPair::from_seed(SealingSuite::XWing, &array(&vector["recipient_seed"]));
     let opened = grant.open(&expected, &keys).unwrap();
     let (section, key) = &opened[0];

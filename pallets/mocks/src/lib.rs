@@ -9,12 +9,17 @@ mod accounts;
 mod bodies;
 mod clock;
 mod hospitals;
+mod mandates;
 mod users;
 
 pub use accounts::{agent_account, founder, governance_account, user_account};
 pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
 pub use hospitals::{Hospitals, admit, set_active};
+pub use mandates::{
+    Mandates, add_representative, authorize, authorize_between, remove_representative,
+    represent_between,
+};
 pub use users::{Users, add_user, end_registration, register};
 
 use epione_primitives::Moment;
@@ -23,6 +28,7 @@ use epione_primitives::Moment;
 pub fn begin(now: Moment) {
     bodies::forget();
     hospitals::forget();
+    mandates::forget();
     users::forget();
     Now::set(now);
 }

@@ -1,5 +1,6 @@
 //! Measures every call at its largest: each record is in another one of the largest lite blocks, all hospitals are
-//! active, the requester is registered at as many as possible, and the lists of pending queries are full.
+//! active, the requester is registered at as many as possible, a representative answers for the patient, and the lists
+//! of pending queries are full.
 
 use alloc::{vec, vec::Vec};
 use epione_primitives::{
@@ -9,7 +10,7 @@ use epione_primitives::{
         MAX_HOSPITALS, MAX_QUERIED_RECORDS, MAX_QUERY_BLOCKS, MAX_REGISTRATIONS_IN_FORCE,
         MAX_SEALED_TERMS_BYTES,
     },
-    ports::{Hospitals as _, Records as _, Users as _},
+    ports::{Hospitals as _, Mandates as _, Records as _, Users as _},
     profile::Role,
     query::{QueriedRecords, SealedTermsBytes},
     release::{ReleasedRecord, SectionSet},
@@ -29,6 +30,7 @@ use crate::{
 
 const PATIENT: UserId = UserId([1; 32]);
 const REQUESTER: UserId = UserId([2; 32]);
+const REPRESENTATIVE: UserId = UserId([3; 32]);
 const NOW: BlockNumber = 10;
 /// The ids of other pending queries of the requester, and of others to the patient.
 const OF_REQUESTER: u32 = 1_000;
@@ -37,7 +39,7 @@ const OF_PATIENT: u32 = 2_000;
 struct World {
     hospital: HospitalId,
     agent: AccountId,
-    patient: AccountId,
+    representative: AccountId,
     requester: AccountId,
 }
 
@@ -62,15 +64,17 @@ fn set_up<T: Config>() -> Result<World, BenchmarkError> {
     let Some((hospital, agent)) = hospitals.pop() else {
         return Err(BenchmarkError::Stop("the chain already has the maximum number of hospitals"));
     };
-    let (patient, requester): (AccountId, AccountId) =
-        (account("patient", 0, 0), account("requester", 0, 0));
-    T::Users::set_up(hospital, PATIENT, Role::Patient, patient.clone());
+    let (representative, requester): (AccountId, AccountId) =
+        (account("representative", 0, 0), account("requester", 0, 0));
+    T::Users::set_up(hospital, PATIENT, Role::Patient, account("patient", 0, 0));
+    T::Users::set_up(hospital, REPRESENTATIVE, Role::Patient, representative.clone());
+    T::Mandates::set_up(PATIENT, REPRESENTATIVE, hospital);
     let others = MAX_REGISTRATIONS_IN_FORCE as usize - 1;
     let others = hospitals.into_iter().take(others).map(|(other, _)| other);
     for registered in others.chain([hospital]) {
         T::Users::set_up(registered, REQUESTER, Role::Researcher, requester.clone());
     }
-    Ok(World { hospital, agent, patient, requester })
+    Ok(World { hospital, agent, representative, requester })
 }
 
 /// Commits records of the patient, each in another lite block.
@@ -187,7 +191,7 @@ mod benchmarks {
         let world = set_up::<T>()?;
         let (id, records) = asked::<T>(&world)?;
         let (considered, until) = (considered::<T>(id), T::Time::now() + 1);
-        let caller = RawOrigin::Signed(world.patient);
+        let caller = RawOrigin::Signed(world.representative);
 
         #[extrinsic_call]
         _(caller, id, considered, records, Hash::repeat_byte(3), until, world.hospital);
@@ -203,13 +207,13 @@ mod benchmarks {
         let (id, _) = asked::<T>(&world)?;
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(world.patient), id);
+        _(RawOrigin::Signed(world.representative), id);
 
         assert!(is_delisted::<T>(id));
         Ok(())
     }
 
-    /// The requester withdraws the query. To withdraw an acceptance, a patient changes no lists.
+    /// The requester withdraws the query. To withdraw an acceptance, a representative changes no lists.
     #[benchmark]
     fn withdraw() -> Result<(), BenchmarkError> {
         let world = set_up::<T>()?;
@@ -227,9 +231,9 @@ mod benchmarks {
         let world = set_up::<T>()?;
         let (id, records) = asked::<T>(&world)?;
         let (considered, until) = (considered::<T>(id), T::Time::now() + 1);
-        let patient = RawOrigin::Signed(world.patient.clone()).into();
+        let by = RawOrigin::Signed(world.representative.clone()).into();
         let grant = Hash::repeat_byte(3);
-        Pallet::<T>::accept(patient, id, considered, records, grant, until, world.hospital)?;
+        Pallet::<T>::accept(by, id, considered, records, grant, until, world.hospital)?;
 
         #[extrinsic_call]
         _(RawOrigin::Signed(world.agent), id);

@@ -168,7 +168,8 @@ fn check_query(query: &Query) -> Result<(), TryRuntimeError> {
     ensure!(is_asked, "a query is one that nobody can ask");
     let is_accepted = accepted(query).is_none_or(|acceptance| {
         let lasts = acceptance.until.saturating_sub(acceptance.at);
-        are_ordered(&acceptance.records)
+        acceptance.by != query.requester
+            && are_ordered(&acceptance.records)
             && is_part_of(&acceptance.records, &query.records)
             && (1..=MAX_QUERY_ACCESS_MILLIS).contains(&lasts)
     });

@@ -10,6 +10,10 @@
 //! the patient withdrew the acceptance, after its end, after the requester's keys changed, and while the requester's
 //! registration at the query's hospital is not in force.
 //!
+//! A representative in force answers for the patient, and the acceptance names who gave it. A dismissal ends also what
+//! was not handed out yet: the transfer fails unless the acceptor still represents the patient. A requester who
+//! represents the patient does not answer their own query.
+//!
 //! No policy and no class of sections is involved: the patient alone decides. What a requester already opened stays
 //! open to the requester.
 //!
@@ -21,7 +25,8 @@
 //! 1. queries are numbered without gaps, and each names ordered records, another user than the patient, no emergency,
 //!    and an end within the longest time; none was asked in the future;
 //! 2. an acceptance names ordered records with sections only for which the requester asked, and an end within the
-//!    longest time; the patient gave it after the question and before the query expired, and withdrew it later;
+//!    longest time; it was given after the question and before the query expired, not by the requester, and withdrawn
+//!    later;
 //! 3. a patient's queries and a requester's queries are numbered without gaps, ascend, belong to that user, and are
 //!    together all queries;
 //! 4. a list of pending queries contains queries without an answer of that user, ascending, with their requesters and
@@ -59,7 +64,7 @@ pub mod pallet {
             MAX_PENDING_QUERIES_OF_PATIENT, MAX_PENDING_QUERIES_OF_REQUESTER,
             MAX_QUERY_ACCESS_MILLIS, MAX_QUERY_BLOCKS,
         },
-        ports::{Hospitals, Records, Users},
+        ports::{Hospitals, Mandates, Records, Users},
         profile::Role,
         query::{
             Acceptance, Answer, QueriedRecords, Query, SealedTermsBytes, Transfer, are_ordered,
@@ -88,6 +93,8 @@ pub mod pallet {
         type Users: Users;
         /// Finds the patient of a record.
         type Records: Records;
+        /// Who answers for a patient.
+        type Mandates: Mandates;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
     }
@@ -154,13 +161,13 @@ pub mod pallet {
         /// A requester asked a patient.
         #[codec(index = 0)]
         Asked { query: QueryId, requester: UserId, patient: UserId },
-        /// The patient accepted. The worker of the mailbox keeps the sealed grant.
+        /// The patient or a representative accepted. The worker of the mailbox keeps the sealed grant.
         #[codec(index = 1)]
         Accepted { query: QueryId, patient: UserId, requester: UserId, mailbox: HospitalId },
-        /// The patient refused.
+        /// The patient or a representative refused.
         #[codec(index = 2)]
         Refused { query: QueryId, patient: UserId, requester: UserId },
-        /// The requester withdrew the query, or the patient the acceptance.
+        /// The requester withdrew the query, or the patient or a representative the acceptance.
         #[codec(index = 3)]
         Withdrawn { query: QueryId, patient: UserId, requester: UserId },
         /// A mailbox hands out the sealed grant. Its worker may do so after this event is finalized.
@@ -203,10 +210,12 @@ pub mod pallet {
         /// There is no query with this id.
         #[codec(index = 9)]
         UnknownQuery,
-        /// The signer is not the current account of the patient whom the query asks.
+        /// The signer is the current account neither of the patient whom the query asks nor of a representative whose
+        /// mandate is in force.
         #[codec(index = 10)]
         NotPatient,
-        /// The signer is the current account neither of the query's requester nor of its patient.
+        /// The signer is the current account neither of the query's requester, nor of its patient, nor of a
+        /// representative whose mandate is in force.
         #[codec(index = 11)]
         NotParty,
         /// The query has an answer already.
@@ -256,6 +265,13 @@ pub mod pallet {
         /// Ask again after one was answered or expired.
         #[codec(index = 25)]
         TooManyOfHospital,
+        /// The representative who accepted does not represent the patient any more. The requester can ask again.
+        #[codec(index = 26)]
+        RepresentationOver,
+        /// The requester represents the patient, and cannot answer their own query. The patient or another
+        /// representative answers it.
+        #[codec(index = 27)]
+        OwnQuery,
     }
 
     #[pallet::hooks]
@@ -328,10 +344,11 @@ pub mod pallet {
         /// Accepts a pending query, for all of its sections or some of them. `considered` is [`Query::considered`] of
         /// the query and of the requester's account and sealing key to which the grant is sealed. `grant` is the hash
         /// of the sealed grant. The worker of the mailbox hands it out before the moment `until`. Signed by the
-        /// patient's current account.
+        /// current account of the patient, or of a representative whose mandate is in force.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
-        /// [`NotPending`](Error::NotPending), [`Expired`](Error::Expired), [`InvalidRecords`](Error::InvalidRecords),
+        /// [`OwnQuery`](Error::OwnQuery), [`NotPending`](Error::NotPending), [`Expired`](Error::Expired),
+        /// [`InvalidRecords`](Error::InvalidRecords),
         /// [`NotAsked`](Error::NotAsked), [`WrongUntil`](Error::WrongUntil),
         /// [`UnknownHospital`](Error::UnknownHospital), [`RequesterChanged`](Error::RequesterChanged) or
         /// [`NotInForce`](Error::NotInForce).
@@ -346,7 +363,7 @@ pub mod pallet {
             until: Moment,
             mailbox: HospitalId,
         ) -> DispatchResult {
-            let asked = Self::pending_to_signer(origin, query)?;
+            let (asked, by) = Self::pending_to_signer(origin, query)?;
             ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
             ensure!(is_part_of(&records, &asked.records), Error::<T>::NotAsked);
             let (block, at) = (Self::block(), T::Time::now());
@@ -363,21 +380,22 @@ pub mod pallet {
             ensure!(Self::is_in_force(asked.requester, asked.hospital), Error::<T>::NotInForce);
 
             let acceptance =
-                Acceptance { records, grant, until, audience, sealing_key, mailbox, block, at };
+                Acceptance { by, records, grant, until, audience, sealing_key, mailbox, block, at };
             let Query { patient, requester, .. } = asked;
             Self::answer(query, asked, Answer::Accepted(acceptance));
             Self::deposit_event(Event::Accepted { query, patient, requester, mailbox });
             Ok(())
         }
 
-        /// Refuses a pending query. Signed by the patient's current account, which needs no registration in force.
+        /// Refuses a pending query. Signed by the current account of the patient, or of a representative whose mandate
+        /// is in force. The signer needs no registration in force.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
-        /// [`NotPending`](Error::NotPending) or [`Expired`](Error::Expired).
+        /// [`OwnQuery`](Error::OwnQuery), [`NotPending`](Error::NotPending) or [`Expired`](Error::Expired).
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::refuse())]
         pub fn refuse(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
-            let asked = Self::pending_to_signer(origin, query)?;
+            let (asked, _) = Self::pending_to_signer(origin, query)?;
             let (block, at) = (Self::block(), T::Time::now());
 
             let Query { patient, requester, .. } = asked;
@@ -386,10 +404,10 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Withdraws an acceptance, signed by the patient's current account; a pending query, signed by the
-        /// requester's; or a query that expired without an answer, signed by one of the two. The signer needs no
-        /// registration in force. No grant is handed out afterwards. What was already handed out stays with the
-        /// requester.
+        /// Withdraws an acceptance, signed by the current account of the patient or of a representative whose mandate
+        /// is in force; a pending query, signed by the requester's; or a query that expired without an answer, signed
+        /// by one of them. The signer needs no registration in force. No grant is handed out afterwards. What was
+        /// already handed out stays with the requester.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotParty`](Error::NotParty),
         /// [`NotPending`](Error::NotPending) or [`NotAccepted`](Error::NotAccepted).
@@ -412,9 +430,9 @@ pub mod pallet {
         /// hospital. It is recorded once. A worker that hands out the grant again checks the acceptance again.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotAccepted`](Error::NotAccepted),
-        /// [`NotMailbox`](Error::NotMailbox), [`Over`](Error::Over), [`RequesterChanged`](Error::RequesterChanged) or
-        /// [`NotInForce`](Error::NotInForce); and with [`AlreadyTransferred`](Error::AlreadyTransferred) only if none
-        /// of them applies.
+        /// [`NotMailbox`](Error::NotMailbox), [`Over`](Error::Over), [`RequesterChanged`](Error::RequesterChanged),
+        /// [`RepresentationOver`](Error::RepresentationOver) or [`NotInForce`](Error::NotInForce); and with
+        /// [`AlreadyTransferred`](Error::AlreadyTransferred) only if none of them applies.
         #[pallet::call_index(4)]
         #[pallet::weight(T::WeightInfo::transfer())]
         pub fn transfer(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
@@ -430,6 +448,8 @@ pub mod pallet {
                 == Some(&accepted.audience)
                 && T::Users::sealing_key(asked.requester) == Some(accepted.sealing_key);
             ensure!(is_audience, Error::<T>::RequesterChanged);
+            let may_answer = Self::answers_for(accepted.by, asked.patient);
+            ensure!(may_answer, Error::<T>::RepresentationOver);
             ensure!(Self::is_in_force(asked.requester, asked.hospital), Error::<T>::NotInForce);
             ensure!(!Transfers::<T>::contains_key(query), Error::<T>::AlreadyTransferred);
 
@@ -451,7 +471,7 @@ pub mod pallet {
             if user == query.requester {
                 ensure!(is_open, Error::<T>::NotPending);
                 Ok(None)
-            } else if user != query.patient {
+            } else if !Self::answers_for(user, query.patient) {
                 Err(Error::<T>::NotParty)
             } else if is_open && !query.is_pending(Self::block()) {
                 Ok(None)
@@ -467,7 +487,14 @@ pub mod pallet {
 
         /// Whether a refusal of the query by this user succeeds now.
         pub fn can_refuse(user: UserId, query: &Query) -> bool {
-            user == query.patient && query.is_pending(Self::block())
+            user != query.requester
+                && query.is_pending(Self::block())
+                && Self::answers_for(user, query.patient)
+        }
+
+        /// Whether a user answers queries to a patient: the patient, or a representative whose mandate is in force.
+        fn answers_for(user: UserId, patient: UserId) -> bool {
+            user == patient || T::Mandates::represents(user, patient, T::Time::now())
         }
 
         fn is_active(hospital: HospitalId) -> bool {
@@ -486,15 +513,19 @@ pub mod pallet {
             })
         }
 
-        /// The pending query to the patient whose current account signed.
-        fn pending_to_signer(origin: OriginFor<T>, id: QueryId) -> Result<Query, DispatchError> {
+        /// The pending query, and the user whose current account signed: the patient, or a representative.
+        fn pending_to_signer(
+            origin: OriginFor<T>,
+            id: QueryId,
+        ) -> Result<(Query, UserId), DispatchError> {
             let who = ensure_signed(origin)?;
             let query = Queries::<T>::get(id).ok_or(Error::<T>::UnknownQuery)?;
-            let is_patient = T::Users::by_account(&who) == Some(query.patient);
-            ensure!(is_patient, Error::<T>::NotPatient);
+            let signer = T::Users::by_account(&who).ok_or(Error::<T>::NotPatient)?;
+            ensure!(Self::answers_for(signer, query.patient), Error::<T>::NotPatient);
+            ensure!(signer != query.requester, Error::<T>::OwnQuery);
             ensure!(query.answer.is_none(), Error::<T>::NotPending);
             ensure!(query.is_pending(Self::block()), Error::<T>::Expired);
-            Ok(query)
+            Ok((query, signer))
         }
 
         /// Stores a new query under the next id and the next numbers.

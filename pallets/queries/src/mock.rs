@@ -2,7 +2,9 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use epione_mocks::{Clock, Hospitals, Users, add_user, admit, begin, register, user_account};
+use epione_mocks::{
+    Clock, Hospitals, Mandates, Users, add_user, admit, begin, register, user_account,
+};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, QueryId, RecordPointer, UserId,
     access::Purpose,
@@ -39,6 +41,7 @@ impl pallet_queries::Config for Test {
     type Hospitals = Hospitals;
     type Users = Users;
     type Records = Records;
+    type Mandates = Mandates;
     type Time = Clock;
 }
 
@@ -52,6 +55,8 @@ pub const PATIENT: UserId = UserId([1; 32]);
 pub const OTHER_PATIENT: UserId = UserId([2; 32]);
 pub const RESEARCHER: UserId = UserId([3; 32]);
 pub const DOCTOR: UserId = UserId([4; 32]);
+/// A parent of [`PATIENT`], whom no test has appointed yet.
+pub const PARENT: UserId = UserId([6; 32]);
 pub const STRANGER: UserId = UserId([5; 32]);
 /// Other researchers of the researcher's hospital.
 pub const COLLEAGUES: [UserId; 4] =
@@ -232,6 +237,7 @@ pub fn externalities() -> TestExternalities {
         (OTHER_PATIENT, Role::Patient),
         (RESEARCHER, Role::Researcher),
         (DOCTOR, Role::Doctor),
+        (PARENT, Role::Patient),
         (STRANGER, Role::Researcher),
     ] {
         add_user(user, role);

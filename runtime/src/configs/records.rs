@@ -10,8 +10,8 @@ use epione_primitives::{
 use frame_support::traits::ConstU32;
 
 use crate::{
-    Approvals, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Profiles, RolePolicies, Runtime,
-    Sharing, Timestamp, weights,
+    Approvals, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, RolePolicies,
+    Runtime, Sharing, Timestamp, weights,
 };
 
 impl pallet_profiles::Config for Runtime {
@@ -24,6 +24,7 @@ impl pallet_profiles::Config for Runtime {
 impl pallet_role_policies::Config for Runtime {
     type Hospitals = Hospitals;
     type Users = Profiles;
+    type Mandates = Mandates;
     type Time = Timestamp;
     type WeightInfo = weights::pallet_role_policies::Measured<Runtime>;
 }
@@ -68,10 +69,18 @@ impl pallet_sharing::Config for Runtime {
     type WeightInfo = weights::pallet_sharing::Measured<Runtime>;
 }
 
+impl pallet_mandates::Config for Runtime {
+    type Hospitals = Hospitals;
+    type Users = Profiles;
+    type Time = Timestamp;
+    type WeightInfo = weights::pallet_mandates::Measured<Runtime>;
+}
+
 impl pallet_queries::Config for Runtime {
     type Hospitals = Hospitals;
     type Users = Profiles;
     type Records = LiteBlocks;
+    type Mandates = Mandates;
     type Time = Timestamp;
     type WeightInfo = weights::pallet_queries::Measured<Runtime>;
 }

@@ -20,21 +20,21 @@ impl<T: frame_system::Config> pallet_queries::WeightInfo for Measured<T> {
 
     /// An estimate until it is measured.
     fn accept() -> Weight {
-        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 8))
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 8))
     }
 
     /// An estimate until it is measured.
     fn refuse() -> Weight {
-        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 8))
+        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 8))
     }
 
     /// An estimate until it is measured.
     fn withdraw() -> Weight {
-        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 8))
+        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 8))
     }
 
     /// An estimate until it is measured.
     fn transfer() -> Weight {
-        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 1))
+        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 1))
     }
 }

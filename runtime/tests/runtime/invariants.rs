@@ -5,6 +5,7 @@ use epione_primitives::{
     access::{Purpose, Relationship, RelationshipKind},
     approval::BallotOutcome,
     hospital::Duty,
+    mandate::Mandate,
     profile::Role,
     query::{Acceptance, Answer, QueriedRecords, Query},
     release::{ReleasedRecord, SectionSet},
@@ -161,6 +162,21 @@ fn a_relationship_of_an_unknown_user_is_found() {
     });
 }
 
+#[test]
+fn mandates_that_refer_to_nothing_are_found() {
+    use pallet_mandates::{Authorizations, Representatives};
+
+    let mandate = Mandate { since: 1, until: 2, ended: None };
+    let unknown = "a mandate is not from a patient to a known user";
+    for (patient, representative) in [(STRANGER, *PATIENT), (*PATIENT, STRANGER)] {
+        finds(unknown, || Representatives::<Runtime>::insert(patient, representative, mandate));
+    }
+    let elsewhere = "a mandate is not from a patient to a hospital of the patient";
+    for (patient, hospital) in [(STRANGER, A), (*PATIENT, B), (*PATIENT, NOWHERE)] {
+        finds(elsewhere, || Authorizations::<Runtime>::insert(patient, hospital, mandate));
+    }
+}
+
 /// An accepted query of a researcher to the patient about the committed record, with hospital A as the mailbox.
 fn query() -> Query {
     let named = ReleasedRecord {
@@ -169,6 +185,7 @@ fn query() -> Query {
     };
     let records = QueriedRecords::truncate_from(vec![named]);
     let acceptance = Acceptance {
+        by: *PATIENT,
         records: records.clone(),
         grant: Hash::zero(),
         until: 2,
@@ -218,6 +235,13 @@ fn queries_that_refer_to_nothing_are_found() {
     let terms = "the terms of a query are for a key that its patient never had";
     finds(terms, || ask(|query| query.patient_key = Hash::zero()));
     finds("a query is about a record of another patient", || ask(|query| query.patient = user(9)));
+    finds("a query was accepted by somebody whom its patient never appointed", || {
+        ask(|query| {
+            if let Some(Answer::Accepted(acceptance)) = &mut query.answer {
+                acceptance.by = user(9);
+            }
+        });
+    });
     let nowhere = "the mailbox of a query is no hospital";
     let move_mailbox = |query: &mut Query| {
         if let Some(Answer::Accepted(acceptance)) = &mut query.answer {

@@ -13,6 +13,7 @@ mod genesis;
 mod hostile;
 mod invariants;
 mod limits;
+mod mandates;
 mod metadata;
 mod possession;
 mod proofs;

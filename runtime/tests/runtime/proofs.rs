@@ -171,6 +171,20 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
     same!(keys::review(ReviewId(2)), pallet_releases::Reviews, ReviewId(2));
     same!(keys::tally(B, doctor), pallet_releases::Tallies, B, doctor);
     same!(keys::shared(pointer), pallet_sharing::Shared, pointer);
+    same!(keys::representative(patient, doctor), pallet_mandates::Representatives, patient, doctor);
+    let of_patient = keys::representatives(patient);
+    assert!(keys::representative(patient, doctor).as_bytes().starts_with(of_patient.as_bytes()));
+    let (earlier, count) = (
+        keys::earlier_representation(patient, doctor, 2),
+        keys::earlier_representations(patient, doctor),
+    );
+    same!(earlier, pallet_mandates::EarlierRepresentations, (patient, doctor, 2_u32));
+    same!(count, pallet_mandates::EarlierRepresentationCount, patient, doctor);
+    same!(keys::authorization(patient, B), pallet_mandates::Authorizations, patient, B);
+    let (earlier, count) =
+        (keys::earlier_authorization(patient, B, 2), keys::earlier_authorizations(patient, B));
+    same!(earlier, pallet_mandates::EarlierAuthorizations, (patient, B, 2_u32));
+    same!(count, pallet_mandates::EarlierAuthorizationCount, patient, B);
     same!(keys::query(QueryId(7)), pallet_queries::Queries, QueryId(7));
     same!(keys::query_terms(QueryId(7)), pallet_queries::Terms, QueryId(7));
     same!(keys::transfer(QueryId(7)), pallet_queries::Transfers, QueryId(7));

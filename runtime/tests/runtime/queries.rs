@@ -32,8 +32,8 @@ use crate::{
     },
 };
 
-static RESEARCHER: LazyLock<UserId> = LazyLock::new(|| user(8));
-const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
+pub static RESEARCHER: LazyLock<UserId> = LazyLock::new(|| user(8));
+pub const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 const GRANT: Hash = Hash::repeat_byte(3);
 
 type Call = pallet_queries::Call<Runtime>;
@@ -55,7 +55,7 @@ fn records(pointers: &[RecordPointer]) -> QueriedRecords {
     QueriedRecords::truncate_from(pointers.iter().map(record).collect())
 }
 
-fn question(pointers: &[RecordPointer]) -> Call {
+pub fn question(pointers: &[RecordPointer]) -> Call {
     Call::ask {
         hospital: B,
         patient: *PATIENT,
@@ -75,7 +75,7 @@ fn considered(query: QueryId) -> Hash {
 }
 
 /// The patient's acceptance, with hospital A as the mailbox.
-fn acceptance(query: QueryId) -> Call {
+pub fn acceptance(query: QueryId) -> Call {
     Call::accept {
         query,
         considered: considered(query),

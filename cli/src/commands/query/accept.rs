@@ -42,7 +42,7 @@ pub struct AcceptArgs {
     /// The query's number
     #[arg(value_name = "QUERY")]
     pub query: u32,
-    /// Your key file: the patient's
+    /// Your key file: the patient's, or a representative's
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
     /// A record, and the numbers of sections, as in 1/0:3,5; without numbers, all that is asked for of it. May be
@@ -57,7 +57,8 @@ pub struct AcceptArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub span: Option<Duration>,
     /// Hospital whose worker keeps the sealed keys for the requester [default: that of the first record that
-    /// you accept; if its worker does not answer, another one at which you are registered]
+    /// you accept; if its worker does not answer, another one at which you are registered]. A representative accepts
+    /// records of one hospital at a time
     #[arg(long, value_name = "HOSPITAL")]
     pub mailbox: Option<HospitalRef>,
     /// Key file from before a rotation, if a hospital's profile or the terms are sealed to the earlier key; may be
@@ -146,9 +147,12 @@ pub async fn accept(args: &AcceptArgs, context: &Context) -> Result<Accepted, Fa
     if matches!(found.status, Status::Accepted | Status::Collected) {
         return resume(args, (found, named, until), &unsent, context).await;
     }
+    let user = context.user_with(&args.signer.public()?.account).await?;
+    let first = args.records.first().map(|part| part.0.pointer);
     let asked: HospitalId = match named {
-        Some(named) => named,
-        None => statement::hospital_of(&found, context).await?,
+        Some(named) if user == found.query.patient => named,
+        // A representative needs a grant of the hospital of the records.
+        _ => statement::hospital_of(&found, first, context).await?,
     };
     let sources = (&args.signer, &args.earlier_keys[..]);
     let mut reader = statement::reader(sources, asked, context).await?;
@@ -192,10 +196,10 @@ async fn resume(
     let explained = |error: QueryError| explained(error, id, Some(&args.signer), context);
     let account = identity::account(&context.keys(&args.signer)?);
     let user = context.user_of(&account).await?;
-    if user != found.query.patient {
+    let acceptance = found.acceptance()?;
+    if user != found.query.patient && user != acceptance.by {
         return Err(explained(QueryError::NotPatient { query: id, user }));
     }
-    let acceptance = found.acceptance()?;
     if !is_wanted(args, (mailbox, until), acceptance) {
         let how = answer_in_words(&found.query).unwrap_or_default();
         return Err(explained(QueryError::Answered { query: id, how }));
@@ -276,7 +280,7 @@ fn end(args: &AcceptArgs) -> Result<Moment, Failure> {
 }
 
 /// A day or a time in UTC.
-fn time(text: &str) -> Result<Moment, String> {
+pub(in crate::commands) fn time(text: &str) -> Result<Moment, String> {
     let wrong = || {
         format!("{text:?} is not a time: write it in UTC, as in 2027-01-31 or 2027-01-31T12:00:00Z")
     };
@@ -346,6 +350,7 @@ mod tests {
         };
         let day = 86_400_000;
         let acceptance = Acceptance {
+            by: epione_primitives::UserId([1; 32]),
             records: vec![record(1, 0b100), record(2, 0b1)].try_into().unwrap(),
             grant: epione_primitives::Hash::repeat_byte(1),
             until: 31 * day,

@@ -20,7 +20,7 @@ pub struct AnswerArgs {
     /// The query's number
     #[arg(value_name = "QUERY")]
     pub query: u32,
-    /// Your key file
+    /// Your key file; to act for a patient whom you represent, your own
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
 }
@@ -32,6 +32,9 @@ pub struct Answered {
     pub status: Status,
     /// The chain block from which on that is so.
     pub block: BlockNumber,
+    /// The patient, if a representative ended it now.
+    #[serde(rename = "inNameOf", skip_serializing_if = "Option::is_none")]
+    pub in_name_of: Option<UserId>,
     /// Who ended it, if it was over before this run, which then changed nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -41,9 +44,12 @@ impl Output for Answered {}
 
 impl fmt::Display for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { query, status, block, before } = self;
+        let Self { query, status, block, in_name_of, before } = self;
         if let Some(before) = before {
             return write!(f, "query {query} was over before, so nothing was changed: {before}");
+        }
+        if let Some(patient) = in_name_of {
+            write!(f, "in the name of patient {patient}, ")?;
         }
         match status {
             Status::Refused => write!(f, "you refused query {query} in chain block {block}"),
@@ -86,8 +92,10 @@ async fn end(args: &AnswerArgs, context: &Context, withdraws: bool) -> Result<An
     let found = queries.show(id).await;
     match (block, found) {
         (Ok(block), found) => {
-            let status = found.map_err(explained)?.status;
-            Ok(Answered { query: id, status, block: block.number, before: None })
+            let Found { status, query, .. } = found.map_err(explained)?;
+            let is_party = user == query.patient || user == query.requester;
+            let in_name_of = (!is_party).then_some(query.patient);
+            Ok(Answered { query: id, status, block: block.number, in_name_of, before: None })
         }
         // An earlier run's call may have come first.
         (Err(error), Ok(found)) => {
@@ -108,7 +116,7 @@ fn ended_before(found: &Found, user: UserId, withdraws: bool) -> Option<Answered
         _ => return None,
     };
     let before = answer_in_words(query);
-    Some(Answered { query: found.id, status: found.status, block, before })
+    Some(Answered { query: found.id, status: found.status, block, in_name_of: None, before })
 }
 
 #[cfg(test)]
@@ -122,8 +130,12 @@ mod tests {
 
     #[test]
     fn a_withdrawal_does_not_promise_that_the_requester_forgets() {
-        let answered =
-            |status| Answered { query: QueryId(7), status, block: 9, before: None }.to_string();
+        let by = |status, in_name_of| {
+            Answered { query: QueryId(7), status, block: 9, in_name_of, before: None }.to_string()
+        };
+        let answered = |status| by(status, None);
+        let represented = format!("in the name of patient {PATIENT}, you refused query 7");
+        assert!(by(Status::Refused, Some(PATIENT)).starts_with(&represented));
         assert!(answered(Status::Withdrawn).contains("they may keep"));
         assert_eq!(answered(Status::Refused), "you refused query 7 in chain block 9");
         assert_eq!(answered(Status::Canceled), "you withdrew query 7 in chain block 9");

@@ -27,9 +27,12 @@ const PAUSE: Duration = Duration::from_millis(SLOT_MILLIS);
 
 #[derive(Debug, Args)]
 pub struct InboxArgs {
-    /// Your key file: the patient's; only its public half is read
+    /// Your key file: the patient's, or a representative's with --patient; only its public half is read
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
+    /// The patient whom you represent, if you are not the patient
+    #[arg(long, value_name = "USER")]
+    pub patient: Option<UserId>,
     /// Also lists the queries that you have answered, and those that were withdrawn or expired
     #[arg(long)]
     pub all: bool,
@@ -90,7 +93,7 @@ impl fmt::Display for Listing {
 
 /// Lists what a patient is asked: what waits for an answer, or everything.
 pub async fn inbox(args: &InboxArgs, context: &Context) -> Result<Listing, Failure> {
-    let patient = context.user_with(&args.signer.public()?.account).await?;
+    let patient = asked_patient(args, context).await?;
     if args.all {
         return list(Party::Patient(patient), args.limit, context).await;
     }
@@ -99,6 +102,22 @@ pub async fn inbox(args: &InboxArgs, context: &Context) -> Result<Listing, Failu
     let more = listing::cut(&mut pending.queries, args.limit);
     let queries = described(pending, context.chain().await?).await?;
     Ok(Listing { queries, more, only_pending: true })
+}
+
+/// Whose inbox it is: that of the user, or of a patient whom the user represents.
+async fn asked_patient(args: &InboxArgs, context: &Context) -> Result<UserId, Failure> {
+    let user = context.user_with(&args.signer.public()?.account).await?;
+    let patient = args.patient.unwrap_or(user);
+    let state = context.chain().await?.finalized().await?;
+    if patient == user || state.represents(user, patient).await? {
+        return Ok(patient);
+    }
+    let list = context.command(["mandate", "list", "--patient"]).with([patient.to_string()]);
+    let failure = Failure::new(
+        format!("user {user} does not represent patient {patient}"),
+        "the patient can appoint you, or renew the mandate",
+    );
+    Err(failure.with_command(list))
 }
 
 /// Lists what a requester asked.
@@ -114,7 +133,7 @@ pub(super) async fn run_inbox(args: &InboxArgs, context: &Context) -> Result<boo
     if !args.watch {
         return show(&listing, json);
     }
-    let patient = context.user_with(&args.signer.public()?.account).await?;
+    let patient = asked_patient(args, context).await?;
     let mut newest = listing.queries.first().map(|described| described.query);
     show(&listing, json)?;
     let chain = context.chain().await?;

@@ -10,6 +10,7 @@ mod part;
 mod show;
 mod statement;
 
+pub(in crate::commands) use accept::time;
 pub use accept::{AcceptArgs, Accepted, AcceptedBefore, NewlyAccepted, accept};
 pub use answer::{AnswerArgs, Answered, refuse, withdraw};
 pub use ask::{AskArgs, Asked, ask};
@@ -86,6 +87,9 @@ pub enum Command {
     /// Lists what you asked, newest first
     Sent(SentArgs),
     /// Shows a query and its answer; to its patient also the terms, and what the sections are
+    ///
+    /// To a representative of the patient, it shows what the sections are, after the hospital of the records has
+    /// granted access to them: the patient sees the receipt.
     Show(ShowArgs),
     /// Accepts a query: the requester can read the sections that you name, until the time that you name
     ///
@@ -93,6 +97,9 @@ pub enum Command {
     /// worker cannot read them, when the chain has your acceptance. What you sign is shown first. If the command is
     /// interrupted, run it again. You can withdraw it later; what the requester has read by
     /// then, they may keep.
+    ///
+    /// A representative of the patient accepts in the patient's name. The client then requests the keys from the
+    /// hospital of the records, and the patient sees the receipt. The requester's terms stay sealed to the patient.
     Accept(AcceptArgs),
     /// Refuses a query
     Refuse(AnswerArgs),

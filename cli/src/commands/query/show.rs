@@ -1,5 +1,5 @@
 //! `epione query show`: a query and its answer. The chain shows everybody the requester, the patient and the sections'
-//! numbers. Only the patient can open the terms, and see what the sections are.
+//! numbers. Only the patient can open the terms. The patient and representatives can see what the sections are.
 
 use std::fmt;
 
@@ -34,7 +34,8 @@ pub struct ShowArgs {
     /// The query's number
     #[arg(value_name = "QUERY")]
     pub query: u32,
-    /// Your key file, if you are the patient: also shows the terms, and what the sections are
+    /// Your key file, if you are the patient: also shows the terms, and what the sections are; or if you represent the
+    /// patient
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
     /// With --as: a key file from before a rotation; may be repeated
@@ -81,6 +82,8 @@ pub struct Described {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AcceptedPart {
+    /// The patient, or who represented the patient then.
+    pub by: UserId,
     pub records: Vec<WantedRecord>,
     /// RFC 3339. From then on, nothing is handed out.
     pub until: String,
@@ -188,8 +191,8 @@ impl Described {
 
 impl From<Acceptance> for AcceptedPart {
     fn from(acceptance: Acceptance) -> Self {
-        let Acceptance { records, grant, until, mailbox, block, .. } = acceptance;
-        Self { records: part::wanted(&records), until: moment(until), mailbox, grant, block }
+        let Acceptance { by, records, grant, until, mailbox, block, .. } = acceptance;
+        Self { by, records: part::wanted(&records), until: moment(until), mailbox, grant, block }
     }
 }
 
@@ -210,9 +213,13 @@ impl fmt::Display for Described {
         if *status == Status::Pending {
             write!(f, "\n  the patient can accept before chain block {expires}")?;
         }
-        if let Some(AcceptedPart { records, until, mailbox, block, .. }) = &self.accepted {
+        if let Some(AcceptedPart { by, records, until, mailbox, block, .. }) = &self.accepted {
             let records = part::in_words(records);
-            write!(f, "\n  the patient accepted in chain block {block}: {records}; until {until}")?;
+            let who = match by == patient {
+                true => "the patient".to_owned(),
+                false => format!("user {by}, in the name of the patient,"),
+            };
+            write!(f, "\n  {who} accepted in chain block {block}: {records}; until {until}")?;
             write!(f, "\n  hospital {mailbox} keeps the sealed keys")?;
             if self.transfer.is_none() {
                 write!(f, "\n  accepted; no hospital has recorded that it handed out the keys")?;
@@ -266,7 +273,7 @@ async fn asking(
     context: &Context,
 ) -> Result<Asking, Failure> {
     let queries = Queries::new(context.chain().await?.clone());
-    let hospital = statement::hospital_of(found, context).await?;
+    let hospital = statement::hospital_of(found, None, context).await?;
     let reader = statement::reader((signer, earlier), hospital, context).await?;
     let considered = queries.consider(found.id, &reader).await;
     let considered =
@@ -307,6 +314,7 @@ mod tests {
         let pointer = RecordPointer { height: 1, index: 0 };
         let record = ReleasedRecord { pointer, sections: SectionSet(0b101) };
         Acceptance {
+            by: UserId([1; 32]),
             records: vec![record].try_into().unwrap(),
             grant: Hash::repeat_byte(1),
             until: 2_000,

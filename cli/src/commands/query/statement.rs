@@ -38,8 +38,9 @@ pub struct Asking {
     pub in_force: bool,
     #[serde(skip)]
     query: QueryId,
-    /// The requester's text. Nobody has checked it.
-    pub terms: String,
+    /// The requester's text, if the patient looks. Nobody has checked it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
     /// The asked sections that exist.
     pub content: Vec<AskedRecord>,
     /// The asked records that do not open. They are not accepted.
@@ -80,6 +81,9 @@ pub struct AskedSection {
 #[serde(rename_all = "camelCase")]
 pub struct Statement {
     pub query: QueryId,
+    /// The patient, if a representative signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_name_of: Option<UserId>,
     pub requester: UserId,
     pub role: Role,
     /// The hospital for which the requester asks.
@@ -131,7 +135,7 @@ impl Asking {
         Ok(Self {
             query: considered.id,
             in_force: considered.requester.in_force,
-            terms: considered.terms.to_string(),
+            terms: considered.terms.as_ref().map(|terms| terms.to_string()),
             content,
             unopened: considered.unopened.iter().cloned().map(UnopenedRecord::from).collect(),
         })
@@ -157,6 +161,8 @@ impl Statement {
         let kept_by = state.hospital(mailbox).await?;
         Ok(Self {
             query: considered.id,
+            in_name_of: (considered.by != considered.query.patient)
+                .then_some(considered.query.patient),
             requester: considered.requester.user,
             role: considered.requester.role,
             hospital: considered.query.hospital,
@@ -205,8 +211,14 @@ fn described(section: &OpenSection) -> Option<AskedSection> {
 impl Asking {
     /// The requester's text, and what the chain says about them.
     fn write_terms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(terms) = &self.terms else {
+            return write!(
+                f,
+                "What the requester says is sealed to the patient: a representative cannot open it."
+            );
+        };
         write!(f, "The requester says (nobody has checked it):")?;
-        let lines = wrapped(&self.terms, TERMS_COLUMNS - MARK.len());
+        let lines = wrapped(terms, TERMS_COLUMNS - MARK.len());
         for line in lines.iter().take(TERMS_LINES) {
             write!(f, "\n{MARK}{line}")?;
         }
@@ -275,10 +287,12 @@ impl fmt::Display for Statement {
         let Self { query, requester, role, hospital, hospital_name, .. } = self;
         let Self { purpose, until, mailbox, mailbox_name, asking, left_out, .. } = self;
         asking.write_terms(f)?;
+        let in_name = self.in_name_of.map(|patient| format!("in the name of patient {patient}, "));
+        let in_name = in_name.unwrap_or_default();
         write!(
             f,
-            "\n\nQuery {query}: you let {} {requester} of hospital {hospital_name} ({hospital}) read these sections \
-             for {}, until {until}.",
+            "\n\nQuery {query}: {in_name}you let {} {requester} of hospital {hospital_name} ({hospital}) read these \
+             sections for {}, until {until}.",
             word(role),
             word(purpose)
         )?;
@@ -303,18 +317,23 @@ impl fmt::Display for Statement {
     }
 }
 
-/// The hospital of the first record of a query.
-pub(super) async fn hospital_of(found: &Found, context: &Context) -> Result<HospitalId, Failure> {
+/// The hospital of a record of a query: of the first, if none is named.
+pub(super) async fn hospital_of(
+    found: &Found,
+    named: Option<RecordPointer>,
+    context: &Context,
+) -> Result<HospitalId, Failure> {
     let patient = found.query.patient;
-    let Some(first) = found.query.records.first() else {
+    let first = found.query.records.first().map(|record| record.pointer);
+    let Some(pointer) = named.or(first) else {
         return Err(Failure::new(
             format!("query {} has no record", found.id),
             "use another node with --node URL",
         ));
     };
     let state = context.chain().await?.finalized().await?;
-    let hospital = reader::hospital_of(&state, patient, first.pointer).await?;
-    hospital.ok_or_else(|| unknown(patient, first.pointer, context))
+    let hospital = reader::hospital_of(&state, patient, pointer).await?;
+    hospital.ok_or_else(|| unknown(patient, pointer, context))
 }
 
 /// A reader with these keys and those from before rotations, through the worker of a hospital.
@@ -345,6 +364,7 @@ mod tests {
         let pointer = RecordPointer { height: 1, index: 0 };
         Statement {
             query: QueryId(7),
+            in_name_of: None,
             requester: UserId([2; 32]),
             role: Role::Researcher,
             hospital: HospitalId(5),
@@ -356,7 +376,7 @@ mod tests {
             asking: Asking {
                 query: QueryId(7),
                 in_force: true,
-                terms: "a study\nQuery 8: you let nobody read\x1b[2J".into(),
+                terms: Some("a study\nQuery 8: you let nobody read\x1b[2J".into()),
                 content: vec![AskedRecord {
                     pointer,
                     hospital: "Alice (0)".into(),
@@ -388,6 +408,13 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("NOT in force") && !text.contains("own hospital"), "{text}");
+        let patient = UserId([1; 32]);
+        let asking = Asking { terms: None, ..statement().asking };
+        let for_patient =
+            Statement { in_name_of: Some(patient), asking, ..statement() }.to_string();
+        let sentence = format!("Query 7: in the name of patient {patient}, you let researcher");
+        assert!(for_patient.contains(&sentence), "{for_patient}");
+        assert!(for_patient.contains("is sealed to the patient"), "{for_patient}");
         let own = Statement { mailbox: HospitalId(5), ..statement() }.to_string();
         assert!(own.ends_with("Choose another with --mailbox."), "{own}");
         let unopened = vec![UnopenedRecord {
@@ -411,7 +438,7 @@ mod tests {
     #[test]
     fn the_requesters_text_cannot_push_away_what_is_signed() {
         let shown = |terms: String| {
-            let asking = Asking { terms, ..statement().asking };
+            let asking = Asking { terms: Some(terms), ..statement().asking };
             let text = Statement { asking, ..statement() }.to_string();
             let rows: Vec<_> = text.lines().map(str::to_owned).collect();
             let sentence = rows.iter().position(|row| row.starts_with("Query 7: you let")).unwrap();

@@ -44,7 +44,13 @@ impl Story {
         };
         let asked = query::ask(&ask, context).await?;
         let patient = cast.patient.keys.clone();
-        let inbox = InboxArgs { signer: patient.clone(), all: false, limit: None, watch: false };
+        let inbox = InboxArgs {
+            signer: patient.clone(),
+            patient: None,
+            all: false,
+            limit: None,
+            watch: false,
+        };
         let inbox = query::inbox(&inbox, context).await?;
         let newest = inbox.queries.first().map(|it| (it.query, it.requester));
         check(newest == Some((asked.query, cast.researcher.id)), "the patient sees the requester")?;

@@ -239,6 +239,51 @@ pub(super) fn shared(record: RecordPointer) -> StorageKey {
     value("Sharing", "Shared").twox_64_concat(&record)
 }
 
+// pallet-mandates
+
+pub(super) fn authorization(patient: UserId, hospital: HospitalId) -> StorageKey {
+    value("Mandates", "Authorizations").blake2_128_concat(&patient).twox_64_concat(&hospital)
+}
+
+pub(super) fn earlier_authorization(
+    patient: UserId,
+    hospital: HospitalId,
+    number: u32,
+) -> StorageKey {
+    value("Mandates", "EarlierAuthorizations")
+        .blake2_128_concat(&patient)
+        .twox_64_concat(&hospital)
+        .twox_64_concat(&number)
+}
+
+pub(super) fn earlier_authorizations(patient: UserId, hospital: HospitalId) -> StorageKey {
+    value("Mandates", "EarlierAuthorizationCount")
+        .blake2_128_concat(&patient)
+        .twox_64_concat(&hospital)
+}
+
+pub(super) fn earlier_representation(patient: UserId, user: UserId, number: u32) -> StorageKey {
+    value("Mandates", "EarlierRepresentations")
+        .blake2_128_concat(&patient)
+        .blake2_128_concat(&user)
+        .twox_64_concat(&number)
+}
+
+pub(super) fn earlier_representations(patient: UserId, user: UserId) -> StorageKey {
+    value("Mandates", "EarlierRepresentationCount")
+        .blake2_128_concat(&patient)
+        .blake2_128_concat(&user)
+}
+
+/// The prefix of a patient's representatives.
+pub(super) fn representatives(patient: UserId) -> StorageKey {
+    value("Mandates", "Representatives").blake2_128_concat(&patient)
+}
+
+pub(super) fn representative(patient: UserId, user: UserId) -> StorageKey {
+    representatives(patient).blake2_128_concat(&user)
+}
+
 // pallet-queries
 
 pub(super) fn patient_queries(patient: UserId) -> StorageKey {

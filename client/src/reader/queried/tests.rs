@@ -60,6 +60,7 @@ fn grant(places: &[(RecordPointer, u16)]) -> QueryGrant {
 
 fn acceptance(grant: &QueryGrant) -> Acceptance {
     Acceptance {
+        by: PATIENT,
         records: records(),
         grant: grant.hash(),
         until: UNTIL,

@@ -23,7 +23,7 @@ use epione_primitives::{
     release::ReleasedRecord,
 };
 
-use super::{find, is_registered, unknown};
+use super::{answers_for, find, is_registered, unknown};
 use crate::{
     api::{
         ApiError, AppState,
@@ -175,6 +175,9 @@ async fn check_requester(
     accepted: &Acceptance,
     account: &AccountId,
 ) -> Result<(), ApiError> {
+    if !answers_for(finalized, accepted.by, query.patient).await? {
+        return Err(representation_over());
+    }
     if *account != accepted.audience || !has_same_keys(finalized, query, accepted).await? {
         return Err(requester_changed());
     }
@@ -198,6 +201,15 @@ fn requester_changed() -> ApiError {
         "requester-changed",
         "You have rotated your keys",
         "The patient accepted for your earlier account or sealing key. Ask the patient again, with a new query.",
+    )
+}
+
+fn representation_over() -> ApiError {
+    ApiError::conflict(
+        "representation-over",
+        "The user who accepted does not represent the patient any more",
+        "The patient has dismissed the representative who accepted, or the mandate has ended. Ask the patient again, \
+         with a new query.",
     )
 }
 
@@ -308,6 +320,8 @@ async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError>
         Err(over())
     } else if is("RequesterChanged") {
         Err(requester_changed())
+    } else if is("RepresentationOver") {
+        Err(representation_over())
     } else if is("NotInForce") {
         Err(not_registered())
     } else {
@@ -352,7 +366,8 @@ pub(in crate::api) async fn reader_of(
     let now = finalized.time().await?.max(crate::now());
     let named = query.acceptance().filter(|it| it.grant == grant && now < it.until);
     let Some(accepted) = named else { return Ok(None) };
-    let may_read = has_same_keys(finalized, &query, accepted).await?
+    let may_read = answers_for(finalized, accepted.by, query.patient).await?
+        && has_same_keys(finalized, &query, accepted).await?
         && finalized.transfer(id).await?.is_some()
         && is_registered(finalized, &query).await?;
     Ok(may_read.then_some(query.requester))

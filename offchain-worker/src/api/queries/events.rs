@@ -5,18 +5,20 @@
 use std::convert::Infallible;
 
 use axum::{
-    extract::{Request, State},
+    extract::{Query as Parameters, Request, State},
+    http::Uri,
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
     },
 };
 use epione_client::api::Problem;
-use epione_primitives::query::QueryId;
-use serde::Serialize;
+use epione_primitives::{UserId, query::QueryId};
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
+use super::list::{malformed, on_behalf};
 use crate::{
     api::{ApiError, AppState, caller::signed},
     chain::{QueryChange, QueryNews},
@@ -37,14 +39,23 @@ impl QueryEvent {
     }
 }
 
-/// Streams the changes of the caller's queries when they are finalized: one event named `query` for each, whose data is
-/// JSON. The stream ends after some minutes, and when the client reads too slowly. Then connect again, and read the
-/// list first (`GET /v1/queries`), because changes in between are not repeated.
+/// Whose queries a stream is about.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    patient: Option<UserId>,
+}
+
+/// Streams the changes of the caller's queries, or of those to a patient whom the caller represents, when they are
+/// finalized: one event named `query` for each, whose data is JSON. The stream ends after some minutes, and when the
+/// client reads too slowly. Then connect again, and read the list first (`GET /v1/queries`), because changes in between
+/// are not repeated.
 #[utoipa::path(
     get,
     path = "/v1/queries/events",
     operation_id = "queryEvents",
     tag = "queries",
+    params(("patient" = Option<String>, Query, description = "A patient whom the caller represents. Absent: the caller")),
     security(("signed" = [])),
     responses(
         (status = 200, description = "The stream", body = QueryEvent, content_type = "text/event-stream"),
@@ -53,12 +64,16 @@ impl QueryEvent {
 )]
 pub(in crate::api) async fn events(
     State(state): State<AppState>,
+    uri: Uri,
     request: Request,
 ) -> Result<Response, ApiError> {
     let worker = &state;
+    let wanted = Parameters::<Wanted>::try_from_uri(&uri).ok();
     let work = signed(worker, request, 0, |caller, _| async move {
+        let Parameters(Wanted { patient }) = wanted.ok_or_else(malformed)?;
+        let user = on_behalf(&caller, patient).await?;
         let news = worker.shared.query_news.subscribe();
-        Ok((caller.user()?, worker.stream_slot(caller.holder())?, news))
+        Ok((user, worker.stream_slot(caller.holder())?, news))
     });
     let (user, place, news) = work.await?;
     // Connections are closed on which a request has been open for much longer.

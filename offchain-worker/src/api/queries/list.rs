@@ -1,4 +1,4 @@
-//! `GET /v1/queries`: the caller's queries, as the chain has them.
+//! `GET /v1/queries`: the caller's queries, or those of a patient whom the caller represents, as the chain has them.
 
 use axum::{
     extract::{Query as Parameters, Request, State},
@@ -7,15 +7,17 @@ use axum::{
 };
 use epione_client::api::Problem;
 use epione_primitives::{
+    UserId,
     limits::MAX_PAGE,
     query::{Query, QueryId},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::answers_for;
 use crate::api::{
     ApiError, AppState,
-    caller::signed_with_place,
+    caller::{Caller, signed_with_place},
     delivery::{self, Pace},
 };
 
@@ -55,6 +57,7 @@ enum Party {
 struct Wanted {
     #[serde(default, rename = "as")]
     party: Party,
+    patient: Option<UserId>,
     before: Option<u32>,
     limit: Option<u32>,
 }
@@ -67,6 +70,7 @@ struct Wanted {
     tag = "queries",
     params(
         ("as" = Option<String>, Query, description = "`patient`: the queries to the caller; `requester`: the queries of the caller. Absent: `patient`"),
+        ("patient" = Option<String>, Query, description = "A patient whom the caller represents: the queries to that patient. Only as `patient`. Absent: the caller"),
         ("before" = Option<u32>, Query, description = "The `before` of the previous page. Absent: the newest queries"),
         ("limit" = Option<u32>, Query, description = "The number of queries, at most 64. Absent: 64")
     ),
@@ -83,8 +87,12 @@ pub(in crate::api) async fn list(
 ) -> Result<Response, ApiError> {
     let wanted = Parameters::<Wanted>::try_from_uri(&uri).ok();
     let work = signed_with_place(&state, request, 0, |caller, _| async move {
-        let Parameters(Wanted { party, before, limit }) = wanted.ok_or_else(malformed)?;
-        let (user, limit) = (caller.user()?, limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE));
+        let Parameters(Wanted { party, patient, before, limit }) = wanted.ok_or_else(malformed)?;
+        let limit = limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+        let user = match (party, patient) {
+            (Party::Requester, Some(_)) => return Err(malformed()),
+            (_, patient) => on_behalf(&caller, patient).await?,
+        };
         let page = match party {
             Party::Patient => caller.state.patient_queries(user, before, limit).await?,
             Party::Requester => caller.state.requester_queries(user, before, limit).await?,
@@ -98,10 +106,26 @@ pub(in crate::api) async fn list(
     delivery::json(&page, place, Pace::of_reader(&state.limits))
 }
 
-fn malformed() -> ApiError {
+/// The caller, or the patient whom the caller names and represents.
+pub(super) async fn on_behalf(
+    caller: &Caller,
+    patient: Option<UserId>,
+) -> Result<UserId, ApiError> {
+    let user = caller.user()?;
+    let patient = patient.unwrap_or(user);
+    if answers_for(caller.state.as_ref(), user, patient).await? {
+        return Ok(patient);
+    }
+    Err(ApiError::forbidden(
+        "You do not represent this patient in the last finalized block: the patient can appoint you.",
+    ))
+}
+
+pub(super) fn malformed() -> ApiError {
     ApiError::bad_request(
         "parameters",
         "The parameters are not those that the API describes",
-        "Use only `as` (`patient` or `requester`), `before` and `limit`, which are numbers.",
+        "Use only `as` (`patient` or `requester`), `patient` (a user, only as `patient`), and `before` and `limit`, \
+         which are numbers.",
     )
 }

@@ -1,4 +1,5 @@
-//! `PUT /v1/queries/{id}/grant`: the patient brings the sealed grant, before or after the acceptance is on the chain.
+//! `PUT /v1/queries/{id}/grant`: the patient or a representative brings the sealed grant, before or after the
+//! acceptance is on the chain.
 //!
 //! The worker compares what the grant states in plaintext with the query on the chain. It cannot verify the rest: the
 //! requester does.
@@ -20,7 +21,7 @@ use epione_primitives::{
     query::{Answer, Query, QueryId},
 };
 
-use super::{find, unknown};
+use super::{answers_for, find, unknown};
 use crate::{
     api::{
         ApiError, AppState,
@@ -36,10 +37,11 @@ const ROUND: u32 = 64;
 /// Sections of a grant, at most: those for which a query can ask.
 const SECTIONS: usize = MAX_QUERIED_RECORDS as usize * MAX_SECTIONS as usize;
 
-/// Keeps a patient's sealed grant for the requester of a query. For the query's patient: while the query is pending, or
-/// if it is the grant that the patient accepted with and this worker is its mailbox. The worker keeps the newest three
-/// grants for a query until it learns which one the chain names. Accept on the chain first, and bring the grant when the
-/// acceptance is final: a mailbox then has no grant of a query that the patient did not accept.
+/// Keeps a patient's sealed grant for the requester of a query. For the query's patient, and for a user who represents
+/// the patient in the last finalized block: while the query is pending, or if it is the grant that was accepted with
+/// and this worker is its mailbox. The worker keeps the newest three grants for a query until it learns which one the
+/// chain names. Accept on the chain first, and bring the grant when the acceptance is final: a mailbox then has no
+/// grant of a query that the patient did not accept.
 #[utoipa::path(
     put,
     path = "/v1/queries/{id}/grant",
@@ -60,9 +62,13 @@ pub(in crate::api) async fn put(
 ) -> Result<StatusCode, ApiError> {
     let state = &state;
     signed(state, request, MAX_GRANT_BYTES, |caller, received| async move {
-        let patient = caller.user()?;
-        let found = find(&caller, &id).await?.filter(|(_, query)| query.patient == patient);
-        let (id, query) = found.ok_or_else(unknown)?;
+        let user = caller.user()?;
+        let (id, query) = find(&caller, &id).await?.ok_or_else(unknown)?;
+        let patient = query.patient;
+        let state_now = caller.state.as_ref();
+        if user == query.requester || !answers_for(state_now, user, patient).await? {
+            return Err(unknown());
+        }
         let grant = QueryGrant::decode_exactly(&received.bytes)
             .map_err(|error| unusable(format!("It cannot be read: {error}.")))?;
         let head = state.view.head().await?;

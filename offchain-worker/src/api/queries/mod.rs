@@ -17,6 +17,7 @@ pub use news::follow;
 pub use webhook::notify;
 
 use epione_primitives::{
+    UserId,
     hospital::HospitalStatus,
     profile::RegistrationStatus,
     query::{Query, QueryId},
@@ -31,11 +32,20 @@ async fn find(caller: &Caller, id: &str) -> Result<Option<(QueryId, Query)>, Api
     Ok(caller.state.query(id).await?.map(|query| (id, query)))
 }
 
+/// Whether a user answers queries to a patient in this state: the patient, or a representative.
+async fn answers_for(
+    state: &dyn FinalState,
+    user: UserId,
+    patient: UserId,
+) -> Result<bool, ViewError> {
+    Ok(user == patient || state.represents(user, patient).await?)
+}
+
 /// The response if the query does not exist, or if it is not for the caller to do this. It does not say which.
 fn unknown() -> ApiError {
     ApiError::not_found(
-        "You are not the user who may do this with a query of this number: a patient brings the grant, the requester \
-         collects it. Compare the number with your list (GET /v1/queries).",
+        "You are not the user who may do this with a query of this number: the patient or a representative brings the \
+         grant, the requester collects it. Compare the number with your list (GET /v1/queries).",
     )
 }
 

@@ -14,6 +14,7 @@ mod queries;
 mod query_news;
 mod refused_visits;
 pub(crate) mod registrations;
+mod represented;
 mod requests;
 mod segments;
 mod serving;

@@ -101,11 +101,11 @@ fn seal(world: &World, terms: QueryTerms, sections: &[(RecordPointer, u16)]) -> 
 }
 
 /// The patient's grant of all sections that were asked.
-fn grant(world: &World, query: QueryId) -> QueryGrant {
+pub fn grant(world: &World, query: QueryId) -> QueryGrant {
     seal(world, terms(world, query), &[(POINTER, 0), (POINTER, 1)])
 }
 
-async fn bring(world: &World, by: &Actor, id: QueryId, grant: &QueryGrant) -> Reply {
+pub async fn bring(world: &World, by: &Actor, id: QueryId, grant: &QueryGrant) -> Reply {
     bring_bytes(world, by, &id.to_string(), grant.encode()).await
 }
 
@@ -117,13 +117,14 @@ async fn collect(world: &World, by: &Actor, id: &str) -> Reply {
     Raw::new(Method::POST, &format!("/v1/queries/{id}/collect"), Bytes::new()).send(world, by).await
 }
 
-async fn collect_own(world: &World) -> Reply {
+pub async fn collect_own(world: &World) -> Reply {
     collect(world, &world.stranger, &QUERY.to_string()).await
 }
 
-fn acceptance(world: &World, grant: &QueryGrant) -> Acceptance {
+pub fn acceptance(world: &World, grant: &QueryGrant) -> Acceptance {
     let record = ReleasedRecord { pointer: POINTER, sections: SectionSet(0b011) };
     Acceptance {
+        by: world.patient.user,
         records: vec![record].try_into().unwrap(),
         grant: grant.hash(),
         until: grant.terms().until,
@@ -135,7 +136,7 @@ fn acceptance(world: &World, grant: &QueryGrant) -> Acceptance {
     }
 }
 
-fn answer(facts: &mut Facts, id: QueryId, answer: Answer) {
+pub fn answer(facts: &mut Facts, id: QueryId, answer: Answer) {
     facts.queries.get_mut(&id).unwrap().answer = Some(answer);
 }
 
@@ -148,7 +149,7 @@ fn withdrawal(acceptance: Option<Acceptance>) -> Answer {
 }
 
 /// A world in which the patient has brought a grant for the stranger's query, and accepted with it.
-async fn accepted() -> (World, Record, QueryGrant) {
+pub async fn accepted() -> (World, Record, QueryGrant) {
     accepted_in(World::new().await).await
 }
 
@@ -162,7 +163,7 @@ async fn accepted_in(world: World) -> (World, Record, QueryGrant) {
     (world, record, grant)
 }
 
-fn transfers(world: &World) -> usize {
+pub fn transfers(world: &World) -> usize {
     world.chain.facts().calls.iter().filter(|call| call.name == "transfer").count()
 }
 
@@ -193,7 +194,7 @@ async fn the_requester_gets_the_grant_and_links_after_the_chain_recorded_the_tra
         genesis: genesis(),
         query: QUERY,
         patient: world.patient.user,
-        patient_account: &world.patient.account().id(),
+        acceptor: &world.patient.account().id(),
         audience: &world.stranger.account().id(),
         purpose: Purpose::Research,
         until: grant.terms().until,

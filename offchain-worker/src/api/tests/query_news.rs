@@ -161,7 +161,11 @@ async fn both_parties_list_their_queries_page_by_page() {
 }
 
 async fn stream(world: &World, by: &Actor) -> reqwest::Response {
-    let raw = Raw::get("/v1/queries/events");
+    stream_of(world, by, "").await
+}
+
+async fn stream_of(world: &World, by: &Actor, parameters: &str) -> reqwest::Response {
+    let raw = Raw::get(&format!("/v1/queries/events{parameters}"));
     let request = reqwest::Client::new().get(world.base.join(&raw.target).unwrap());
     request.headers(raw.signed(by)).send().await.unwrap()
 }
@@ -197,6 +201,19 @@ async fn users_are_told_the_changes_of_their_own_queries() {
     for stream in &mut streams {
         assert_eq!(next_event(stream).await, json!({ "query": 5, "kind": "transferred" }));
     }
+}
+
+#[tokio::test]
+async fn a_representative_is_told_the_changes_of_queries_to_the_patient() {
+    let (world, _) = committed().await;
+    let parameters = format!("?patient={}", world.patient.user);
+    assert_eq!(stream_of(&world, &world.doctor, &parameters).await.status(), 403);
+    assert_eq!(stream_of(&world, &world.doctor, "?patient=nobody").await.status(), 400);
+    let pair = (world.doctor.user, world.patient.user);
+    world.chain.facts().representatives.insert(pair);
+    let mut stream = stream_of(&world, &world.doctor, &parameters).await;
+    tell(&world, &[changed(&world, QUERY, QueryChange::Asked)]).await;
+    assert_eq!(next_event(&mut stream).await, json!({ "query": 5, "kind": "asked" }));
 }
 
 #[tokio::test]

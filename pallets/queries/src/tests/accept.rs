@@ -32,6 +32,7 @@ fn an_acceptance_names_the_requesters_keys_of_that_moment() {
         pass(30);
         accept(id);
         let expected = Acceptance {
+            by: PATIENT,
             records: asked_records(),
             grant: GRANT,
             until: UNTIL,

@@ -67,7 +67,8 @@ fn queries_that_nobody_can_ask_are_found() {
 
 #[test]
 fn acceptances_that_no_patient_can_give_are_found() {
-    let broken: [fn(&mut Query); 4] = [
+    let broken: [fn(&mut Query); 5] = [
+        |query| accepted(query).by = RESEARCHER,
         |query| accepted(query).records = Default::default(),
         |query| accepted(query).records = records(&[(FIRST, 0b100)]),
         |query| accepted(query).until = BEGIN,

@@ -6,6 +6,7 @@ mod invariants;
 mod pending;
 mod reading;
 mod refuse;
+mod represented;
 mod transfer;
 mod withdraw;
 

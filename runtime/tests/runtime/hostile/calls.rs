@@ -52,6 +52,10 @@ pub enum Deed {
     RefuseQuery,
     WithdrawQuery,
     Transfer,
+    Appoint,
+    Dismiss,
+    Authorize,
+    Revoke,
     SetPolicies,
     Record,
     Refuse,
@@ -97,6 +101,10 @@ impl Deed {
         Self::RefuseQuery,
         Self::WithdrawQuery,
         Self::Transfer,
+        Self::Appoint,
+        Self::Dismiss,
+        Self::Authorize,
+        Self::Revoke,
         Self::SetPolicies,
         Self::Record,
         Self::Refuse,
@@ -163,6 +171,19 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::RefuseQuery => pallet_queries::Call::refuse { query: query(a) }.into(),
         Deed::WithdrawQuery => pallet_queries::Call::withdraw { query: query(a) }.into(),
         Deed::Transfer => pallet_queries::Call::transfer { query: query(a) }.into(),
+        Deed::Appoint => {
+            let (representative, until) = (user(a), end(b));
+            pallet_mandates::Call::appoint { representative, until }.into()
+        }
+        Deed::Dismiss => {
+            let (patient, representative) = (user(a), user(b));
+            pallet_mandates::Call::dismiss { patient, representative }.into()
+        }
+        Deed::Authorize => {
+            let (hospital, until) = (hospital(a), end(b));
+            pallet_mandates::Call::authorize { hospital, until }.into()
+        }
+        Deed::Revoke => pallet_mandates::Call::revoke { hospital: hospital(a) }.into(),
         Deed::Record => record(a, b, c),
         Deed::Refuse => refuse(a, b, c),
         Deed::Note => {
@@ -411,6 +432,12 @@ fn unrelate(a: u8, b: u8, c: u8) -> RuntimeCall {
         kind: pick(RelationshipKind::ALL, c),
     }
     .into()
+}
+
+/// The end of a mandate: possible, passed, or later than any can be.
+fn end(number: u8) -> Moment {
+    let now = Timestamp::get();
+    pick(&[now.saturating_add(DAY_MILLIS), now.saturating_add(1), now, Moment::MAX], number)
 }
 
 /// The default policies, or none.

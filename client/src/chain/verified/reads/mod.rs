@@ -4,6 +4,7 @@
 mod access;
 mod hospitals;
 mod lite_blocks;
+mod mandates;
 mod profiles;
 mod queries;
 mod releases;

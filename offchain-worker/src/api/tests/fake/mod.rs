@@ -74,6 +74,8 @@ pub struct Facts {
     pub shared: HashMap<RecordPointer, SectionSet>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
+    /// Pairs of representative and patient.
+    pub representatives: HashSet<(UserId, UserId)>,
     pub queries: BTreeMap<QueryId, Query>,
     pub transfers: HashMap<QueryId, Transfer>,
     /// The changes of queries in each block.
@@ -381,6 +383,10 @@ impl FinalState for FakeChain {
 
     fn tally(&self, _: HospitalId, requester: UserId) -> Answer<'_, Tally> {
         self.answer(|facts| facts.tallies.get(&requester).copied().unwrap_or_default())
+    }
+
+    fn represents(&self, user: UserId, patient: UserId) -> Answer<'_, bool> {
+        self.answer(|facts| facts.representatives.contains(&(user, patient)))
     }
 
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>> {

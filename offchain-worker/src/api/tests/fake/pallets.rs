@@ -162,6 +162,11 @@ fn transfer(facts: &mut Facts, id: QueryId) -> Result<(), DispatchFailure> {
     if !is_audience {
         return Err(refused("RequesterChanged"));
     }
+    let may_answer = accepted.by == query.patient
+        || facts.representatives.contains(&(accepted.by, query.patient));
+    if !may_answer {
+        return Err(refused("RepresentationOver"));
+    }
     let registration = facts.registrations.get(&(query.hospital, query.requester));
     if registration.is_none_or(|it| it.status != RegistrationStatus::Active) {
         return Err(refused("NotInForce"));

@@ -1,0 +1,128 @@
+//! Mandates on the real chain: who may give and end them, and who pays for that.
+
+use epione_primitives::{
+    HospitalId, Moment, QueryId, UserId, limits::DAY_MILLIS, profile::Role, refusal::Refusal::*,
+};
+use epione_runtime::{Hospitals, Mandates, Quotas, Runtime, RuntimeCall, Timestamp};
+use pallet_quotas::{Holder, Lane};
+use sp_runtime::DispatchError;
+
+use crate::{
+    caller::refused,
+    chain::{A, B, PATIENT, apply, council, local, register, user, user_seed},
+    queries::{FIRST, acceptance, committed, question},
+};
+
+type Call = pallet_mandates::Call<Runtime>;
+type Error = pallet_queries::Error<Runtime>;
+
+/// Registered at B.
+fn mother() -> UserId {
+    user(60)
+}
+
+fn tomorrow() -> Moment {
+    Timestamp::get().saturating_add(DAY_MILLIS)
+}
+
+fn appoint(representative: UserId) -> RuntimeCall {
+    Call::appoint { representative, until: tomorrow() }.into()
+}
+
+fn dismiss(representative: UserId) -> RuntimeCall {
+    Call::dismiss { patient: *PATIENT, representative }.into()
+}
+
+fn send(seed: &str, call: impl Into<RuntimeCall>) -> Result<(), DispatchError> {
+    apply(seed, call).unwrap()
+}
+
+fn used_to_end_access(hospital: HospitalId) -> u64 {
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+}
+
+#[test]
+fn users_alone_make_the_calls_about_mandates() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        register("Bob//agent", mother(), Role::Patient);
+        let calls = || {
+            let authorize = Call::authorize { hospital: A, until: tomorrow() };
+            let revoke = Call::revoke { hospital: A };
+            [appoint(mother()), dismiss(mother()), authorize.into(), revoke.into()]
+        };
+        for call in calls() {
+            for seed in ["Alice", "Alice//agent"] {
+                assert_eq!(refused(seed, call.clone()), Some(CallNotForRole), "{call:?}");
+            }
+        }
+        let patient = user_seed(*PATIENT);
+        let [appoint, dismiss, authorize, revoke] = calls();
+        send(&patient, appoint).unwrap();
+        assert!(Mandates::represents_now(mother(), *PATIENT));
+        send(&patient, dismiss).unwrap();
+        send(&patient, authorize).unwrap();
+        assert!(Mandates::can_revoke(*PATIENT, A));
+        send(&patient, revoke).unwrap();
+    });
+}
+
+/// The hospital is the only one of the patient, and a friend of the representative.
+#[test]
+fn no_hospital_keeps_a_mandate_in_force() {
+    local(|chain| {
+        committed(chain);
+        register("Bob//agent", mother(), Role::Patient);
+        let (patient, authorize) =
+            (user_seed(*PATIENT), Call::authorize { hospital: A, until: tomorrow() });
+        send(&patient, appoint(mother())).unwrap();
+        send(&patient, authorize).unwrap();
+        chain.next_block();
+        send("Alice//agent", pallet_profiles::Call::<Runtime>::suspend { user: *PATIENT }).unwrap();
+        assert_eq!(refused(&patient, appoint(mother())), Some(NotInForce));
+        let before = used_to_end_access(A);
+        assert_eq!(refused(&patient, dismiss(mother())), None);
+        assert!(!Mandates::represents_now(mother(), *PATIENT));
+        assert_eq!(refused(&patient, Call::revoke { hospital: A }), None);
+        assert!(used_to_end_access(A) > before);
+        for call in [dismiss(mother()), Call::revoke { hospital: A }.into()] {
+            assert_eq!(refused(&patient, call), Some(NotInForce), "it is over");
+        }
+    });
+}
+
+#[test]
+fn the_hospital_of_the_representative_answers_if_the_patients_is_suspended() {
+    local(|chain| {
+        committed(chain);
+        register("Bob//agent", mother(), Role::Patient);
+        send(&user_seed(*PATIENT), appoint(mother())).unwrap();
+        Hospitals::suspend(council(), A).unwrap();
+        assert_eq!(used_to_end_access(B), 0);
+        assert_eq!(refused(&user_seed(*PATIENT), dismiss(mother())), None);
+        assert!(used_to_end_access(B) > 0);
+    });
+}
+
+#[test]
+fn a_representative_answers_a_query_and_a_dismissal_ends_the_acceptance() {
+    local(|chain| {
+        committed(chain);
+        register("Bob//agent", mother(), Role::Patient);
+        send("user-7", appoint(mother())).unwrap();
+        for _ in 0..2 {
+            send("user-8", question(&[FIRST])).unwrap();
+            chain.next_block();
+        }
+        let [first, second] = [QueryId(0), QueryId(1)];
+        for query in [first, second] {
+            send(&user_seed(mother()), acceptance(query)).unwrap();
+            chain.next_block();
+        }
+        let transfer =
+            |query| send("Alice//agent", pallet_queries::Call::<Runtime>::transfer { query });
+        transfer(first).unwrap();
+        send("user-7", dismiss(mother())).unwrap();
+        assert_eq!(transfer(second), Err(Error::RepresentationOver.into()));
+    });
+}
