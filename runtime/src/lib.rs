@@ -1,4 +1,4 @@
-//! The chain's runtime, composed of Epione's ten pallets and the SDK's pallets.
+//! The chain's runtime, composed of Epione's pallets and the SDK's pallets.
 //!
 //! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call,
 //! [`governance`] what council members may propose, and [`lanes`] which transactions come first. [`genesis`]
@@ -174,6 +174,9 @@ mod runtime {
 
     #[runtime::pallet_index(20)]
     pub type Queries = pallet_queries;
+
+    #[runtime::pallet_index(21)]
+    pub type Credentials = pallet_credentials;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -196,5 +199,6 @@ mod benches {
         [pallet_quotas, Quotas]
         [pallet_sharing, Sharing]
         [pallet_queries, Queries]
+        [pallet_credentials, Credentials]
     );
 }

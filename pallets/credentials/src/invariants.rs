@@ -9,7 +9,8 @@ use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    AttributeCount, Attributes, ByName, Config, Credentials, EarlierCount, EarlierCredentials, Pallet,
+    AttributeCount, Attributes, ByName, Config, Credentials, EarlierCount, EarlierCredentials,
+    Pallet,
 };
 
 impl<T: Config> Pallet<T> {

@@ -8,7 +8,9 @@ use epione_primitives::{
     ports,
 };
 
-use crate::{AttributeCount, Attributes, Config, Credentials, EarlierCount, EarlierCredentials, Pallet};
+use crate::{
+    AttributeCount, Attributes, Config, Credentials, EarlierCount, EarlierCredentials, Pallet,
+};
 
 impl<T: Config> Pallet<T> {
     /// The attributes that the council named, ascending, from `from` on: at most `limit` and [`MAX_PAGE`].
@@ -43,14 +45,8 @@ impl<T: Config> Pallet<T> {
 
     /// Whether an earlier credential was in force at a moment. They began in order and do not overlap, so only the last
     /// that had begun can have been, and it is found by halving.
-    fn was_in_force(
-        user: UserId,
-        attribute: AttributeId,
-        issuer: HospitalId,
-        at: Moment,
-    ) -> bool {
-        let earlier =
-            |number: u32| EarlierCredentials::<T>::get((user, attribute, issuer, number));
+    fn was_in_force(user: UserId, attribute: AttributeId, issuer: HospitalId, at: Moment) -> bool {
+        let earlier = |number: u32| EarlierCredentials::<T>::get((user, attribute, issuer, number));
         // Those below `begun` had begun at the moment; those from `later` on had not.
         let mut begun = 0;
         let mut later = EarlierCount::<T>::get((user, attribute, issuer));

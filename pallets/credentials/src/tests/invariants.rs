@@ -48,10 +48,7 @@ fn a_broken_credential_is_found() {
     for (wrong, message) in [
         (credential(5, 5, None), "a credential ended before it began"),
         (credential(5, 4, None), "a credential ended before it began"),
-        (
-            credential(5, 6 + MAX_CREDENTIAL_MILLIS, None),
-            "a credential lasts longer than it may",
-        ),
+        (credential(5, 6 + MAX_CREDENTIAL_MILLIS, None), "a credential lasts longer than it may"),
         (credential(5, 9, Some(4)), "a credential was revoked while it was not in force"),
         (credential(5, 9, Some(9)), "a credential was revoked while it was not in force"),
     ] {

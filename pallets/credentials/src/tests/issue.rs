@@ -17,12 +17,14 @@ fn a_credential_is_in_force_from_its_block_until_its_end() {
         let until = START + 50;
         assert_ok!(issue(governance(ISSUER), DOCTOR, CARDIOLOGY, until));
         let (user, attribute, issuer) = (DOCTOR, CARDIOLOGY, ISSUER);
-        System::assert_last_event(
-            Event::<Test>::Issued { user, attribute, issuer, until }.into(),
-        );
-        for (at, expected) in
-            [(START - 1, false), (START, true), (until - 1, true), (until, false), (until + 1, false)]
-        {
+        System::assert_last_event(Event::<Test>::Issued { user, attribute, issuer, until }.into());
+        for (at, expected) in [
+            (START - 1, false),
+            (START, true),
+            (until - 1, true),
+            (until, false),
+            (until + 1, false),
+        ] {
             assert_eq!(holds(DOCTOR, CARDIOLOGY, ISSUER, at), expected, "{at}");
         }
         assert!(!holds(DOCTOR, ONCOLOGY, ISSUER, START));
@@ -60,14 +62,8 @@ fn only_the_governance_of_an_active_hospital_issues() {
 fn user_and_attribute_exist() {
     run(|| {
         let origin = || governance(ISSUER);
-        assert_noop!(
-            issue(origin(), STRANGER, CARDIOLOGY, START + 1),
-            Error::<Test>::UnknownUser
-        );
-        assert_noop!(
-            issue(origin(), DOCTOR, UNNAMED, START + 1),
-            Error::<Test>::UnknownAttribute
-        );
+        assert_noop!(issue(origin(), STRANGER, CARDIOLOGY, START + 1), Error::<Test>::UnknownUser);
+        assert_noop!(issue(origin(), DOCTOR, UNNAMED, START + 1), Error::<Test>::UnknownAttribute);
         assert_ok!(name_attribute(root(), name("pharmacy")));
         assert_ok!(issue(origin(), DOCTOR, UNNAMED, START + 1));
     });
@@ -78,17 +74,11 @@ fn the_end_is_later_than_now_and_not_too_late() {
     run(|| {
         let origin = || governance(ISSUER);
         for until in [0, START - 1, START] {
-            assert_noop!(
-                issue(origin(), DOCTOR, CARDIOLOGY, until),
-                Error::<Test>::EndPassed
-            );
+            assert_noop!(issue(origin(), DOCTOR, CARDIOLOGY, until), Error::<Test>::EndPassed);
         }
         let last = START + MAX_CREDENTIAL_MILLIS;
         for until in [last + 1, u64::MAX] {
-            assert_noop!(
-                issue(origin(), DOCTOR, CARDIOLOGY, until),
-                Error::<Test>::EndTooLate
-            );
+            assert_noop!(issue(origin(), DOCTOR, CARDIOLOGY, until), Error::<Test>::EndTooLate);
         }
         assert_ok!(issue(origin(), DOCTOR, CARDIOLOGY, last));
     });

@@ -45,10 +45,7 @@ fn what_is_not_in_force_is_not_revoked() {
         let never = || revoke(governance(ISSUER), DOCTOR, CARDIOLOGY);
         assert_noop!(never(), Error::<Test>::NotInForce);
         assert_ok!(issue(governance(ISSUER), DOCTOR, CARDIOLOGY, START + 50));
-        assert_noop!(
-            revoke(governance(ISSUER), DOCTOR, ONCOLOGY),
-            Error::<Test>::NotInForce
-        );
+        assert_noop!(revoke(governance(ISSUER), DOCTOR, ONCOLOGY), Error::<Test>::NotInForce);
         assert_ok!(never());
         assert_noop!(never(), Error::<Test>::NotInForce);
         assert_ok!(issue(governance(ISSUER), DOCTOR, CARDIOLOGY, START + 50));
