@@ -122,6 +122,8 @@ fn a_node_or_a_worker_that_lies_is_refused_or_changes_nothing() {
     let ask = ["query", "ask", "--as", DOCTOR, "--patient", &case.patient, "--record", "1/0"];
     let why = ["--purpose", "research", "--terms", "a study of hypertension", "--expires", "7d"];
     case.network.run(&[&ask[..], &why].concat());
+    let issue = ["credential", "issue", "--user", &case.doctor, "--hospital", "0"];
+    case.network.run(&[&issue[..], &["--attribute", "cardiology", "--for", "30d"]].concat());
     let copy = case.network.file("lite.sqlite").display().to_string();
     case.network.run(&["lite", "sync", "--file", &copy]);
     let readings = readings(&case, [&policies, &visit, &block, &copy]);
@@ -177,6 +179,8 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["audit", "reviews"]).varying(&["/reviews/0/blocksLeft"]),
         Reading::of(&["block", "show", "1"]),
         Reading::of(&["block", "verify", "1"]),
+        Reading::of(&["credential", "attributes"]),
+        Reading::of(&["credential", "list", "--user", doctor]),
         Reading::of(&["hospital", "list"]),
         Reading::of(&["hospital", "consent", "--as", DOCTOR, "--hospital", "7", "--duty", "agent"])
             .varying(&["/until", "/consent"]),

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod block;
 pub mod chain;
 pub mod completions;
+pub mod credential;
 pub mod devnet;
 pub mod disclosure;
 pub mod hospital;
@@ -27,7 +28,7 @@ pub enum Command {
     /// Creates and shows key files
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Registers and lists patients, doctors, nurses, researchers and auditors; rotates keys
+    /// Registers and lists patients, doctors, nurses and other users; rotates keys
     #[command(subcommand)]
     User(user::Command),
     /// Sets your own names for users and hospitals, to use instead of ids and numbers
@@ -63,6 +64,9 @@ pub enum Command {
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Confirms attributes of users as a hospital, and lists what hospitals confirm
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// Lists the hospitals, and changes a hospital's entry on the chain
     #[command(subcommand)]
     Hospital(hospital::Command),
@@ -117,6 +121,7 @@ impl Command {
             | Self::Policy(
                 policy::Command::Check(_) | policy::Command::Show(_) | policy::Command::Explain(_),
             )
+            | Self::Credential(credential::Command::Attributes | credential::Command::List(_))
             | Self::Hospital(hospital::Command::List)
             | Self::VerifyDisclosure(_)
             | Self::Block(_)
@@ -128,6 +133,7 @@ impl Command {
             | Self::Records(records::Command::Share(_) | records::Command::Unshare(_))
             | Self::Audit(audit::Command::Judge(_))
             | Self::Policy(policy::Command::Set(_))
+            | Self::Credential(_)
             | Self::Hospital(_) => changes(),
         }
     }
@@ -159,6 +165,7 @@ impl Command {
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
+            Self::Credential(command) => command.run(&context.with_devnet()?).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
             Self::Lite(command) => command.run(&context.with_devnet()?).await,

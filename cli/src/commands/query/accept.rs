@@ -270,7 +270,7 @@ fn end(args: &AcceptArgs) -> Result<Moment, Failure> {
 }
 
 /// A day or a time in UTC.
-fn time(text: &str) -> Result<Moment, String> {
+pub(in crate::commands) fn time(text: &str) -> Result<Moment, String> {
     let wrong = || {
         format!("{text:?} is not a time: write it in UTC, as in 2027-01-31 or 2027-01-31T12:00:00Z")
     };

@@ -9,6 +9,7 @@ mod part;
 mod show;
 mod statement;
 
+pub(in crate::commands) use accept::time;
 pub use accept::{AcceptArgs, Accepted, AcceptedBefore, NewlyAccepted, accept};
 pub use answer::{AnswerArgs, Answered, refuse, withdraw};
 pub use ask::{AskArgs, Asked, ask};
