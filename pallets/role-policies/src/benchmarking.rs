@@ -9,7 +9,7 @@ use epione_primitives::{
         MAX_NAME_BYTES, MAX_NAMED_CREDENTIALS, MAX_NAMED_HOSPITALS, MAX_POLICIES, MAX_POLICY_LIST,
         MAX_SUMMARY_BYTES,
     },
-    ports::{AccessPolicies, Credentials as _},
+    ports::AccessPolicies,
 };
 use frame_benchmarking::{account, v2::*};
 use frame_support::traits::Get;

@@ -3,7 +3,7 @@
 use epione_primitives::{
     HospitalId, Moment, UserId,
     access::{AccessRequest, Action, Conclusion, Condition, Policy, Purpose, SectionClass},
-    credential::{AttributeId, Requirement},
+    credential::{AttributeId, AttributeName, Requirement},
     limits::DAY_MILLIS,
     profile::Role,
 };
@@ -23,6 +23,10 @@ const CARDIOLOGY: AttributeId = AttributeId(0);
 
 fn list<Item, Bound: Get<u32>>(items: Vec<Item>) -> BoundedVec<Item, Bound> {
     BoundedVec::truncate_from(items)
+}
+
+fn dermatology() -> AttributeName {
+    AttributeName::truncate_from(b"dermatology".to_vec())
 }
 
 fn issue(governance: &str, user: UserId) {
@@ -63,22 +67,21 @@ fn reads(requester: UserId, at: Option<Moment>) -> bool {
 #[test]
 fn the_council_names_an_attribute() {
     local(|_| {
-        let name = b"dermatology".to_vec().try_into().unwrap();
+        let name = dermatology();
         let call = pallet_credentials::Call::<Runtime>::name_attribute { name };
         pass(council_root::Call::<Runtime>::dispatch { call: Box::new(call.into()) });
         let named = Credentials::attributes(AttributeId(6), 10);
-        assert_eq!(named, [(AttributeId(6), b"dermatology".to_vec().try_into().unwrap())]);
+        assert_eq!(named, [(AttributeId(6), dermatology())]);
     });
 }
 
 #[test]
 fn a_majority_that_is_not_root_names_no_attribute() {
     local(|_| {
-        let name = b"dermatology".to_vec().try_into().unwrap();
-        let call = pallet_credentials::Call::<Runtime>::name_attribute { name };
-        pass(call);
+        let name = dermatology();
+        pass(pallet_credentials::Call::<Runtime>::name_attribute { name });
         assert!(Credentials::attributes(AttributeId(6), 10).is_empty());
-        let name = b"dermatology".to_vec().try_into().unwrap();
+        let name = dermatology();
         let origin = RuntimeOrigin::from(pallet_collective::RawOrigin::Members(4, 4));
         assert!(Credentials::name_attribute(origin, name).is_err());
     });
