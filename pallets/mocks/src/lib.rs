@@ -18,7 +18,10 @@ pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
 pub use credentials::{Credentials, add_credential};
 pub use hospitals::{Hospitals, admit, set_active};
-pub use mandates::{Mandates, add_representative, authorize};
+pub use mandates::{
+    Mandates, add_representative, authorize, authorize_between, remove_representative,
+    represent_between,
+};
 pub use users::{Users, add_user, end_registration, register};
 
 use epione_primitives::Moment;

@@ -1,10 +1,11 @@
-//! What patients let others do in their names for a period.
+//! Patients whom others represent, and who authorized hospitals.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
 use epione_primitives::{HospitalId, Moment, UserId, mandate::Mandate, ports};
 
 thread_local! {
+    /// Representatives with their patients.
     static REPRESENTATIVES: RefCell<BTreeMap<(UserId, UserId), Mandate>> = Default::default();
     static AUTHORIZATIONS: RefCell<BTreeMap<(UserId, HospitalId), Mandate>> = Default::default();
 }
@@ -14,16 +15,33 @@ pub(crate) fn forget() {
     AUTHORIZATIONS.set(BTreeMap::new());
 }
 
-/// Makes a user a representative of a patient from `since` until `until`.
-pub fn add_representative(patient: UserId, user: UserId, since: Moment, until: Moment) {
-    let mandate = Mandate { since, until, ended: None };
-    REPRESENTATIVES.with_borrow_mut(|all| all.insert((patient, user), mandate));
+fn mandate(since: Moment, until: Moment) -> Mandate {
+    Mandate { since, until, ended: None }
 }
 
-/// Lets a hospital submit without the patient's signature from `since` until `until`.
-pub fn authorize(patient: UserId, hospital: HospitalId, since: Moment, until: Moment) {
-    let mandate = Mandate { since, until, ended: None };
-    AUTHORIZATIONS.with_borrow_mut(|all| all.insert((patient, hospital), mandate));
+/// Makes a user a representative of a patient, at every moment.
+pub fn add_representative(user: UserId, patient: UserId) {
+    represent_between(user, patient, 0, Moment::MAX);
+}
+
+/// Makes a user a representative of a patient from `since` until `until`.
+pub fn represent_between(user: UserId, patient: UserId, since: Moment, until: Moment) {
+    REPRESENTATIVES.with_borrow_mut(|all| all.insert((user, patient), mandate(since, until)));
+}
+
+/// Ends what [`add_representative`] began.
+pub fn remove_representative(user: UserId, patient: UserId) {
+    REPRESENTATIVES.with_borrow_mut(|all| all.remove(&(user, patient)));
+}
+
+/// Authorizes a hospital to submit records of a patient without the patient's signature, at every moment.
+pub fn authorize(patient: UserId, hospital: HospitalId) {
+    authorize_between(patient, hospital, 0, Moment::MAX);
+}
+
+/// Authorizes a hospital from `since` until `until`.
+pub fn authorize_between(patient: UserId, hospital: HospitalId, since: Moment, until: Moment) {
+    AUTHORIZATIONS.with_borrow_mut(|all| all.insert((patient, hospital), mandate(since, until)));
 }
 
 /// Stands in for pallet-mandates.
@@ -32,7 +50,7 @@ pub struct Mandates;
 impl ports::Mandates for Mandates {
     fn represents(user: UserId, patient: UserId, at: Moment) -> bool {
         REPRESENTATIVES.with_borrow(|all| {
-            all.get(&(patient, user)).is_some_and(|mandate| mandate.in_force(at))
+            all.get(&(user, patient)).is_some_and(|mandate| mandate.in_force(at))
         })
     }
 
@@ -44,7 +62,7 @@ impl ports::Mandates for Mandates {
 
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, user: UserId, hospital: HospitalId) {
-        add_representative(patient, user, 0, Moment::MAX);
-        authorize(patient, hospital, 0, Moment::MAX);
+        add_representative(user, patient);
+        authorize(patient, hospital);
     }
 }

@@ -1,7 +1,7 @@
 //! A runtime with role policies. Stand-ins replace the pallets of hospitals, users, credentials and mandates.
 
 pub use epione_mocks::{
-    Now, add_credential, add_representative, authorize, end_registration, pass, register,
+    Now, add_credential, authorize_between, end_registration, pass, register, represent_between,
 };
 
 use epione_mocks::{

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn by_default_a_representative_reads_while_the_mandate_is_in_force() {
     run(|| {
-        add_representative(PATIENT, OTHER_PATIENT, START, START + 10);
+        represent_between(OTHER_PATIENT, PATIENT, START, START + 10);
         for action in [Action::ReadText, Action::ReadMedia] {
             assert_eq!(decide(OTHER_PATIENT, action), allowed_by(0, "representative reads"));
         }
@@ -24,7 +24,7 @@ fn by_default_a_representative_reads_while_the_mandate_is_in_force() {
 #[test]
 fn by_default_a_representative_reads_where_the_patient_is_registered() {
     run(|| {
-        add_representative(PATIENT, RESEARCHER, START, START + 10);
+        represent_between(RESEARCHER, PATIENT, START, START + 10);
         let elsewhere = AccessRequest { hospital: AWAY, ..request(RESEARCHER, Action::ReadText) };
         assert!(!RolePolicies::decide(elsewhere, None).is_allowed());
         assert!(decide(RESEARCHER, Action::ReadText).is_allowed());
@@ -40,11 +40,11 @@ fn an_authorized_hospital_submits_without_the_patients_signature() {
             ..policy("both sign", &[Role::Doctor], both)
         }]);
         assert!(!decide(DOCTOR, Action::Submit).is_allowed());
-        authorize(PATIENT, AWAY, START, START + 10);
+        authorize_between(PATIENT, AWAY, START, START + 10);
         assert!(!decide(DOCTOR, Action::Submit).is_allowed(), "another hospital is authorized");
-        authorize(OTHER_PATIENT, HOME, START, START + 10);
+        authorize_between(OTHER_PATIENT, HOME, START, START + 10);
         assert!(!decide(DOCTOR, Action::Submit).is_allowed(), "by another patient");
-        authorize(PATIENT, HOME, START, START + 10);
+        authorize_between(PATIENT, HOME, START, START + 10);
         assert_eq!(decide(DOCTOR, Action::Submit), allowed_by(1, "both sign"));
         pass(10);
         assert!(!decide(DOCTOR, Action::Submit).is_allowed());
