@@ -331,13 +331,12 @@ fn a_set_requires_a_bounded_number_of_credentials() {
     assert_eq!(check(&many(most + 1), NOW), Err(expected));
 
     // One that two policies require counts once.
-    let twice: Vec<_> =
-        many(most)
-            .into_iter()
-            .chain(many(most).into_iter().map(|policy| Policy {
-                name: list(&[b"again ", &policy.name[..]].concat()),
-                ..policy
-            }))
-            .collect();
+    let twice: Vec<_> = many(most)
+        .into_iter()
+        .chain(many(most).into_iter().map(|policy| Policy {
+            name: list(&[&b"again "[..], &policy.name[..]].concat()),
+            ..policy
+        }))
+        .collect();
     assert_eq!(check(&twice, NOW), Ok(()));
 }
