@@ -344,7 +344,7 @@ mod tests {
             let opening = policies.iter().filter(move |it| is_for_shared(it, HospitalId(hospital)));
             opening.map(sentence::name).collect::<Vec<_>>()
         };
-        assert_eq!(listed(0), ["research", "insurance", "cardiologist reads"]);
+        assert_eq!(listed(0), ["research"]);
         let mut elsewhere =
             policies.iter().find(|it| is_for_shared(it, HospitalId(0))).unwrap().clone();
         elsewhere.hospitals = vec![HospitalId(1)].try_into().unwrap();

@@ -20,7 +20,7 @@ use crate::{
 const SHARED: SectionSet = SectionSet(0b1010);
 
 impl Story {
-    /// Needs A's sample policies, which let researchers read shared sections.
+    /// Needs A's sample policies, which let researchers read the texts of shared sections.
     pub(super) async fn share(
         &mut self,
         scene: Scene<'_>,
@@ -44,7 +44,7 @@ impl Story {
         let shared = records::share(&share, Change::Share, context).await?;
         check(shared.shared == SHARED, "the chain says which sections are shared")?;
         let policies: Vec<_> = shared.policies.iter().map(|it| it.policy.as_str()).collect();
-        check(policies.contains(&"research"), "the command says which policies let others read")?;
+        check(policies == ["research"], "the command says which policy lets others read them")?;
         for line in shared.to_string().lines() {
             self.line(line);
         }
