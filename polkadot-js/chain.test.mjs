@@ -184,6 +184,22 @@ test('a patient shares a section and no longer shares it', async () => {
   assert.equal((await api.query.sharing.shared(pointer)).toNumber(), 4);
 });
 
+test('a hospital confirms an attribute of a user, and revokes that', async () => {
+  assert.equal((await api.query.credentials.attributes.entries()).length, 6);
+  assert.equal((await api.query.credentials.attributes(0)).unwrap().toUtf8(), 'cardiology');
+  const governance = keys(network.hospitals[1].governance);
+  const until = (await api.query.timestamp.now()).toNumber() + 86_400_000;
+  const issue = (attribute) => submit(api, api.tx.credentials.issue(doctor, attribute, until), governance);
+  const issued = find(await issue(0), 'credentials', 'Issued');
+  assert.deepEqual([issued.user.toHex(), issued.issuer.toNumber()], [doctor, 1]);
+  const credential = (await api.query.credentials.credentials(doctor, 0, 1)).unwrap();
+  assert.equal(credential.until.toNumber(), until);
+  await assert.rejects(issue(6), /credentials\.UnknownAttribute/);
+  const revoke = () => submit(api, api.tx.credentials.revoke(doctor, 0), governance);
+  find(await revoke(), 'credentials', 'Revoked');
+  await assert.rejects(revoke(), /credentials\.NotInForce/);
+});
+
 /** What the doctor asks hospital 0 for. */
 async function request() {
   return {

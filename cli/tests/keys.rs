@@ -154,6 +154,9 @@ fn misuse_has_another_exit_status_than_failure() {
         &["user", "rotate-keys", "--as", "x"],
         &["keys", "renew-sealing", "x"],
         &["hospital", "set-sealing-key"],
+        &["credential", "issue", "--user", &id, "--attribute", "cardiology"],
+        &["credential", "revoke", "--user", &id, "--attribute", "Cardiology"],
+        &["credential", "list"],
     ] {
         let refused = ends(epione().args(arguments), 2);
         assert!(!refused.stderr.is_empty(), "{arguments:?}");

@@ -141,6 +141,8 @@ fn a_node_or_a_worker_that_lies_is_refused_or_changes_nothing() {
     case.send(&["query", "accept", "1", "--as", PATIENT, "--for", "7d", "--yes"]);
     let collected = case.network.file("collected").display().to_string();
     case.network.run(&["query", "collect", "1", "--as", DOCTOR, "--out", &collected]);
+    let issue = ["credential", "issue", "--user", &case.doctor, "--hospital", "0"];
+    case.network.run(&[&issue[..], &["--attribute", "cardiology", "--for", "30d"]].concat());
     let copy = case.network.file("lite.sqlite").display().to_string();
     case.network.run(&["lite", "sync", "--file", &copy]);
     let readings = readings(&case, [&policies, &visit, &block, &copy]);
@@ -196,6 +198,8 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["audit", "reviews"]).varying(&["/reviews/0/blocksLeft"]),
         Reading::of(&["block", "show", "1"]),
         Reading::of(&["block", "verify", "1"]),
+        Reading::of(&["credential", "attributes"]),
+        Reading::of(&["credential", "list", "--user", doctor]),
         Reading::of(&["hospital", "list"]),
         Reading::of(&["hospital", "consent", "--as", DOCTOR, "--hospital", "7", "--duty", "agent"])
             .varying(&["/until", "/consent"]),

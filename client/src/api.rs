@@ -336,7 +336,7 @@ pub struct RegisterUser {
     pub user: UserId,
     /// The account's signature over `epione_primitives::naming::NamingConsent`: SCALE of a `MultiSignature`, in hexadecimal.
     pub consent: String,
-    /// `doctor`, `nurse`, `patient`, `researcher` or `auditor`.
+    /// A role, such as `doctor`, `public-authority` or `allied-professional`.
     #[schema(value_type = String)]
     pub role: Role,
     #[schema(value_type = String)]

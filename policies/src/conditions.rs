@@ -248,7 +248,7 @@ pub enum Obstacle {
 pub enum Roles {
     Any,
     Patients,
-    /// Doctors and nurses: only they are related to patients.
+    /// Doctors, nurses, pharmacists and allied professionals: only they are related to patients.
     Professionals,
 }
 

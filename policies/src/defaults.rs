@@ -13,7 +13,8 @@ use sp_core::{Get, bounded::BoundedVec};
 
 /// The policies of a hospital that has set none, which is version 0 of every hospital's: patients
 /// read their own records; doctors and nurses read and submit for patients whom they treat; doctors
-/// refer such patients, and those referred to read until the referral ends.
+/// refer such patients, and those referred to read until the referral ends; everybody but auditors reads what a patient
+/// shares with them, and a patient's representatives read what the patient may read.
 pub fn default_policies() -> PolicySet {
     let mut policies = relationship_policies();
     policies.extend(operation_policies());
@@ -82,6 +83,34 @@ fn operation_policies() -> Vec<Policy> {
             vec![here(), Condition::PatientRegistered, related(vec![FamilyDoctor, Treating])],
             allows(vec![Refer]),
         ),
+        policy(
+            "shared with requester",
+            "Whoever a patient shares a section with reads it: the patient's consent is enough.",
+            all_but_auditors(),
+            vec![Condition::SectionShared],
+            allows(vec![ReadText, ReadMedia]),
+        ),
+        policy(
+            "representative reads",
+            "Those who represent a patient registered here read the patient's records.",
+            all_but_auditors(),
+            vec![Condition::RequesterRepresentsPatient, Condition::PatientRegistered],
+            allows(vec![ReadText, ReadMedia]),
+        ),
+    ]
+}
+
+/// Auditors check hashes, proofs and receipts, for which they read no record.
+fn all_but_auditors() -> Vec<Role> {
+    vec![
+        Role::Doctor,
+        Role::Nurse,
+        Role::Patient,
+        Role::Researcher,
+        Role::Insurer,
+        Role::Pharmacist,
+        Role::PublicAuthority,
+        Role::AlliedProfessional,
     ]
 }
 

@@ -6,12 +6,13 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use epione_primitives::{
     HospitalId, Moment,
     access::{Action, Conclusion, Condition, Place, Policy, RelationshipKind},
-    limits::MAX_NAMED_HOSPITALS,
+    credential::{AttributeId, Requirement},
+    limits::{MAX_NAMED_CREDENTIALS, MAX_NAMED_HOSPITALS},
     profile::Role,
 };
 
 use crate::{
-    conditions::{Actions, Obstacle, Roles, Row, Test, places, reads, row},
+    conditions::{Actions, Obstacle, Roles, Row, Test, credentials, places, reads, row},
     is_professional,
 };
 
@@ -22,6 +23,8 @@ pub enum Flaw {
     NoPolicies,
     /// More than [`MAX_NAMED_HOSPITALS`]. Located at the first policy beyond the limit.
     TooManyHospitals,
+    /// More than [`MAX_NAMED_CREDENTIALS`]. Located at the condition with the first one beyond the limit.
+    TooManyCredentials,
     NotUtf8,
     /// A text is empty, or has nothing but spaces.
     BlankText,
@@ -37,13 +40,13 @@ pub enum Flaw {
     Passed,
     /// The condition lasts at least as long as the policy, so that it changes nothing.
     NoEarlierEnd,
-    /// A relationship policy may test registrations and time only.
+    /// A relationship policy may test registrations, credentials and time only.
     NotInRelationships,
     /// The requester must be the patient, but the policy does not apply to patients.
     PatientNotBound,
     /// The requester must be the patient and related to the patient.
     RelatedToThemselves,
-    /// It is about relationships, but applies neither to doctors nor to nurses.
+    /// It is about relationships, but applies to no role whose users are related to patients.
     NeverRelated,
     /// No relationship policy of the set recognises this kind for a role and hospital of the policy. Located at the
     /// entry.
@@ -52,6 +55,13 @@ pub enum Flaw {
     NothingRead,
     /// The condition never holds for one of the policy's actions.
     NeverForAction(Action, Obstacle),
+    /// A required credential names no hospital that may confirm it. Located at the entry.
+    NoIssuer,
+    /// A required credential names a hospital twice. Located at the entry.
+    RepeatedIssuer,
+    /// A required credential must be confirmed by no hospital, or by more hospitals than it names. Located at the
+    /// entry.
+    ImpossibleNumber,
 }
 
 /// A flaw, and where it is.
@@ -158,6 +168,7 @@ pub fn find(policies: &[PartialPolicy<'_>], now: Moment) -> Vec<Flawed> {
         flaws.push(Flawed { flaw: Flaw::NoPolicies, location: None });
     }
     let mut named = BTreeSet::new();
+    let mut required = BTreeSet::new();
     for index in 0..policies.len() {
         let within = named.len() <= MAX_NAMED_HOSPITALS as usize;
         Checked { policies, index, now, flaws: &mut flaws }.check();
@@ -166,8 +177,34 @@ pub fn find(policies: &[PartialPolicy<'_>], now: Moment) -> Vec<Flawed> {
             let location = Location { policy: index, part: Part::Hospitals, entry: None };
             flaws.push(Flawed { flaw: Flaw::TooManyHospitals, location: Some(location) });
         }
+        flaws.extend(too_many_credentials(&policies[index], index, &mut required));
     }
     flaws
+}
+
+/// Adds the credentials that a policy requires to those of the policies before it.
+fn too_many_credentials(
+    policy: &PartialPolicy<'_>,
+    index: usize,
+    required: &mut BTreeSet<(AttributeId, HospitalId)>,
+) -> Option<Flawed> {
+    let most = MAX_NAMED_CREDENTIALS as usize;
+    let mut beyond = None;
+    for (position, condition) in policy.conditions.iter().enumerate() {
+        let within = required.len() <= most;
+        required.extend(credentials(condition));
+        if within && required.len() > most {
+            let location = Location { policy: index, part: Part::Condition(position), entry: None };
+            beyond = Some(Flawed { flaw: Flaw::TooManyCredentials, location: Some(location) });
+        }
+    }
+    beyond
+}
+
+/// The hospitals whose credentials policies require.
+pub fn named_issuers(policies: &[Policy]) -> BTreeSet<HospitalId> {
+    let conditions = policies.iter().flat_map(|policy| &policy.conditions);
+    conditions.flat_map(credentials).map(|(_, issuer)| issuer).collect()
 }
 
 /// The hospitals that policies name, as those they apply to or as places of registration.
@@ -285,12 +322,33 @@ impl<'a> Checked<'a> {
             Test::Place(Place::OneOf(places), ..) => self.check_list(Known::all(places), part),
             Test::Kinds(kinds, ..) => self.check_list(Known::all(kinds), part),
             Test::Purposes(purposes, ..) => self.check_list(Known::all(purposes), part),
+            Test::Requirements(requirements, ..) => self.check_requirements(requirements, part),
             Test::End(end, ..) if *end <= self.now => self.note(Flaw::Passed, part),
             Test::End(end, ..) => {
                 if self.policy().expires.is_some_and(|expires| expires <= *end) {
                     self.note(Flaw::NoEarlierEnd, part);
                 }
             }
+        }
+    }
+
+    fn check_requirements(&mut self, requirements: &[Requirement], part: Part) {
+        self.check_list(Known::all(requirements), part);
+        for (position, required) in requirements.iter().enumerate() {
+            let issuers = &required.issuers;
+            let repeated = issuers.iter().enumerate().any(|(number, issuer)| {
+                issuers.iter().take(number).any(|earlier| earlier == issuer)
+            });
+            let flaw = if issuers.is_empty() {
+                Flaw::NoIssuer
+            } else if repeated {
+                Flaw::RepeatedIssuer
+            } else if !(1..=issuers.len()).contains(&usize::from(required.at_least)) {
+                Flaw::ImpossibleNumber
+            } else {
+                continue;
+            };
+            self.note_entry(flaw, part, Some(position));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     profile::Role,
 };
 
-/// What relates a professional, a doctor or nurse, to a patient.
+/// What relates a health professional to a patient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "kebab-case")]

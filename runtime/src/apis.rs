@@ -9,6 +9,7 @@ use epione_primitives::{
     access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
+    credential::{AttributeId, AttributeName, Credential},
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
     mandate::Mandate,
@@ -32,8 +33,8 @@ use sp_session::OpaqueGeneratedSessionKeys;
 use sp_version::RuntimeVersion;
 
 use crate::{
-    Approvals, Block, Executive, Grandpa, Historical, Hospitals, InherentDataExt, LiteBlocks,
-    Mandates, Profiles, Queries, Releases, RolePolicies, Runtime, RuntimeGenesisConfig,
+    Approvals, Block, Credentials, Executive, Grandpa, Historical, Hospitals, InherentDataExt,
+    LiteBlocks, Mandates, Profiles, Queries, Releases, RolePolicies, Runtime, RuntimeGenesisConfig,
     SessionKeys, Sharing, System, VERSION, genesis,
 };
 
@@ -306,6 +307,20 @@ impl_runtime_apis! {
     impl epione_primitives::api::SharingApi<Block> for Runtime {
         fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet> {
             Sharing::shared(pointers)
+        }
+    }
+
+    impl epione_primitives::api::CredentialsApi<Block> for Runtime {
+        fn attributes(from: AttributeId, limit: u32) -> Vec<(AttributeId, AttributeName)> {
+            Credentials::attributes(from, limit)
+        }
+
+        fn credentials(
+            user: UserId,
+            after: Option<(AttributeId, HospitalId)>,
+            limit: u32,
+        ) -> Vec<(AttributeId, HospitalId, Credential)> {
+            Credentials::credentials(user, after, limit)
         }
     }
 

@@ -351,6 +351,7 @@ fn carries_no_body(call: &RuntimeCall) -> bool {
 
 fn governance_makes(call: &RuntimeCall) -> bool {
     use pallet_collective::Call as Motion;
+    use pallet_credentials::Call as Credential;
     use pallet_hospitals::Call as Hospital;
     matches!(
         call,
@@ -365,6 +366,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
             // Provides the code of an upgrade that the council has authorized.
             | RuntimeCall::System(frame_system::Call::apply_authorized_upgrade { .. })
             | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })
+            | RuntimeCall::Credentials(Credential::issue { .. } | Credential::revoke { .. })
             | RuntimeCall::Releases(pallet_releases::Call::judge { .. })
     ) || matches!(
         call,

@@ -63,6 +63,7 @@ fn left_by(call: &RuntimeCall) -> u64 {
             Profile::update { .. } | Profile::reinstate { .. } | Profile::rotate_keys { .. },
         )
         | RuntimeCall::RolePolicies(Policy::relate { .. })
+        | RuntimeCall::Credentials(pallet_credentials::Call::issue { .. })
         | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. })
         | RuntimeCall::Sharing(pallet_sharing::Call::share { .. })
         | RuntimeCall::Mandates(

@@ -2,7 +2,7 @@
 //!
 //! Both are for networks on one machine. Their keys are derived from public seeds, so everyone has them.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use epione_primitives::{AccountId, HospitalId, hospital::Founder};
 use frame_support::build_struct_json_patch;
 use serde_json::Value;
@@ -33,6 +33,10 @@ const DEVELOPMENT: [Development; 4] = [
     Development { seed: "Dave", sealing_key: include_str!("dev-sealing-keys/dave.hex") },
 ];
 
+/// The first attributes, whose numbers follow from this order. The council names further ones.
+const ATTRIBUTES: [&str; 6] =
+    ["cardiology", "oncology", "research", "pharmacy", "insurance", "public-health"];
+
 /// Number of blocks between the authorization of an upgrade and the first block that may apply it: a minute.
 const UPGRADE_DELAY: u32 = 20;
 /// The port of the first founder's worker. The port of each next founder is one higher.
@@ -60,10 +64,12 @@ fn genesis(development: &[Development]) -> Value {
         .zip(development)
         .map(|(id, founder)| (founder.governance(), HospitalId(id), founder.session_keys()))
         .collect();
+    let attributes: Vec<_> = ATTRIBUTES.into_iter().map(String::from).collect();
     build_struct_json_patch!(RuntimeGenesisConfig {
         hospitals: pallet_hospitals::GenesisConfig { founders },
         session: pallet_session::GenesisConfig { keys },
         council_root: council_root::GenesisConfig { upgrade_delay: Some(UPGRADE_DELAY) },
+        credentials: pallet_credentials::GenesisConfig { attributes },
     })
 }
 

@@ -194,6 +194,7 @@ impl Contains<RuntimeCall> for CallsAsRoot {
                 RuntimeCall::System(SystemCall::remark { .. })
                     | RuntimeCall::Grandpa(pallet_grandpa::Call::note_stalled { .. })
                     | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
+                    | RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { .. })
                     | RuntimeCall::Council(Collective::kill { .. })
             )
     }

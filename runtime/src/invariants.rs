@@ -20,7 +20,7 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas, Releases,
+    Approvals, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas, Releases,
     RolePolicies, Runtime, Session, Sharing,
 };
 
@@ -34,6 +34,7 @@ pub fn check() -> Result<(), TryRuntimeError> {
 fn check_each() -> Result<(), TryRuntimeError> {
     Hospitals::check_state()?;
     Profiles::check_state()?;
+    Credentials::check_state()?;
     RolePolicies::check_state()?;
     LiteBlocks::check_state()?;
     Approvals::check_state()?;
@@ -55,6 +56,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   the announcement did; the ballot's subject is the hash of what was announced, unless that was discarded;
 /// - the patient of each committed record is or was registered at the hospital that announced it, and the index links
 ///   lead to no other patients;
+/// - credentials are of known users, and issued by hospitals;
 /// - relationships are between patients and professionals, at a hospital where the patient is or was registered; only
 ///   hospitals have policies;
 /// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
@@ -70,6 +72,7 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_accounts()?;
     check_announcements()?;
     check_records()?;
+    check_credentials()?;
     check_relationships()?;
     check_receipts()?;
     check_refusals()?;
@@ -238,13 +241,24 @@ fn check_records() -> Result<(), TryRuntimeError> {
     Ok(())
 }
 
+fn check_credentials() -> Result<(), TryRuntimeError> {
+    for (user, _, issuer) in pallet_credentials::Credentials::<Runtime>::iter_keys() {
+        ensure!(role(user).is_some(), "a credential is of an unknown user");
+        ensure!(Hospitals::exists(issuer), "a credential was issued by no hospital");
+    }
+    Ok(())
+}
+
 fn check_relationships() -> Result<(), TryRuntimeError> {
     for ((patient, professional, hospital), _) in
         pallet_role_policies::Relationships::<Runtime>::iter()
     {
         ensure!(
             role(patient) == Some(Role::Patient)
-                && matches!(role(professional), Some(Role::Doctor | Role::Nurse)),
+                && matches!(
+                    role(professional),
+                    Some(Role::Doctor | Role::Nurse | Role::Pharmacist | Role::AlliedProfessional)
+                ),
             "a relationship is not between a patient and a professional"
         );
         ensure!(

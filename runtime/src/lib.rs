@@ -1,4 +1,4 @@
-//! The chain's runtime, composed of Epione's ten pallets and the SDK's pallets.
+//! The chain's runtime, composed of Epione's pallets and the SDK's pallets.
 //!
 //! The pallets define hospitals, ballots and records. [`caller`] defines which role may make which call,
 //! [`governance`] what council members may propose, and [`lanes`] which transactions come first. [`genesis`]
@@ -175,6 +175,9 @@ mod runtime {
     #[runtime::pallet_index(20)]
     pub type Queries = pallet_queries;
 
+    #[runtime::pallet_index(21)]
+    pub type Credentials = pallet_credentials;
+
     #[runtime::pallet_index(22)]
     pub type Mandates = pallet_mandates;
 }
@@ -199,6 +202,7 @@ mod benches {
         [pallet_quotas, Quotas]
         [pallet_sharing, Sharing]
         [pallet_queries, Queries]
+        [pallet_credentials, Credentials]
         [pallet_mandates, Mandates]
     );
 }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod block;
 pub mod chain;
 pub mod completions;
+pub mod credential;
 pub mod devnet;
 pub mod disclosure;
 pub mod hospital;
@@ -29,7 +30,7 @@ pub enum Command {
     /// Creates and shows key files
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Registers and lists patients, doctors, nurses, researchers and auditors; rotates keys
+    /// Registers and lists patients, doctors, nurses and other users; rotates keys
     #[command(subcommand)]
     User(user::Command),
     /// Sets your own names for users and hospitals, to use instead of ids and numbers
@@ -68,6 +69,9 @@ pub enum Command {
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Confirms attributes of users as a hospital, and lists what hospitals confirm
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// Lists the hospitals, and changes a hospital's entry on the chain
     #[command(subcommand)]
     Hospital(hospital::Command),
@@ -123,6 +127,7 @@ impl Command {
             | Self::Policy(
                 policy::Command::Check(_) | policy::Command::Show(_) | policy::Command::Explain(_),
             )
+            | Self::Credential(credential::Command::Attributes | credential::Command::List(_))
             | Self::Hospital(hospital::Command::List)
             | Self::VerifyDisclosure(_)
             | Self::Block(_)
@@ -135,6 +140,7 @@ impl Command {
             | Self::Records(records::Command::Share(_) | records::Command::Unshare(_))
             | Self::Audit(audit::Command::Judge(_))
             | Self::Policy(policy::Command::Set(_))
+            | Self::Credential(_)
             | Self::Hospital(_) => changes(),
         }
     }
@@ -167,6 +173,7 @@ impl Command {
             Self::Query(command) => command.run(&context.with_devnet()?).await,
             Self::Mandate(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
+            Self::Credential(command) => command.run(&context.with_devnet()?).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
             Self::Lite(command) => command.run(&context.with_devnet()?).await,

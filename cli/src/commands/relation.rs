@@ -24,7 +24,7 @@ pub struct UnrelateArgs {
     /// The patient
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
-    /// The doctor or nurse
+    /// The professional: a doctor, nurse, pharmacist or allied professional
     #[arg(long, value_name = "USER")]
     pub professional: UserId,
     /// Kind of the relationship

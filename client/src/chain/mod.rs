@@ -10,6 +10,7 @@
 mod accounts;
 mod bodies;
 pub mod calls;
+mod credentials;
 mod error;
 mod events;
 mod extrinsics;

@@ -32,19 +32,19 @@ const MAX_LISTED_MEMBERS: usize = 1 << 20;
 const MAX_LISTED_RELATIONSHIPS: usize = 1 << 16;
 
 /// Counts the entries of a list that is read page by page. A node that the client believes could send pages forever.
-struct Total {
+pub(super) struct Total {
     what: &'static str,
     limit: usize,
     read: usize,
 }
 
 impl Total {
-    fn new(what: &'static str, limit: usize) -> Self {
+    pub(super) fn new(what: &'static str, limit: usize) -> Self {
         Self { what, limit, read: 0 }
     }
 
     /// Counts the entries of another page.
-    fn add<T>(&mut self, page: &[T]) -> Result<(), ChainError> {
+    pub(super) fn add<T>(&mut self, page: &[T]) -> Result<(), ChainError> {
         self.read = self.read.saturating_add(page.len());
         if self.read > self.limit {
             return Err(ChainError::TooMany { what: self.what, limit: self.limit });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use epione_client::{
     chain::{
         Chain, ChainError, ChainEvent, Doubt, Pinned, Snapshot, Trust,
-        calls::{hospitals, releases, role_policies, sharing},
+        calls::{credentials, hospitals, releases, role_policies, sharing},
     },
     reader,
 };
@@ -16,6 +16,8 @@ use epione_primitives::{
         AccessRequest, Action, Conclusion, Condition, Place, Policy, Purpose, RelationshipKind,
         SectionClass,
     },
+    credential::{AttributeId, Requirement},
+    limits::DAY_MILLIS,
     profile::Role,
     release::{EmergencyReason, Release, ReleasedRecord, Request, Right, SectionSet},
 };
@@ -112,6 +114,37 @@ fn break_glass() -> Policy {
     }
 }
 
+const CARDIOLOGY: AttributeId = AttributeId(0);
+
+/// Confirmed cardiologists may submit.
+fn cardiologists_submit() -> Policy {
+    let required = Requirement {
+        attribute: CARDIOLOGY,
+        issuers: vec![HOSPITAL].try_into().unwrap(),
+        at_least: 1,
+    };
+    let required = vec![required].try_into().unwrap();
+    Policy {
+        name: b"cardiologists".to_vec().try_into().unwrap(),
+        conditions: vec![Condition::RequesterHas(required)].try_into().unwrap(),
+        conclusion: Conclusion::Allows(vec![Action::Submit].try_into().unwrap()),
+        ..break_glass()
+    }
+}
+
+/// The doctor's credential, issued three times and revoked at the end.
+async fn credited(chain: &Chain) {
+    let governance = account("//Alice");
+    let until = chain.finalized().await.unwrap().time().await.unwrap() + DAY_MILLIS;
+    let issue = credentials::issue(doctor(), CARDIOLOGY, until);
+    for _ in 0..3 {
+        chain.submit(&issue, &governance).await.unwrap();
+    }
+    let oncology = credentials::issue(doctor(), AttributeId(1), until);
+    chain.submit(&oncology, &governance).await.unwrap();
+    chain.submit(&credentials::revoke(doctor(), CARDIOLOGY), &governance).await.unwrap();
+}
+
 const RECEIPT: Hash = Hash::repeat_byte(2);
 const EMERGENCY: Hash = Hash::repeat_byte(3);
 
@@ -125,6 +158,7 @@ async fn released(chain: &Chain) -> [Hash; 2] {
     chain.submit(&releases::refuse(&refused, &signature), &agent()).await.unwrap();
     let mut policies = default_policies().policies;
     policies.try_push(break_glass()).unwrap();
+    policies.try_push(cardiologists_submit()).unwrap();
     let call = role_policies::set_policies(&policies);
     chain.submit(&call, &account("//Alice")).await.unwrap();
     grant(chain, asking(chain, true, 3).await, EMERGENCY).await;
@@ -161,6 +195,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
 
     let verified = verifying(&node, &trusting).await;
     let [granted, refused] = released(&trusting).await;
+    credited(&trusting).await;
     let (said, proven) = both(&trusting, &verified).await;
     let states = (&said, &proven);
     same!(states, time);
@@ -217,6 +252,23 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     }
     assert!(same!(states, receipt, Hash::repeat_byte(1)).is_none());
     assert!(!same!(states, is_in_force, Hash::repeat_byte(1)));
+
+    assert_eq!(same!(states, attributes, AttributeId(0), 64).len(), 6);
+    assert_eq!(same!(states, attributes, AttributeId(4), 1).len(), 1);
+    assert!(same!(states, attributes, AttributeId(6), 64).is_empty());
+    assert_eq!(same!(states, all_attributes).len(), 6);
+    assert_eq!(same!(states, credentials, doctor, None, 64).len(), 2);
+    let first = same!(states, credentials, doctor, None, 1);
+    let (attribute, issuer, _) = first[0];
+    assert_eq!(same!(states, credentials, doctor, Some((attribute, issuer)), 64).len(), 1);
+    assert_eq!(same!(states, all_credentials, doctor).len(), 2);
+    assert!(same!(states, credentials, patient, None, 64).is_empty());
+    // While each of the credentials was in force, and between them.
+    let now = said.time().await.unwrap();
+    for step in 0..40 {
+        let submits = request(Action::Submit, SectionClass::Private);
+        same!(states, decide, &submits, Some(now - 1_000 * step));
+    }
 
     let earlier = said.time().await.unwrap() - 4_000;
     for class in [SectionClass::Private, SectionClass::Shared] {

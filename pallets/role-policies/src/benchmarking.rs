@@ -4,8 +4,10 @@ use alloc::{format, vec, vec::Vec};
 use epione_primitives::{
     Word,
     access::{Conclusion, Condition, Decision, Denial, Place, Policy, PolicyList},
+    credential::{AttributeId, Requirement},
     limits::{
-        MAX_NAME_BYTES, MAX_NAMED_HOSPITALS, MAX_POLICIES, MAX_POLICY_LIST, MAX_SUMMARY_BYTES,
+        MAX_NAME_BYTES, MAX_NAMED_CREDENTIALS, MAX_NAMED_HOSPITALS, MAX_POLICIES, MAX_POLICY_LIST,
+        MAX_SUMMARY_BYTES,
     },
     ports::AccessPolicies,
 };
@@ -58,12 +60,26 @@ fn named(hospital: HospitalId, others: &[HospitalId], number: u32) -> PolicyList
     list(others.take(MAX_POLICY_LIST as usize - 1).chain([hospital]))
 }
 
-/// Conditions that hold for a doctor who is registered everywhere.
-fn holding(hospital: HospitalId, others: &[HospitalId], number: u32) -> [Condition; 3] {
+/// The credentials that every policy requires: as many as a set may name.
+fn required(hospital: HospitalId, others: &[HospitalId]) -> Vec<Requirement> {
+    let attributes = MAX_NAMED_CREDENTIALS.div_ceil(MAX_POLICY_LIST) as u16;
+    let issuers = named(hospital, others, 0);
+    (0..attributes)
+        .map(|attribute| Requirement {
+            attribute: AttributeId(attribute),
+            issuers: issuers.clone(),
+            at_least: 1,
+        })
+        .collect()
+}
+
+/// Conditions that hold for a doctor who is registered everywhere, and whom every hospital confirms.
+fn holding(hospital: HospitalId, others: &[HospitalId], number: u32) -> [Condition; 4] {
     [
         Condition::RequesterRegistered(Place::OneOf(named(hospital, others, number))),
         Condition::PatientRegistered,
         Condition::Before(EXPIRES - 1),
+        Condition::RequesterHas(list(required(hospital, others))),
     ]
 }
 
@@ -144,6 +160,11 @@ fn set_up<T: Config>() -> HospitalId {
     T::Users::set_up(hospital, PATIENT, Role::Patient, account("patient", 0, 0));
     for place in others(hospital).into_iter().chain([hospital]) {
         T::Users::set_up(place, DOCTOR, Role::Doctor, account("doctor", 0, 0));
+    }
+    for Requirement { attribute, issuers, .. } in required(hospital, &others(hospital)) {
+        for issuer in issuers {
+            T::Credentials::set_up(DOCTOR, attribute, issuer);
+        }
     }
     T::Users::set_up(hospital, SPECIALIST, Role::Doctor, account("specialist", 0, 0));
     store::<T>(DOCTOR, hospital, false);

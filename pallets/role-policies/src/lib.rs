@@ -164,7 +164,7 @@ pub mod pallet {
         /// No user of this id is registered anywhere.
         #[codec(index = 4)]
         UnknownProfessional,
-        /// Only a doctor or a nurse is related to a patient.
+        /// Only a doctor, a nurse, a pharmacist or an allied professional is related to a patient.
         #[codec(index = 5)]
         NotProfessional,
         /// The professional's registration at the hospital is not in force. Only a referral needs none.
@@ -207,7 +207,7 @@ pub mod pallet {
         /// A referral is for a time. Say when it ends.
         #[codec(index = 19)]
         ReferralNeedsExpiry,
-        /// A policy names a hospital that was never admitted.
+        /// A policy names a hospital that was never admitted, as a place or as an issuer of credentials.
         #[codec(index = 20)]
         UnknownHospital,
         /// The policies name more than `MAX_NAMED_HOSPITALS` hospitals together.
@@ -258,6 +258,19 @@ pub mod pallet {
         /// A condition lasts at least as long as its policy, so that it has no effect.
         #[codec(index = 36)]
         NoEarlierEnd,
+        /// The policies require more than `MAX_NAMED_CREDENTIALS` credentials together, each an attribute with an
+        /// issuer.
+        #[codec(index = 37)]
+        TooManyCredentials,
+        /// A required credential names no hospital that may confirm it.
+        #[codec(index = 38)]
+        NoIssuer,
+        /// A required credential names a hospital twice.
+        #[codec(index = 39)]
+        RepeatedIssuer,
+        /// A required credential must be confirmed by no hospital, or by more hospitals than it names.
+        #[codec(index = 40)]
+        ImpossibleNumber,
     }
 
     #[pallet::hooks]
@@ -270,7 +283,7 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Begins a relationship between a patient and a doctor or nurse at a hospital, until
+        /// Begins a relationship between a patient and a health professional at a hospital, until
         /// `expires` (ms) or until it is ended.
         ///
         /// Signed by that hospital's agent, by the patient, or by a user whom the hospital's policies
@@ -343,7 +356,9 @@ pub mod pallet {
                 T::Hospitals::active_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
             let since = T::Time::now();
             flaws::check(&policies, since).map_err(Error::<T>::from)?;
-            let known = flaws::named_hospitals(&policies).into_iter().all(T::Hospitals::exists);
+            let mut named = flaws::named_hospitals(&policies);
+            named.extend(flaws::named_issuers(&policies));
+            let known = named.into_iter().all(T::Hospitals::exists);
             ensure!(known, Error::<T>::UnknownHospital);
 
             let version = LatestVersion::<T>::get(hospital)
@@ -431,6 +446,10 @@ pub mod pallet {
             match flawed.flaw {
                 Flaw::NoPolicies => Self::NoPolicies,
                 Flaw::TooManyHospitals => Self::TooManyHospitals,
+                Flaw::TooManyCredentials => Self::TooManyCredentials,
+                Flaw::NoIssuer => Self::NoIssuer,
+                Flaw::RepeatedIssuer => Self::RepeatedIssuer,
+                Flaw::ImpossibleNumber => Self::ImpossibleNumber,
                 Flaw::NotUtf8 | Flaw::BlankText | Flaw::ControlCharacter => match part {
                     Some(Part::Summary) => Self::InvalidSummary,
                     _ => Self::InvalidName,

@@ -1,10 +1,12 @@
-//! A runtime with role policies. Stand-ins replace the pallets of hospitals and users.
+//! A runtime with role policies. Stand-ins replace the pallets of hospitals, users, credentials and mandates.
 
-pub use epione_mocks::{Now, end_registration, pass, register};
+pub use epione_mocks::{
+    Now, add_credential, authorize_between, end_registration, pass, register, represent_between,
+};
 
 use epione_mocks::{
-    Clock, Hospitals, Users, add_user, admit, agent_account, begin, governance_account, set_active,
-    user_account,
+    Clock, Credentials, Hospitals, Mandates, Users, add_user, admit, agent_account, begin,
+    governance_account, set_active, user_account,
 };
 use epione_primitives::{AccountId, HospitalId, Moment, UserId, profile::Role};
 use frame_support::{construct_runtime, derive_impl};
@@ -32,6 +34,8 @@ impl pallet_role_policies::Config for Test {
     type WeightInfo = ();
     type Hospitals = Hospitals;
     type Users = Users;
+    type Credentials = Credentials;
+    type Mandates = Mandates;
     type Time = Clock;
 }
 

@@ -14,7 +14,7 @@ use toml::{
 
 use super::{
     PolicyType,
-    fields::{Fields, List, Objection, hospital, kind, shown, word},
+    fields::{Fields, List, Objection, hospital, kind, requirement, shown, word},
     mistake::{Notes, Span, Spot},
 };
 use crate::{
@@ -275,6 +275,10 @@ fn read_condition(
         Test::Purposes(_, condition, _) => {
             let purposes = fields.list(key, notes, word)?.legible()?;
             (condition(purposes.bounded()), at(purposes.span?, &purposes.spans))
+        }
+        Test::Requirements(_, condition, _) => {
+            let required = fields.list(key, notes, requirement)?.legible()?;
+            (condition(required.bounded()), at(required.span?, &required.spans))
         }
         Test::End(_, condition, _) => {
             let end = fields.moment(key, notes)?;

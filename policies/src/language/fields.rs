@@ -1,6 +1,11 @@
 //! The fields of one table of a policy file: each is read as what it must be, or a mistake is noted.
 
-use epione_primitives::{HospitalId, Moment, Word, access::PolicyList, limits::MAX_POLICY_LIST};
+use epione_primitives::{
+    HospitalId, Moment, Word,
+    access::PolicyList,
+    credential::{AttributeId, Requirement},
+    limits::MAX_POLICY_LIST,
+};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -253,19 +258,76 @@ fn any<W: Word>() -> String {
 
 /// The number of a hospital.
 pub(super) fn hospital(value: &DeValue<'_>) -> Result<HospitalId, Objection> {
-    let number = value
-        .as_integer()
-        .and_then(|integer| u16::from_str_radix(integer.as_str(), integer.radix()).ok());
-    number.map(HospitalId).ok_or_else(|| {
-        let what = match value {
-            DeValue::Integer(integer) => shown(integer.as_str()),
-            other => kind(other).to_owned(),
-        };
+    number(value).map(HospitalId).ok_or_else(|| {
         Objection::new(
-            format!("{what} is not a hospital's number"),
+            format!("{} is not a hospital's number", numeral(value)),
             "write the number that the chain gave the hospital, from 0 to 65535",
         )
     })
+}
+
+/// A required credential: `{ attribute = 3, issuers = [0, 2], at-least = 1 }`. Without `at-least`, one issuer is enough.
+pub(super) fn requirement(value: &DeValue<'_>) -> Result<Requirement, Objection> {
+    const EXAMPLE: &str = "write { attribute = 3, issuers = [0, 2], at-least = 1 }";
+    const FIELDS: [&str; 3] = ["attribute", "issuers", "at-least"];
+    let Some(table) = value.as_table() else {
+        return Err(Objection::new(format!("is {}, not a credential", kind(value)), EXAMPLE));
+    };
+    if let Some(other) = table.keys().find(|key| !FIELDS.contains(&key.get_ref().as_ref())) {
+        let problem = format!("has a field {}, which is not known", shown(other.get_ref()));
+        return Err(Objection::new(problem, EXAMPLE));
+    }
+    let missing = |key: &str| Objection::new(format!("has no field {key}"), EXAMPLE);
+    let attribute = table.get("attribute").ok_or_else(|| missing("attribute"))?.get_ref();
+    let issuers = table.get("issuers").ok_or_else(|| missing("issuers"))?.get_ref();
+    let at_least = table.get("at-least").map_or(Ok(1), |number| at_least(number.get_ref()))?;
+    Ok(Requirement {
+        attribute: number(attribute).map(AttributeId).ok_or_else(|| {
+            Objection::new(
+                format!("{} is not an attribute's number", numeral(attribute)),
+                "write the number that epione credential attributes lists",
+            )
+        })?,
+        issuers: issuers_of(issuers)?,
+        at_least,
+    })
+}
+
+/// The hospitals whose credentials count.
+fn issuers_of(value: &DeValue<'_>) -> Result<PolicyList<HospitalId>, Objection> {
+    let Some(entries) = value.as_array() else {
+        let problem = format!("has issuers that are {}, not a list", kind(value));
+        return Err(Objection::new(problem, "write the hospitals' numbers: issuers = [0, 2]"));
+    };
+    if entries.len() > MAX_POLICY_LIST as usize {
+        let problem = format!("has {} issuers", entries.len());
+        return Err(Objection::new(problem, format!("name at most {MAX_POLICY_LIST}")));
+    }
+    let hospitals: Result<Vec<_>, _> =
+        entries.iter().map(|entry| hospital(entry.get_ref())).collect();
+    Ok(PolicyList::truncate_from(hospitals?))
+}
+
+fn at_least(value: &DeValue<'_>) -> Result<u8, Objection> {
+    number(value).and_then(|number| u8::try_from(number).ok()).ok_or_else(|| {
+        Objection::new(
+            format!("has {} as at-least, which is not a number of issuers", numeral(value)),
+            "write how many of the issuers must confirm the attribute: at-least = 1",
+        )
+    })
+}
+
+fn number(value: &DeValue<'_>) -> Option<u16> {
+    let integer = value.as_integer()?;
+    u16::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// What stands where a number is expected.
+fn numeral(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Integer(integer) => shown(integer.as_str()),
+        other => kind(other).to_owned(),
+    }
 }
 
 /// What a value is, in words.

@@ -1,6 +1,9 @@
 //! Flaws in words: what is wrong with a file, and what its author can do.
 
-use epione_primitives::{Moment, Word, limits::MAX_NAMED_HOSPITALS};
+use epione_primitives::{
+    Moment, Word,
+    limits::{MAX_NAMED_CREDENTIALS, MAX_NAMED_HOSPITALS},
+};
 
 use super::{
     draft::Draft,
@@ -36,6 +39,13 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
             "this and the policies before it name too many hospitals",
             format!("name at most {MAX_NAMED_HOSPITALS} different ones"),
         ),
+        Flaw::TooManyCredentials => Objection::new(
+            "this and the conditions before it require too many credentials",
+            format!(
+                "require at most {MAX_NAMED_CREDENTIALS} different ones, each an attribute with \
+                 one issuer"
+            ),
+        ),
         Flaw::NotUtf8 => Objection::new("is not UTF-8", "save the file as UTF-8"),
         Flaw::BlankText => Objection::new("is empty", "write a text"),
         Flaw::ControlCharacter => {
@@ -61,10 +71,13 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
             "move it to the policies of type \"operation\" that require the relationship",
         ),
         Flaw::NeverRelated if part == Some(Part::Roles) => Objection::new(
-            "has neither \"doctor\" nor \"nurse\", and only they are related to patients",
+            "has neither \"doctor\" nor \"nurse\" nor \"pharmacist\" nor \"allied-professional\", and \
+             only they are related to patients",
             "name the professional's role",
         ),
-        Flaw::NeverRelated => never("only doctors and nurses are related to patients"),
+        Flaw::NeverRelated => never(
+            "only doctors, nurses, pharmacists and allied professionals are related to patients",
+        ),
         Flaw::PatientNotBound => never("none of the roles is \"patient\""),
         Flaw::RelatedToThemselves => Objection::new(
             "contradicts requester-is-patient: a patient has no relationship with themselves",
@@ -94,6 +107,17 @@ fn objection(flaw: Flaw, part: Option<Part>, drafts: &[Draft], now: Moment) -> O
                 format!("leave it out, or allow \"{action}\" in another policy"),
             )
         }
+        Flaw::NoIssuer => Objection::new(
+            "names no issuer",
+            "name the hospitals whose confirmation counts: issuers = [0]",
+        ),
+        Flaw::RepeatedIssuer => {
+            Objection::new("names an issuer twice", "name each hospital once in issuers")
+        }
+        Flaw::ImpossibleNumber => Objection::new(
+            "requires no issuer, or more issuers than it names",
+            "write at-least = 1, or a number up to the number of issuers",
+        ),
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use epione_primitives::{
     Word,
     access::{Conclusion, Condition, Place, Policies, Policy},
+    credential::Requirement,
 };
 use toml::Value;
 
@@ -57,9 +58,17 @@ fn condition(condition: &Condition) -> (&'static str, String) {
         Test::Place(Place::OneOf(ids), ..) => list(ids.iter().map(ToString::to_string)),
         Test::Kinds(kinds, ..) => words(kinds),
         Test::Purposes(purposes, ..) => words(purposes),
+        Test::Requirements(requirements, ..) => list(requirements.iter().map(requirement)),
         Test::End(end, ..) => written(end),
     };
     (rule.word, argument)
+}
+
+/// A required credential, as an inline table.
+fn requirement(required: &Requirement) -> String {
+    let Requirement { attribute, issuers, at_least } = required;
+    let issuers = list(issuers.iter().map(ToString::to_string));
+    format!("{{ attribute = {attribute}, issuers = {issuers}, at-least = {at_least} }}")
 }
 
 fn table(header: &str, fields: impl IntoIterator<Item = (&'static str, String)>) -> String {

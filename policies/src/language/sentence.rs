@@ -3,6 +3,7 @@
 use epione_primitives::{
     HospitalId, Moment, Word,
     access::{Conclusion, Condition, Denial, Place, Policy},
+    credential::Requirement,
     text::legible,
 };
 
@@ -85,6 +86,7 @@ fn with_argument(sentence: &str, condition: &Condition) -> String {
         Test::Place(Place::OneOf(places), ..) => format!("at {}", hospitals(places)),
         Test::Kinds(kinds, ..) => any_of(kinds.iter().map(|kind| kind.spoken())),
         Test::Purposes(purposes, ..) => any_of(purposes.iter().map(|purpose| purpose.spoken())),
+        Test::Requirements(requirements, ..) => all_of(requirements.iter().map(requirement)),
         Test::End(end, ..) => moment(end),
     };
     sentence.replace("{}", &argument)
@@ -98,6 +100,16 @@ pub fn moment(at: Moment) -> String {
 /// Hospitals by their numbers, one of which is enough.
 fn hospitals(ids: &[HospitalId]) -> String {
     format!("hospital {}", any_of(ids.iter().map(HospitalId::to_string)))
+}
+
+/// A required credential: `attribute 3 from hospital 0 or 2`.
+fn requirement(required: &Requirement) -> String {
+    let Requirement { attribute, issuers, at_least } = required;
+    if *at_least <= 1 {
+        return format!("attribute {attribute} from {}", hospitals(issuers));
+    }
+    let ids = joined(issuers.iter().map(HospitalId::to_string), "and");
+    format!("attribute {attribute} from {at_least} of the hospitals {ids}")
 }
 
 /// A noun with its article.

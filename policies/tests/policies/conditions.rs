@@ -11,10 +11,16 @@ use epione_policies::{
 use epione_primitives::{
     Word,
     access::{PolicyList, PolicySet},
+    credential::{AttributeId, Requirement},
 };
 use scale_info::{TypeDef, TypeInfo};
 
 use super::*;
+
+/// An attribute that one hospital of two must confirm.
+fn cardiology() -> Requirement {
+    Requirement { attribute: AttributeId(3), issuers: list(&[AWAY, HospitalId(2)]), at_least: 1 }
+}
 
 /// One of each kind, with an argument.
 fn examples() -> Vec<Condition> {
@@ -25,6 +31,7 @@ fn examples() -> Vec<Condition> {
             Test::Place(_, condition, _) => condition(Place::Here),
             Test::Kinds(_, condition, _) => condition(list(&[Treating])),
             Test::Purposes(_, condition, _) => condition(list(&[Purpose::Treatment])),
+            Test::Requirements(_, condition, _) => condition(list(&[cardiology()])),
             Test::End(_, condition, _) => condition(NOW + 1_000),
         })
         .collect()
@@ -61,6 +68,8 @@ fn favourable(policy: &Policy) -> Facts {
         requester_is_patient: true,
         requester_at: vec![HOME],
         patient_registered: true,
+        credentials: vec![(AttributeId(3), AWAY)],
+        represents_patient: true,
         related: vec![Treating],
     }
 }
@@ -75,6 +84,8 @@ fn adverse(policy: &Policy) -> Facts {
         requester_is_patient: false,
         requester_at: vec![],
         patient_registered: false,
+        credentials: vec![(AttributeId(3), HOME), (AttributeId(4), AWAY)],
+        represents_patient: false,
         related: vec![],
         ..favourable(policy)
     }
@@ -134,6 +145,11 @@ fn every_condition_has_a_sentence_when_met_and_when_unmet() {
     assert_eq!(
         sentence::unmet(&Condition::Related(kinds)),
         "no relationship with the patient is in force (family doctor, treating, referral or care team)"
+    );
+    let two = Requirement { at_least: 2, ..cardiology() };
+    assert_eq!(
+        sentence::unmet(&Condition::RequesterHas(list(&[cardiology(), two]))),
+        "the requester does not have attribute 3 from hospital 1 or 2 and attribute 3 from 2 of the hospitals 1 and 2"
     );
 }
 

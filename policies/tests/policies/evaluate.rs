@@ -1,12 +1,17 @@
 //! Decisions, against a reading of the policies that shares no code with them.
 
-use epione_policies::decision::{Facts, evaluate, places};
-use epione_primitives::{HospitalId, Word, access::PolicySet};
+use epione_policies::decision::{Facts, credentials, evaluate, places};
+use epione_primitives::{
+    HospitalId, Word,
+    access::PolicySet,
+    credential::{AttributeId, Requirement},
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::*;
 
 const HOSPITALS: [HospitalId; 3] = [HOME, AWAY, HospitalId(2)];
+const ATTRIBUTES: [AttributeId; 2] = [AttributeId(0), AttributeId(7)];
 
 fn moment() -> impl Strategy<Value = Moment> {
     0..20_u64
@@ -22,10 +27,12 @@ fn some<Item: Clone + core::fmt::Debug + 'static>(
 fn facts() -> impl Strategy<Value = Facts> {
     let class = select(&[SectionClass::Private, SectionClass::Shared][..]);
     let request = (select(Role::ALL), select(Action::ALL), class, select(Purpose::ALL));
-    let relations = (some(RelationshipKind::ALL, 3), some(&HOSPITALS, 3));
-    (request, moment(), any::<[bool; 3]>(), relations).prop_map(
-        |((role, action, class, purpose), at, [patient, patient_in, cosigned], relations)| {
-            let (related, requester_at) = relations;
+    let held = vec((select(&ATTRIBUTES[..]), select(&HOSPITALS[..])), 0..5);
+    let relations = (some(RelationshipKind::ALL, 3), some(&HOSPITALS, 3), held);
+    (request, moment(), any::<[bool; 4]>(), relations).prop_map(
+        |((role, action, class, purpose), at, flags, relations)| {
+            let [patient, patient_in, cosigned, represents_patient] = flags;
+            let (related, requester_at, credentials) = relations;
             Facts {
                 role,
                 action,
@@ -37,6 +44,8 @@ fn facts() -> impl Strategy<Value = Facts> {
                 requester_is_patient: patient,
                 requester_at,
                 patient_registered: patient_in,
+                credentials,
+                represents_patient,
                 related,
             }
         },
@@ -55,7 +64,19 @@ fn condition() -> impl Strategy<Value = Condition> {
             .prop_map(|places| Condition::RequesterRegistered(Place::OneOf(list(&places)))),
         some(RelationshipKind::ALL, 3).prop_map(|kinds| related(&kinds)),
         some(Purpose::ALL, 3).prop_map(|purposes| Condition::Purpose(list(&purposes))),
+        Just(Condition::RequesterRepresentsPatient),
+        vec(requirement(), 0..3).prop_map(|all| Condition::RequesterHas(list(&all))),
     ]
+}
+
+fn requirement() -> impl Strategy<Value = Requirement> {
+    (select(&ATTRIBUTES[..]), some(&HOSPITALS, 3), 1..4_u8).prop_map(
+        |(attribute, issuers, at_least)| Requirement {
+            attribute,
+            issuers: list(&issuers),
+            at_least,
+        },
+    )
 }
 
 fn conclusion() -> impl Strategy<Value = Conclusion> {
@@ -105,6 +126,17 @@ fn holds(facts: &Facts, condition: &Condition, counts: &dyn Fn(RelationshipKind)
         Condition::SectionShared => matches!(facts.class, SectionClass::Shared),
         Condition::Purpose(purposes) => purposes.contains(&facts.purpose),
         Condition::PatientCosigned => facts.cosigned,
+        Condition::RequesterRepresentsPatient => facts.represents_patient,
+        Condition::RequesterHas(requirements) => requirements.iter().all(|required| {
+            let mut confirmed = 0;
+            for issuer in &required.issuers {
+                let counts = |(attribute, by): &(AttributeId, HospitalId)| {
+                    *attribute == required.attribute && by == issuer
+                };
+                confirmed += u8::from(facts.credentials.iter().any(counts));
+            }
+            confirmed >= required.at_least
+        }),
     }
 }
 
@@ -140,6 +172,11 @@ fn recognising<'a>(
     binding(facts, set).filter(
         move |policy| matches!(&policy.conclusion, Conclusion::Recognises(all) if all.contains(&kind)),
     )
+}
+
+fn every_credential() -> Vec<(AttributeId, HospitalId)> {
+    let from = |attribute: AttributeId| HOSPITALS.map(|issuer| (attribute, issuer));
+    ATTRIBUTES.iter().flat_map(|attribute| from(*attribute)).collect()
 }
 
 /// Whether a relationship of this kind is in force and recognised.
@@ -209,6 +246,8 @@ proptest! {
             cosigned: true,
             requester_at: HOSPITALS.to_vec(),
             patient_registered: true,
+            credentials: every_credential(),
+            represents_patient: true,
             related: RelationshipKind::ALL.to_vec(),
             class: SectionClass::Shared,
             ..facts.clone()
@@ -239,6 +278,14 @@ proptest! {
         let asked = places(&set.policies, facts.role, HOME);
         let mut known = facts.clone();
         known.requester_at.retain(|place| asked.contains(place));
+        prop_assert_eq!(evaluate(&facts, 0, &set), evaluate(&known, 0, &set));
+    }
+
+    #[test]
+    fn credentials_that_no_policy_names_make_no_difference(facts in facts(), set in policy_set()) {
+        let asked = credentials(&set.policies, facts.role, HOME);
+        let mut known = facts.clone();
+        known.credentials.retain(|held| asked.contains(held));
         prop_assert_eq!(evaluate(&facts, 0, &set), evaluate(&known, 0, &set));
     }
 }

@@ -4,7 +4,10 @@ use epione_policies::{
     conditions::Obstacle,
     flaws::{Flaw, Flawed, Location, Part, check},
 };
-use epione_primitives::limits::MAX_NAMED_HOSPITALS;
+use epione_primitives::{
+    credential::{AttributeId, Requirement},
+    limits::{MAX_NAMED_CREDENTIALS, MAX_NAMED_HOSPITALS},
+};
 
 use super::*;
 
@@ -28,6 +31,14 @@ fn place(hospitals: &[HospitalId]) -> Condition {
 
 fn purposes(purposes: &[Purpose]) -> Condition {
     Condition::Purpose(list(purposes))
+}
+
+fn required(attribute: u16, issuers: &[HospitalId], at_least: u8) -> Requirement {
+    Requirement { attribute: AttributeId(attribute), issuers: list(issuers), at_least }
+}
+
+fn has(requirements: &[Requirement]) -> Condition {
+    Condition::RequesterHas(list(requirements))
 }
 
 fn at(policy: usize, part: Part, entry: Option<usize>) -> Option<Location> {
@@ -81,7 +92,7 @@ fn lists_are_not_empty() {
     flawed(Policy { roles: list(&[]), ..reads() }, Part::Roles, Flaw::EmptyList);
     flawed(Policy { conclusion: allows(&[]), ..reads() }, Part::Conclusion, Flaw::EmptyList);
     flawed(Policy { conclusion: recognises(&[]), ..reads() }, Part::Conclusion, Flaw::EmptyList);
-    for empty in [related(&[]), purposes(&[])] {
+    for empty in [related(&[]), purposes(&[]), has(&[])] {
         let policy = with(&[registered_here(), empty], reads());
         flawed(policy, Part::Condition(1), Flaw::EmptyList);
     }
@@ -103,6 +114,7 @@ fn lists_name_nothing_twice() {
         related(&[Treating, Treating]),
         purposes(&[Purpose::Audit, Purpose::Audit]),
         place(&[HOME, HOME]),
+        has(&[required(0, &[HOME], 1), required(0, &[HOME], 1)]),
     ] {
         flawed_entry(with(&[twice], reads()), Part::Condition(0), Some(1), Flaw::Repeated);
     }
@@ -135,7 +147,7 @@ fn a_condition_ends_before_its_policy() {
 }
 
 #[test]
-fn relationship_policies_test_registrations_and_time_only() {
+fn relationship_policies_test_registrations_credentials_and_time_only() {
     let relates = policy("relates", &[Role::Nurse], recognises(&[CareTeam]));
     for condition in [
         Condition::RequesterIsPatient,
@@ -143,21 +155,31 @@ fn relationship_policies_test_registrations_and_time_only() {
         Condition::SectionShared,
         purposes(&[Purpose::Treatment]),
         Condition::PatientCosigned,
+        Condition::RequesterRepresentsPatient,
     ] {
         let policy = with(&[condition], relates.clone());
         flawed(policy, Part::Condition(0), Flaw::NotInRelationships);
     }
-    let allowed = [place(&[AWAY]), Condition::PatientRegistered, Condition::Before(NOW + 1)];
+    let allowed = [
+        place(&[AWAY]),
+        Condition::PatientRegistered,
+        Condition::Before(NOW + 1),
+        has(&[required(0, &[AWAY], 1)]),
+    ];
     sound(with(&allowed, relates));
 }
 
 #[test]
-fn only_doctors_and_nurses_are_related() {
-    let others = [Role::Patient, Role::Researcher, Role::Auditor];
+fn only_health_professionals_are_related() {
+    let others =
+        [Role::Patient, Role::Researcher, Role::Auditor, Role::Insurer, Role::PublicAuthority];
     let relates = policy("relates", &others, recognises(&[CareTeam]));
     flawed(relates, Part::Roles, Flaw::NeverRelated);
     let needs = Policy { roles: list(&others), ..with(&[related(&[Treating])], reads()) };
     flawed(needs, Part::Condition(0), Flaw::NeverRelated);
+    for role in [Role::Doctor, Role::Nurse, Role::Pharmacist, Role::AlliedProfessional] {
+        sound(policy("relates", &[role], recognises(&[CareTeam])));
+    }
 }
 
 #[test]
@@ -266,4 +288,55 @@ fn a_set_names_a_bounded_number_of_hospitals() {
         check(&many(MAX_NAMED_HOSPITALS + 1), NOW),
         Err(Flawed { flaw: Flaw::TooManyHospitals, location: at(last, Part::Hospitals, None) })
     );
+}
+
+#[test]
+fn a_required_credential_names_hospitals_of_which_enough_can_confirm_it() {
+    for (wrong, flaw) in [
+        (required(0, &[], 1), Flaw::NoIssuer),
+        (required(0, &[], 0), Flaw::NoIssuer),
+        (required(0, &[HOME, AWAY, HOME], 1), Flaw::RepeatedIssuer),
+        (required(0, &[HOME], 0), Flaw::ImpossibleNumber),
+        (required(0, &[HOME, AWAY], 3), Flaw::ImpossibleNumber),
+    ] {
+        let policy = with(&[has(&[required(1, &[AWAY], 1), wrong])], reads());
+        flawed_entry(policy, Part::Condition(0), Some(1), flaw);
+    }
+    let different = [
+        required(0, &[HOME], 1),
+        required(0, &[AWAY], 1),
+        required(0, &[HOME, AWAY], 2),
+        required(1, &[HOME, AWAY], 1),
+    ];
+    sound(with(&[has(&different)], reads()));
+}
+
+#[test]
+fn a_set_requires_a_bounded_number_of_credentials() {
+    let many = |count: u32| -> Vec<Policy> {
+        let all: Vec<_> = (0..count as u16).map(HospitalId).collect();
+        let named = all.chunks(4).enumerate();
+        named
+            .map(|(number, some)| Policy {
+                name: list(number.to_string().as_bytes()),
+                ..with(&[registered_here(), has(&[required(0, some, 1)])], reads())
+            })
+            .collect()
+    };
+    let most = MAX_NAMED_CREDENTIALS;
+    assert_eq!(check(&many(most), NOW), Ok(()));
+    let last = (most / 4) as usize;
+    let expected =
+        Flawed { flaw: Flaw::TooManyCredentials, location: at(last, Part::Condition(1), None) };
+    assert_eq!(check(&many(most + 1), NOW), Err(expected));
+
+    // One that two policies require counts once.
+    let twice: Vec<_> = many(most)
+        .into_iter()
+        .chain(many(most).into_iter().map(|policy| Policy {
+            name: list(&[&b"again "[..], &policy.name[..]].concat()),
+            ..policy
+        }))
+        .collect();
+    assert_eq!(check(&twice, NOW), Ok(()));
 }

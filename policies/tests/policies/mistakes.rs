@@ -98,6 +98,11 @@ fn values_of_another_type_are_found_apart() {
         ("requester-registered = [[1]] # wrong", "when.requester-registered", "not a hospital"),
         ("related = \"treating\" # wrong", "when.related", "not a list"),
         ("purpose = [1] # wrong", "when.purpose", "not a purpose"),
+        (
+            "requester-represents-patient = 1 # wrong",
+            "when.requester-represents-patient",
+            "not true",
+        ),
         ("before = 4102444800 # wrong", "when.before", "not a time"),
     ] {
         assert_wrong(&reading(line), field, problem);
@@ -213,6 +218,39 @@ fn texts_and_lists_have_bounds() {
 }
 
 #[test]
+fn a_required_credential_says_what_and_who_confirms_it() {
+    let sound = "requester-has = [{ attribute = 3, issuers = [0, 2], at-least = 2 }, { attribute = 0, issuers = [1] }]";
+    assert!(compile(&reading(sound)).is_ok());
+    for (entries, problem) in [
+        ("3", "a number, not a list"),
+        ("{ attribute = 3, issuers = [0] }", "a table, not a list"),
+        ("[]", "an empty list"),
+        ("[3]", "a number, not a credential"),
+        ("[{ issuers = [0] }]", "has no field attribute"),
+        ("[{ attribute = 3 }]", "has no field issuers"),
+        ("[{ attribute = 3, issuers = [0], atleast = 1 }]", "a field atleast, which is not known"),
+        ("[{ attribute = \"cardiology\", issuers = [0] }]", "a text is not an attribute's number"),
+        ("[{ attribute = 65536, issuers = [0] }]", "65536 is not an attribute's number"),
+        ("[{ attribute = 3, issuers = 0 }]", "issuers that are a number, not a list"),
+        ("[{ attribute = 3, issuers = [] }]", "names no issuer"),
+        ("[{ attribute = 3, issuers = [\"Alice\"] }]", "a text is not a hospital's number"),
+        ("[{ attribute = 3, issuers = [0, 1, 0] }]", "names an issuer twice"),
+        ("[{ attribute = 3, issuers = [0, 1, 2, 3, 4, 5, 6, 7, 8] }]", "has 9 issuers"),
+        ("[{ attribute = 3, issuers = [0], at-least = 0 }]", "requires no issuer, or more issuers"),
+        ("[{ attribute = 3, issuers = [0], at-least = 2 }]", "requires no issuer, or more issuers"),
+        ("[{ attribute = 3, issuers = [0], at-least = 256 }]", "256 as at-least"),
+        ("[{ attribute = 3, issuers = [0], at-least = true }]", "true or false as at-least"),
+        (
+            "[{ attribute = 3, issuers = [0] }, { attribute = 3, issuers = [0], at-least = 1 }]",
+            "the same entry twice",
+        ),
+    ] {
+        let text = reading(&format!("requester-has = {entries} # wrong"));
+        assert_wrong(&text, "when.requester-has", problem);
+    }
+}
+
+#[test]
 fn there_is_a_most_number_of_policies_and_each_has_a_name_of_its_own() {
     let policy = |name: u32, mark: &str| {
         format!(
@@ -260,6 +298,7 @@ fn what_belongs_to_the_other_type_is_refused() {
         "section-shared = true",
         "purpose = [\"treatment\"]",
         "patient-cosigned = true",
+        "requester-represents-patient = true",
     ] {
         let field = format!("when.{}", condition.split(' ').next().unwrap());
         let when = format!("{condition} # wrong");
@@ -362,7 +401,7 @@ fn contradictory_conditions_are_refused() {
     // Patients are related to nobody, and no policy could recognise it: both are said.
     let found = mistakes(&operation(patient, "related = [\"treating\"] # wrong"));
     assert!(
-        found.iter().any(|mistake| mistake.problem.contains("only doctors and nurses")),
+        found.iter().any(|mistake| mistake.problem.contains("only doctors, nurses")),
         "{found:#?}"
     );
 }

@@ -4,7 +4,12 @@ use epione_policies::{
     default_policies, flaws,
     language::{commented, to_toml},
 };
-use epione_primitives::{Word, limits::MAX_NAMED_HOSPITALS};
+use epione_primitives::{
+    Word,
+    access::PolicyList,
+    credential::{AttributeId, Requirement},
+    limits::{MAX_NAMED_CREDENTIALS, MAX_NAMED_HOSPITALS},
+};
 use proptest::{
     collection::vec,
     option,
@@ -52,8 +57,8 @@ fn end() -> impl Strategy<Value = Moment> {
 /// One condition of each sort, in any order.
 fn conditions() -> impl Strategy<Value = Vec<Condition>> {
     let place = prop_oneof![Just(Place::Here), hospitals().prop_map(Place::OneOf)];
-    let all = (place, some(RelationshipKind::ALL), some(Purpose::ALL), end()).prop_map(
-        |(place, kinds, purposes, end)| {
+    let all = (place, some(RelationshipKind::ALL), some(Purpose::ALL), end(), requirements())
+        .prop_map(|(place, kinds, purposes, end, requirements)| {
             vec![
                 Condition::RequesterIsPatient,
                 Condition::RequesterRegistered(place),
@@ -63,10 +68,29 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
                 Condition::SectionShared,
                 Condition::Purpose(purposes),
                 Condition::PatientCosigned,
+                Condition::RequesterHas(requirements),
+                Condition::RequesterRepresentsPatient,
             ]
-        },
-    );
-    all.prop_flat_map(|all| subsequence(all, 0..=8)).prop_shuffle()
+        });
+    all.prop_flat_map(|all| subsequence(all, 0..=10)).prop_shuffle()
+}
+
+/// One or two credentials of three attributes and four issuers, so that a set names at most twelve.
+fn requirements() -> impl Strategy<Value = PolicyList<Requirement>> {
+    let attributes = subsequence(vec![AttributeId(0), AttributeId(7), AttributeId(65_535)], 1..=2);
+    let required = attributes
+        .prop_flat_map(|attributes| attributes.into_iter().map(requirement).collect::<Vec<_>>());
+    required.prop_shuffle().prop_map(BoundedVec::truncate_from)
+}
+
+fn requirement(attribute: AttributeId) -> impl Strategy<Value = Requirement> {
+    hospitals().prop_flat_map(move |issuers| {
+        (1..=issuers.len() as u8).prop_map(move |at_least| Requirement {
+            attribute,
+            issuers: issuers.clone(),
+            at_least,
+        })
+    })
 }
 
 fn conclusion() -> impl Strategy<Value = Conclusion> {
@@ -129,7 +153,9 @@ fn fits(condition: &Condition, policy: &Policy, own: bool) -> bool {
         Conclusion::Allows(actions) => actions,
         Conclusion::Recognises(_) => {
             return match condition {
-                Condition::RequesterRegistered(_) | Condition::PatientRegistered => true,
+                Condition::RequesterRegistered(_)
+                | Condition::PatientRegistered
+                | Condition::RequesterHas(_) => true,
                 Condition::Before(end) => ends_first(end),
                 _ => false,
             };
@@ -139,7 +165,8 @@ fn fits(condition: &Condition, policy: &Policy, own: bool) -> bool {
     match condition {
         Condition::RequesterIsPatient => own,
         Condition::Related(_) => {
-            !own && [Role::Doctor, Role::Nurse].iter().any(|role| policy.roles.contains(role))
+            let counting = [Role::Doctor, Role::Nurse];
+            !own && counting.iter().any(|role| policy.roles.contains(role))
         }
         Condition::PatientCosigned => only(&[Action::Submit]),
         Condition::SectionShared => {
@@ -147,7 +174,10 @@ fn fits(condition: &Condition, policy: &Policy, own: bool) -> bool {
         }
         Condition::Purpose(_) => only(&[Action::ReadText, Action::ReadMedia]),
         Condition::Before(end) => ends_first(end),
-        Condition::RequesterRegistered(_) | Condition::PatientRegistered => true,
+        Condition::RequesterRegistered(_)
+        | Condition::PatientRegistered
+        | Condition::RequesterHas(_)
+        | Condition::RequesterRepresentsPatient => true,
     }
 }
 
@@ -208,4 +238,26 @@ fn the_compiler_bounds_hospitals_as_the_chain_does() {
     assert_eq!(flaws::check(&compile(&text(most)).unwrap(), NOW), Ok(()));
     let mistakes = compile(&text(most + 1)).unwrap_err();
     assert!(mistakes.first[0].problem.contains("too many hospitals"), "{mistakes:?}");
+}
+
+#[test]
+fn the_compiler_bounds_credentials_as_the_chain_does() {
+    let text = |credentials: u32| -> String {
+        let policy = |first: u32| {
+            let issuers: Vec<_> =
+                (first..credentials.min(first + 8)).map(|id| id.to_string()).collect();
+            format!(
+                "[[policy]]\nname = \"p{first}\"\nsummary = \"s\"\ntype = \"operation\"\n\
+                 roles = [\"insurer\"]\nactions = [\"read-text\"]\n[policy.when]\n\
+                 requester-has = [{{ attribute = 0, issuers = [{}] }}]\n",
+                issuers.join(", ")
+            )
+        };
+        (0..credentials).step_by(8).map(policy).collect()
+    };
+    let most = MAX_NAMED_CREDENTIALS;
+    assert_eq!(flaws::check(&compile(&text(most)).unwrap(), NOW), Ok(()));
+    let mistakes = compile(&text(most + 1)).unwrap_err();
+    assert!(mistakes.first[0].problem.contains("too many credentials"), "{mistakes:?}");
+    assert_eq!(mistakes.first[0].field.as_deref(), Some("when.requester-has"));
 }

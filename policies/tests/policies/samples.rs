@@ -2,7 +2,7 @@
 //! that reason.
 
 use epione_policies::decision::{Facts, evaluate};
-use epione_primitives::access::PolicySet;
+use epione_primitives::{Word, access::PolicySet, credential::AttributeId};
 
 use super::*;
 
@@ -22,6 +22,8 @@ fn doctor() -> Facts {
         requester_is_patient: false,
         requester_at: vec![HospitalId(0)],
         patient_registered: true,
+        credentials: Vec::new(),
+        represents_patient: false,
         related: Vec::new(),
     }
 }
@@ -206,13 +208,72 @@ fn in_the_complete_set_each_role_does_its_own() {
     ] {
         assert_allows(name, &Facts { action, ..family.clone() }, policy);
     }
+}
 
+#[test]
+fn in_the_complete_set_others_read_what_a_patient_shares_with_them() {
+    let name = "hospital";
+    let unrepresented =
+        ("representative reads", &[Condition::RequesterRepresentsPatient] as &[Condition]);
+    let shared = Facts { class: SectionClass::Shared, requester_at: vec![], ..doctor() };
     let (role, purpose) = (Role::Researcher, Purpose::Research);
-    let researcher = Facts { role, purpose, class: SectionClass::Shared, ..doctor() };
+    let researcher = Facts { role, purpose, ..shared.clone() };
     assert_allows(name, &researcher, "research");
+    assert_allows(name, &Facts { action: Action::ReadMedia, ..researcher.clone() }, "research");
     let private = Facts { class: SectionClass::Private, ..researcher };
-    assert_refuses(name, &private, &[("research", &[Condition::SectionShared])]);
-    let auditor = Facts { role: Role::Auditor, purpose: Purpose::Audit, ..doctor() };
-    assert_allows(name, &auditor, "audit");
-    assert_concerns_nobody(name, &Facts { action: Action::ReadMedia, ..auditor });
+    assert_refuses(name, &private, &[unrepresented, ("research", &[Condition::SectionShared])]);
+
+    let (role, purpose) = (Role::Insurer, Purpose::PatientRequest);
+    let insurer = Facts { role, purpose, ..shared.clone() };
+    assert_allows(name, &insurer, "insurance");
+    let private = Facts { class: SectionClass::Private, ..insurer.clone() };
+    assert_refuses(name, &private, &[unrepresented, ("insurance", &[Condition::SectionShared])]);
+    assert_refuses(name, &Facts { action: Action::ReadMedia, ..insurer }, &[unrepresented]);
+
+    // What auditors need is on the chain.
+    for class in [SectionClass::Private, SectionClass::Shared] {
+        let auditor = Facts { role: Role::Auditor, purpose: Purpose::Audit, class, ..doctor() };
+        assert_concerns_nobody(name, &auditor);
+    }
+}
+
+#[test]
+fn in_the_complete_set_two_hospitals_confirm_a_cardiologist() {
+    let name = "hospital";
+    let from = |issuers: &[u16]| Facts {
+        class: SectionClass::Shared,
+        requester_at: vec![],
+        credentials: issuers.iter().map(|id| (AttributeId(0), HospitalId(*id))).collect(),
+        ..doctor()
+    };
+    for issuers in [&[1, 2][..], &[2, 3], &[1, 2, 3]] {
+        assert_allows(name, &from(issuers), "cardiologist reads");
+    }
+    // Nor does a hospital that the policy does not name count.
+    for issuers in [&[][..], &[1], &[0, 1], &[1, 4]] {
+        assert!(!decide(name, &from(issuers)).is_allowed(), "{issuers:?}");
+    }
+    let private = Facts { class: SectionClass::Private, ..from(&[1, 2]) };
+    assert!(!decide(name, &private).is_allowed());
+}
+
+#[test]
+fn in_the_complete_set_a_representative_reads_for_a_patient_of_the_hospital() {
+    let name = "hospital";
+    let represents = Facts { represents_patient: true, requester_at: vec![], ..doctor() };
+    for role in Role::ALL.iter().filter(|role| **role != Role::Auditor) {
+        for action in [Action::ReadText, Action::ReadMedia] {
+            let facts = Facts { role: *role, action, ..represents.clone() };
+            assert_allows(name, &facts, "representative reads");
+        }
+        assert!(
+            !decide(name, &Facts { role: *role, represents_patient: false, ..represents.clone() })
+                .is_allowed()
+        );
+        assert!(
+            !decide(name, &Facts { role: *role, patient_registered: false, ..represents.clone() })
+                .is_allowed()
+        );
+    }
+    assert_concerns_nobody(name, &Facts { role: Role::Auditor, ..represents });
 }

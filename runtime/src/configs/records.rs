@@ -10,8 +10,8 @@ use epione_primitives::{
 use frame_support::traits::ConstU32;
 
 use crate::{
-    Approvals, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, RolePolicies,
-    Runtime, Sharing, Timestamp, weights,
+    Approvals, Credentials, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles,
+    RolePolicies, Runtime, Sharing, Timestamp, weights,
 };
 
 impl pallet_profiles::Config for Runtime {
@@ -21,9 +21,17 @@ impl pallet_profiles::Config for Runtime {
     type WeightInfo = weights::pallet_profiles::Measured<Runtime>;
 }
 
+impl pallet_credentials::Config for Runtime {
+    type Hospitals = Hospitals;
+    type Users = Profiles;
+    type Time = Timestamp;
+    type WeightInfo = weights::pallet_credentials::Measured<Runtime>;
+}
+
 impl pallet_role_policies::Config for Runtime {
     type Hospitals = Hospitals;
     type Users = Profiles;
+    type Credentials = Credentials;
     type Mandates = Mandates;
     type Time = Timestamp;
     type WeightInfo = weights::pallet_role_policies::Measured<Runtime>;

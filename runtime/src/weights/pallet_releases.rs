@@ -18,6 +18,8 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
         Weight::from_parts(877_349_000, 0)
             .saturating_add(Weight::from_parts(13_702_210, 0).saturating_mul(r.into()))
             .saturating_add(Weight::from_parts(43_935_095, 0).saturating_mul(p.into()))
+            // By hand: 16 credentials, the activity of their issuers, and the mandates.
+            .saturating_add(T::DbWeight::get().reads(34))
             // By hand: the request's signature, and the answers to requests.
             .saturating_add(Weight::from_parts(80_000_000, 0))
             .saturating_add(T::DbWeight::get().reads_writes(47, 5))
@@ -34,6 +36,8 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             .saturating_add(Weight::from_parts(17_643_004, 0).saturating_mul(r.into()))
             .saturating_add(Weight::from_parts(140_719_609, 0).saturating_mul(p.into()))
             .saturating_add(T::DbWeight::get().reads_writes(50, 9))
+            // By hand: 16 credentials, the activity of their issuers, and the mandates.
+            .saturating_add(T::DbWeight::get().reads(34))
             // By hand: a visitor's registrations at up to 100 hospitals, the shares of up to 16, and one new share.
             .saturating_add(T::DbWeight::get().reads_writes(116, 1))
             // By hand: the request's signature, and the answers to requests.
@@ -48,6 +52,8 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
     fn refuse() -> Weight {
         Weight::from_parts(1_099_911_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(79, 4))
+            // By hand: 16 credentials, the activity of their issuers, and the mandates.
+            .saturating_add(T::DbWeight::get().reads(34))
             // By hand: the request's signature, and the answers to requests.
             .saturating_add(Weight::from_parts(80_000_000, 0))
             .saturating_add(T::DbWeight::get().reads_writes(2, 1))

@@ -3,6 +3,7 @@
 use epione_primitives::{
     AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, RelationshipKind},
+    credential::AttributeId,
     naming::Naming,
     profile::Role,
     refusal::{Refusal, Refusal::*},
@@ -103,6 +104,19 @@ fn transfer() -> RuntimeCall {
     pallet_queries::Call::transfer { query: QueryId(0) }.into()
 }
 
+/// The calls about credentials that a hospital makes.
+fn about_credentials() -> [RuntimeCall; 2] {
+    let (user, attribute) = (*PATIENT, AttributeId(0));
+    [
+        pallet_credentials::Call::issue { user, attribute, until: 1 }.into(),
+        pallet_credentials::Call::revoke { user, attribute }.into(),
+    ]
+}
+
+fn name_attribute() -> RuntimeCall {
+    pallet_credentials::Call::name_attribute { name: Default::default() }.into()
+}
+
 fn judge() -> RuntimeCall {
     pallet_releases::Call::judge { review: ReviewId(0), justified: true }.into()
 }
@@ -153,9 +167,10 @@ fn an_agent_can_make_only_the_workers_calls() {
         ] {
             assert_eq!(refused("Alice//agent", call), None);
         }
-        for call in about_queries() {
+        for call in about_queries().into_iter().chain(about_credentials()) {
             assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
+        assert_eq!(refused("Alice//agent", name_attribute()), Some(CallNotForRole));
         for call in [
             set_policies(),
             judge(),
@@ -187,6 +202,11 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
         for call in about_queries() {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
+        for call in about_credentials() {
+            assert_eq!(refused("Alice", batch(vec![call.clone()])), None);
+            assert_eq!(refused("Alice", call), None);
+        }
+        assert_eq!(refused("Alice", name_attribute()), Some(CallNotForRole));
         let purge_keys = RuntimeCall::Session(pallet_session::Call::purge_keys {});
         assert_eq!(refused("Alice", purge_keys), Some(CallNotForRole));
         for call in [
@@ -218,6 +238,9 @@ fn a_user_can_make_only_users_calls() {
         for (call, number) in about_queries().into_iter().chain([note()]).zip(20..) {
             register("Alice//agent", user(number), Role::Patient);
             assert_eq!(refused(&user_seed(user(number)), call), None);
+        }
+        for call in about_credentials().into_iter().chain([name_attribute()]) {
+            assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         for call in [
             approve(),

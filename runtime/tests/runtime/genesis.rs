@@ -1,10 +1,11 @@
 //! The genesis presets.
 
 use epione_primitives::{
+    credential::AttributeId,
     hospital::Duty,
     limits::{DAY_BLOCKS, MAX_SEALING_KEY_BYTES},
 };
-use epione_runtime::{Hospitals, Runtime, council_root::UpgradeDelay, genesis};
+use epione_runtime::{Credentials, Hospitals, Runtime, council_root::UpgradeDelay, genesis};
 use sp_genesis_builder::runtime_decl_for_genesis_builder::GenesisBuilder;
 use sp_runtime::BuildStorage;
 
@@ -43,6 +44,23 @@ fn dev_has_one_hospital() {
         assert_eq!(Hospitals::hospitals().len(), 1);
         assert_eq!(pallet_aura::Authorities::<Runtime>::get().len(), 1);
     });
+}
+
+#[test]
+fn both_presets_name_the_first_attributes() {
+    for preset in [genesis::DEV, genesis::LOCAL] {
+        let storage = configuration(preset).build_storage().unwrap();
+        sp_io::TestExternalities::new(storage).execute_with(|| {
+            let named: Vec<_> = Credentials::attributes(AttributeId(0), u32::MAX)
+                .into_iter()
+                .map(|(attribute, name)| (attribute.0, String::from_utf8(name.to_vec()).unwrap()))
+                .collect();
+            let words =
+                ["cardiology", "oncology", "research", "pharmacy", "insurance", "public-health"];
+            let expected: Vec<_> = (0..).zip(words.map(String::from)).collect();
+            assert_eq!(named, expected);
+        });
+    }
 }
 
 #[test]

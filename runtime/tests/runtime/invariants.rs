@@ -4,6 +4,7 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, Relationship, RelationshipKind},
     approval::BallotOutcome,
+    credential::{AttributeId, Credential},
     hospital::Duty,
     mandate::Mandate,
     profile::Role,
@@ -208,6 +209,17 @@ fn query() -> Query {
         at: 1,
         answer: Some(Answer::Accepted(acceptance)),
     }
+}
+
+#[test]
+fn credentials_that_refer_to_nothing_are_found() {
+    let issue = |user: UserId, issuer: HospitalId| {
+        let credential = Credential { since: 0, until: 1, revoked: None };
+        let key = (user, AttributeId(0), issuer);
+        pallet_credentials::Credentials::<Runtime>::insert(key, credential);
+    };
+    finds("a credential is of an unknown user", || issue(STRANGER, A));
+    finds("a credential was issued by no hospital", || issue(*PATIENT, NOWHERE));
 }
 
 /// Stores a query with this change.

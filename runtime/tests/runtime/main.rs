@@ -8,6 +8,7 @@ mod caller;
 mod chain;
 mod commit;
 mod council;
+mod credentials;
 mod equivocation;
 mod genesis;
 mod hostile;

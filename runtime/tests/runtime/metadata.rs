@@ -38,6 +38,7 @@ fn every_pallet_keeps_its_index() {
             (18, "Quotas"),
             (19, "Sharing"),
             (20, "Queries"),
+            (21, "Credentials"),
             (22, "Mandates"),
         ]
     );

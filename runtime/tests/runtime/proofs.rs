@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use codec::{Decode, Encode};
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
-    release::ReviewId,
+    credential::AttributeId, release::ReviewId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
@@ -135,6 +135,15 @@ fn the_client_computes_the_keys_of_hospitals_users_and_policies() {
     same!(keys::latest_policies(B), pallet_role_policies::LatestVersion, B);
     same!(keys::policy_set(B, 5), pallet_role_policies::PolicySets, B, 5_u32);
     same!(keys::relationships(parties), pallet_role_policies::Relationships, parties);
+    let (attribute, credential) = (AttributeId(3), (doctor, AttributeId(3), B));
+    same!(keys::attribute(attribute), pallet_credentials::Attributes, attribute);
+    same!(keys::attributes(), pallet_credentials::AttributeCount);
+    same!(keys::credential(credential), pallet_credentials::Credentials, credential);
+    let of_user = keys::credentials_of(doctor);
+    assert!(keys::credential(credential).as_bytes().starts_with(of_user.as_bytes()));
+    same!(keys::earlier_credentials(credential), pallet_credentials::EarlierCount, credential);
+    let earlier = (doctor, attribute, B, 4_u32);
+    same!(keys::earlier_credential(credential, 4), pallet_credentials::EarlierCredentials, earlier);
     let of_patient = keys::relationships_of(patient);
     assert!(keys::relationships(parties).as_bytes().starts_with(of_patient.as_bytes()));
 }

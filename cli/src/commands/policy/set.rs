@@ -2,7 +2,10 @@ use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use clap::Args;
 use epione_client::chain::{Snapshot, calls::role_policies};
-use epione_policies::{conditions::places, language::sentence};
+use epione_policies::{
+    conditions::{credentials, places},
+    language::sentence,
+};
 use epione_primitives::{
     HospitalId, Moment,
     access::{Policies, Policy, PolicySet},
@@ -11,6 +14,7 @@ use serde::Serialize;
 
 use super::{source::PolicyFile, version_name};
 use crate::{
+    commands::credential::names,
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::KeySource,
@@ -133,14 +137,39 @@ async fn newest(snapshot: &Snapshot, hospital: HospitalId) -> Result<(u32, Polic
 async fn ensure_known(policies: &Policies, snapshot: &Snapshot) -> Result<(), Failure> {
     let known: BTreeSet<_> = snapshot.hospitals().await?.into_iter().map(|(id, _)| id).collect();
     for policy in policies {
-        let mut named = policy.hospitals.iter().chain(policy.conditions.iter().flat_map(places));
-        if let Some(unknown) = named.find(|id| !known.contains(*id)) {
+        let places = policy.conditions.iter().flat_map(places).copied();
+        let issuers = policy.conditions.iter().flat_map(credentials).map(|(_, issuer)| issuer);
+        let mut named = policy.hospitals.iter().copied().chain(places).chain(issuers);
+        if let Some(unknown) = named.find(|id| !known.contains(id)) {
             return Err(Failure::new(
                 format!(
                     "policy \"{}\" names hospital {unknown}, which the chain does not know",
                     sentence::name(policy)
                 ),
                 "correct the number; nothing was stored",
+            ));
+        }
+    }
+    ensure_named(policies, snapshot).await
+}
+
+/// The chain would accept the number of an attribute without a name, which nobody can confirm.
+async fn ensure_named(policies: &Policies, snapshot: &Snapshot) -> Result<(), Failure> {
+    let required = |policy: &Policy| -> Vec<_> {
+        policy.conditions.iter().flat_map(credentials).map(|(attribute, _)| attribute).collect()
+    };
+    if policies.iter().all(|policy| required(policy).is_empty()) {
+        return Ok(());
+    }
+    let names = names(snapshot).await?;
+    for policy in policies {
+        if let Some(unknown) = required(policy).into_iter().find(|it| !names.contains_key(it)) {
+            return Err(Failure::new(
+                format!(
+                    "policy \"{}\" requires attribute {unknown}, which the council has not named",
+                    sentence::name(policy)
+                ),
+                "correct the number: `epione credential attributes` lists all; nothing was stored",
             ));
         }
     }

@@ -1,7 +1,8 @@
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use clap::Args;
-use epione_policies::language;
+use epione_client::chain::Snapshot;
+use epione_policies::{conditions::credentials, language};
 use epione_primitives::{
     HospitalId, Moment,
     access::{Policies, PolicySet},
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::{hospital, version_name};
 use crate::{
+    commands::credential::{Named, names},
     context::{Context, HospitalRef, Output},
     failure::Failure,
     wording::moment,
@@ -37,6 +39,9 @@ pub struct Shown {
     /// Unix time in milliseconds.
     pub since: Moment,
     pub policies: Policies,
+    /// The names of the attributes that the policies require.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<Named>,
     /// The same as a policy file.
     pub toml: String,
     #[serde(skip)]
@@ -53,6 +58,9 @@ impl fmt::Display for Shown {
         let mut heading = format!("hospital {}, {}", self.hospital, version_name(self.version));
         if self.version > 0 {
             heading += &format!(", since {}", moment(self.since));
+        }
+        for Named { attribute, name } in &self.attributes {
+            heading += &format!("\n# attribute {attribute} is {name}");
         }
         f.write_str(&language::commented(&heading, &self.policies))
     }
@@ -71,5 +79,21 @@ pub async fn show(args: &ShowArgs, context: &Context) -> Result<Shown, Failure> 
     };
     let PolicySet { since, policies } = set;
     let toml = language::to_toml(&policies);
-    Ok(Shown { hospital, version, since, policies, toml, plain: args.toml })
+    let attributes = required(&policies, &snapshot).await?;
+    Ok(Shown { hospital, version, since, policies, attributes, toml, plain: args.toml })
+}
+
+/// The attributes that policies require, with their names.
+async fn required(policies: &Policies, snapshot: &Snapshot) -> Result<Vec<Named>, Failure> {
+    let conditions = policies.iter().flat_map(|policy| &policy.conditions);
+    let required: BTreeSet<_> =
+        conditions.flat_map(credentials).map(|(attribute, _)| attribute).collect();
+    if required.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named = names(snapshot).await?.into_iter();
+    Ok(named
+        .filter(|(attribute, _)| required.contains(attribute))
+        .map(|(attribute, name)| Named { attribute, name })
+        .collect())
 }

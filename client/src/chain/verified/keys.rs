@@ -3,6 +3,7 @@
 use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
+    credential::AttributeId,
     query::QueryId,
     release::ReviewId,
 };
@@ -88,6 +89,48 @@ pub(super) fn registration(hospital: HospitalId, user: UserId) -> StorageKey {
 
 pub(super) fn user_account(account: &AccountId) -> StorageKey {
     value("Profiles", "Accounts").blake2_128_concat(account)
+}
+
+// pallet-credentials
+
+pub(super) fn attribute(attribute: AttributeId) -> StorageKey {
+    value("Credentials", "Attributes").twox_64_concat(&attribute)
+}
+
+/// The number of attributes.
+pub(super) fn attributes() -> StorageKey {
+    value("Credentials", "AttributeCount")
+}
+
+pub(super) fn credential(key: (UserId, AttributeId, HospitalId)) -> StorageKey {
+    confirmed("Credentials", key)
+}
+
+/// The prefix of a user's credentials.
+pub(super) fn credentials_of(user: UserId) -> StorageKey {
+    value("Credentials", "Credentials").blake2_128_concat(&user)
+}
+
+pub(super) fn earlier_credential(
+    key: (UserId, AttributeId, HospitalId),
+    number: u32,
+) -> StorageKey {
+    confirmed("EarlierCredentials", key).twox_64_concat(&number)
+}
+
+/// The number of earlier credentials.
+pub(super) fn earlier_credentials(key: (UserId, AttributeId, HospitalId)) -> StorageKey {
+    confirmed("EarlierCount", key)
+}
+
+fn confirmed(
+    item: &str,
+    (user, attribute, issuer): (UserId, AttributeId, HospitalId),
+) -> StorageKey {
+    value("Credentials", item)
+        .blake2_128_concat(&user)
+        .twox_64_concat(&attribute)
+        .twox_64_concat(&issuer)
 }
 
 // pallet-role-policies

@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 27] = [
+pub(super) const CALLS: [Numbered; 29] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -33,6 +33,8 @@ pub(super) const CALLS: [Numbered; 27] = [
     ("Queries", "refuse", [20, 2]),
     ("Queries", "withdraw", [20, 3]),
     ("Queries", "transfer", [20, 4]),
+    ("Credentials", "issue", [21, 1]),
+    ("Credentials", "revoke", [21, 2]),
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.

@@ -387,6 +387,10 @@ async fn a_record_whose_author_is_neither_doctor_nor_nurse_is_refused() {
         (Role::Patient, false),
         (Role::Researcher, false),
         (Role::Auditor, false),
+        (Role::Insurer, false),
+        (Role::Pharmacist, false),
+        (Role::PublicAuthority, false),
+        (Role::AlliedProfessional, false),
     ] {
         let record = record(signed_at(SIGNED), "//Doctor", None, None);
         let standing = move |user: UserId, _: bool| match user {
@@ -405,7 +409,7 @@ async fn a_record_whose_author_is_neither_doctor_nor_nurse_is_refused() {
 
 #[tokio::test]
 async fn a_record_whose_nurse_is_not_a_nurse_is_refused() {
-    for role in [Role::Doctor, Role::Patient, Role::Researcher, Role::Auditor] {
+    for role in [Role::Doctor, Role::Patient, Role::Pharmacist, Role::AlliedProfessional] {
         let record = record(signed_at(SIGNED), "//Doctor", Some("//Nurse"), None);
         let standing = move |user: UserId, _: bool| match user {
             NURSE => (role, ACTIVE),

@@ -134,6 +134,10 @@ async fn only_doctors_and_nurses_write_records() {
         (Role::Patient, false),
         (Role::Researcher, false),
         (Role::Auditor, false),
+        (Role::Insurer, false),
+        (Role::Pharmacist, false),
+        (Role::PublicAuthority, false),
+        (Role::AlliedProfessional, false),
     ] {
         chain.facts().profiles.get_mut(&DOCTOR).unwrap().role = role;
         assert_eq!(check(&chain, &record).await.is_ok(), may_write, "{role:?}");

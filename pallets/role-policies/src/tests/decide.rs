@@ -93,7 +93,7 @@ fn a_denial_names_every_failed_condition() {
 fn a_denial_says_that_no_policy_is_about_the_role_and_action() {
     run(|| {
         let unbound = [
-            (RESEARCHER, Role::Researcher, Action::ReadText),
+            (RESEARCHER, Role::Researcher, Action::Submit),
             (DOCTOR, Role::Doctor, Action::BreakGlass),
             (DOCTOR, Role::Doctor, Action::Relate),
             (NURSE, Role::Nurse, Action::Refer),

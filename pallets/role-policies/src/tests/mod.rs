@@ -1,9 +1,11 @@
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod classics;
+mod credentials;
 mod decide;
 mod history;
 mod invariants;
+mod mandates;
 mod past;
 mod recognition;
 mod relate;
@@ -116,5 +118,10 @@ fn treated() -> Condition {
 /// The decision of the default policies for a registered doctor who is not related to the patient.
 fn unrelated_doctor() -> Decision {
     let referred = related(&[Referral]);
-    denied(&[("related professional", &[treated()]), ("referred doctor reads", &[referred])])
+    denied(&[
+        ("related professional", &[treated()]),
+        ("referred doctor reads", &[referred]),
+        ("shared with requester", &[Condition::SectionShared]),
+        ("representative reads", &[Condition::RequesterRepresentsPatient]),
+    ])
 }

@@ -40,6 +40,8 @@ fn a_denial_names_the_relationship_policy_and_its_failed_conditions() {
             denied(&[
                 ("related professional", &[here.clone(), treated()]),
                 ("referred doctor reads", &[related(&[Referral])]),
+                ("shared with requester", &[Condition::SectionShared]),
+                ("representative reads", &[Condition::RequesterRepresentsPatient]),
                 ("treating professional", &[here]),
             ])
         );
@@ -117,6 +119,8 @@ fn a_denial_does_not_mention_a_relationship_that_has_expired() {
             denied(&[
                 ("related professional", &[registered_here(), treated()]),
                 ("referred doctor reads", &[related(&[Referral])]),
+                ("shared with requester", &[Condition::SectionShared]),
+                ("representative reads", &[Condition::RequesterRepresentsPatient]),
             ])
         );
     });

@@ -1,5 +1,10 @@
 use epione_policies::default_policies;
-use epione_primitives::{HospitalId, access::PolicySet, limits::MAX_POLICIES};
+use epione_primitives::{
+    HospitalId,
+    access::PolicySet,
+    credential::{AttributeId, Requirement},
+    limits::MAX_POLICIES,
+};
 use frame_support::assert_noop;
 use sp_runtime::DispatchError::BadOrigin;
 
@@ -117,7 +122,8 @@ fn a_policy_that_names_an_unknown_hospital_is_refused() {
         let place = Condition::RequesterRegistered(Place::OneOf(list(&[HOME, NOWHERE])));
         let unknown = [
             Policy { hospitals: list(&[HOME, NOWHERE]), ..reads.clone() },
-            Policy { conditions: list(&[place]), ..reads },
+            Policy { conditions: list(&[place]), ..reads.clone() },
+            Policy { conditions: list(&[has(&[HOME, NOWHERE], 1)]), ..reads },
         ];
         for flawed in unknown {
             assert_noop!(
@@ -126,6 +132,12 @@ fn a_policy_that_names_an_unknown_hospital_is_refused() {
             );
         }
     });
+}
+
+/// An attribute that so many of these hospitals must confirm.
+fn has(issuers: &[HospitalId], at_least: u8) -> Condition {
+    let attribute = AttributeId(0);
+    Condition::RequesterHas(list(&[Requirement { attribute, issuers: list(issuers), at_least }]))
 }
 
 /// Checks that a set of this policy is refused with this error.
@@ -170,6 +182,10 @@ fn each_flaw_has_its_error() {
     assert_refused(with(Condition::SectionShared, does(Action::Refer)), Error::NoSection);
     assert_refused(with(purpose(Purpose::Treatment), does(Action::Submit)), Error::NothingRead);
     assert_refused(with(purpose(Purpose::Audit), does(Action::BreakGlass)), Error::NotEmergency);
+    assert_refused(with(has(&[], 1), reads()), Error::NoIssuer);
+    assert_refused(with(has(&[HOME, HOME], 1), reads()), Error::RepeatedIssuer);
+    assert_refused(with(has(&[HOME], 0), reads()), Error::ImpossibleNumber);
+    assert_refused(with(has(&[HOME], 2), reads()), Error::ImpossibleNumber);
     let submits = allows(&[Action::ReadText, Action::Submit]);
     let audit = with(purpose(Purpose::Audit), reads());
     assert_refused(Policy { conclusion: submits, ..audit }, Error::NotTreatment);
@@ -192,6 +208,22 @@ fn a_set_names_a_bounded_number_of_hospitals() {
         assert_noop!(
             RolePolicies::set_policies(governance(HOME), policies(&many)),
             Error::<Test>::TooManyHospitals
+        );
+    });
+}
+
+#[test]
+fn a_set_requires_a_bounded_number_of_credentials() {
+    run(|| {
+        let named = |first: u16| {
+            let issuers: Vec<_> = (first..first + 6).map(HospitalId).collect();
+            let reads = policy(&first.to_string(), &[Role::Doctor], allows(&[Action::ReadText]));
+            Policy { conditions: list(&[has(&issuers, 1)]), ..reads }
+        };
+        let many: Vec<_> = (0..3).map(|number| named(6 * number)).collect();
+        assert_noop!(
+            RolePolicies::set_policies(governance(HOME), policies(&many)),
+            Error::<Test>::TooManyCredentials
         );
     });
 }

@@ -5,6 +5,7 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, Moment, QueryId, RecordPointer, Signature, UserId, Word,
     access::{Action, Purpose, RelationshipKind, SectionClass},
     approval::RejectReason,
+    credential::AttributeId,
     hospital::Duty,
     limits::{DAY_MILLIS, SLOT_MILLIS},
     naming::{NamedAccount, Naming},
@@ -57,6 +58,8 @@ pub enum Deed {
     Authorize,
     Revoke,
     SetPolicies,
+    IssueCredential,
+    RevokeCredential,
     Record,
     Refuse,
     Note,
@@ -106,6 +109,8 @@ impl Deed {
         Self::Authorize,
         Self::Revoke,
         Self::SetPolicies,
+        Self::IssueCredential,
+        Self::RevokeCredential,
         Self::Record,
         Self::Refuse,
         Self::Note,
@@ -209,6 +214,11 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
 fn governing(deed: Deed, signer: &str, [a, b, c]: [u8; 3]) -> RuntimeCall {
     match deed {
         Deed::SetPolicies => set_policies(a),
+        Deed::IssueCredential => issue_credential(a, b, c),
+        Deed::RevokeCredential => {
+            let (user, attribute) = (user(a), AttributeId(u16::from(b % 8)));
+            pallet_credentials::Call::revoke { user, attribute }.into()
+        }
         Deed::Judge => {
             let review = ReviewId(u32::from(a % 4));
             pallet_releases::Call::judge { review, justified: b.is_multiple_of(2) }.into()
@@ -449,6 +459,17 @@ fn set_policies(number: u8) -> RuntimeCall {
     pallet_role_policies::Call::set_policies { policies }.into()
 }
 
+/// A credential of an attribute that may not exist, which ends soon, later than allowed or at once.
+fn issue_credential(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let now: Moment = Timestamp::get();
+    pallet_credentials::Call::issue {
+        user: user(a),
+        attribute: AttributeId(u16::from(b % 8)),
+        until: now.saturating_add(pick(&[SLOT_MILLIS, DAY_MILLIS, 0, u64::MAX], c)),
+    }
+    .into()
+}
+
 /// One of the newest queries, or the next one.
 fn query(number: u8) -> QueryId {
     let next = pallet_queries::QueryCount::<Runtime>::get();
@@ -641,12 +662,16 @@ fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call = RuntimeCall::System(match a % 4 {
-        0 => frame_system::Call::set_code { code: vec![b; 100] },
-        1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 },
-        2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) },
-        _ => frame_system::Call::remark { remark: vec![b; 1_000] },
-    });
+    let call: RuntimeCall = match a % 5 {
+        0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
+        1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
+        2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
+        3 => {
+            let name = vec![b'a' + b % 26].try_into().unwrap_or_default();
+            RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { name })
+        }
+        _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
+    };
     if b.is_multiple_of(2) {
         epione_runtime::council_root::Call::<Runtime>::dispatch { call: Box::new(call) }.into()
     } else {

@@ -45,6 +45,8 @@ const HONEST: &[(&str, Deed)] = &[
     ("Charlie//agent", Deed::Reject),
     ("Charlie//agent", Deed::Withdraw),
     ("Bob", Deed::SetPolicies),
+    ("Bob", Deed::IssueCredential),
+    ("Bob", Deed::RevokeCredential),
     ("Charlie", Deed::Judge),
     ("Alice", Deed::SetEndpoint),
     ("user-7", Deed::RotateKeys),

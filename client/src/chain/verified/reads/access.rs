@@ -2,11 +2,16 @@
 //! gathered as the pallet gathers them.
 
 use codec::DecodeAll;
-use epione_policies::{Facts, decision::places, default_policies, evaluate};
+use epione_policies::{
+    Facts,
+    decision::{credentials, places},
+    default_policies, evaluate,
+};
 use epione_primitives::{
     HospitalId, Moment, UserId,
     access::{
-        AccessRequest, Decision, Denial, Parties, Policy, PolicySet, Relationship, RelationshipKind,
+        AccessRequest, Action, Decision, Denial, Parties, Policy, PolicySet, Relationship,
+        RelationshipKind,
     },
     limits::{MAX_DECISIONS, MAX_PAGE, page},
     profile::Role,
@@ -15,8 +20,10 @@ use epione_proofs::{StateError, StorageKey};
 
 use super::{
     BLAKE2_128, ChainError, Gap, Known, TWOX_64, VerifiedState,
+    credentials::holds,
     hospitals::{active_at, exists},
     keys,
+    mandates::{authorizes, represents},
     profiles::{registered, registered_anywhere, role},
 };
 
@@ -139,6 +146,7 @@ fn inputs(request: &AccessRequest) -> Vec<StorageKey> {
         keys::registration(hospital, requester),
         keys::registration(hospital, patient),
         keys::relationships((patient, requester, hospital)),
+        keys::representative(patient, requester),
     ]
 }
 
@@ -189,17 +197,30 @@ fn gather(
     {
         related.clear();
     }
+    let named = credentials(policies, requesters_role, hospital);
+    known.need(named.iter().flat_map(|(attribute, issuer)| {
+        [keys::credential((requester, *attribute, *issuer)), keys::active_periods(*issuer)]
+    }))?;
+    let mut credentials = Vec::new();
+    for (attribute, issuer) in named {
+        if holds(known, (requester, attribute, issuer), at)? && active_at(known, issuer, at)? {
+            credentials.push((attribute, issuer));
+        }
+    }
+    let authorized = action == Action::Submit && authorizes(known, patient, hospital, at)?;
     Ok(Ok(Facts {
         role: requesters_role,
         action,
         class,
         purpose,
-        cosigned,
+        cosigned: cosigned || authorized,
         at,
         hospital,
         requester_is_patient: requester == patient,
         requester_at,
         patient_registered: registered(known, hospital, patient, at)?,
+        credentials,
+        represents_patient: represents(known, requester, patient, at)?,
         related,
     }))
 }

@@ -50,7 +50,11 @@ pub fn decide(facts: &Facts, request: &AccessRequest) -> Decision {
         Role::Patient => requester == patient && action != Action::Submit,
         Role::Doctor | Role::Nurse => facts.related.contains(&(requester, patient)),
         // Represents the users who may read shared sections.
-        Role::Researcher => class == SectionClass::Shared && action == Action::ReadText,
+        Role::Researcher
+        | Role::Insurer
+        | Role::Pharmacist
+        | Role::PublicAuthority
+        | Role::AlliedProfessional => class == SectionClass::Shared && action == Action::ReadText,
         Role::Auditor => return Decision::Deny(Denial::NoPolicy { role: profile.role, action }),
     };
     if allowed {
