@@ -11,7 +11,7 @@ use epione_primitives::{
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
-    profile::{Profile, Registration},
+    profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
@@ -226,6 +226,10 @@ impl_runtime_apis! {
             limit: u32,
         ) -> Vec<(UserId, Registration)> {
             Profiles::members(hospital, after, limit)
+        }
+
+        fn recovery(user: UserId) -> Option<Recovery> {
+            Profiles::recovery(user)
         }
     }
 
