@@ -3,8 +3,8 @@
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
 //! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
-//! access, by unsharing sections or by withdrawing or refusing a query, a user needs no registration in force: a
-//! hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
+//! access, by unsharing sections, by withdrawing or refusing a query, or by objecting to new keys, a user needs no
+//! registration in force: a hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
 //! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
 //! transactions come first.
 
@@ -250,7 +250,7 @@ fn responsible(
 }
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the record, or the
-/// mailbox and the requester's hospital of a query. None if the call does not end access, or cannot succeed. Nobody
+/// mailbox and the requester's hospital of a query, or the hospital that proposed new keys. None if the call does not end access, or cannot succeed. Nobody
 /// else spends a budget of a hospital at which no registration of the signer is in force.
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
@@ -268,6 +268,9 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
         RuntimeCall::Queries(Query::refuse { query }) => {
             let query = Queries::query(*query)?;
             Queries::can_refuse(user, &query).then(|| vec![query.hospital])
+        }
+        RuntimeCall::Profiles(pallet_profiles::Call::object { user: named }) if *named == user => {
+            Profiles::open_recovery(user).map(|recovery| vec![recovery.hospital])
         }
         _ => None,
     }
@@ -384,7 +387,7 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     }
 }
 
-/// Whether the call makes sections private again, or withdraws or refuses a query. [`concerned`] decides whether it
+/// Whether the call makes sections private again, withdraws or refuses a query, or objects to new keys. [`concerned`] decides whether it
 /// succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
@@ -393,16 +396,18 @@ fn may_end_access(call: &RuntimeCall) -> bool {
             | RuntimeCall::Queries(
                 pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
             )
+            | RuntimeCall::Profiles(pallet_profiles::Call::object { .. })
     )
 }
 
 fn user_makes(call: &RuntimeCall) -> bool {
+    use pallet_profiles::Call as Profile;
     use pallet_queries::Call as Query;
     use pallet_role_policies::Call as Policy;
     use pallet_sharing::Call as Share;
     matches!(
         call,
-        RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. })
+        RuntimeCall::Profiles(Profile::rotate_keys { .. } | Profile::object { .. })
             | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
             | RuntimeCall::Sharing(Share::share { .. } | Share::unshare { .. })
             | RuntimeCall::Queries(

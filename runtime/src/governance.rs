@@ -195,6 +195,8 @@ impl Contains<RuntimeCall> for CallsAsRoot {
                     | RuntimeCall::Grandpa(pallet_grandpa::Call::note_stalled { .. })
                     | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
                     | RuntimeCall::Council(Collective::kill { .. })
+                    // For a user whose stolen keys object to the recovery.
+                    | RuntimeCall::Profiles(pallet_profiles::Call::complete_recovery { .. })
             )
     }
 }

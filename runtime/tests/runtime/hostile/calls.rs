@@ -43,6 +43,9 @@ pub enum Deed {
     ReinstateUser,
     EndRegistration,
     RotateKeys,
+    ProposeRecovery,
+    ObjectToRecovery,
+    CompleteRecovery,
     Relate,
     Unrelate,
     Share,
@@ -87,6 +90,9 @@ impl Deed {
         Self::ReinstateUser,
         Self::EndRegistration,
         Self::RotateKeys,
+        Self::ProposeRecovery,
+        Self::ObjectToRecovery,
+        Self::CompleteRecovery,
         Self::Relate,
         Self::Unrelate,
         Self::Share,
@@ -146,6 +152,9 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::ReinstateUser => pallet_profiles::Call::reinstate { user: user(a) }.into(),
         Deed::EndRegistration => pallet_profiles::Call::end_registration { user: user(a) }.into(),
         Deed::RotateKeys => rotate_keys(signer, a, b),
+        Deed::ProposeRecovery => propose_recovery(a, b, c),
+        Deed::ObjectToRecovery => pallet_profiles::Call::object { user: user(a) }.into(),
+        Deed::CompleteRecovery => pallet_profiles::Call::complete_recovery { user: user(a) }.into(),
         Deed::Relate => relate(a, b, c),
         Deed::Unrelate => unrelate(a, b, c),
         Deed::Share => {
@@ -384,6 +393,21 @@ fn rotate_keys(signer: &str, a: u8, b: u8) -> RuntimeCall {
     .into()
 }
 
+/// New keys of the hostile hospital for a user, or another signature.
+fn propose_recovery(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let (user, next, sealing_key_hash) = (user(a), successor(b), Hash::repeat_byte(c));
+    let version = Profiles::profile(user).map_or(0, |profile| profile.version);
+    let naming = Naming::Recovery { hospital: HOSTILE_HOSPITAL, user, sealing_key_hash, version };
+    let consent = if c.is_multiple_of(4) { other_signature(c) } else { consent(&next, naming) };
+    pallet_profiles::Call::propose_recovery {
+        user,
+        account: account(&next),
+        sealing_key_hash,
+        consent,
+    }
+    .into()
+}
+
 fn relate(a: u8, b: u8, c: u8) -> RuntimeCall {
     let now: Moment = Timestamp::get();
     pallet_role_policies::Call::relate {
@@ -607,12 +631,18 @@ fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call = RuntimeCall::System(match a % 4 {
-        0 => frame_system::Call::set_code { code: vec![b; 100] },
-        1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 },
-        2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) },
-        _ => frame_system::Call::remark { remark: vec![b; 1_000] },
-    });
+    let call = match a % 5 {
+        0 => RuntimeCall::System(frame_system::Call::set_code { code: vec![b; 100] }),
+        1 => RuntimeCall::System(frame_system::Call::kill_prefix {
+            prefix: vec![b % 2; 1],
+            subkeys: 1_000,
+        }),
+        2 => RuntimeCall::System(frame_system::Call::authorize_upgrade {
+            code_hash: Hash::repeat_byte(b),
+        }),
+        3 => pallet_profiles::Call::complete_recovery { user: user(b) }.into(),
+        _ => RuntimeCall::System(frame_system::Call::remark { remark: vec![b; 1_000] }),
+    };
     if b.is_multiple_of(2) {
         epione_runtime::council_root::Call::<Runtime>::dispatch { call: Box::new(call) }.into()
     } else {
