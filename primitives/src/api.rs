@@ -47,6 +47,9 @@ sp_api::decl_runtime_apis! {
         /// The keys that a hospital proposed last for a user who has lost the present ones, unless they became the
         /// user's. They may have lapsed.
         fn recovery(user: UserId) -> Option<Recovery>;
+        /// The proposed keys of all users, in the order of the chain's storage, after `after`: at most `limit` and
+        /// [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        fn recoveries(after: Option<UserId>, limit: u32) -> Vec<(UserId, Recovery)>;
     }
 
     /// Reads pallet-role-policies.

@@ -231,6 +231,10 @@ impl_runtime_apis! {
         fn recovery(user: UserId) -> Option<Recovery> {
             Profiles::recovery(user)
         }
+
+        fn recoveries(after: Option<UserId>, limit: u32) -> Vec<(UserId, Recovery)> {
+            Profiles::recoveries(after, limit)
+        }
     }
 
     impl epione_primitives::api::RolePoliciesApi<Block> for Runtime {

@@ -560,7 +560,7 @@ impl Snapshot {
     }
 
     /// The state of which values are proven; none if the chain's handle believes its node.
-    async fn proven(&self) -> Result<Option<&VerifiedState>, ChainError> {
+    pub(super) async fn proven(&self) -> Result<Option<&VerifiedState>, ChainError> {
         if let Some(state) = self.verified.get() {
             return Ok(Some(state));
         }

@@ -28,6 +28,16 @@ impl<T: Config> Pallet<T> {
         Recoveries::<T>::get(user)
     }
 
+    /// The proposed keys of all users, in the order of the chain's storage, after `after`: at most `limit` and
+    /// [`MAX_PAGE`].
+    pub fn recoveries(after: Option<UserId>, limit: u32) -> Vec<(UserId, Recovery)> {
+        let recoveries = match after {
+            None => Recoveries::<T>::iter(),
+            Some(user) => Recoveries::<T>::iter_from(Recoveries::<T>::hashed_key_for(user)),
+        };
+        recoveries.take(limit.min(MAX_PAGE) as usize).collect()
+    }
+
     pub fn registration(hospital: HospitalId, user: UserId) -> Option<Registration> {
         Registrations::<T>::get(user, hospital)
     }

@@ -370,6 +370,15 @@ fn the_last_version_of_a_profile_stays() {
 }
 
 #[test]
+fn all_recoveries_are_read_page_by_page() {
+    proposed(|| {
+        assert_eq!(Profiles::recoveries(None, 8), [(alice(), recovery())]);
+        assert!(Profiles::recoveries(Some(alice()), 8).is_empty());
+        assert!(Profiles::recoveries(None, 0).is_empty());
+    });
+}
+
+#[test]
 fn a_network_on_one_machine_has_its_own_delay() {
     use sp_runtime::BuildStorage;
 

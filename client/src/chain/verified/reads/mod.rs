@@ -6,6 +6,7 @@ mod hospitals;
 mod lite_blocks;
 mod profiles;
 mod queries;
+mod recoveries;
 mod releases;
 
 pub(in crate::chain) use queries::claimed_pending;
