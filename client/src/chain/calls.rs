@@ -62,7 +62,8 @@ pub mod approvals {
     }
 }
 
-/// Calls about users, by the hospital's agent; only [`rotate_keys`](profiles::rotate_keys) is by the user.
+/// Calls about users, by the hospital's agent; only [`rotate_keys`](profiles::rotate_keys) is by the user, and
+/// [`object`](profiles::object) by either.
 pub mod profiles {
     use epione_primitives::{AccountId, Hash, Signature, UserId, profile::Role};
 

@@ -8,6 +8,7 @@ mod grants;
 mod node;
 mod queries;
 mod records;
+mod recovery;
 mod signatures;
 mod users;
 mod verified;

@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 26] = [
+pub(super) const CALLS: [Numbered; 29] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -15,6 +15,9 @@ pub(super) const CALLS: [Numbered; 26] = [
     ("Profiles", "reinstate", [10, 3]),
     ("Profiles", "end_registration", [10, 4]),
     ("Profiles", "rotate_keys", [10, 5]),
+    ("Profiles", "propose_recovery", [10, 6]),
+    ("Profiles", "object", [10, 7]),
+    ("Profiles", "complete_recovery", [10, 8]),
     ("RolePolicies", "relate", [11, 0]),
     ("RolePolicies", "unrelate", [11, 1]),
     ("RolePolicies", "set_policies", [11, 2]),
