@@ -1,18 +1,13 @@
 //! New keys that a hospital proposes for a user, as clients read them with and without proofs.
 
-use std::time::Duration;
-
-use epione_client::{
-    chain::{Pinned, Trust, calls::profiles},
-    naming,
-};
+use epione_client::{chain::calls::profiles, naming};
 use epione_primitives::{
     HospitalId, UserId,
     naming::Naming,
     profile::{Objection, Role},
 };
 
-use crate::{account, agent, node::Node, register, sealing_key_hash, user};
+use crate::{account, agent, node::Node, register, sealing_key_hash, user, verified::verifying};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_keys_are_proposed_read_by_proofs_and_objected_to() {
@@ -24,17 +19,15 @@ async fn new_keys_are_proposed_read_by_proofs_and_objected_to() {
     let naming = Naming::Recovery { hospital: HospitalId(0), user, sealing_key_hash, version: 1 };
     let consent = naming::sign(&next, chain.genesis_hash(), naming);
     let propose = profiles::propose_recovery(user, &next.id(), sealing_key_hash, &consent);
-    chain.submit(&propose, &agent()).await.unwrap();
-
-    let trust = Pinned::new(chain.genesis_hash()).with_patience(Duration::from_secs(60));
-    let verifying = chain.clone().trusting(Trust::Verified(trust)).await.unwrap();
+    let verifying = verifying(&node, &chain).await;
+    verifying.submit(&propose, &agent()).await.unwrap();
     for objection in [None, Some(Objection::User)] {
         if objection.is_some() {
             let object = profiles::object(user);
             verifying.submit(&object, &account("//Patient")).await.unwrap();
         }
-        for chain in [&chain, &verifying] {
-            let state = chain.finalized().await.unwrap();
+        let head = verifying.finalized_head().await.unwrap().hash;
+        for state in [chain.at(head), verifying.at(head)] {
             let recovery = state.recovery(user).await.unwrap().unwrap();
             assert_eq!((recovery.hospital, &recovery.account), (HospitalId(0), &next.id()));
             assert_eq!(recovery.sealing_key_hash, sealing_key_hash);
