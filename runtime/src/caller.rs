@@ -4,9 +4,9 @@
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
 //! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
 //! access, by unsharing sections, by withdrawing or refusing a query, or by objecting to new keys, a user needs no
-//! registration in force: a hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
-//! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
-//! transactions come first.
+//! registration in force: a hospital could keep the access open otherwise. The pallets check again, in more detail.
+//! What a transaction uses is debited to its signer and to the hospital that answers for it ([`pallet_quotas`]).
+//! [`crate::lanes`] says which transactions come first.
 
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -250,8 +250,9 @@ fn responsible(
 }
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the record, or the
-/// mailbox and the requester's hospital of a query, or the hospital that proposed new keys. None if the call does not end access, or cannot succeed. Nobody
-/// else spends a budget of a hospital at which no registration of the signer is in force.
+/// mailbox and the requester's hospital of a query, or the one that proposed new keys. None if the call does not end
+/// access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in
+/// force.
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
     match call {
@@ -387,8 +388,8 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     }
 }
 
-/// Whether the call makes sections private again, withdraws or refuses a query, or objects to new keys. [`concerned`] decides whether it
-/// succeeds.
+/// Whether the call makes sections private again, withdraws or refuses a query, or objects to new keys. [`concerned`]
+/// decides whether it succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,
