@@ -1,5 +1,5 @@
-//! New keys for a patient who lost the phone, on a real network of two hospitals, with the program itself. The network's
-//! delay of recoveries is a minute.
+//! New keys for a patient who lost the phone, on a real network of two hospitals, with the program itself. The delay of
+//! recoveries is a minute there.
 
 #![allow(clippy::unwrap_used)]
 

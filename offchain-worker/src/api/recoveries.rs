@@ -1,5 +1,5 @@
-//! New keys for users who lost theirs: the governance proposes them, completes the recovery after the chain's delay, and
-//! objects to those that another hospital proposed.
+//! New keys for users who lost theirs: the governance proposes them, completes the recovery after the chain's delay,
+//! and objects to those that another hospital proposed.
 //!
 //! The staff meets the user at the desk and sees who it is; the user's other hospitals and the user's present keys can
 //! object meanwhile. When a recovery is complete, the profile is sealed to the new keys as after a rotation
