@@ -3,6 +3,7 @@
 use epione_primitives::{
     Hash, HospitalId, QueryId, UserId,
     api::runtime_decl_for_profiles_api::ProfilesApi,
+    hospital::Duty,
     limits::RECOVERY_COMPLETION_BLOCKS,
     naming::Naming,
     profile::{Objection, Role},
@@ -10,7 +11,7 @@ use epione_primitives::{
 };
 use epione_runtime::{
     CouncilRoot, Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System,
-    council_root,
+    council_root, lanes::priority,
 };
 use frame_support::dispatch::GetDispatchInfo;
 use pallet_quotas::{Holder, Lane};
@@ -20,7 +21,7 @@ use crate::{
     caller::{batch, refused, relate, rotate_keys},
     chain::{
         A, B, Chain, PATIENT, SEALING_KEY, account, apply, consent, council, key, local, register,
-        user, user_seed,
+        signed, user, user_seed, validate,
     },
     queries::accepted,
 };
@@ -117,6 +118,35 @@ fn a_hospital_cannot_stop_its_patient_from_objecting() {
         assert_eq!(send("Alice//agent", complete()), Err(Error::RecoveryObjected.into()));
         // A second objection changes nothing, so it gets no place in the block.
         assert_eq!(refused(&patient, object()), Some(NotInForce));
+    });
+}
+
+/// A hospital that completes a recovery in the last moment does not overtake the objection.
+#[test]
+fn an_objection_comes_before_the_calls_of_agents() {
+    local(|chain| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let (patient, agent) = (key(&user_seed(*PATIENT)), key("Alice//agent"));
+        send("Alice//agent", proposal(A, *PATIENT)).unwrap();
+        wait(chain);
+        let of = |pair, call| validate(signed(pair, call)).unwrap().priority;
+        assert_eq!(of(&patient, object()), priority(Lane::Rotation));
+        assert!(of(&patient, object()) > of(&agent, complete()));
+    });
+}
+
+#[test]
+fn a_recovery_pays_for_what_it_leaves_in_the_state() {
+    local(|chain| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let used = || Quotas::usage(&Holder::Duty(A, Duty::Agent), Lane::Record).bytes;
+        let before = used();
+        send("Alice//agent", proposal(A, *PATIENT)).unwrap();
+        let proposed = used();
+        assert!(proposed - before > 512, "{before} {proposed}");
+        wait(chain);
+        send("Alice//agent", complete()).unwrap();
+        assert!(used() - proposed > 512, "{proposed} {}", used());
     });
 }
 
