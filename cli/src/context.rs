@@ -1,5 +1,6 @@
 //! What every command needs: the node, the workers, the keys, and the common options.
 
+mod recovery;
 mod trust;
 
 pub use trust::{GenesisFrom, genesis_hash};
@@ -10,7 +11,7 @@ use std::{
     io::{self, IsTerminal},
     path::PathBuf,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use clap::Args;
@@ -149,13 +150,15 @@ pub struct Context {
     interruption: Interruption,
     /// The opened keys, so that each password is requested once.
     opened: Mutex<Vec<(KeySource, ActorKeys)>>,
+    /// Whether the user was told that somebody proposed new keys for them.
+    warned_of_recovery: AtomicBool,
 }
 
 impl Context {
     pub fn new(common: Common) -> Self {
         let (chain, waits, opened) = (Arc::default(), Waits::default(), Mutex::default());
-        let interruption = Interruption::default();
-        Self { common, devnet: None, chain, waits, interruption, opened }
+        let (interruption, warned_of_recovery) = (Interruption::default(), AtomicBool::default());
+        Self { common, devnet: None, chain, waits, interruption, opened, warned_of_recovery }
     }
 
     /// Reads the file of the devnet that --devnet names, unless it was read before.
@@ -374,7 +377,7 @@ impl Context {
         }
     }
 
-    /// The user with this account.
+    /// The user with this account. Warns of new keys that somebody proposed for the user.
     pub async fn user_of(&self, account: &Account) -> Result<UserId, Failure> {
         self.user_with(&account.id()).await
     }
@@ -382,13 +385,15 @@ impl Context {
     /// The user with this account; needs no private key.
     pub async fn user_with(&self, account: &AccountId) -> Result<UserId, Failure> {
         let snapshot = self.chain().await?.finalized().await?;
-        snapshot.user_of(account).await?.ok_or_else(|| {
+        let user = snapshot.user_of(account).await?.ok_or_else(|| {
             Failure::new(
                 "no user is registered with this account",
                 "give another key file with --as, or have a hospital register this account",
             )
             .with_command(self.command(["user", "register", "--help"]))
-        })
+        })?;
+        self.warn_of_recovery(user, &snapshot).await?;
+        Ok(user)
     }
 }
 

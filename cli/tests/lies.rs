@@ -226,6 +226,7 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["user", "consent", "--as", PATIENT, "--hospital", "0"])
             .varying(&["/consent"]),
         Reading::of(&["user", "list"]),
+        Reading::of(&["user", "recovery", doctor]),
         Reading::of(&["user", "show", doctor]),
         Reading::of(&["visit", "status", visit, "--as", DOCTOR, "--hospital", "0"]),
     ]

@@ -16,6 +16,8 @@
 //! | `POST /v1/users/suspend`, `/reinstate`, `/end` | the hospital's governance | [`UserRef`] | 204 |
 //! | `POST /v1/users/keys` | a user whose registration here is in force | [`RenewedKey`] | 204; 409 `awaiting-confirmation` before the hospital's delay is over |
 //! | `POST /v1/users/keys/confirm` | the hospital's governance | [`ConfirmedKey`] | 204 |
+//! | `POST /v1/users/recovery/propose` | the hospital's governance | [`ProposedKeys`] | 204 |
+//! | `POST /v1/users/recovery/complete`, `/object` | the hospital's governance | [`UserRef`] | 204 |
 //! | `POST /v1/relations` | the hospital's governance | [`Relation`] | 204 |
 //! | `POST /v1/relations/close` | the hospital's governance | [`Relation`] without expiry | 204 |
 //! | `GET /v1/info` | anyone | | 200 [`WorkerInfo`] |
@@ -384,6 +386,21 @@ pub struct ConfirmedKey {
     pub user: UserId,
     /// Public sealing key, suite byte first, in hexadecimal. Its hash must be on the chain.
     pub sealing_key: String,
+}
+
+/// New keys for a user who lost the present ones, which the hospital's governance proposes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProposedKeys {
+    #[schema(value_type = String)]
+    pub user: UserId,
+    /// The new account.
+    #[schema(value_type = String)]
+    pub account: AccountId,
+    /// The new public sealing key, suite byte first, in hexadecimal.
+    pub sealing_key: String,
+    /// The new account's signature over the consent to this recovery: SCALE in hexadecimal.
+    pub consent: String,
 }
 
 /// Relates a professional to a patient at the worker's hospital.

@@ -26,3 +26,17 @@ pub fn registration(
     let naming = Naming::Registration { hospital, user, version };
     hex::encode(sign(account, genesis, naming).encode())
 }
+
+/// Signs the consent to a recovery with the new account. Returns it as [`ProposedKeys`](crate::api::ProposedKeys)
+/// contains it: SCALE in hexadecimal. `version` is that of the user's profile.
+pub fn recovery(
+    account: &Account,
+    genesis: Hash,
+    hospital: HospitalId,
+    user: UserId,
+    sealing_key_hash: Hash,
+    version: u32,
+) -> String {
+    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version };
+    hex::encode(sign(account, genesis, naming).encode())
+}

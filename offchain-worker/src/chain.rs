@@ -12,7 +12,7 @@ use epione_primitives::{
     access::{AccessRequest, Decision},
     block::{Entry, Header, SignedAt},
     hospital::{Duty, Hospital},
-    profile::{Profile, Registration},
+    profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
     release::{Review, ReviewId, SectionSet, Tally},
@@ -151,6 +151,8 @@ pub trait FinalState: Send + Sync {
         after: Option<UserId>,
         limit: u32,
     ) -> Answer<'_, Vec<(UserId, Registration)>>;
+    /// A page of the new keys that hospitals proposed for users who lost theirs.
+    fn recoveries(&self, after: Option<UserId>, limit: u32) -> Answer<'_, Vec<(UserId, Recovery)>>;
     /// Decides all requests in one call; the decisions are in the order of the requests.
     fn decide_each<'a>(&'a self, requests: &'a [AccessRequest]) -> Answer<'a, Vec<Decision>>;
     fn header(&self, height: u32) -> Answer<'_, Option<Header>>;
@@ -362,6 +364,10 @@ impl FinalState for Snapshot {
 
     fn registrations(&self, user: UserId) -> Answer<'_, Vec<(HospitalId, Registration)>> {
         Box::pin(async move { Ok(self.registrations(user).await?) })
+    }
+
+    fn recoveries(&self, after: Option<UserId>, limit: u32) -> Answer<'_, Vec<(UserId, Recovery)>> {
+        Box::pin(async move { Ok(self.recoveries(after, limit).await?) })
     }
 
     fn members(

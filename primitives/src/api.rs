@@ -12,7 +12,7 @@ use crate::{
     credential::{AttributeId, AttributeName, Credential},
     hospital::{Duty, Hospital},
     mandate::Mandate,
-    profile::{Profile, Registration},
+    profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
     sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet},
@@ -44,6 +44,12 @@ sp_api::decl_runtime_apis! {
             after: Option<UserId>,
             limit: u32,
         ) -> Vec<(UserId, Registration)>;
+        /// The keys that a hospital proposed last for a user who has lost the present ones, unless they became the
+        /// user's. They may have lapsed.
+        fn recovery(user: UserId) -> Option<Recovery>;
+        /// The proposed keys of all users, in the order of the chain's storage, after `after`: at most `limit` and
+        /// [`MAX_PAGE`](crate::limits::MAX_PAGE).
+        fn recoveries(after: Option<UserId>, limit: u32) -> Vec<(UserId, Recovery)>;
     }
 
     /// Reads pallet-role-policies.

@@ -177,6 +177,10 @@ pub const MAX_CONSENT_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as Bl
 pub const UPGRADE_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
+/// Number of chain blocks for which new keys that a hospital proposed for a user wait for objections: three days.
+pub const RECOVERY_BLOCKS: BlockNumber = 3 * DAY_BLOCKS;
+/// Number of chain blocks after [`RECOVERY_BLOCKS`] within which the hospital can complete the recovery: seven days.
+pub const RECOVERY_COMPLETION_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
 /// Maximum number of entries that one call for receipts, refusals, reviews, members or relationships returns.
 pub const MAX_PAGE: u32 = 64;
 /// Maximum number of records that one history call returns.

@@ -36,6 +36,17 @@ pub enum Naming {
         /// The last chain block in which the consent is valid.
         until: BlockNumber,
     },
+    /// The account becomes the next account of a user who has lost the keys, if nobody objects.
+    #[codec(index = 3)]
+    Recovery {
+        /// The hospital that proposes the new keys.
+        hospital: HospitalId,
+        user: UserId,
+        /// Blake2-256 of the new public sealing key, so that the hospital cannot propose the account with another one.
+        sealing_key_hash: Hash,
+        /// The version of the profile that is replaced.
+        version: u32,
+    },
 }
 
 /// The message that the holder of an account's key signs. No other message has this prefix.

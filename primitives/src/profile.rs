@@ -5,7 +5,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
-use crate::{AccountId, Hash, Moment, limits::MAX_REGISTRATION_PERIODS};
+use crate::{AccountId, BlockNumber, Hash, HospitalId, Moment, limits::MAX_REGISTRATION_PERIODS};
 
 /// The role of a user. It never changes: a person with two roles has two users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +40,50 @@ pub struct Profile {
     /// When the user got this account and sealing key: the time of the first registration, or of the last rotation of
     /// either. Hospitals wait from then on before they seal to the keys.
     pub since: Moment,
+}
+
+/// New keys that a hospital proposed for a user who has lost the present ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// The hospital that proposed the keys, and completes the recovery.
+    pub hospital: HospitalId,
+    /// The account that will sign for the user.
+    pub account: AccountId,
+    /// Blake2-256 of the public sealing key that the user will have.
+    pub sealing_key_hash: Hash,
+    /// The version of the profile for which the keys were proposed.
+    pub version: u32,
+    /// The first chain block in which the hospital can complete the recovery.
+    pub due: BlockNumber,
+    /// The first chain block in which nobody can complete it any more.
+    pub lapses: BlockNumber,
+    /// The first objection. After it, only the council can complete the recovery.
+    pub objection: Option<Objection>,
+}
+
+impl Recovery {
+    /// Whether somebody can complete the recovery in this chain block or a later one.
+    pub fn stands(&self, block: BlockNumber) -> bool {
+        block < self.lapses
+    }
+
+    /// Whether the hospital can complete the recovery in this chain block or a later one, unless somebody objects.
+    pub fn is_open(&self, block: BlockNumber) -> bool {
+        self.stands(block) && self.objection.is_none()
+    }
+}
+
+/// Who objected to a recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[serde(rename_all = "lowercase")]
+pub enum Objection {
+    /// The user's present account: it objected, or rotated the keys.
+    User,
+    /// A hospital at which the user is registered.
+    Hospital(HospitalId),
 }
 
 /// A period of chain time. It includes `since` and excludes `until`. It is open while `until` is absent.

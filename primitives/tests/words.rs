@@ -273,6 +273,12 @@ fn a_signature_over_another_message_is_not_one_over_a_request() {
 fn a_consent_cannot_be_used_as_another_message() {
     let (genesis, user) = (Hash::repeat_byte(1), UserId([2; 32]));
     let registration = |hospital, version| Naming::Registration { hospital, user, version };
+    let recovery = |hospital, sealing_key_hash, version| Naming::Recovery {
+        hospital,
+        user,
+        sealing_key_hash,
+        version,
+    };
     let as_account = |duty, until| Naming::Hospital { hospital: HospitalId(0), duty, until };
     let namings = [
         registration(HospitalId(0), 0),
@@ -280,6 +286,10 @@ fn a_consent_cannot_be_used_as_another_message() {
         registration(HospitalId(1), 0),
         Naming::Rotation { user, version: 0 },
         Naming::Rotation { user, version: 1 },
+        recovery(HospitalId(0), Hash::zero(), 1),
+        recovery(HospitalId(1), Hash::zero(), 1),
+        recovery(HospitalId(0), Hash::repeat_byte(1), 1),
+        recovery(HospitalId(0), Hash::zero(), 2),
         as_account(Duty::Governance, 0),
         as_account(Duty::Governance, 1),
         as_account(Duty::Agent, 0),

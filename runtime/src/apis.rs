@@ -13,7 +13,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
     mandate::Mandate,
-    profile::{Profile, Registration},
+    profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
 };
@@ -228,6 +228,14 @@ impl_runtime_apis! {
             limit: u32,
         ) -> Vec<(UserId, Registration)> {
             Profiles::members(hospital, after, limit)
+        }
+
+        fn recovery(user: UserId) -> Option<Recovery> {
+            Profiles::recovery(user)
+        }
+
+        fn recoveries(after: Option<UserId>, limit: u32) -> Vec<(UserId, Recovery)> {
+            Profiles::recoveries(after, limit)
         }
     }
 

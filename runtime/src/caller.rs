@@ -3,10 +3,10 @@
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the calls of its
 //! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
-//! unsharing sections, by withdrawing or refusing a query, or by ending a mandate, a user needs no registration in
-//! force: a hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction
-//! uses is debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says
-//! which transactions come first.
+//! unsharing sections, by withdrawing or refusing a query, by ending a mandate, or by objecting to new keys, a user
+//! needs no registration in force: a hospital could keep the access open otherwise. The pallets check again, in more
+//! detail. What a transaction uses is debited to its signer and to the hospital that answers for it
+//! ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -252,8 +252,9 @@ fn responsible(
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the record; the
 /// mailbox and the requester's hospital of a query; those at which a representative is registered, without which the
-/// representative sends no transaction; or the one that a patient authorized. None if the call does not end access, or
-/// cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in force.
+/// representative sends no transaction; the one that a patient authorized; or the one that proposed new keys. None if
+/// the call does not end access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration
+/// of the signer is in force.
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
     match call {
@@ -277,6 +278,9 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
         }
         RuntimeCall::Mandates(pallet_mandates::Call::revoke { hospital }) => {
             Mandates::can_revoke(user, *hospital).then(|| vec![*hospital])
+        }
+        RuntimeCall::Profiles(pallet_profiles::Call::object { user: named }) if *named == user => {
+            Profiles::open_recovery(user).map(|recovery| vec![recovery.hospital])
         }
         _ => None,
     }
@@ -398,7 +402,8 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     }
 }
 
-/// Whether the call makes sections private again, withdraws or refuses a query, or ends a mandate. [`concerned`]
+/// Whether the call makes sections private again, withdraws or refuses a query, ends a mandate, or objects to new keys.
+/// [`concerned`]
 /// decides whether it succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
@@ -410,16 +415,18 @@ fn may_end_access(call: &RuntimeCall) -> bool {
             | RuntimeCall::Mandates(
                 pallet_mandates::Call::dismiss { .. } | pallet_mandates::Call::revoke { .. }
             )
+            | RuntimeCall::Profiles(pallet_profiles::Call::object { .. })
     )
 }
 
 fn user_makes(call: &RuntimeCall) -> bool {
+    use pallet_profiles::Call as Profile;
     use pallet_queries::Call as Query;
     use pallet_role_policies::Call as Policy;
     use pallet_sharing::Call as Share;
     matches!(
         call,
-        RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. })
+        RuntimeCall::Profiles(Profile::rotate_keys { .. } | Profile::object { .. })
             | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
             | RuntimeCall::Sharing(Share::share { .. } | Share::unshare { .. })
             | RuntimeCall::Releases(pallet_releases::Call::note { .. })

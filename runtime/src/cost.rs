@@ -60,7 +60,11 @@ fn left_by(call: &RuntimeCall) -> u64 {
             policies.encoded_size() as u64
         }
         RuntimeCall::Profiles(
-            Profile::update { .. } | Profile::reinstate { .. } | Profile::rotate_keys { .. },
+            Profile::update { .. }
+            | Profile::reinstate { .. }
+            | Profile::rotate_keys { .. }
+            | Profile::propose_recovery { .. }
+            | Profile::complete_recovery { .. },
         )
         | RuntimeCall::RolePolicies(Policy::relate { .. })
         | RuntimeCall::Credentials(pallet_credentials::Call::issue { .. })

@@ -39,6 +39,8 @@ const ATTRIBUTES: [&str; 6] =
 
 /// Number of blocks between the authorization of an upgrade and the first block that may apply it: a minute.
 const UPGRADE_DELAY: u32 = 20;
+/// Number of blocks for which new keys that a hospital proposed for a user wait for objections: a minute.
+const RECOVERY_DELAY: u32 = 20;
 /// The port of the first founder's worker. The port of each next founder is one higher.
 const FIRST_WORKER_PORT: usize = 9_800;
 
@@ -67,6 +69,7 @@ fn genesis(development: &[Development]) -> Value {
     let attributes: Vec<_> = ATTRIBUTES.into_iter().map(String::from).collect();
     build_struct_json_patch!(RuntimeGenesisConfig {
         hospitals: pallet_hospitals::GenesisConfig { founders },
+        profiles: pallet_profiles::GenesisConfig { recovery_delay: Some(RECOVERY_DELAY) },
         session: pallet_session::GenesisConfig { keys },
         council_root: council_root::GenesisConfig { upgrade_delay: Some(UPGRADE_DELAY) },
         credentials: pallet_credentials::GenesisConfig { attributes },

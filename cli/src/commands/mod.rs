@@ -120,7 +120,7 @@ impl Command {
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
-            Self::User(user::Command::Consent(_))
+            Self::User(user::Command::Consent(_) | user::Command::Recovery(_))
             | Self::Visit(visit::Command::Status(_))
             | Self::Records(records::Command::List(_))
             | Self::Audit(audit::Command::WhoLooked(_) | audit::Command::Reviews(_))

@@ -62,7 +62,8 @@ pub mod approvals {
     }
 }
 
-/// Calls about users, by the hospital's agent; only [`rotate_keys`](profiles::rotate_keys) is by the user.
+/// Calls about users, by the hospital's agent; only [`rotate_keys`](profiles::rotate_keys) is by the user, and
+/// [`object`](profiles::object) by either.
 pub mod profiles {
     use epione_primitives::{AccountId, Hash, Signature, UserId, profile::Role};
 
@@ -108,6 +109,25 @@ pub mod profiles {
         sealing_key_hash: Option<Hash>,
     ) -> Call {
         Call::new("Profiles", "rotate_keys", (account, sealing_key_hash))
+    }
+
+    /// Proposes new keys for a user who lost the present ones. The new account signs the `NamingConsent`.
+    pub fn propose_recovery(
+        user: UserId,
+        account: &AccountId,
+        sealing_key_hash: Hash,
+        consent: &Signature,
+    ) -> Call {
+        Call::new("Profiles", "propose_recovery", (user, account, sealing_key_hash, consent))
+    }
+
+    /// By the user, or by the agent of a hospital of the user.
+    pub fn object(user: UserId) -> Call {
+        Call::new("Profiles", "object", user)
+    }
+
+    pub fn complete_recovery(user: UserId) -> Call {
+        Call::new("Profiles", "complete_recovery", user)
     }
 }
 

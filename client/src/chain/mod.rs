@@ -18,6 +18,7 @@ mod finalized;
 mod lite_blocks;
 mod own_reads;
 mod mandates;
+mod recoveries;
 mod signing;
 mod snapshot;
 mod transaction;

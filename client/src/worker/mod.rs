@@ -23,8 +23,8 @@ use url::Url;
 
 use crate::{
     api::{
-        ConfirmedKey, GrantReply, GrantRequest, RegisterUser, RegisteredUser, Relation, RenewedKey,
-        UserRef, VisitStatus, WorkerInfo,
+        ConfirmedKey, GrantReply, GrantRequest, ProposedKeys, RegisterUser, RegisteredUser,
+        Relation, RenewedKey, UserRef, VisitStatus, WorkerInfo,
     },
     chain::Chain,
     endpoint::Endpoint,
@@ -222,6 +222,24 @@ impl WorkerClient {
     ) -> Result<(), WorkerError> {
         let confirmed = ConfirmedKey { user, sealing_key: hex::encode(key.as_bytes()) };
         self.post("/v1/users/keys/confirm", &confirmed, nonce(), Awaited::Change).await.map(drop)
+    }
+
+    /// Proposes, as the hospital's governance, new keys for a user who lost the present ones; returns when that is
+    /// final.
+    pub async fn propose_recovery(&self, keys: &ProposedKeys) -> Result<(), WorkerError> {
+        self.post("/v1/users/recovery/propose", keys, nonce(), Awaited::Change).await.map(drop)
+    }
+
+    /// Completes, as the hospital's governance, a recovery that it proposed; returns when that is final.
+    pub async fn complete_recovery(&self, user: UserId) -> Result<(), WorkerError> {
+        let whom = UserRef { user };
+        self.post("/v1/users/recovery/complete", &whom, nonce(), Awaited::Change).await.map(drop)
+    }
+
+    /// Objects, as the hospital's governance, to new keys for a user; returns when that is final.
+    pub async fn object_to_recovery(&self, user: UserId) -> Result<(), WorkerError> {
+        let whom = UserRef { user };
+        self.post("/v1/users/recovery/object", &whom, nonce(), Awaited::Change).await.map(drop)
     }
 
     /// Relates a professional to a patient; returns when that is final.

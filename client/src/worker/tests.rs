@@ -311,7 +311,7 @@ async fn the_patient_requests_a_segment_with_its_record() {
 #[tokio::test]
 async fn registrations_and_keys_are_changed_at_the_routes_of_the_api() {
     let done = reply("204 No Content", "", b"");
-    let (url, log) = server(vec![done; 5]).await;
+    let (url, log) = server(vec![done; 8]).await;
     let (client, user) = (client(&url), UserId([3; 32]));
     client.suspend(user).await.unwrap();
     client.reinstate(user).await.unwrap();
@@ -319,6 +319,15 @@ async fn registrations_and_keys_are_changed_at_the_routes_of_the_api() {
     let key = development::sealing_key("//Doctor");
     client.renew_key(key.public()).await.unwrap();
     client.confirm_key(user, key.public()).await.unwrap();
+    let proposed = ProposedKeys {
+        user,
+        account: account().id(),
+        sealing_key: hex::encode(key.public().as_bytes()),
+        consent: "00".into(),
+    };
+    client.propose_recovery(&proposed).await.unwrap();
+    client.complete_recovery(user).await.unwrap();
+    client.object_to_recovery(user).await.unwrap();
 
     let log = log.lock().unwrap();
     let sealing_key = hex::encode(key.public().as_bytes());
@@ -328,9 +337,12 @@ async fn registrations_and_keys_are_changed_at_the_routes_of_the_api() {
     let expected = [
         ("/v1/users/suspend", whom.clone()),
         ("/v1/users/reinstate", whom.clone()),
-        ("/v1/users/end", whom),
+        ("/v1/users/end", whom.clone()),
         ("/v1/users/keys", serde_json::to_vec(&renewed).unwrap()),
         ("/v1/users/keys/confirm", serde_json::to_vec(&confirmed).unwrap()),
+        ("/v1/users/recovery/propose", serde_json::to_vec(&proposed).unwrap()),
+        ("/v1/users/recovery/complete", whom.clone()),
+        ("/v1/users/recovery/object", whom),
     ];
     for ((head, body), (path, content)) in log.iter().zip(expected) {
         assert!(head.starts_with(&format!("POST {path} HTTP/1.1")), "{head}");

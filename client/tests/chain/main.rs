@@ -10,6 +10,7 @@ mod node;
 mod queries;
 mod records;
 mod represented;
+mod recovery;
 mod signatures;
 mod users;
 mod verified;

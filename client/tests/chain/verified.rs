@@ -211,6 +211,8 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     assert_eq!(same!(states, registrations, patient).len(), 1);
     assert_eq!(same!(states, members, HOSPITAL, None, 64).len(), 2);
     assert_eq!(same!(states, members, HOSPITAL, None, 1).len(), 1);
+    assert_eq!(same!(states, recovery, patient), None);
+    assert!(same!(states, recoveries, None, 64).is_empty());
     assert_eq!(same!(states, relationships, patient).len(), 3);
     assert_eq!(same!(states, height), 2);
     for height in [0, 1, 2, 3] {

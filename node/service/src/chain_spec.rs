@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use epione_primitives::limits::{DAY_BLOCKS, UPGRADE_BLOCKS};
+use epione_primitives::{
+    BlockNumber,
+    limits::{DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS},
+};
 use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
 use serde_json::{Value, json};
 use sp_io::hashing::twox_128;
@@ -79,7 +82,7 @@ fn from_file(runtime: &EmbeddedRuntime, path: &Path) -> Result<ChainSpec, String
     })?;
     let wrong = |error: String| format!("{} is not a chain specification: {error}", path.display());
     let mut spec: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    check_upgrade_delay(&spec).map_err(|error| format!("{}: {error}", path.display()))?;
+    check_delays(&spec).map_err(|error| format!("{}: {error}", path.display()))?;
     match spec.pointer_mut(CODE) {
         Some(Value::Object(genesis)) if !genesis.contains_key("code") => {
             genesis.insert("code".into(), json!(format!("0x{}", hex::encode(code(runtime)?))));
@@ -89,36 +92,77 @@ fn from_file(runtime: &EmbeddedRuntime, path: &Path) -> Result<ChainSpec, String
     }
 }
 
-/// Refuses a live chain on which an upgrade could take effect within a day, as in the presets, or never.
-fn check_upgrade_delay(spec: &Value) -> Result<(), String> {
+/// A delay of the chain that its genesis can set, and that the presets shorten.
+struct Delay {
+    /// Pallet and item, in the JSON of a genesis.
+    name: (&'static str, &'static str),
+    /// Pallet and item, in the state.
+    stored: (&'static str, &'static str),
+    /// What happens after the delay.
+    of: &'static str,
+    /// The least number of blocks that a live chain accepts. It is the delay of a chain that sets none.
+    least: BlockNumber,
+    /// The first number of blocks that is too large.
+    end: BlockNumber,
+}
+
+const DELAYS: [Delay; 2] = [
+    Delay {
+        name: ("councilRoot", "upgradeDelay"),
+        stored: ("CouncilRoot", "UpgradeDelay"),
+        of: "upgrades",
+        least: DAY_BLOCKS,
+        // An authorization is valid for this long: an upgrade would never take effect.
+        end: UPGRADE_BLOCKS,
+    },
+    Delay {
+        name: ("profiles", "recoveryDelay"),
+        stored: ("Profiles", "RecoveryDelay"),
+        of: "new keys of users",
+        least: RECOVERY_BLOCKS,
+        end: RETENTION_BLOCKS,
+    },
+];
+
+/// Refuses a live chain on which a delay is as short as in the presets, or too long.
+fn check_delays(spec: &Value) -> Result<(), String> {
     let kind = spec.get("chainType").and_then(Value::as_str);
     // The SDK takes a specification without a type as live.
     let is_live = kind.is_none_or(|kind| kind == "Live");
-    let accepted = u64::from(DAY_BLOCKS)..u64::from(UPGRADE_BLOCKS);
-    match upgrade_delay(spec) {
-        Some(delay) if is_live && !accepted.contains(&delay) => Err(format!(
-            "councilRoot.upgradeDelay is {delay} blocks, but this is a live chain: remove it for a delay of a day, or \
-             set it to at least {DAY_BLOCKS} and less than {UPGRADE_BLOCKS} blocks"
-        )),
-        _ => Ok(()),
+    if is_live { DELAYS.iter().try_for_each(|delay| delay.check(spec)) } else { Ok(()) }
+}
+
+impl Delay {
+    fn check(&self, spec: &Value) -> Result<(), String> {
+        let Self { name: (pallet, item), of, least, end, .. } = self;
+        let accepted = u64::from(*least)..u64::from(*end);
+        match self.set_by(spec) {
+            Some(delay) if !accepted.contains(&delay) => Err(format!(
+                "{pallet}.{item} is {delay} blocks, but this is a live chain: remove it for a delay of {of} of {least} \
+                 blocks, or set it to at least {least} and less than {end} blocks"
+            )),
+            _ => Ok(()),
+        }
     }
-}
 
-/// The delay of upgrades in blocks, if the specification sets one.
-fn upgrade_delay(spec: &Value) -> Option<u64> {
-    ["patch", "config"]
-        .into_iter()
-        .find_map(|form| spec.pointer(&format!("{CODE}/{form}/councilRoot/upgradeDelay")))
-        .and_then(Value::as_u64)
-        .or_else(|| raw_upgrade_delay(spec.pointer(STATE)?))
-}
+    /// The delay in blocks, if the specification sets one.
+    fn set_by(&self, spec: &Value) -> Option<u64> {
+        let (pallet, item) = self.name;
+        ["patch", "config"]
+            .into_iter()
+            .find_map(|form| spec.pointer(&format!("{CODE}/{form}/{pallet}/{item}")))
+            .and_then(Value::as_u64)
+            .or_else(|| self.set_by_state(spec.pointer(STATE)?))
+    }
 
-/// The delay of upgrades in this state, whose keys and values are hexadecimal.
-fn raw_upgrade_delay(state: &Value) -> Option<u64> {
-    let key = [twox_128(b"CouncilRoot"), twox_128(b"UpgradeDelay")].concat();
-    let value = state.get(format!("0x{}", hex::encode(key)))?.as_str()?;
-    let bytes = hex::decode(value.strip_prefix("0x")?).ok()?;
-    Some(u32::from_le_bytes(bytes.try_into().ok()?).into())
+    /// The delay in this state, whose keys and values are hexadecimal.
+    fn set_by_state(&self, state: &Value) -> Option<u64> {
+        let (pallet, item) = self.stored;
+        let key = [twox_128(pallet.as_bytes()), twox_128(item.as_bytes())].concat();
+        let value = state.get(format!("0x{}", hex::encode(key)))?.as_str()?;
+        let bytes = hex::decode(value.strip_prefix("0x")?).ok()?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?).into())
+    }
 }
 
 fn code(runtime: &EmbeddedRuntime) -> Result<&'static [u8], String> {

@@ -3,9 +3,11 @@
 use std::{fs, path::Path};
 
 use epione_node_service::chain_spec::{EmbeddedRuntime, load};
-use epione_primitives::limits::{DAY_BLOCKS, UPGRADE_BLOCKS};
+use epione_primitives::limits::{DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS};
 use epione_runtime::genesis;
 use serde_json::{Value, json};
+use sp_core::hexdisplay::HexDisplay;
+use sp_io::hashing::twox_128;
 
 use crate::process::command;
 
@@ -61,11 +63,16 @@ fn said_about(spec: &Value) -> Result<(), String> {
 }
 
 /// A specification of a live chain that its operators made from the preset `local`.
-fn live(delay: Value) -> Value {
+fn live(upgrade_delay: Value) -> Value {
+    live_with(upgrade_delay, Value::Null)
+}
+
+fn live_with(upgrade_delay: Value, recovery_delay: Value) -> Value {
     let local = fs::read_to_string(Path::new(COMMITTED).join("local.json")).unwrap();
     let mut spec: Value = serde_json::from_str(&local).unwrap();
     spec["chainType"] = "Live".into();
-    spec["genesis"]["runtimeGenesis"]["patch"]["councilRoot"]["upgradeDelay"] = delay;
+    spec["genesis"]["runtimeGenesis"]["patch"]["councilRoot"]["upgradeDelay"] = upgrade_delay;
+    spec["genesis"]["runtimeGenesis"]["patch"]["profiles"]["recoveryDelay"] = recovery_delay;
     spec
 }
 
@@ -87,13 +94,29 @@ fn a_live_chain_cannot_have_the_short_upgrade_delay_of_the_presets() {
 }
 
 #[test]
-fn a_raw_specification_cannot_hide_a_short_upgrade_delay() {
+fn a_live_chain_cannot_have_the_short_recovery_delay_of_the_presets() {
+    for delay in [0, 20, RECOVERY_BLOCKS - 1, RETENTION_BLOCKS] {
+        let said = said_about(&live_with(Value::Null, delay.into())).unwrap_err();
+        assert!(said.contains("profiles.recoveryDelay"), "{said}");
+    }
+    for delay in [RECOVERY_BLOCKS.into(), (RETENTION_BLOCKS - 1).into(), Value::Null] {
+        assert_eq!(said_about(&live_with(Value::Null, delay)), Ok(()));
+    }
+}
+
+#[test]
+fn a_raw_specification_cannot_hide_a_short_delay() {
     let output = command().args(["export-chain-spec", "--raw", "--chain=local"]).output().unwrap();
     let mut raw: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said_about(&raw), Ok(()));
     raw["chainType"] = "Live".into();
     let said = said_about(&raw).unwrap_err();
     assert!(said.contains("councilRoot.upgradeDelay is 20 blocks"), "{said}");
+    let key = [twox_128(b"CouncilRoot"), twox_128(b"UpgradeDelay")].concat();
+    let key = format!("0x{}", HexDisplay::from(&key));
+    raw["genesis"]["raw"]["top"].as_object_mut().unwrap().remove(&key).unwrap();
+    let said = said_about(&raw).unwrap_err();
+    assert!(said.contains("profiles.recoveryDelay is 20 blocks"), "{said}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod problem;
 mod queries;
 mod range;
 mod recipient;
+mod recoveries;
 mod refusals;
 mod registrations;
 mod renewals;
@@ -163,6 +164,9 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/users/end", post(registrations::end))
         .route("/v1/users/keys", post(registrations::renew_key))
         .route("/v1/users/keys/confirm", post(registrations::confirm_keys))
+        .route("/v1/users/recovery/propose", post(recoveries::propose))
+        .route("/v1/users/recovery/complete", post(recoveries::complete))
+        .route("/v1/users/recovery/object", post(recoveries::object))
         .route("/v1/relations", post(users::relate))
         .route("/v1/relations/close", post(users::unrelate))
         .route("/v1/info", get(status::info))

@@ -7,7 +7,9 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{grants, held, offers, queries, registrations, segments, status, users, visits};
+use super::{
+    grants, held, offers, queries, recoveries, registrations, segments, status, users, visits,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +35,9 @@ use super::{grants, held, offers, queries, registrations, segments, status, user
         registrations::end,
         registrations::renew_key,
         registrations::confirm_keys,
+        recoveries::propose,
+        recoveries::complete,
+        recoveries::object,
         users::relate,
         users::unrelate,
         status::info,

@@ -113,7 +113,7 @@ pub(super) fn parse_sealing_key(digits: &str) -> Result<SealingPublicKey, ApiErr
     )
 }
 
-fn parse_signature(digits: &str) -> Result<Signature, ApiError> {
+pub(super) fn parse_signature(digits: &str) -> Result<Signature, ApiError> {
     hex::decode(digits)
         .ok()
         .and_then(|bytes| Signature::decode_all(&mut bytes.as_slice()).ok())

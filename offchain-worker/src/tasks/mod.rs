@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod offers;
 pub mod own_blocks;
 pub mod pack;
+pub mod recoveries;
 pub mod replay;
 pub mod reviews;
 pub mod rewrap;

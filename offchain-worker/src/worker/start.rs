@@ -99,6 +99,7 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
     let view: Arc<dyn ChainView> = opened.chain.view.clone();
     let calls: Arc<dyn ChainCalls> = opened.chain.view.clone();
     tasks.spawn(tasks::reviews::run(Arc::clone(&view), opened.metrics.clone()));
+    tasks.spawn(tasks::recoveries::run(Arc::clone(&view), opened.metrics.clone()));
     let hospital_keys = Arc::clone(&opened.hospital_keys);
     let rewrap = Rewrap { hospital_keys, view, calls, metrics: opened.metrics.clone() };
     tasks.spawn(async move { tasks::rewrap::run(&rewrap).await });

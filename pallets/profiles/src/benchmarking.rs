@@ -7,14 +7,14 @@ use epione_primitives::{
     limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS},
     naming::{Naming, NamingConsent},
     ports::{Bodies as _, Hospitals as _, Users as _},
-    profile::{Period, RegistrationStatus, Role},
+    profile::{Objection, Period, Recovery, RegistrationStatus, Role},
 };
 use frame_benchmarking::v2::*;
 use frame_support::BoundedVec;
 use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
 use sp_runtime::{KeyTypeId, traits::Zero};
 
-use crate::{Call, Config, Pallet, Profiles, Registrations};
+use crate::{Call, Config, Pallet, Profiles, Recoveries, Registrations};
 
 const KEYS: KeyTypeId = KeyTypeId(*b"bnch");
 const USER: UserId = UserId([7; 32]);
@@ -64,6 +64,20 @@ fn body<T: Config>(bytes: u32) -> Vec<u8> {
 
 fn genesis<T: Config>() -> Hash {
     frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero())
+}
+
+/// Proposes keys that are due already.
+fn propose<T: Config>(hospital: HospitalId) {
+    let recovery = Recovery {
+        hospital,
+        account: account("recovered", 0, 0),
+        sealing_key_hash: Hash::repeat_byte(9),
+        version: 1,
+        due: 0,
+        lapses: u32::MAX,
+        objection: None,
+    };
+    Recoveries::<T>::insert(USER, recovery);
 }
 
 fn status<T: Config>(hospital: HospitalId) -> Option<RegistrationStatus> {
@@ -157,6 +171,44 @@ mod benchmarks {
 
         assert_eq!(Profiles::<T>::get(USER).map(|profile| profile.account), Some(next));
         Ok(())
+    }
+
+    #[benchmark]
+    fn propose_recovery() -> Result<(), BenchmarkError> {
+        let (hospital, caller, _) = doctor::<T>();
+        let next = keyed_account();
+        let sealing_key_hash = Hash::repeat_byte(9);
+        let naming = Naming::Recovery { hospital, user: USER, sealing_key_hash, version: 1 };
+        let consent = sign::<T>(&next, naming)?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), USER, next.clone(), sealing_key_hash, consent);
+
+        assert_eq!(Recoveries::<T>::get(USER).map(|recovery| recovery.account), Some(next));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn object() {
+        let (hospital, caller, _) = doctor::<T>();
+        propose::<T>(hospital);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), USER);
+
+        let objection = Recoveries::<T>::get(USER).and_then(|recovery| recovery.objection);
+        assert_eq!(objection, Some(Objection::Hospital(hospital)));
+    }
+
+    #[benchmark]
+    fn complete_recovery() {
+        let (hospital, caller, _) = doctor::<T>();
+        propose::<T>(hospital);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), USER);
+
+        assert_eq!(Profiles::<T>::get(USER).map(|profile| profile.version), Some(2));
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::externalities(), crate::mock::Test);

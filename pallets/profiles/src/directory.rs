@@ -5,11 +5,11 @@ use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, UserId,
     limits::MAX_PAGE,
     ports::Users,
-    profile::{Profile, Registration, Role},
+    profile::{Profile, Recovery, Registration, Role},
 };
 
 use crate::{
-    Accounts, Config, EarlierPages, EarlierPeriods, InForce, Members, Pallet, Profiles,
+    Accounts, Config, EarlierPages, EarlierPeriods, InForce, Members, Pallet, Profiles, Recoveries,
     Registrations,
 };
 
@@ -21,6 +21,21 @@ impl<T: Config> Pallet<T> {
 
     pub fn profile(user: UserId) -> Option<Profile> {
         Profiles::<T>::get(user)
+    }
+
+    /// The keys that a hospital proposed last for a user who has lost the present ones. They may have lapsed.
+    pub fn recovery(user: UserId) -> Option<Recovery> {
+        Recoveries::<T>::get(user)
+    }
+
+    /// The proposed keys of all users, in the order of the chain's storage, after `after`: at most `limit` and
+    /// [`MAX_PAGE`].
+    pub fn recoveries(after: Option<UserId>, limit: u32) -> Vec<(UserId, Recovery)> {
+        let recoveries = match after {
+            None => Recoveries::<T>::iter(),
+            Some(user) => Recoveries::<T>::iter_from(Recoveries::<T>::hashed_key_for(user)),
+        };
+        recoveries.take(limit.min(MAX_PAGE) as usize).collect()
     }
 
     pub fn registration(hospital: HospitalId, user: UserId) -> Option<Registration> {

@@ -67,30 +67,53 @@ impl<T: Config> Pallet<T> {
             .is_none_or(|last| last.saturating_add(ROTATION_PAUSE_MILLIS) <= now);
         ensure!(paused, Error::<T>::RotatedTooRecently);
         let current = Profiles::<T>::get(user).ok_or(Error::<T>::UnknownUser)?;
-        let mut next = current.clone();
-        next.version = current.version.checked_add(1).ok_or(Error::<T>::TooManyVersions)?;
-        next.since = now;
         let new_key = sealing_key_hash.filter(|hash| *hash != current.sealing_key_hash);
         if let Some(hash) = new_key {
-            let is_used = SealingKeys::<T>::contains_key(user, hash);
-            ensure!(!is_used, Error::<T>::SealingKeyUsedBefore);
-            next.sealing_key_hash = hash;
+            Self::check_new_sealing_key(user, hash)?;
         }
         let changed = account.is_some() || new_key.is_some();
         ensure!(changed, Error::<T>::NothingToRotate);
-        if let Some((account, consent)) = account {
-            let naming = Naming::Rotation { user, version: current.version };
-            Self::check_consent(naming, &account, &consent)?;
+        let account = match account {
+            Some((account, consent)) => {
+                let naming = Naming::Rotation { user, version: current.version };
+                Self::check_consent(naming, &account, &consent)?;
+                Some(account)
+            }
+            None => None,
+        };
+        let next_key = new_key.unwrap_or(current.sealing_key_hash);
+        let version = Self::replace(user, current, account, next_key)?;
+        Self::object_by_rotating(user);
+        Ok(version)
+    }
+
+    /// Replaces the keys of a user's profile from now on; without an account, only the sealing key. Returns the
+    /// profile's new version.
+    pub(crate) fn replace(
+        user: UserId,
+        current: Profile,
+        account: Option<AccountId>,
+        sealing_key_hash: Hash,
+    ) -> Result<u32, Error<T>> {
+        let since = T::Time::now();
+        let version = current.version.checked_add(1).ok_or(Error::<T>::TooManyVersions)?;
+        let mut next = Profile { sealing_key_hash, version, since, ..current.clone() };
+        if let Some(account) = account {
             Self::claim(&account, user)?;
             Accounts::<T>::remove(&current.account);
             next.account = account;
         }
-        let version = next.version;
-        SealingKeys::<T>::insert(user, next.sealing_key_hash, ());
+        SealingKeys::<T>::insert(user, sealing_key_hash, ());
         ProfileHistory::<T>::insert(user, current.version, current);
         Profiles::<T>::insert(user, next);
-        LastRotation::<T>::insert(user, now);
+        LastRotation::<T>::insert(user, since);
         Ok(version)
+    }
+
+    pub(crate) fn check_new_sealing_key(user: UserId, hash: Hash) -> Result<(), Error<T>> {
+        let is_used = SealingKeys::<T>::contains_key(user, hash);
+        ensure!(!is_used, Error::<T>::SealingKeyUsedBefore);
+        Ok(())
     }
 
     /// Whether a hospital that was not removed lists a registration of the user. The agent of a removed hospital can
@@ -99,10 +122,15 @@ impl<T: Config> Pallet<T> {
         InForce::<T>::get(user).iter().any(|hospital| !T::Hospitals::is_removed(*hospital))
     }
 
-    /// Assigns a new account to a user, with the reference that lets it transact. An account with
-    /// any reference belongs or belonged to a user or a hospital.
-    fn claim(account: &AccountId, user: UserId) -> Result<(), Error<T>> {
+    /// Checks that an account has no reference: an account with any belongs or belonged to a user or a hospital.
+    pub(crate) fn check_unused(account: &AccountId) -> Result<(), Error<T>> {
         ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse);
+        Ok(())
+    }
+
+    /// Assigns a new account to a user, with the reference that lets it transact.
+    fn claim(account: &AccountId, user: UserId) -> Result<(), Error<T>> {
+        Self::check_unused(account)?;
         frame_system::Pallet::<T>::inc_sufficients(account);
         Accounts::<T>::insert(account, user);
         Ok(())

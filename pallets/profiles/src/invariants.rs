@@ -5,14 +5,14 @@ use epione_primitives::{
     HospitalId, UserId,
     limits::{MAX_REGISTRATION_PERIODS, PERIODS_PER_PAGE},
     ports::Hospitals as _,
-    profile::{Period, Profile, Registration, RegistrationStatus},
+    profile::{Period, Profile, Recovery, Registration, RegistrationStatus},
 };
 use frame_support::{ensure, traits::Time};
 use sp_runtime::TryRuntimeError;
 
 use crate::{
     Accounts, Config, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, Pallet,
-    ProfileHistory, Profiles, RegistrationBodies, Registrations, SealingKeys,
+    ProfileHistory, Profiles, Recoveries, RegistrationBodies, Registrations, SealingKeys,
 };
 
 impl<T: Config> Pallet<T> {
@@ -42,7 +42,25 @@ impl<T: Config> Pallet<T> {
             SealingKeys::<T>::iter_keys().count() == sealing_keys,
             "a sealing key is listed that its user never had"
         );
+        for (user, recovery) in Recoveries::<T>::iter() {
+            Self::check_recovery(user, &recovery)?;
+        }
         Self::check_registrations()
+    }
+
+    fn check_recovery(user: UserId, recovery: &Recovery) -> Result<(), TryRuntimeError> {
+        let profile = Profiles::<T>::get(user).ok_or("new keys are proposed for no user")?;
+        ensure!(
+            Registrations::<T>::contains_key(user, recovery.hospital),
+            "a hospital proposed keys for a user who was never registered there"
+        );
+        ensure!(recovery.due <= recovery.lapses, "a recovery lapses before it is due");
+        ensure!(recovery.version <= profile.version, "keys are proposed for a future profile");
+        ensure!(
+            recovery.version == profile.version || recovery.objection.is_some(),
+            "a recovery is open although the user has other keys since"
+        );
+        Ok(())
     }
 
     fn check_registrations() -> Result<(), TryRuntimeError> {

@@ -5,7 +5,8 @@
 //! does not have. The user's id follows from the first account and sealing key ([`UserId::of`]), so no hospital can
 //! register another user under an id that it saw. The user's keys, wraps and sealed name are in the profile body, which
 //! the node stores outside the state ([`Config::Bodies`]); the state contains its hash. Users rotate their own keys.
-//! Nothing is overwritten: earlier profiles, periods and bodies stay readable.
+//! Nothing is overwritten: earlier profiles, periods and bodies stay readable. For a user who has lost the keys, a
+//! hospital proposes new ones, which become the user's after a delay if nobody objects.
 //!
 //! A call stores its body last, after everything that can fail, because the node stores a body even if the
 //! dispatch fails.
@@ -28,7 +29,9 @@
 //!    registration, and a registration that is not active has room for another period;
 //! 10. the id of every user follows from the account and sealing key of the profile's first version, and the current
 //!     version is as old as the last rotation;
-//! 11. [`SealingKeys`] contains exactly the sealing keys of all versions of every profile.
+//! 11. [`SealingKeys`] contains exactly the sealing keys of all versions of every profile;
+//! 12. [`Recoveries`] contains only new keys of users, proposed by a hospital at which the user is or was registered,
+//!     and somebody has objected to those that were proposed for an earlier version of the profile.
 //!
 //! [`UserId::of`]: epione_primitives::UserId::of
 //! [`NamingConsent`]: epione_primitives::naming::NamingConsent
@@ -45,6 +48,7 @@ mod identity;
 mod invariants;
 #[cfg(test)]
 mod mock;
+mod recovery;
 mod registration;
 #[cfg(test)]
 mod tests;
@@ -57,11 +61,11 @@ pub use weights::WeightInfo;
 pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
-        AccountId, Hash, HospitalId, Moment, Signature, UserId,
+        AccountId, BlockNumber, Hash, HospitalId, Moment, Signature, UserId,
         limits::{MAX_REGISTRATIONS_IN_FORCE, PERIODS_PER_PAGE},
         naming::Naming,
         ports::{Bodies, Hospitals},
-        profile::{Period, Profile, Registration, RegistrationStatus, Role},
+        profile::{Objection, Period, Profile, Recovery, Registration, RegistrationStatus, Role},
     };
     use frame_support::{pallet_prelude::*, traits::Time};
     use frame_system::pallet_prelude::*;
@@ -88,6 +92,11 @@ pub mod pallet {
 
         /// The chain's clock, in milliseconds of Unix time.
         type Time: Time<Moment = Moment>;
+
+        /// Number of blocks for which new keys of a user wait for objections, unless the genesis configuration has
+        /// another one.
+        #[pallet::constant]
+        type RecoveryBlocks: Get<BlockNumber>;
 
         type WeightInfo: WeightInfo;
     }
@@ -160,6 +169,39 @@ pub mod pallet {
     #[pallet::storage]
     pub type LastRotation<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Moment>;
 
+    /// The keys that a hospital proposed last for a user who has lost the present ones, until they become the user's.
+    /// Lapsed ones stay until others are proposed.
+    #[pallet::storage]
+    pub type Recoveries<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Recovery>;
+
+    /// Number of blocks for which new keys of a user wait for objections.
+    #[pallet::storage]
+    pub type RecoveryDelay<T: Config> =
+        StorageValue<_, BlockNumber, ValueQuery, UsualRecoveryDelay<T>>;
+
+    #[pallet::type_value]
+    pub fn UsualRecoveryDelay<T: Config>() -> BlockNumber {
+        T::RecoveryBlocks::get()
+    }
+
+    #[pallet::genesis_config]
+    #[derive(frame_support::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        /// Another delay of recoveries in blocks, for networks on one machine.
+        pub recovery_delay: Option<u32>,
+        #[serde(skip)]
+        pub _config: PhantomData<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            if let Some(delay) = self.recovery_delay {
+                RecoveryDelay::<T>::put(delay);
+            }
+        }
+    }
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -181,6 +223,21 @@ pub mod pallet {
         /// A user has a new account, a new sealing key or both.
         #[codec(index = 5)]
         KeysRotated { user: UserId, version: u32 },
+        /// A hospital proposed new keys for a user who has lost the present ones. They can become the user's from the
+        /// block `due` on.
+        #[codec(index = 6)]
+        RecoveryProposed {
+            hospital: HospitalId,
+            user: UserId,
+            account: AccountId,
+            due: BlockNumber,
+        },
+        /// Somebody objected to the new keys of a user. Only the council can make them the user's now.
+        #[codec(index = 7)]
+        RecoveryObjected { user: UserId, objection: Objection },
+        /// The keys that a hospital proposed for a user became the user's. [`KeysRotated`](Event::KeysRotated) follows.
+        #[codec(index = 8)]
+        Recovered { hospital: HospitalId, user: UserId },
     }
 
     #[pallet::error]
@@ -250,6 +307,26 @@ pub mod pallet {
         /// The user had this sealing key before, so somebody may have stolen it. Use a new sealing key.
         #[codec(index = 19)]
         SealingKeyUsedBefore,
+        /// A hospital has proposed new keys for this user, and the proposal has not lapsed. If somebody objected to it,
+        /// another hospital can propose keys now, and the same hospital after it has lapsed.
+        #[codec(index = 20)]
+        RecoveryStands,
+        /// No new keys are proposed for this user, or the proposal has lapsed. Propose keys first.
+        #[codec(index = 21)]
+        NoRecovery,
+        /// Another hospital proposed the new keys. Its agent completes the recovery.
+        #[codec(index = 22)]
+        AnotherHospital,
+        /// Somebody has objected to the new keys. Talk to the user and to the user's other hospitals. If the objection
+        /// is a thief's, the council can complete the recovery.
+        #[codec(index = 23)]
+        RecoveryObjected,
+        /// The new keys still wait for objections. Retry from the block `due` of the recovery on.
+        #[codec(index = 24)]
+        RecoveryTooEarly,
+        /// The signer is neither the user's current account nor the agent of an active hospital.
+        #[codec(index = 25)]
+        NotConcerned,
     }
 
     #[pallet::hooks]
@@ -408,7 +485,7 @@ pub mod pallet {
         /// [`NamingConsent`](epione_primitives::naming::NamingConsent) to
         /// [`Naming::Rotation`](epione_primitives::naming::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,
-        /// so nobody can fill the chain with versions of a profile.
+        /// so nobody can fill the chain with versions of a profile. The rotation is an objection to a recovery.
         ///
         /// Fails with [`NotUser`](Error::NotUser), [`NotRegistered`](Error::NotRegistered),
         /// [`RotatedTooRecently`](Error::RotatedTooRecently),
@@ -426,6 +503,73 @@ pub mod pallet {
             let signer = ensure_signed(origin)?;
             let user = Accounts::<T>::get(&signer).ok_or(Error::<T>::NotUser)?;
             let version = Self::rotate(user, account, sealing_key_hash)?;
+            Self::deposit_event(Event::KeysRotated { user, version });
+            Ok(())
+        }
+
+        /// Proposes new keys for a user who has lost the present ones. Signed by the agent of a hospital at which the
+        /// user's registration has not ended. The new account signs a
+        /// [`NamingConsent`](epione_primitives::naming::NamingConsent) to
+        /// [`Naming::Recovery`](epione_primitives::naming::Naming), so its key is the user's. The keys become the
+        /// user's when the hospital completes the recovery, after a delay in which the user and the user's other
+        /// hospitals can object.
+        ///
+        /// Fails with [`NotAgent`](Error::NotAgent), [`NotRegistered`](Error::NotRegistered),
+        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded), [`RecoveryStands`](Error::RecoveryStands),
+        /// [`InvalidConsent`](Error::InvalidConsent), [`AccountInUse`](Error::AccountInUse) or
+        /// [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore).
+        #[pallet::call_index(6)]
+        #[pallet::weight(T::WeightInfo::propose_recovery())]
+        pub fn propose_recovery(
+            origin: OriginFor<T>,
+            user: UserId,
+            account: AccountId,
+            sealing_key_hash: Hash,
+            consent: Signature,
+        ) -> DispatchResult {
+            let hospital = Self::hospital_of_agent(origin)?;
+            let recovery = Self::propose(hospital, user, account, sealing_key_hash, &consent)?;
+            let Recovery { account, due, .. } = recovery;
+            Self::deposit_event(Event::RecoveryProposed { hospital, user, account, due });
+            Ok(())
+        }
+
+        /// Objects to the new keys that a hospital proposed for a user. The hospital cannot complete the recovery then.
+        /// Signed by the user's current account, also if no registration of the user is in force; or by the agent of a
+        /// hospital at which the user's registration has not ended. The hospital that proposed the keys withdraws them
+        /// so.
+        ///
+        /// Fails with [`NotConcerned`](Error::NotConcerned), [`NotRegistered`](Error::NotRegistered),
+        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded), [`NoRecovery`](Error::NoRecovery) or
+        /// [`RecoveryObjected`](Error::RecoveryObjected).
+        #[pallet::call_index(7)]
+        #[pallet::weight(T::WeightInfo::object())]
+        pub fn object(origin: OriginFor<T>, user: UserId) -> DispatchResult {
+            let signer = ensure_signed(origin)?;
+            let objection = Self::objector(&signer, user)?;
+            Self::put_objection(user, objection)?;
+            Self::deposit_event(Event::RecoveryObjected { user, objection });
+            Ok(())
+        }
+
+        /// Makes the proposed keys a user's keys, as a rotation does. Signed by the agent of the hospital that proposed
+        /// them, after the delay, if nobody objected; or dispatched by the council as root, at any time until the
+        /// proposal lapses, even if somebody objected.
+        ///
+        /// Fails with [`NotAgent`](Error::NotAgent), [`NoRecovery`](Error::NoRecovery),
+        /// [`AnotherHospital`](Error::AnotherHospital), [`RegistrationHasEnded`](Error::RegistrationHasEnded),
+        /// [`RecoveryObjected`](Error::RecoveryObjected), [`RecoveryTooEarly`](Error::RecoveryTooEarly),
+        /// [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore), [`AccountInUse`](Error::AccountInUse) or
+        /// [`TooManyVersions`](Error::TooManyVersions).
+        #[pallet::call_index(8)]
+        #[pallet::weight(T::WeightInfo::complete_recovery())]
+        pub fn complete_recovery(origin: OriginFor<T>, user: UserId) -> DispatchResult {
+            let completer = match ensure_root(origin.clone()) {
+                Ok(()) => None,
+                Err(_) => Some(Self::hospital_of_agent(origin)?),
+            };
+            let (hospital, version) = Self::complete(user, completer)?;
+            Self::deposit_event(Event::Recovered { hospital, user });
             Self::deposit_event(Event::KeysRotated { user, version });
             Ok(())
         }

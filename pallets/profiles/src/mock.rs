@@ -5,11 +5,14 @@ pub use epione_mocks::BodyAtTail;
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, Signature, UserId,
+    limits::RECOVERY_BLOCKS,
     naming::{Naming, NamingConsent},
     profile::{Profile, Registration, Role},
 };
 use frame_support::{
-    assert_ok, construct_runtime, derive_impl, dispatch::DispatchResult, traits::ConstU64,
+    assert_ok, construct_runtime, derive_impl,
+    dispatch::DispatchResult,
+    traits::{ConstU32, ConstU64},
 };
 use frame_system::EnsureRoot;
 use sp_core::{Pair, sr25519};
@@ -56,6 +59,7 @@ impl crate::Config for Test {
     type Hospitals = Hospitals;
     type Bodies = epione_mocks::Bodies;
     type Time = Timestamp;
+    type RecoveryBlocks = ConstU32<RECOVERY_BLOCKS>;
     type WeightInfo = ();
 }
 

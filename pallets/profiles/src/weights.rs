@@ -11,6 +11,9 @@ pub trait WeightInfo {
     fn reinstate() -> Weight;
     fn end_registration() -> Weight;
     fn rotate_keys() -> Weight;
+    fn propose_recovery() -> Weight;
+    fn object() -> Weight;
+    fn complete_recovery() -> Weight;
 }
 
 /// For mocks: not measured, but all different.
@@ -37,5 +40,17 @@ impl WeightInfo for () {
 
     fn rotate_keys() -> Weight {
         Weight::from_parts(6_000_000, 0)
+    }
+
+    fn propose_recovery() -> Weight {
+        Weight::from_parts(7_000_000, 0)
+    }
+
+    fn object() -> Weight {
+        Weight::from_parts(8_000_000, 0)
+    }
+
+    fn complete_recovery() -> Weight {
+        Weight::from_parts(9_000_000, 0)
     }
 }

@@ -3,8 +3,8 @@
 use epione_primitives::{
     AnnouncementId,
     limits::{
-        MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, MAX_HOSPITAL_REFUSALS, RETENTION_BLOCKS,
-        REVIEW_BLOCKS,
+        MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, MAX_HOSPITAL_REFUSALS, RECOVERY_BLOCKS,
+        RETENTION_BLOCKS, REVIEW_BLOCKS,
     },
 };
 use frame_support::traits::ConstU32;
@@ -18,6 +18,7 @@ impl pallet_profiles::Config for Runtime {
     type Hospitals = Hospitals;
     type Bodies = ExtrinsicTail;
     type Time = Timestamp;
+    type RecoveryBlocks = ConstU32<RECOVERY_BLOCKS>;
     type WeightInfo = weights::pallet_profiles::Measured<Runtime>;
 }
 

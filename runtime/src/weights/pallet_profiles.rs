@@ -46,8 +46,26 @@ impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
 
     /// At least 64_546 ns.
     fn rotate_keys() -> Weight {
-        // By hand: 16 of these reads, the hospitals of a full list, which may be removed; and one read and one write,
-        // the new sealing key.
-        Weight::from_parts(67_791_000, 0).saturating_add(T::DbWeight::get().reads_writes(23, 7))
+        // By hand: 16 of these reads, the hospitals of a full list, which may be removed; one read and one write, the
+        // new sealing key; and one of each, an open recovery.
+        Weight::from_parts(67_791_000, 0).saturating_add(T::DbWeight::get().reads_writes(24, 8))
+    }
+
+    /// An estimate until it is measured: the same signature as a rotation. It reads hospital and account, registration,
+    /// profile, earlier proposal, genesis hash, new account, sealing key and delay.
+    fn propose_recovery() -> Weight {
+        Weight::from_parts(68_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 1))
+    }
+
+    /// An estimate until it is measured. It reads the account as a user's and as a hospital's, the hospital, the
+    /// registration and the recovery.
+    fn object() -> Weight {
+        Weight::from_parts(21_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 1))
+    }
+
+    /// An estimate until it is measured. It reads hospital and account, recovery, registration, profile, sealing key,
+    /// the time and the new account, and writes what a rotation writes.
+    fn complete_recovery() -> Weight {
+        Weight::from_parts(30_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 8))
     }
 }

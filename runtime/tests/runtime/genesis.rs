@@ -76,6 +76,18 @@ fn upgrades_wait_for_a_day_unless_the_genesis_says_otherwise() {
 }
 
 #[test]
+fn new_keys_wait_for_three_days_unless_the_genesis_says_otherwise() {
+    for (set, expected) in [(None, 3 * DAY_BLOCKS), (Some(20), 20)] {
+        let mut config = configuration(genesis::LOCAL);
+        config.profiles.recovery_delay = set;
+        let storage = config.build_storage().unwrap();
+        sp_io::TestExternalities::new(storage).execute_with(|| {
+            assert_eq!(pallet_profiles::RecoveryDelay::<Runtime>::get(), expected);
+        });
+    }
+}
+
+#[test]
 fn the_runtime_offers_its_presets_by_name() {
     assert_eq!(Runtime::preset_names(), [genesis::DEV, genesis::LOCAL]);
     assert!(Runtime::get_preset(&Some(genesis::LOCAL.into())).is_some());

@@ -20,6 +20,7 @@ mod possession;
 mod proofs;
 mod queries;
 mod quotas;
+mod recovery;
 mod releases;
 mod sessions;
 mod suspension;

@@ -120,6 +120,8 @@ fn the_client_computes_the_keys_of_hospitals_users_and_policies() {
     same!(keys::member(B, patient), pallet_profiles::Members, B, patient);
     assert!(keys::member(B, patient).as_bytes().starts_with(keys::members(B).as_bytes()));
     same!(keys::profile(patient), pallet_profiles::Profiles, patient);
+    same!(keys::recovery(patient), pallet_profiles::Recoveries, patient);
+    assert!(keys::recovery(patient).as_bytes().starts_with(keys::recoveries().as_bytes()));
     same!(keys::registration(B, patient), pallet_profiles::Registrations, patient, B);
     same!(keys::user_account(&account), pallet_profiles::Accounts, account.clone());
 

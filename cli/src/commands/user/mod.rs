@@ -2,6 +2,7 @@
 
 pub mod confirmation;
 pub mod directory;
+pub mod recovery;
 pub mod rotation;
 pub mod standing;
 
@@ -36,6 +37,9 @@ pub enum Command {
     /// Shows one user: account, role and registrations
     Show(directory::ShowArgs),
     /// Signs your consent that a hospital may register you; prints what its staff passes to `user register`
+    ///
+    /// With --recover, you have lost your keys, and consent with new ones; the staff passes the output to `user recover
+    /// propose`.
     Consent(ConsentArgs),
     /// Suspends a user's registration at a hospital, until it is reinstated
     Suspend(standing::StandingArgs),
@@ -52,6 +56,11 @@ pub enum Command {
     /// confirm, check in person or by a known telephone number that the user rotated their keys, and get the new public
     /// sealing key from them: `epione keys show --json` prints it.
     ConfirmKeys(confirmation::ConfirmArgs),
+    /// Gives new keys to a user who lost the present ones, or objects to it
+    #[command(subcommand)]
+    Recover(recovery::Command),
+    /// Shows the new keys that a hospital proposed for a user, and when they become the user's
+    Recovery(recovery::ShowArgs),
 }
 
 impl Command {
@@ -71,6 +80,8 @@ impl Command {
             Self::End(args) => show(&standing::change(args, Change::End, context).await?, json),
             Self::RotateKeys(args) => show(&rotation::rotate(args, context).await?, json),
             Self::ConfirmKeys(args) => show(&confirmation::confirm(args, context).await?, json),
+            Self::Recover(command) => command.run(context).await,
+            Self::Recovery(args) => show(&recovery::recovery(args, context).await?, json),
         }
     }
 }
@@ -242,9 +253,12 @@ pub struct ConsentArgs {
     /// Number or name of the hospital that may register you
     #[arg(long, value_name = "HOSPITAL")]
     pub hospital: HospitalRef,
+    /// You are this user, and lost your keys: the hospital may propose those of --as as your new keys
+    #[arg(long, value_name = "USER")]
+    pub recover: Option<UserId>,
 }
 
-/// A signature that lets one hospital register one user on one chain.
+/// A signature that lets one hospital register one user on one chain, or propose new keys for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Consented {
@@ -264,7 +278,11 @@ impl fmt::Display for Consented {
 /// Signs a consent. The id of a user whom no hospital has registered follows from the keys.
 pub async fn consent(args: &ConsentArgs, context: &Context) -> Result<Consented, Failure> {
     let hospital = context.hospital(&args.hospital).await?;
-    signed(&context.keys(&args.signer)?, hospital, context).await
+    let keys = context.keys(&args.signer)?;
+    match args.recover {
+        Some(user) => recovery::consented(&keys, hospital, user, context).await,
+        None => signed(&keys, hospital, context).await,
+    }
 }
 
 /// The consent of these keys' holder to a registration at a hospital.

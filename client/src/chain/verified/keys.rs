@@ -83,6 +83,15 @@ pub(super) fn profile(user: UserId) -> StorageKey {
     value("Profiles", "Profiles").blake2_128_concat(&user)
 }
 
+/// The prefix of new keys that are proposed for users.
+pub(super) fn recoveries() -> StorageKey {
+    value("Profiles", "Recoveries")
+}
+
+pub(super) fn recovery(user: UserId) -> StorageKey {
+    recoveries().blake2_128_concat(&user)
+}
+
 pub(super) fn registration(hospital: HospitalId, user: UserId) -> StorageKey {
     value("Profiles", "Registrations").blake2_128_concat(&user).twox_64_concat(&hospital)
 }

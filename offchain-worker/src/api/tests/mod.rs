@@ -12,6 +12,7 @@ mod offers;
 mod own_records;
 mod queries;
 mod query_news;
+mod recoveries;
 mod refused_visits;
 pub(crate) mod registrations;
 mod represented;

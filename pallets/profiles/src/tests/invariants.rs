@@ -2,13 +2,14 @@
 
 use epione_primitives::{
     Hash, HospitalId, UserId,
-    profile::{Period, Registration, RegistrationStatus},
+    profile::{Objection, Period, Recovery, Registration, RegistrationStatus},
 };
 use frame_support::assert_ok;
 
 use crate::{
     Accounts, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, PeriodPage,
-    ProfileHistory, Profiles as Stored, RegistrationBodies, Registrations, SealingKeys, mock::*,
+    ProfileHistory, Profiles as Stored, Recoveries, RegistrationBodies, Registrations, SealingKeys,
+    mock::*,
 };
 
 /// The error after `damage` to Alice, who has rotated her keys once and whose
@@ -106,6 +107,43 @@ fn sealing_keys_that_disagree_are_found() {
     assert!(after(missing).contains("sealing key is not listed"));
     let stray = || SealingKeys::<Test>::insert(alice(), sealing_key(9), ());
     assert!(after(stray).contains("never had"));
+}
+
+#[test]
+fn recoveries_that_disagree_are_found() {
+    let good = || Recovery {
+        hospital: A,
+        account: account(3),
+        sealing_key_hash: sealing_key(3),
+        version: 2,
+        due: 5,
+        lapses: 9,
+        objection: None,
+    };
+    let stray = || Recoveries::<Test>::insert(UserId([9; 32]), good());
+    assert!(after(stray).contains("for no user"));
+    let with = |change: fn(&mut Recovery)| {
+        after(|| {
+            let mut recovery = good();
+            change(&mut recovery);
+            Recoveries::<Test>::insert(alice(), recovery);
+        })
+    };
+    assert!(with(|recovery| recovery.hospital = B).contains("never registered there"));
+    assert!(with(|recovery| recovery.lapses = 4).contains("before it is due"));
+    assert!(with(|recovery| recovery.version = 3).contains("a future profile"));
+    assert!(with(|recovery| recovery.version = 1).contains("has other keys since"));
+    externalities().execute_with(|| {
+        at(START);
+        alice_at_a();
+        let origin = RuntimeOrigin::signed(account(1));
+        assert_ok!(Profiles::rotate_keys(origin, Some(held(2, alice())), None));
+        Recoveries::<Test>::insert(alice(), good());
+        assert_ok!(Profiles::check_state());
+        let objection = Some(Objection::User);
+        Recoveries::<Test>::insert(alice(), Recovery { version: 1, objection, ..good() });
+        assert_ok!(Profiles::check_state());
+    });
 }
 
 #[test]

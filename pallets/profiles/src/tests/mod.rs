@@ -2,6 +2,7 @@ mod directory;
 mod end_registration;
 mod in_force;
 mod invariants;
+mod recovery;
 mod register;
 mod reinstate;
 mod rotate_keys;

@@ -44,6 +44,9 @@ pub enum Deed {
     ReinstateUser,
     EndRegistration,
     RotateKeys,
+    ProposeRecovery,
+    ObjectToRecovery,
+    CompleteRecovery,
     Relate,
     Unrelate,
     Share,
@@ -95,6 +98,9 @@ impl Deed {
         Self::ReinstateUser,
         Self::EndRegistration,
         Self::RotateKeys,
+        Self::ProposeRecovery,
+        Self::ObjectToRecovery,
+        Self::CompleteRecovery,
         Self::Relate,
         Self::Unrelate,
         Self::Share,
@@ -161,6 +167,9 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::ReinstateUser => pallet_profiles::Call::reinstate { user: user(a) }.into(),
         Deed::EndRegistration => pallet_profiles::Call::end_registration { user: user(a) }.into(),
         Deed::RotateKeys => rotate_keys(signer, a, b),
+        Deed::ProposeRecovery => propose_recovery(a, b, c),
+        Deed::ObjectToRecovery => pallet_profiles::Call::object { user: user(a) }.into(),
+        Deed::CompleteRecovery => pallet_profiles::Call::complete_recovery { user: user(a) }.into(),
         Deed::Relate => relate(a, b, c),
         Deed::Unrelate => unrelate(a, b, c),
         Deed::Share => {
@@ -422,6 +431,21 @@ fn rotate_keys(signer: &str, a: u8, b: u8) -> RuntimeCall {
     .into()
 }
 
+/// New keys of the hostile hospital for a user, or another signature.
+fn propose_recovery(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let (user, next, sealing_key_hash) = (user(a), successor(b), Hash::repeat_byte(c));
+    let version = Profiles::profile(user).map_or(0, |profile| profile.version);
+    let naming = Naming::Recovery { hospital: HOSTILE_HOSPITAL, user, sealing_key_hash, version };
+    let consent = if c.is_multiple_of(4) { other_signature(c) } else { consent(&next, naming) };
+    pallet_profiles::Call::propose_recovery {
+        user,
+        account: account(&next),
+        sealing_key_hash,
+        consent,
+    }
+    .into()
+}
+
 fn relate(a: u8, b: u8, c: u8) -> RuntimeCall {
     let now: Moment = Timestamp::get();
     pallet_role_policies::Call::relate {
@@ -662,7 +686,7 @@ fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 5 {
+    let call: RuntimeCall = match a % 6 {
         0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
         1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
@@ -670,6 +694,7 @@ fn act_as_root(a: u8, b: u8) -> RuntimeCall {
             let name = vec![b'a' + b % 26].try_into().unwrap_or_default();
             RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { name })
         }
+        4 => pallet_profiles::Call::complete_recovery { user: user(b) }.into(),
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {

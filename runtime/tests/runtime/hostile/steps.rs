@@ -50,6 +50,8 @@ const HONEST: &[(&str, Deed)] = &[
     ("Charlie", Deed::Judge),
     ("Alice", Deed::SetEndpoint),
     ("user-7", Deed::RotateKeys),
+    ("user-7", Deed::ObjectToRecovery),
+    ("Bob//agent", Deed::ObjectToRecovery),
     ("user-7", Deed::Share),
     ("user-7", Deed::Unshare),
     ("user-7", Deed::Note),

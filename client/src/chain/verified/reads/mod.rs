@@ -8,6 +8,7 @@ mod lite_blocks;
 mod mandates;
 mod profiles;
 mod queries;
+mod recoveries;
 mod releases;
 
 pub(in crate::chain) use queries::claimed_pending;

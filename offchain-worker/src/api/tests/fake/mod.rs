@@ -21,7 +21,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital, HospitalStatus},
     limits,
     ports::HashedBody,
-    profile::{Period, Profile, Registration, RegistrationStatus, Role},
+    profile::{Period, Profile, Recovery, Registration, RegistrationStatus, Role},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
     release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
@@ -54,6 +54,8 @@ pub struct Facts {
     pub accounts: HashMap<AccountId, UserId>,
     pub profiles: HashMap<UserId, Profile>,
     pub registrations: BTreeMap<(HospitalId, UserId), Registration>,
+    /// New keys that hospitals proposed.
+    pub recoveries: BTreeMap<UserId, Recovery>,
     pub hospitals: HashMap<HospitalId, Hospital>,
     /// Pairs of professional and patient.
     pub related: HashSet<(UserId, UserId)>,
@@ -325,6 +327,13 @@ impl FinalState for FakeChain {
             let of_user =
                 facts.registrations.iter().filter(|((_, registered), _)| *registered == user);
             of_user.map(|((hospital, _), registration)| (*hospital, registration.clone())).collect()
+        })
+    }
+
+    fn recoveries(&self, after: Option<UserId>, limit: u32) -> Answer<'_, Vec<(UserId, Recovery)>> {
+        self.answer(|facts| {
+            let later = facts.recoveries.iter().filter(|(user, _)| Some(**user) > after);
+            later.take(limit as usize).map(|(user, it)| (*user, it.clone())).collect()
         })
     }
 

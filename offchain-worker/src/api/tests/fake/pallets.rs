@@ -3,13 +3,13 @@
 use codec::Decode;
 use epione_client::chain::{Call, DispatchFailure};
 use epione_primitives::{
-    Hash, RecordPointer, Signature, UserId,
+    AccountId, Hash, RecordPointer, Signature, UserId,
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
-    profile::{RegistrationStatus, Role},
+    profile::{Objection, Recovery, RegistrationStatus, Role},
     query::{QueryId, Transfer},
     release::{Release, ReleasedRecord, Request, Right},
 };
@@ -183,6 +183,44 @@ fn transfer(facts: &mut Facts, id: QueryId) -> Result<(), DispatchFailure> {
     Ok(())
 }
 
+/// Does what the profiles pallet does about new keys when this hospital's agent calls it, without most of its checks.
+fn recover(facts: &mut Facts, change: &str, arguments: &mut &[u8]) -> Result<(), DispatchFailure> {
+    if change == "propose_recovery" {
+        let (user, account, sealing_key_hash, _) =
+            <(UserId, AccountId, Hash, Signature)>::decode(arguments).unwrap();
+        let version = facts.profiles[&user].version;
+        let (due, lapses, objection) = (facts.head + 10, facts.head + 20, None);
+        let hospital = HOSPITAL;
+        let recovery =
+            Recovery { hospital, account, sealing_key_hash, version, due, lapses, objection };
+        facts.recoveries.insert(user, recovery);
+        return Ok(());
+    }
+    let user = UserId::decode(arguments).unwrap();
+    let refused = |error| Err(failure("Profiles", error));
+    let Some(recovery) = facts.recoveries.get_mut(&user) else { return refused("NoRecovery") };
+    if recovery.objection.is_some() {
+        return refused("RecoveryObjected");
+    }
+    if change == "object" {
+        recovery.objection = Some(Objection::Hospital(HOSPITAL));
+        return Ok(());
+    }
+    if facts.head < recovery.due {
+        return refused("RecoveryTooEarly");
+    }
+    let recovery = recovery.clone();
+    facts.recoveries.remove(&user);
+    let profile = facts.profiles.get_mut(&user).unwrap();
+    facts.accounts.remove(&profile.account);
+    facts.accounts.insert(recovery.account.clone(), user);
+    profile.account = recovery.account;
+    profile.sealing_key_hash = recovery.sealing_key_hash;
+    profile.version += 1;
+    profile.since = crate::now();
+    Ok(())
+}
+
 /// Does what the pallets do, without most of their checks.
 pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
     let mut arguments = call.arguments.as_slice();
@@ -208,6 +246,9 @@ pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
                 "reinstate" => RegistrationStatus::Active,
                 _ => RegistrationStatus::Ended,
             };
+        }
+        ("Profiles", change @ ("propose_recovery" | "object" | "complete_recovery")) => {
+            recover(facts, change, &mut arguments)?;
         }
         ("Releases", "record") => record(facts, Release::decode(&mut arguments).unwrap())?,
         ("Releases", "refuse") => {
