@@ -29,7 +29,10 @@ pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
-pub(crate) use verified::{Committed, RecordProof};
+pub(crate) use verified::{
+    ChainProof, Committed, ProvenChain, Proving, RecordProof, Sent, SignedInBlock, Steps, Wanted,
+    keys, numbers_of,
+};
 pub use verified::{
     Doubt, LiteBlock, LiteChain, MAX_AGE, PAGE_BLOCKS, Pinned, ProofFault, TRUSTING_GIVES_UP, Trust,
 };
