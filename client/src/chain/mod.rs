@@ -395,7 +395,7 @@ fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
-pub(crate) use verified::tests::disclosed;
+pub(crate) use verified::tests::{disclosed, evident};
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
