@@ -320,3 +320,33 @@ async fn the_requested_blocks_are_counted_and_the_file_is_read_within_its_limit(
     assert!(matches!(read(folder.path()).unwrap_err(), Flaw::NotFile { .. }));
     assert!(matches!(read(&folder.path().join("absent")).unwrap_err(), Flaw::File { .. }));
 }
+
+/// Where the vector for other implementations is.
+const VECTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/evidence.json");
+
+/// Evidence about a record and a query, which every later version must accept.
+#[tokio::test]
+async fn the_committed_evidence_is_accepted() {
+    if std::env::var_os("EPIONE_WRITE_VECTORS").is_some() {
+        let chain = played(&Play::default()).await;
+        let subjects = [Subject::Record(RECORD), Subject::Query(QUERY)];
+        let Made { file, verified } = made(&chain, &subjects).await;
+        let vector = serde_json::json!({
+            "genesis": verified.genesis,
+            "proven_at": verified.proven_at,
+            "transactions": verified.transactions,
+            "file": hex::encode(file),
+        });
+        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors")).unwrap();
+        std::fs::write(VECTOR, format!("{vector:#}\n")).unwrap();
+    }
+    let vector = std::fs::read_to_string(VECTOR).unwrap();
+    let vector: serde_json::Value = serde_json::from_str(&vector).unwrap();
+    let genesis: Hash = serde_json::from_value(vector["genesis"].clone()).unwrap();
+    let file = hex::decode(vector["file"].as_str().unwrap()).unwrap();
+    let verified = verify(&file, genesis).unwrap();
+    assert!(verified.transactions.iter().all(Transaction::is_complete), "{verified:?}");
+    assert_eq!(serde_json::json!(verified.proven_at), vector["proven_at"]);
+    assert_eq!(serde_json::json!(verified.transactions), vector["transactions"]);
+    assert_eq!(decode(&file).unwrap().to_file(), file);
+}

@@ -43,7 +43,7 @@ fn a_list_that_is_not_the_blocks_is_not_proven() {
     moved.swap(0, 1);
     let mut longer = all.clone();
     longer.push(vec![1]);
-    for other in [&all[..69], &moved, &longer, &[]] {
+    for other in [&all[..69], moved.as_slice(), longer.as_slice(), &[]] {
         assert_eq!(prove_extrinsics(root, other, &[0]), None);
     }
 }
