@@ -165,7 +165,8 @@ fn a_record_that_its_patient_did_not_sign_is_incomplete(case: &Case) {
 
 fn nothing_is_made_of_what_the_chain_does_not_have(case: &Case) {
     let out = case.network.file("nothing.epione");
-    for subject in [["--record", "9/0"], ["--query", "77"], ["--patient", &case.researcher]] {
+    for subject in [["--record", "9/0"], ["--query", "77"], ["--patient", case.researcher.as_str()]]
+    {
         let (status, refused) =
             case.proof_chain(&[&subject[..], &["--out", out.to_str().unwrap()]].concat());
         assert_eq!(status, 1, "{refused}");

@@ -5,8 +5,8 @@ use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 use epione_primitives::Hash;
 use sp_core::Blake2Hasher;
 use sp_trie::{
-    LayoutV0, LayoutV1, MemoryDB, Recorder, StorageProof, Trie, TrieConfiguration, TrieDBBuilder,
-    TrieDBMutBuilder, TrieError, TrieMut,
+    LayoutV0, LayoutV1, MemoryDB, Recorder, StorageProof, Trie, TrieDBBuilder, TrieDBMutBuilder,
+    TrieError, TrieLayout, TrieMut,
 };
 
 use crate::{ProvenState, StateError, StorageKey};
@@ -36,7 +36,7 @@ pub fn prove_extrinsics(
     old().or_else(|| proofs::<LayoutV1<Blake2Hasher>>(root, extrinsics, indices))
 }
 
-fn proofs<L: TrieConfiguration<Hash = Blake2Hasher>>(
+fn proofs<L: TrieLayout<Hash = Blake2Hasher>>(
     root: Hash,
     extrinsics: &[Vec<u8>],
     indices: &[u32],
@@ -48,7 +48,7 @@ fn proofs<L: TrieConfiguration<Hash = Blake2Hasher>>(
 type Nodes = MemoryDB<Blake2Hasher>;
 
 /// The trie of these extrinsics, if it has this root.
-fn nodes<L: TrieConfiguration<Hash = Blake2Hasher>>(
+fn nodes<L: TrieLayout<Hash = Blake2Hasher>>(
     root: Hash,
     extrinsics: &[Vec<u8>],
 ) -> Result<Option<Nodes>, Box<TrieError<L>>> {
@@ -63,7 +63,7 @@ fn nodes<L: TrieConfiguration<Hash = Blake2Hasher>>(
     Ok((found == root).then_some(nodes))
 }
 
-fn proof<L: TrieConfiguration<Hash = Blake2Hasher>>(
+fn proof<L: TrieLayout<Hash = Blake2Hasher>>(
     nodes: &Nodes,
     root: Hash,
     index: u32,
