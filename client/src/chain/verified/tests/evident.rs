@@ -12,8 +12,8 @@ use epione_primitives::{
     access::Purpose,
     approval::{Approval, Ballot, BallotOutcome},
     block::{
-        AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry, Header, Range, Segments,
-        SignedAt, Stage, cloud_hash, record_hash,
+        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry,
+        Header, Range, Segments, SignedAt, Stage, cloud_hash, record_hash,
     },
     hospital::Hospital,
     profile::{RegistrationStatus, Role},
@@ -174,7 +174,7 @@ fn store(network: &mut Network, play: &Play) {
         text: Range { offset: 0, length: body.len() as u32 },
         media: Range::default(),
     };
-    let entries = vec![announced.clone()].try_into().unwrap();
+    let entries: AnnouncedEntries = vec![announced.clone()].try_into().unwrap();
     let segments = Segments::default();
     let announced_header = AnnouncedHeader { announcer: AT, segments };
     let body_hash = BlakeTwo256::hash(&body);
