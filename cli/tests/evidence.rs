@@ -111,9 +111,10 @@ fn an_auditor_verifies_records_and_queries_without_the_network() {
     let record = a_record_is_proven(&case);
     a_record_that_its_patient_did_not_sign_is_incomplete(&case);
     nothing_is_made_of_what_the_chain_does_not_have(&case);
+    let look = a_look_is_proven(&case);
     let pending = case.ask();
     let query = a_query_is_proven_as_far_as_it_was_answered(&case, &pending);
-    let all = all_records_and_queries_of_a_patient(&case);
+    let all = all_records_queries_and_looks_of_a_patient(&case, &look);
 
     // From here on, there is no network.
     epione_devnet::down(&case.network.path()).unwrap();
@@ -176,6 +177,23 @@ fn nothing_is_made_of_what_the_chain_does_not_have(case: &Case) {
     assert!(!out.exists());
 }
 
+/// Returns the number of its receipt.
+fn a_look_is_proven(case: &Case) -> Value {
+    let folder = case.network.file("looked");
+    let get = ["records", "get", "--as", DOCTOR, "--patient", &case.patient];
+    let what = ["--pointer", "1/0", "--out", folder.to_str().unwrap()];
+    case.network.run(&[&get[..], &what].concat());
+    let looks = case.network.run(&["audit", "who-looked", "--patient", &case.patient]);
+    let number = looks["looks"][0]["receipt"].clone();
+    let (status, made) =
+        case.proof_chain(&["--patient", case.patient.as_str(), "--receipt", &number.to_string()]);
+    assert_eq!(status, 0, "{made}");
+    let transaction = &made["transactions"][0];
+    are(&steps(transaction), &["request", "release"].map(|step| (step, "proven")));
+    assert!(transaction["note"].as_str().unwrap().contains("policies of hospital 0"), "{made}");
+    number
+}
+
 /// Returns the file about the query after it was accepted and collected.
 fn a_query_is_proven_as_far_as_it_was_answered(case: &Case, query: &str) -> PathBuf {
     let (status, made) = case.proof_chain(&["--query", query]);
@@ -216,7 +234,7 @@ fn a_query_is_proven_as_far_as_it_was_answered(case: &Case, query: &str) -> Path
     out
 }
 
-fn all_records_and_queries_of_a_patient(case: &Case) -> PathBuf {
+fn all_records_queries_and_looks_of_a_patient(case: &Case, look: &Value) -> PathBuf {
     let second = case.ask();
     let out = case.network.file("all.epione");
     let arguments = ["--patient", &case.patient, "--out", out.to_str().unwrap()];
@@ -227,7 +245,8 @@ fn all_records_and_queries_of_a_patient(case: &Case) -> PathBuf {
     let record = |height: u32| json!({ "record": { "height": height, "index": 0 } });
     let second: u32 = second.parse().unwrap();
     let query = |id: u32| json!({ "query": id });
-    assert_eq!(subjects, [record(1), record(2), query(second - 1), query(second)]);
+    let look = json!({ "look": { "patient": case.patient, "number": look } });
+    assert_eq!(subjects, [record(1), record(2), query(second - 1), query(second), look]);
     out
 }
 

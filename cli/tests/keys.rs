@@ -136,6 +136,7 @@ fn misuse_has_another_exit_status_than_failure() {
         &["audit", "proof-chain"],
         &["audit", "proof-chain", "--record", "1/0", "--query", "0"],
         &["audit", "proof-chain", "--record", "1"],
+        &["audit", "proof-chain", "--receipt", "0"],
         &["user", "confirm-keys", "--as", "x"],
         &["records", "get", "--as", "x", "--patient", &id, "--out", "y"],
         &["relate", "--patient", &id, "--professional", &id, "--expires", "soon"],

@@ -27,14 +27,15 @@ impl From<EvidenceError> for Failure {
     fn from(error: EvidenceError) -> Self {
         let help = match &error {
             EvidenceError::Unknown(_) => {
-                "list records with `epione records list`, and queries with `epione query inbox` or `epione query sent`"
+                "list records with `epione records list`, queries with `epione query inbox` or `epione query sent`, and looks \
+                 with `epione audit who-looked`"
             }
             EvidenceError::NoBody(_) => "use another node with --node URL",
             EvidenceError::Nothing => "name another patient with --patient USER",
             EvidenceError::TooMany { .. }
             | EvidenceError::TooManyCalls
             | EvidenceError::TooLarge { .. } => {
-                "make a file for each record and each query, with --record and --query"
+                "make a file for each record, query and look, with --record, --query and --receipt"
             }
             EvidenceError::LongProof(_) => "another node does not help: it is too old to be proven",
             EvidenceError::Flaw(flaw) if flaw.is_of_version() => "update epione",

@@ -6,10 +6,11 @@ use epione_primitives::{
     access::Purpose,
     block::{AnnouncedEntries, AnnouncedHeader},
     query::{QueriedRecords, Query, QueryId, SealedTermsBytes, terms_hash},
+    release::Release,
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
-use crate::chain::{Call, numbers_of};
+use crate::chain::{Call, calls::releases, numbers_of};
 
 /// A call that proves a part of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(super) enum Sought {
     /// An acceptance of this query, whatever it accepts.
     Accept(QueryId),
     Transfer(QueryId),
+    /// The record of exactly this release.
+    Release(Box<Release>),
 }
 
 impl Sought {
@@ -38,6 +41,7 @@ impl Sought {
             Self::Ask(query) => asks(call, query),
             Self::Accept(query) => begins(call, "Queries", "accept", query),
             Self::Transfer(query) => begins(call, "Queries", "transfer", query),
+            Self::Release(release) => is_exactly(call, &releases::record(release)),
         }
     }
 }

@@ -16,7 +16,7 @@ use epione_proofs::StateError;
 use super::{
     Bundle, FORMAT, MAGIC, MAX_FILE_BYTES, MAX_MEMORY,
     calls::Sought,
-    query, record,
+    look, query, record,
     transaction::{Party, Proof, Step, Subject, Transaction, Verdict},
 };
 use crate::{
@@ -109,6 +109,7 @@ pub fn verify(file: &[u8], genesis: Hash) -> Result<Verified, Flaw> {
         transactions.push(match subject {
             Subject::Record(pointer) => record::transaction(&evidence, *pointer)?,
             Subject::Query(id) => query::transaction(&evidence, *id)?,
+            Subject::Look { patient, number } => look::transaction(&evidence, *patient, *number)?,
         });
     }
     let ProvenChain { head, time, .. } = evidence.chain;

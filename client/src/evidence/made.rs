@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use epione_envelope::record::{Authorship, Record};
 use epione_primitives::{
-    BlockNumber, RecordPointer,
+    BlockNumber, RecordPointer, UserId,
     approval::{Approval, Ballot},
     block::{Announcement, Entry, Header},
     query::{Query, QueryId, Transfer},
+    release::Receipt,
 };
 use epione_proofs::StorageKey;
 
@@ -29,10 +30,10 @@ pub enum EvidenceError {
     Unknown(Subject),
     #[error("the node does not have the body with record {0}: it did not sync every block")]
     NoBody(RecordPointer),
-    #[error("evidence is about at least one record or query")]
+    #[error("evidence is about at least one record, query or look")]
     Nothing,
     #[error(
-        "these are {subjects} records and queries, and one file has at most {max}",
+        "these are {subjects} records, queries and looks, and one file has at most {max}",
         max = MAX_SUBJECTS
     )]
     TooMany { subjects: usize },
@@ -64,7 +65,7 @@ pub struct Made {
     pub verified: Verified,
 }
 
-/// Collects the evidence about records and queries, as the chain is after the newest final block. The result has passed
+/// Collects the evidence about records, queries and looks, as the chain is after the newest final block. The result has passed
 /// [`verify`]. `progress` is told the number of the requested block on the way back to the earliest block, and how many
 /// there are.
 pub async fn make(
@@ -84,6 +85,9 @@ pub async fn make(
         match subject {
             Subject::Record(pointer) => plan.add_record(chain, &proving, *pointer).await?,
             Subject::Query(id) => plan.add_query(&proving, *id).await?,
+            Subject::Look { patient, number } => {
+                plan.add_look(&proving, *patient, *number).await?;
+            }
         }
     }
     let Plan { wanted, sought } = plan;
@@ -192,6 +196,27 @@ impl Plan {
         }
         let (block, requester) = (query.block, keys::profile(query.requester));
         self.add_call(block, &requester, Sought::Ask(Box::new(query)));
+        Ok(())
+    }
+
+    async fn add_look(
+        &mut self,
+        proving: &Proving<'_>,
+        patient: UserId,
+        number: u32,
+    ) -> Result<(), EvidenceError> {
+        let key = keys::receipt(patient, number);
+        let receipt: Option<Receipt> = proving.value(key.clone()).await?;
+        let subject = Subject::Look { patient, number };
+        let receipt = receipt.ok_or(EvidenceError::Unknown(subject))?;
+        self.wanted.add(proving.head(), [key]);
+        let Receipt { release, hospital, block, .. } = receipt;
+        let requester = release.request.requester;
+        for number in around(block) {
+            self.wanted.add(number, [keys::profile(requester)]);
+        }
+        let sought = Sought::Release(Box::new(release));
+        self.add_call(block, &keys::hospital(hospital), sought);
         Ok(())
     }
 }

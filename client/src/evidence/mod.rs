@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | a record | authorization by the patient, store (`announce`), receive (`approve`, by each hospital), commit |
 //! | a query | query (`ask`), accept (`accept`), transfer (`transfer`) |
+//! | a look | request (signed by the requester), release (`record`) |
 //!
 //! A proof is what somebody signed, in the block that has it, and what the state after a final block says that it
 //! changed. [`make`] collects the evidence from a node; [`read`] and [`verify`] need no node. Whoever verifies knows
@@ -14,6 +15,7 @@
 
 mod calls;
 mod check;
+mod look;
 mod made;
 mod query;
 mod record;
@@ -33,7 +35,7 @@ use crate::chain::{ChainProof, Sent};
 
 /// Maximum bytes of the file.
 pub const MAX_FILE_BYTES: u64 = 128 * 1024 * 1024;
-/// Maximum number of records and queries in one file.
+/// Maximum number of records, queries and looks in one file.
 pub const MAX_SUBJECTS: u32 = 1_024;
 /// Maximum number of signed calls in one file.
 const MAX_SENT: u32 = 65_536;
@@ -45,7 +47,7 @@ const FORMAT: u8 = 1;
 /// Memory that decoding the file may take.
 const MAX_MEMORY: usize = 4 * MAX_FILE_BYTES as usize;
 
-/// Records and queries, ascending, each once.
+/// Records, queries and looks, ascending, each once.
 type Subjects = BoundedVec<Subject, ConstU32<MAX_SUBJECTS>>;
 
 /// The file, after the first bytes and the byte of the format.

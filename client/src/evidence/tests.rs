@@ -184,6 +184,23 @@ async fn a_call_that_another_account_signed_proves_nothing_and_accuses_nobody() 
 }
 
 #[tokio::test]
+async fn a_look_is_proven_by_the_requesters_signature_and_the_hospitals_record() {
+    const LOOK: Subject = Subject::Look { patient: PATIENT, number: 0 };
+    let look = shown(&Play::default(), LOOK).await;
+    assert!(look.is_complete(), "{look:?}");
+    let (request, release) = (proof(&look, Step::Request), proof(&look, Step::Release));
+    assert_eq!(request.by, Some(Party::User(REQUESTER)));
+    assert_eq!(request.signer, Some(account("requester").account()));
+    assert_eq!((&release.by, release.hash), (&Some(Party::Hospital(AT)), Some(GRANT)));
+    assert!(look.note.is_some_and(|note| note.contains("version 2") && note.contains("studies")));
+    // A hospital that records a request which the requester did not sign.
+    let look = shown(&Play { requester: "thief", ..Play::default() }, LOOK).await;
+    only_wrong(&look, Step::Request, "did not sign the request", Some(&Party::Hospital(AT)));
+    let look = shown(&Play { releaser: "thief", ..Play::default() }, LOOK).await;
+    only_missing(&look, Step::Release, "only by account");
+}
+
+#[tokio::test]
 async fn a_signature_for_another_runtime_does_not_count_and_accuses_nobody() {
     let query = of_query(Play { spec_version: 2, ..Play::default() }).await;
     assert!(!query.is_sound());
@@ -200,6 +217,7 @@ async fn what_the_chain_does_not_have_is_not_made_into_evidence() {
         Subject::Query(QueryId(9)),
         Subject::Record(RecordPointer { height: 1, index: 1 }),
         Subject::Record(RecordPointer { height: 9, index: 0 }),
+        Subject::Look { patient: PATIENT, number: 1 },
     ] {
         let refused = make(&chain, &about(&[subject]), &|_, _| {}).await.unwrap_err();
         assert!(matches!(refused, EvidenceError::Unknown(it) if it == subject), "{refused}");
@@ -265,7 +283,8 @@ async fn a_call_that_the_file_leaves_out_is_missing_and_a_call_of_another_block_
 async fn a_damaged_file_shows_nothing_that_is_not_true() {
     let chain = played(&Play::default()).await;
     let genesis = chain.genesis_hash();
-    let subjects = [Subject::Record(RECORD), Subject::Query(QUERY)];
+    let look = Subject::Look { patient: PATIENT, number: 0 };
+    let subjects = [Subject::Record(RECORD), Subject::Query(QUERY), look];
     let Made { file, verified } = made(&chain, &subjects).await;
     for length in (0..file.len()).step_by(61).chain([file.len() - 1]) {
         let flaw = verify(&file[..length], genesis).unwrap_err();
@@ -324,12 +343,13 @@ async fn the_requested_blocks_are_counted_and_the_file_is_read_within_its_limit(
 /// Where the vector for other implementations is.
 const VECTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/evidence.json");
 
-/// Evidence about a record and a query, which every later version must accept.
+/// Evidence about a record, a query and a look, which every later version must accept.
 #[tokio::test]
 async fn the_committed_evidence_is_accepted() {
     if std::env::var_os("EPIONE_WRITE_VECTORS").is_some() {
         let chain = played(&Play::default()).await;
-        let subjects = [Subject::Record(RECORD), Subject::Query(QUERY)];
+        let look = Subject::Look { patient: PATIENT, number: 0 };
+        let subjects = [Subject::Record(RECORD), Subject::Query(QUERY), look];
         let Made { file, verified } = made(&chain, &subjects).await;
         let vector = serde_json::json!({
             "genesis": verified.genesis,

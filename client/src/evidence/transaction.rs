@@ -17,6 +17,12 @@ pub enum Subject {
     Record(RecordPointer),
     /// A requester asks a patient.
     Query(QueryId),
+    /// A requester reads what policies allow.
+    Look {
+        patient: UserId,
+        /// The number among the patient's receipts.
+        number: u32,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -24,6 +30,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Record(pointer) => write!(f, "record {pointer}"),
             Self::Query(query) => write!(f, "query {query}"),
+            Self::Look { number, .. } => write!(f, "look {number}"),
         }
     }
 }
@@ -46,6 +53,10 @@ pub enum Step {
     Accept,
     /// A hospital recorded that it hands out the sealed grant.
     Transfer,
+    /// The requester signed what they request of a hospital.
+    Request,
+    /// The hospital recorded what it releases.
+    Release,
 }
 
 /// Who acted, or is responsible.
@@ -108,10 +119,11 @@ pub struct Proof {
     /// terms, or of the sealed grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<Hash>,
-    /// The chain block that has it. For an authorization, the block that the signer named.
+    /// The chain block that has it. For an authorization, the block that the signer named. A request has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block: Option<BlockNumber>,
-    /// The time of that block. For a commit, the time that the chain stores with it.
+    /// The time of that block. For a commit, the time that the chain stores with it. For a request, the time that the
+    /// requester signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Moment>,
     /// The account that signed.

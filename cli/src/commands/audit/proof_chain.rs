@@ -39,9 +39,12 @@ pub struct ProofChainArgs {
     /// The number of a query
     #[arg(long, value_name = "QUERY")]
     pub query: Option<u32>,
-    /// All records and queries of a patient: user id, its first digits, or a name that you set
+    /// All records, queries and looks of a patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: Option<UserId>,
+    /// Of --patient, only the look with this receipt, as `epione audit who-looked` lists it
+    #[arg(long, value_name = "RECEIPT", requires = "patient")]
+    pub receipt: Option<u32>,
     /// New file for the evidence, which anybody verifies without a node. It contains the announcements with the
     /// encrypted records, and shows the pseudonyms of other patients in the same blocks
     #[arg(long, value_name = "FILE")]
@@ -99,7 +102,10 @@ pub async fn proof_chain(args: &ProofChainArgs, context: &Context) -> Result<Pro
     }
     let chain = context.chain().await?;
     let subjects = match (args.record, args.query, args.patient) {
-        (_, _, Some(patient)) => of_patient(&chain.finalized().await?, patient).await?,
+        (_, _, Some(patient)) => match args.receipt {
+            Some(number) => BTreeSet::from([Subject::Look { patient, number }]),
+            None => of_patient(&chain.finalized().await?, patient).await?,
+        },
         (record, query, None) => {
             let query = query.map(QueryId).map(Subject::Query);
             record.map(Subject::Record).into_iter().chain(query).collect()
@@ -118,7 +124,7 @@ pub async fn proof_chain(args: &ProofChainArgs, context: &Context) -> Result<Pro
     Ok(ProofChain { genesis, proven_at, proven_time, complete, transactions, evidence: written })
 }
 
-/// All records and queries of a patient.
+/// All records, queries and looks of a patient.
 async fn of_patient(state: &Snapshot, patient: UserId) -> Result<BTreeSet<Subject>, Failure> {
     let mut subjects = BTreeSet::new();
     let mut before = None;
@@ -135,6 +141,14 @@ async fn of_patient(state: &Snapshot, patient: UserId) -> Result<BTreeSet<Subjec
         let Some((last, ..)) = page.last() else { break };
         before = Some(*last);
         subjects.extend(page.iter().map(|(_, id, _)| Subject::Query(*id)));
+        check_number(&subjects)?;
+    }
+    let mut before = None;
+    loop {
+        let page = state.receipts(patient, before, MAX_PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        before = Some(*last);
+        subjects.extend(page.iter().map(|(number, _)| Subject::Look { patient, number: *number }));
         check_number(&subjects)?;
     }
     if subjects.is_empty() {

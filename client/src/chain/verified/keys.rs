@@ -201,7 +201,7 @@ pub(super) fn next_review() -> StorageKey {
     value("Releases", "NextReview")
 }
 
-pub(super) fn receipt(patient: UserId, number: u32) -> StorageKey {
+pub(crate) fn receipt(patient: UserId, number: u32) -> StorageKey {
     value("Releases", "Receipts").blake2_128_concat(&patient).twox_64_concat(&number)
 }
 

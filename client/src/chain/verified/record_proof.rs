@@ -87,6 +87,8 @@ pub enum ProofFault {
     Absent(&'static str),
     #[error("the chain has no query {0}")]
     NoQuery(QueryId),
+    #[error("patient {patient} has no receipt {number}")]
+    NoReceipt { patient: UserId, number: u32 },
     #[error("block {number} is not proven to be an earlier block of the chain")]
     NotEarlier { number: BlockNumber },
     #[error("it does not show block {number}")]

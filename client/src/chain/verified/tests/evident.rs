@@ -18,7 +18,7 @@ use epione_primitives::{
     hospital::Hospital,
     profile::{RegistrationStatus, Role},
     query::{Acceptance, Answer, QueriedRecords, Query, QueryId, Transfer, terms_hash},
-    release::{ReleasedRecord, SectionSet},
+    release::{Receipt, Release, ReleasedRecord, Request, SectionSet},
 };
 use sp_runtime::{
     MultiAddress,
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::chain::{
     Call, Chain,
-    calls::{approvals, lite_blocks, queries},
+    calls::{approvals, lite_blocks, queries, releases},
     numbers_of,
 };
 
@@ -68,6 +68,9 @@ pub(crate) struct Play {
     /// The spec version that all signers sign; the node says 1.
     pub spec_version: u32,
     pub is_withdrawn: bool,
+    /// Who signs the request of the look, and the call that records it.
+    pub requester: &'static str,
+    pub releaser: &'static str,
 }
 
 impl Default for Play {
@@ -84,6 +87,8 @@ impl Default for Play {
             transferred: GRANT,
             spec_version: 1,
             is_withdrawn: false,
+            requester: "requester",
+            releaser: "agent",
         }
     }
 }
@@ -140,6 +145,7 @@ pub(crate) async fn played(play: &Play) -> Chain {
     network.change(1..5);
     network.push();
     store(&mut network, play);
+    look(&mut network, play);
     ask(&mut network, play);
     // Accounts of later times change nothing.
     register(&mut network, PATIENT, Role::Patient, "new patient", active);
@@ -228,6 +234,42 @@ fn store(network: &mut Network, play: &Play) {
     network.put(keys::hashes(RECORD.height), &hashes);
     network.put(keys::announcement(ID), &announcement);
     network.put(keys::ballot(ID), &ballot);
+    network.push();
+}
+
+/// A requester reads what a policy allows.
+fn look(network: &mut Network, play: &Play) {
+    let asked = ReleasedRecord { pointer: RECORD, sections: SectionSet::ALL };
+    let records = vec![asked];
+    let request = Request {
+        requester: REQUESTER,
+        patient: PATIENT,
+        hospital: AT,
+        records: records.clone().try_into().unwrap(),
+        purpose: Purpose::Research,
+        emergency: None,
+        at: 8,
+        nonce: [5; 16],
+    };
+    let signature = account(play.requester).sign(&request.signed_bytes(network.genesis()));
+    let release = Release {
+        request,
+        signature,
+        records: records.try_into().unwrap(),
+        rights: Default::default(),
+        grant: GRANT,
+    };
+    send(network, play.releaser, &releases::record(&release), play);
+    let receipt = Receipt {
+        release,
+        hospital: AT,
+        version: 2,
+        policies: vec![b"studies".to_vec().try_into().unwrap()].try_into().unwrap(),
+        block: next(network),
+        at: 8,
+        review: None,
+    };
+    network.put(keys::receipt(PATIENT, 0), &receipt);
     network.push();
 }
 
