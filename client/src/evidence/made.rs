@@ -161,6 +161,7 @@ impl Plan {
         if let Some(Announcement { announced_at, .. }) = announcement {
             let (announcer, body) = (header.announcer, header.body_hash);
             let sought = Sought::Announce { announcer, body };
+            self.wanted.add(announced_at, [keys::authorization(entry.patient, announcer)]);
             self.add_call(announced_at, &keys::hospital(announcer), sought);
         }
         let ballot: Option<Ballot> = proving.value(keys::ballot(id)).await?;

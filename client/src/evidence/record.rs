@@ -9,6 +9,7 @@ use epione_primitives::{
         AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry, Header, Stage,
         cloud_hash, record_hash,
     },
+    mandate::Mandate,
 };
 
 use super::{
@@ -127,7 +128,7 @@ impl Facts {
         let announced_at = self.announcement.announced_at;
         let verdict = match judge(&record, evidence.genesis, announced_at, signers.as_ref()) {
             Ok(Cosignature::Valid) => Verdict::Proven,
-            Ok(Cosignature::Absent) => Verdict::missing("the patient did not sign the record"),
+            Ok(Cosignature::Absent) => return self.standing_authorization(evidence),
             Ok(Cosignature::Invalid) => Verdict::wrong(
                 "the patient's account did not make what is in the record as the patient's signature",
                 self.announcer(),
@@ -151,6 +152,26 @@ impl Facts {
             signer: signer.filter(|_| is_proven).map(|member| member.account),
             ..proof(verdict)
         })
+    }
+
+    /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state after
+    /// the announcement.
+    fn standing_authorization(&self, evidence: &Evidence) -> Result<Proof, ProofFault> {
+        let (patient, block) = (self.entry.patient, self.announcement.announced_at);
+        let key = keys::authorization(patient, self.header.announcer);
+        let mandate: Option<Mandate> = evidence.chain.after(block, &key)?;
+        let time = evidence.chain.time_of(block)?;
+        let by = Party::User(patient);
+        let hash = Some(self.entry.hash);
+        if mandate.is_none_or(|mandate| !mandate.in_force(time)) {
+            let verdict = Verdict::missing(
+                "the patient did not sign the record, and had not authorized the hospital to submit without",
+            );
+            return Ok(Proof { hash, ..Proof::new(Step::Authorization, by, verdict) });
+        }
+        let (block, time) = (Some(block), Some(time));
+        let proof = Proof::new(Step::StandingAuthorization, by, Verdict::Proven);
+        Ok(Proof { hash, block, time, ..proof })
     }
 
     /// The record in an announced body.

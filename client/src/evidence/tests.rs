@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use epione_envelope::account::Signer;
-use epione_primitives::{RecordPointer, query::QueryId};
+use epione_primitives::{Moment, RecordPointer, mandate::Mandate, query::QueryId};
 use epione_proofs::GenesisError;
 
 use super::{check::decode, *};
@@ -156,7 +156,31 @@ async fn a_signature_of_the_patient_that_somebody_else_made_is_blamed_on_the_ann
     let announcer = Party::Hospital(AT);
     only_wrong(&record, Step::Authorization, "did not make", Some(&announcer));
     let record = of_record(Play { cosigned_by: None, ..Play::default() }).await;
-    only_missing(&record, Step::Authorization, "the patient did not sign the record");
+    only_missing(&record, Step::Authorization, "the patient did not sign the record,");
+}
+
+#[tokio::test]
+async fn a_standing_authorization_stands_for_the_signature_of_the_patient_while_it_is_in_force() {
+    let mandate = Mandate { since: 1, until: Moment::MAX, ended: None };
+    let of = async |cosigned_by, mandate| {
+        of_record(Play { cosigned_by, authorization: Some(mandate), ..Play::default() }).await
+    };
+    let record = of(None, mandate).await;
+    assert!(record.is_complete(), "{record:?}");
+    assert_eq!(proof(&record, Step::StandingAuthorization).by, Some(Party::User(PATIENT)));
+    // The own signature says more.
+    let record = of(Some("patient"), mandate).await;
+    assert_eq!(record.proofs[0].step, Step::Authorization);
+    // It stands for no signature that somebody else made.
+    let record = of(Some("thief"), mandate).await;
+    only_wrong(&record, Step::Authorization, "did not make", Some(&Party::Hospital(AT)));
+    for over in [
+        Mandate { ended: Some(2), ..mandate },
+        Mandate { until: 2, ..mandate },
+        Mandate { since: Moment::MAX, ..mandate },
+    ] {
+        only_missing(&of(None, over).await, Step::Authorization, "had not authorized");
+    }
 }
 
 #[tokio::test]

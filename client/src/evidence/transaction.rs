@@ -41,6 +41,8 @@ impl fmt::Display for Subject {
 pub enum Step {
     /// The patient signed the record.
     Authorization,
+    /// The patient had authorized the hospital to submit without the patient's signature.
+    StandingAuthorization,
     /// The hospital announced the record.
     Store,
     /// Another hospital verified the announcement, and approved it.

@@ -231,6 +231,12 @@ pub(super) fn shared(record: RecordPointer) -> StorageKey {
     value("Sharing", "Shared").twox_64_concat(&record)
 }
 
+// pallet-mandates
+
+pub(crate) fn authorization(patient: UserId, hospital: HospitalId) -> StorageKey {
+    value("Mandates", "Authorizations").blake2_128_concat(&patient).twox_64_concat(&hospital)
+}
+
 // pallet-queries
 
 pub(super) fn patient_queries(patient: UserId) -> StorageKey {

@@ -16,6 +16,7 @@ use epione_primitives::{
         Header, Range, Segments, SignedAt, Stage, cloud_hash, record_hash,
     },
     hospital::Hospital,
+    mandate::Mandate,
     profile::{RegistrationStatus, Role},
     query::{Acceptance, Answer, QueriedRecords, Query, QueryId, Transfer, terms_hash},
     release::{Receipt, Release, ReleasedRecord, Request, SectionSet},
@@ -71,6 +72,8 @@ pub(crate) struct Play {
     /// Who signs the request of the look, and the call that records it.
     pub requester: &'static str,
     pub releaser: &'static str,
+    /// What the patient had authorized the announcing hospital to do.
+    pub authorization: Option<Mandate>,
 }
 
 impl Default for Play {
@@ -89,6 +92,7 @@ impl Default for Play {
             is_withdrawn: false,
             requester: "requester",
             releaser: "agent",
+            authorization: None,
         }
     }
 }
@@ -186,6 +190,9 @@ fn store(network: &mut Network, play: &Play) {
     let body_hash = BlakeTwo256::hash(&body);
     let subject = announced_header.subject(std::slice::from_ref(&announced), body_hash);
     let announced_at = next(network);
+    if let Some(authorization) = &play.authorization {
+        network.put(keys::authorization(PATIENT, AT), authorization);
+    }
     let announce = lite_blocks::announce(&announced_header, &entries, &body);
     send(network, play.announcer, &announce, play);
     network.push();
