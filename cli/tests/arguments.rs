@@ -181,6 +181,34 @@ fn a_flawed_extraction_template_is_refused_before_anything_is_read() {
 }
 
 #[test]
+fn a_file_that_is_no_evidence_is_refused_without_a_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = format!("0x{}", "07".repeat(32));
+    let verify = |path: &Path| {
+        let mut command = epione();
+        command.args(["--json", "verify-evidence", "--genesis", &genesis]).arg(path);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        failure(&output)["error"].as_str().unwrap().to_owned()
+    };
+    assert!(verify(folder.path()).contains("is a link, a folder or a pipe"));
+    let file = folder.path().join("evidence.epione");
+    assert!(verify(&file).contains("cannot be read"));
+    for (bytes, flaw) in [
+        (&b""[..], "this is not evidence"),
+        (&[1; 5_000], "this is not evidence"),
+        // A disclosure.
+        (b"\x8aEPIONE\n\x01", "this is not evidence"),
+        (b"\x8aEVIDNC\n\x01", "is damaged"),
+        (b"\x8aEVIDNC\n\xff", "update epione"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let error = verify(&file);
+        assert!(error.contains(flaw), "{error}");
+    }
+}
+
+#[test]
 fn a_file_that_is_no_disclosure_is_refused_without_a_node() {
     let folder = tempfile::tempdir().unwrap();
     let genesis = format!("0x{}", "07".repeat(32));

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use codec::Encode;
+use codec::{Compact, Encode};
 use sp_crypto_hashing::{blake2_128, twox_64, twox_128};
 
 /// The key of a value in the chain's state, as FRAME computes it.
@@ -27,6 +27,11 @@ impl StorageKey {
         let mut key = twox_128(pallet.as_bytes()).to_vec();
         key.extend(twox_128(item.as_bytes()));
         Self(key)
+    }
+
+    /// The key of an extrinsic in the trie of its block.
+    pub(crate) fn extrinsic(index: u32) -> Self {
+        Self(Compact(index).encode())
     }
 
     /// Adds a map's key that is hashed with `Twox64Concat`.

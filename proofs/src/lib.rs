@@ -51,12 +51,14 @@
 extern crate alloc;
 
 mod authorities;
+mod extrinsics;
 mod head;
 mod justification;
 mod key;
 mod state;
 
 pub use authorities::{Authorities, AuthoritiesError, GenesisError, HandOverError};
+pub use extrinsics::{extrinsic, prove_extrinsics};
 pub use head::{FinalizedHead, HeadError, TimeError, Tolerance};
 pub use justification::{JustificationError, MAX_ANCESTRY, MAX_JUSTIFICATION_BYTES};
 pub use key::StorageKey;

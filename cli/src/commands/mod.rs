@@ -8,6 +8,7 @@ pub mod completions;
 pub mod credential;
 pub mod devnet;
 pub mod disclosure;
+pub mod evidence;
 pub mod hospital;
 pub mod keys;
 pub mod lite;
@@ -57,7 +58,12 @@ pub enum Command {
     /// Give the hash of the chain's first block, as the hospitals publish it, with --genesis. The command fails if
     /// anything is wrong, and says who is responsible if the disclosure shows it.
     VerifyDisclosure(disclosure::VerifyDisclosureArgs),
-    /// Shows who read a patient's records, and reviews of emergencies
+    /// Verifies and shows evidence about records and queries, without a node and without a key
+    ///
+    /// Give the hash of the chain's first block, as the hospitals publish it, with --genesis. The command fails if a
+    /// proof is missing or wrong, and names who is responsible if the evidence shows it.
+    VerifyEvidence(evidence::VerifyEvidenceArgs),
+    /// Shows who read a patient's records, reviews of emergencies, and proofs of records and queries
     #[command(subcommand)]
     Audit(audit::Command),
     /// Asks a patient for sections of records, and answers as a patient
@@ -123,13 +129,18 @@ impl Command {
             Self::User(user::Command::Consent(_) | user::Command::Recovery(_))
             | Self::Visit(visit::Command::Status(_))
             | Self::Records(records::Command::List(_))
-            | Self::Audit(audit::Command::WhoLooked(_) | audit::Command::Reviews(_))
+            | Self::Audit(
+                audit::Command::WhoLooked(_)
+                | audit::Command::Reviews(_)
+                | audit::Command::ProofChain(_),
+            )
             | Self::Policy(
                 policy::Command::Check(_) | policy::Command::Show(_) | policy::Command::Explain(_),
             )
             | Self::Credential(credential::Command::Attributes | credential::Command::List(_))
             | Self::Hospital(hospital::Command::List)
             | Self::VerifyDisclosure(_)
+            | Self::VerifyEvidence(_)
             | Self::Block(_)
             | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
@@ -168,6 +179,9 @@ impl Command {
             }
             Self::VerifyDisclosure(args) => {
                 show(&disclosure::verify(&args, &context.with_devnet()?).await?, json)
+            }
+            Self::VerifyEvidence(args) => {
+                show(&evidence::verify(&args, &context.with_devnet()?).await?, json)
             }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,

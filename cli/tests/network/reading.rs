@@ -25,6 +25,8 @@ const ASKS: &str = "has the hospital's worker change the chain; finds the worker
 /// Every command of the program. A new command that reads needs an entry in `readings` (`lies.rs`), too.
 pub const COMMANDS: &[(&str, Answers)] = &[
     ("audit judge", Left(SENDS)),
+    // Its reads have tests of their own, in epione-client's `evidence`.
+    ("audit proof-chain", Left("proves records and queries as `disclose` proves a record")),
     ("audit reviews", Changed),
     ("audit who-looked", Changed),
     ("block show", Changed),
@@ -96,6 +98,7 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("user show", Changed),
     ("user suspend", Left(ASKS)),
     ("verify-disclosure", Left(NO_NODE)),
+    ("verify-evidence", Left(NO_NODE)),
     ("visit status", Changed),
     ("visit submit", Left("has tests of its own, in `lies.rs` and `lies_to_senders.rs`")),
 ];

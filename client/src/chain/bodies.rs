@@ -38,7 +38,7 @@ impl Chain {
 
 /// The content identifier of bytes with this hash, as text: multibase `b`, then RFC 4648 base 32 in lower case without
 /// padding.
-fn cid(hash: Hash) -> String {
+pub(super) fn cid(hash: Hash) -> String {
     let bytes: Vec<u8> = CID_PREFIX.iter().chain(hash.as_bytes()).copied().collect();
     format!("b{}", base32(&bytes))
 }

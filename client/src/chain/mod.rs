@@ -33,7 +33,10 @@ pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
-pub(crate) use verified::{Committed, RecordProof};
+pub(crate) use verified::{
+    ChainProof, Committed, ProvenChain, Proving, RecordProof, Sent, SignedInBlock, Steps, Wanted,
+    keys, numbers_of,
+};
 pub use verified::{
     Doubt, LiteBlock, LiteChain, MAX_AGE, PAGE_BLOCKS, Pinned, ProofFault, TRUSTING_GIVES_UP, Trust,
 };
@@ -396,7 +399,7 @@ fn decode<T: Decode>(what: &str, mut bytes: &[u8]) -> Result<T, ChainError> {
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
-pub(crate) use verified::tests::disclosed;
+pub(crate) use verified::tests::{disclosed, evident};
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

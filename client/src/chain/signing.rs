@@ -98,6 +98,13 @@ impl SignedCall {
 impl Chain {
     /// The encoded extrinsics of a block, in their order.
     pub async fn extrinsics(&self, block: Hash) -> Result<Vec<Vec<u8>>, ChainError> {
+        let extrinsics = self.claimed_extrinsics(block).await?;
+        self.check_extrinsics(block, &extrinsics).await?;
+        Ok(extrinsics)
+    }
+
+    /// The extrinsics of a block, as the node says.
+    pub(super) async fn claimed_extrinsics(&self, block: Hash) -> Result<Vec<Vec<u8>>, ChainError> {
         #[derive(Deserialize)]
         struct Reply {
             block: Body,
@@ -108,7 +115,6 @@ impl Chain {
         }
         let reply: Option<Reply> = self.request("chain_getBlock", rpc_params![block]).await?;
         let Extrinsics(extrinsics) = reply.ok_or_else(|| unknown_block(block))?.block.extrinsics;
-        self.check_extrinsics(block, &extrinsics).await?;
         Ok(extrinsics)
     }
 

@@ -1,8 +1,9 @@
-//! `epione audit`: who read a patient's records, and how emergencies were reviewed.
+//! `epione audit`: who read a patient's records, how emergencies were reviewed, and what proves formal transactions.
 
 mod book;
 mod handed_out;
 pub mod noted;
+pub mod proof_chain;
 pub mod reviews;
 pub mod who_looked;
 
@@ -14,6 +15,14 @@ use crate::{context::Context, failure::Failure, show};
 pub enum Command {
     /// Lists who read a patient's records: emergencies first, then newest first
     WhoLooked(who_looked::WhoLookedArgs),
+    /// Verifies the proofs of records, queries and looks: who signed what, in which chain block; writes them as evidence
+    ///
+    /// A record has four proofs: its patient authorized it, its hospital stored it, the other hospitals received and
+    /// approved it, and the chain committed it. A query has three: the requester asked, the patient accepted, and a
+    /// hospital recorded that it handed out the keys. A look has two: the requester signed the request, and the hospital
+    /// recorded what it released. Fails if a proof is missing or wrong, and names who is
+    /// responsible.
+    ProofChain(proof_chain::ProofChainArgs),
     /// Lists emergencies and their reviews by the other hospitals; fails if one was not judged in time
     Reviews(reviews::ReviewsArgs),
     /// Votes, as a hospital, on whether another hospital's emergency was justified
@@ -25,6 +34,7 @@ impl Command {
         let json = context.common().json;
         match self {
             Self::WhoLooked(args) => show(&who_looked::who_looked(args, context).await?, json),
+            Self::ProofChain(args) => show(&proof_chain::proof_chain(args, context).await?, json),
             Self::Reviews(args) => show(&reviews::reviews(args, context).await?, json),
             Self::Judge(args) => show(&reviews::judge(args, context).await?, json),
         }

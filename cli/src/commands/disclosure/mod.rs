@@ -5,4 +5,5 @@ mod disclose;
 mod verify;
 
 pub use disclose::{DiscloseArgs, Disclosed, disclose};
+pub(super) use verify::now;
 pub use verify::{Examined, ExaminedSection, VerifyDisclosureArgs, verify};

@@ -229,7 +229,7 @@ fn judge_recipient(recipient: &str, expected: Option<&str>) -> Result<bool, Fail
 }
 
 /// The time by this machine's clock.
-fn now() -> Result<Moment, Failure> {
+pub(in crate::commands) fn now() -> Result<Moment, Failure> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
     since.and_then(|since| since.as_millis().try_into().ok()).ok_or_else(|| {
         Failure::new(

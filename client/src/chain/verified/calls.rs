@@ -17,17 +17,22 @@ impl Chain {
     }
 }
 
+/// The numbers of a call that members sign, which are its first bytes.
+pub(crate) fn numbers_of(pallet: &str, name: &str) -> Option<[u8; 2]> {
+    let known = CALLS.iter().find(|(known, it, _)| (*known, *it) == (pallet, name));
+    known.map(|(_, _, numbers)| *numbers)
+}
+
 fn check(call: &Call, encoded: &[u8]) -> Result<(), Doubt> {
     let name = || format!("{}.{}", call.pallet, call.name);
-    let known = CALLS.iter().find(|(pallet, it, _)| (*pallet, *it) == (call.pallet, call.name));
-    let Some((_, _, expected)) = known else {
+    let Some(expected) = numbers_of(call.pallet, call.name) else {
         return Err(Doubt::UnknownCall { call: name() });
     };
-    if encoded.strip_prefix(expected) == Some(call.arguments.as_slice()) {
+    if encoded.strip_prefix(&expected) == Some(call.arguments.as_slice()) {
         return Ok(());
     }
     let found = encoded.get(..2).unwrap_or(encoded).to_vec();
-    Err(Doubt::OtherCall { call: name(), expected: *expected, found })
+    Err(Doubt::OtherCall { call: name(), expected, found })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) fn account(id: &AccountId) -> StorageKey {
     value("System", "Account").blake2_128_concat(id)
 }
 
-pub(super) fn block_hash(number: BlockNumber) -> StorageKey {
+pub(crate) fn block_hash(number: BlockNumber) -> StorageKey {
     value("System", "BlockHash").twox_64_concat(&number)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn events() -> StorageKey {
     value("System", "Events")
 }
 
-pub(super) fn now() -> StorageKey {
+pub(crate) fn now() -> StorageKey {
     FinalizedHead::time_key()
 }
 
@@ -49,7 +49,7 @@ pub(super) fn benched() -> StorageKey {
     value("Hospitals", "Benched")
 }
 
-pub(super) fn hospital(id: HospitalId) -> StorageKey {
+pub(crate) fn hospital(id: HospitalId) -> StorageKey {
     value("Hospitals", "Hospitals").twox_64_concat(&id)
 }
 
@@ -79,7 +79,7 @@ pub(super) fn member(hospital: HospitalId, user: UserId) -> StorageKey {
     members(hospital).blake2_128_concat(&user)
 }
 
-pub(super) fn profile(user: UserId) -> StorageKey {
+pub(crate) fn profile(user: UserId) -> StorageKey {
     value("Profiles", "Profiles").blake2_128_concat(&user)
 }
 
@@ -92,7 +92,7 @@ pub(super) fn recovery(user: UserId) -> StorageKey {
     recoveries().blake2_128_concat(&user)
 }
 
-pub(super) fn registration(hospital: HospitalId, user: UserId) -> StorageKey {
+pub(crate) fn registration(hospital: HospitalId, user: UserId) -> StorageKey {
     value("Profiles", "Registrations").blake2_128_concat(&user).twox_64_concat(&hospital)
 }
 
@@ -182,7 +182,7 @@ fn related(item: &str, (patient, professional, hospital): Parties) -> StorageKey
 
 // pallet-lite-blocks, pallet-approvals, pallet-index-links
 
-pub(super) fn announcement(id: AnnouncementId) -> StorageKey {
+pub(crate) fn announcement(id: AnnouncementId) -> StorageKey {
     value("LiteBlocks", "Announcements").twox_64_concat(&id)
 }
 
@@ -194,19 +194,19 @@ pub(super) fn announcement_with(announcer: HospitalId, record: RecordId) -> Stor
     value("LiteBlocks", "AnnouncementWith").twox_64_concat(&announcer).blake2_128_concat(&record)
 }
 
-pub(super) fn ballot(id: AnnouncementId) -> StorageKey {
+pub(crate) fn ballot(id: AnnouncementId) -> StorageKey {
     value("Approvals", "Ballots").blake2_128_concat(&id)
 }
 
-pub(super) fn entries(height: u32) -> StorageKey {
+pub(crate) fn entries(height: u32) -> StorageKey {
     value("LiteBlocks", "Entries").twox_64_concat(&height)
 }
 
-pub(super) fn hashes(height: u32) -> StorageKey {
+pub(crate) fn hashes(height: u32) -> StorageKey {
     value("LiteBlocks", "Hashes").twox_64_concat(&height)
 }
 
-pub(super) fn header(height: u32) -> StorageKey {
+pub(crate) fn header(height: u32) -> StorageKey {
     value("LiteBlocks", "Headers").twox_64_concat(&height)
 }
 
@@ -261,7 +261,7 @@ pub(super) fn own_reads(patient: UserId) -> StorageKey {
     value("Releases", "OwnReadCount").blake2_128_concat(&patient)
 }
 
-pub(super) fn receipt(patient: UserId, number: u32) -> StorageKey {
+pub(crate) fn receipt(patient: UserId, number: u32) -> StorageKey {
     value("Releases", "Receipts").blake2_128_concat(&patient).twox_64_concat(&number)
 }
 
@@ -293,7 +293,7 @@ pub(super) fn shared(record: RecordPointer) -> StorageKey {
 
 // pallet-mandates
 
-pub(super) fn authorization(patient: UserId, hospital: HospitalId) -> StorageKey {
+pub(crate) fn authorization(patient: UserId, hospital: HospitalId) -> StorageKey {
     value("Mandates", "Authorizations").blake2_128_concat(&patient).twox_64_concat(&hospital)
 }
 
@@ -350,7 +350,7 @@ pub(super) fn pending_of_patient(patient: UserId) -> StorageKey {
     value("Queries", "PendingOfPatient").blake2_128_concat(&patient)
 }
 
-pub(super) fn query(id: QueryId) -> StorageKey {
+pub(crate) fn query(id: QueryId) -> StorageKey {
     value("Queries", "Queries").twox_64_concat(&id)
 }
 
@@ -366,6 +366,6 @@ pub(super) fn requester_query(requester: UserId, number: u32) -> StorageKey {
     value("Queries", "RequesterQueries").blake2_128_concat(&requester).twox_64_concat(&number)
 }
 
-pub(super) fn transfer(id: QueryId) -> StorageKey {
+pub(crate) fn transfer(id: QueryId) -> StorageKey {
     value("Queries", "Transfers").twox_64_concat(&id)
 }

@@ -14,6 +14,7 @@
 //! | [`pages`] | the chain of lite blocks, many blocks by one proof |
 //! | [`records`] | the node's `liteBlocks_*` methods |
 //! | [`record_proof`] | what proves a record to somebody who has no node |
+//! | [`chain_proof`], [`sent`] | what proves values of earlier states, and signed calls, to somebody who has no node |
 //! | [`inclusion`] | a block's extrinsics |
 //! | [`calls`], [`events`], [`numbers`] | the numbers of calls and events |
 //! | [`metadata`] | bounds of the node's metadata |
@@ -22,11 +23,12 @@
 
 mod ancestors;
 mod calls;
+mod chain_proof;
 mod doubt;
 mod events;
 mod finality;
 mod inclusion;
-mod keys;
+pub(crate) mod keys;
 mod known;
 mod memory;
 mod metadata;
@@ -35,6 +37,7 @@ mod pages;
 mod reads;
 mod record_proof;
 mod records;
+mod sent;
 mod state;
 #[cfg(test)]
 pub(super) mod tests;
@@ -53,10 +56,13 @@ use crate::waiting::Awaited;
 use ancestors::Blocks;
 use finality::{Following, Latest};
 
+pub(crate) use calls::numbers_of;
+pub(crate) use chain_proof::{ChainProof, ProvenChain, Proving, Wanted};
 pub use doubt::Doubt;
 pub use pages::{LiteBlock, LiteChain, PAGE_BLOCKS};
 pub use record_proof::ProofFault;
-pub(crate) use record_proof::{Committed, RecordProof};
+pub(crate) use record_proof::{Committed, RecordProof, Steps};
+pub(crate) use sent::{Sent, SignedInBlock};
 pub use trust::{MAX_AGE, Pinned, TRUSTING_GIVES_UP, Trust};
 
 pub(super) use finality::Block;

@@ -14,6 +14,7 @@ use epione_primitives::{
     block::{Announcement, Entry, Header, SignedAt},
     hospital::Hospital,
     profile::{Profile, Registration, RegistrationStatus},
+    query::QueryId,
 };
 use epione_proofs::{
     Authorities, FinalizedHead, GenesisError, HandOverError, HeadError, ProvenState, StateError,
@@ -32,27 +33,27 @@ use super::{
 use crate::chain::{Chain, ChainError, Member, Signers};
 
 /// Changes of the authorities in one proof, at most.
-const MAX_HAND_OVERS: u32 = 4_096;
+pub(super) const MAX_HAND_OVERS: u32 = 4_096;
 /// Blocks on the way back to the signed block, at most.
-const MAX_STEPS: u32 = 65_536;
+pub(super) const MAX_STEPS: u32 = 65_536;
 /// How often the newest final block may hand over to other authorities while the proof is collected.
 const ATTEMPTS: u32 = 3;
 
 /// Is told which block of how many on the way back the client requests.
-type Steps<'a> = dyn Fn(usize, usize) + Send + Sync + 'a;
+pub(crate) type Steps<'a> = dyn Fn(usize, usize) + Send + Sync + 'a;
 
 /// A final block, and the votes that made it final.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
-struct Justified {
-    header: ChainHeader,
-    justification: Vec<u8>,
+pub(super) struct Justified {
+    pub header: ChainHeader,
+    pub justification: Vec<u8>,
 }
 
 /// A block, and trie nodes of the state after it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
-struct Stated {
-    header: ChainHeader,
-    nodes: Vec<Vec<u8>>,
+pub(super) struct Stated {
+    pub header: ChainHeader,
+    pub nodes: Vec<Vec<u8>>,
 }
 
 /// Proves a committed record, its patient's account, and the accounts and roles of its signers.
@@ -84,8 +85,16 @@ pub enum ProofFault {
     NoRecord(RecordPointer),
     #[error("the chain's state has no {0}")]
     Absent(&'static str),
+    #[error("the chain has no query {0}")]
+    NoQuery(QueryId),
+    #[error("patient {patient} has no receipt {number}")]
+    NoReceipt { patient: UserId, number: u32 },
     #[error("block {number} is not proven to be an earlier block of the chain")]
     NotEarlier { number: BlockNumber },
+    #[error("it does not show block {number}")]
+    NotShown { number: BlockNumber },
+    #[error("block {number} has no extrinsic {index} that an account signed")]
+    NoExtrinsic { number: BlockNumber, index: u32 },
     #[error(
         "it does not lead to block {number}, which the record names as the one at which it was signed"
     )]
@@ -140,7 +149,9 @@ impl Chain {
 }
 
 /// The genesis block, the changes of the authorities after it, and the newest final block.
-async fn final_block(chain: &Chain) -> Result<(Stated, Vec<Justified>, Justified), ChainError> {
+pub(super) async fn final_block(
+    chain: &Chain,
+) -> Result<(Stated, Vec<Justified>, Justified), ChainError> {
     let hash = chain.genesis_hash();
     let header = header_of(chain, hash).await?;
     let nodes = read_proof(chain, hash, &[Authorities::key()]).await?;
@@ -211,17 +222,17 @@ async fn entry_of(
     found.ok_or_else(|| chain.doubt(Doubt::NoRecord { pointer }))
 }
 
-fn many_hand_overs() -> Doubt {
+pub(super) fn many_hand_overs() -> Doubt {
     Doubt::LongProof { what: "changes of the authorities", max: MAX_HAND_OVERS }
 }
 
-fn many_steps() -> Doubt {
+pub(super) fn many_steps() -> Doubt {
     Doubt::LongProof { what: "steps back to the signed block", max: MAX_STEPS }
 }
 
 /// The blocks over which the proof goes back from one block to an earlier one, which is the last of them. Fails if they
 /// are too many for a proof.
-fn way_back(from: BlockNumber, to: BlockNumber) -> Result<Vec<BlockNumber>, Doubt> {
+pub(super) fn way_back(from: BlockNumber, to: BlockNumber) -> Result<Vec<BlockNumber>, Doubt> {
     if from.saturating_sub(to).div_ceil(KNOWN_ANCESTORS) > MAX_STEPS {
         return Err(many_steps());
     }
@@ -288,7 +299,7 @@ impl RecordProof {
         genesis: Hash,
         pointer: RecordPointer,
     ) -> Result<Committed, ProofFault> {
-        let head = self.verify_head(genesis)?;
+        let head = verified_head(genesis, &self.genesis, &self.hand_overs, &self.head)?;
         let state = ProvenState::new(head.state_root(), self.nodes.clone())?;
         let unknown = || ProofFault::NoRecord(pointer);
         let header: Header = state.value(&keys::header(pointer.height))?.ok_or_else(unknown)?;
@@ -317,16 +328,6 @@ impl RecordProof {
             hospital_name: hospital.name.into_inner(),
             patient: patient.account,
         })
-    }
-
-    fn verify_head(&self, genesis: Hash) -> Result<FinalizedHead, ProofFault> {
-        let Stated { header, nodes } = &self.genesis;
-        let mut authorities = Authorities::genesis(genesis, header, nodes.clone())?;
-        for Justified { header, justification } in &self.hand_overs {
-            authorities = authorities.follow(header, justification)?;
-        }
-        let Justified { header, justification } = &self.head;
-        Ok(FinalizedHead::verify(&authorities, header.clone(), justification)?)
     }
 
     /// Who must have signed the record, by the state after the block that it names; and the time of that block.
@@ -370,13 +371,27 @@ impl RecordProof {
     }
 }
 
+/// The final block, by the authorities that follow from the genesis block with this hash.
+pub(super) fn verified_head(
+    genesis: Hash,
+    Stated { header, nodes }: &Stated,
+    hand_overs: &[Justified],
+    head: &Justified,
+) -> Result<FinalizedHead, ProofFault> {
+    let mut authorities = Authorities::genesis(genesis, header, nodes.clone())?;
+    for Justified { header, justification } in hand_overs {
+        authorities = authorities.follow(header, justification)?;
+    }
+    Ok(FinalizedHead::verify(&authorities, head.header.clone(), &head.justification)?)
+}
+
 /// The time of a block, which every state after the genesis block has.
-fn time_of(state: &ProvenState) -> Result<Moment, ProofFault> {
+pub(super) fn time_of(state: &ProvenState) -> Result<Moment, ProofFault> {
     state.value(&keys::now())?.ok_or(ProofFault::Absent("time"))
 }
 
 /// The user, if their registration at the hospital was active.
-fn member(
+pub(super) fn member(
     state: &ProvenState,
     hospital: HospitalId,
     user: UserId,

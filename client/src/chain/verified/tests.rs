@@ -2,6 +2,7 @@
 
 mod changes;
 pub(crate) mod disclosed;
+pub(crate) mod evident;
 mod histories;
 #[allow(dead_code)]
 #[path = "../../../../proofs/tests/lies/chain.rs"]

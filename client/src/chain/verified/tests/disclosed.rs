@@ -37,7 +37,7 @@ pub(crate) fn pointer(index: u16) -> RecordPointer {
     RecordPointer { height: HEIGHT, index }
 }
 
-fn hospital() -> Hospital {
+pub(super) fn hospital() -> Hospital {
     Hospital {
         name: b"Alice".to_vec().try_into().unwrap(),
         governance: account("governance").account(),
@@ -50,7 +50,7 @@ fn hospital() -> Hospital {
     }
 }
 
-fn register(
+pub(super) fn register(
     network: &mut Network,
     user: UserId,
     role: Role,

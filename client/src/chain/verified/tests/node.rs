@@ -20,6 +20,10 @@ use futures::stream;
 use serde_json::{Value, json};
 use sp_consensus_grandpa::ConsensusLog;
 use sp_core::Bytes;
+use sp_runtime::{
+    StateVersion,
+    traits::{BlakeTwo256, Hash as _},
+};
 use subxt::rpcs::{
     Error, RpcClient, UserError,
     client::{RawRpcFuture, RawRpcSubscription, RawValue, RpcClientT},
@@ -30,7 +34,7 @@ use super::{
     made::{State, change, header, justified, list, with_log},
     nodes,
 };
-use crate::chain::Chain;
+use crate::chain::{Chain, bodies::cid};
 
 #[derive(Clone)]
 struct Block {
@@ -39,6 +43,7 @@ struct Block {
     values: BTreeMap<StorageKey, Vec<u8>>,
     state: Arc<State>,
     justification: Vec<u8>,
+    extrinsics: Vec<Vec<u8>>,
 }
 
 /// A chain: blocks, and what the next block will contain.
@@ -56,6 +61,10 @@ pub struct Network {
     hand_overs: Vec<(BlockNumber, u64)>,
     /// Committed records, the oldest first.
     records: Vec<RecordReply>,
+    /// The extrinsics of the next block.
+    extrinsics: Vec<Vec<u8>>,
+    /// What nodes store outside the state, by the content identifier.
+    bodies: BTreeMap<String, Vec<u8>>,
 }
 
 impl Network {
@@ -72,6 +81,8 @@ impl Network {
             is_timeless: false,
             hand_overs: Vec::new(),
             records: Vec::new(),
+            extrinsics: Vec::new(),
+            bodies: BTreeMap::new(),
         };
         network.add(0, Hash::zero(), 0, None);
         network
@@ -85,6 +96,16 @@ impl Network {
     /// Removes a value from the state of the next block.
     pub fn remove(&mut self, key: &StorageKey) {
         self.values.remove(key);
+    }
+
+    /// The next block has this extrinsic.
+    pub fn include(&mut self, extrinsic: Vec<u8>) {
+        self.extrinsics.push(extrinsic);
+    }
+
+    /// Nodes serve this body.
+    pub fn store(&mut self, body: &[u8]) {
+        self.bodies.insert(cid(BlakeTwo256::hash(body)), body.to_vec());
     }
 
     /// Nodes serve this record.
@@ -157,9 +178,14 @@ impl Network {
         if let Some(log) = log {
             header = with_log(header, log);
         }
-        let values = self.values.clone();
+        let extrinsics = std::mem::take(&mut self.extrinsics);
+        if !extrinsics.is_empty() {
+            header.extrinsics_root =
+                BlakeTwo256::ordered_trie_root(extrinsics.clone(), StateVersion::V0);
+        }
+        let (values, state) = (self.values.clone(), Arc::new(state));
         let justification = Vec::new();
-        let block = Block { header, time, values, state: Arc::new(state), justification };
+        let block = Block { header, time, values, state, justification, extrinsics };
         self.blocks.push(block);
     }
 
@@ -263,6 +289,16 @@ impl Network {
                 let keys = values.keys().map(StorageKey::to_string);
                 let keys = keys.filter(|key| key.starts_with(prefix) && key.as_str() > start);
                 json!(keys.take(limit as usize).collect::<Vec<_>>())
+            }
+            "chain_getBlock" => {
+                let block = self.with_hash(&params[0]).unwrap();
+                let extrinsics: Vec<_> = block.extrinsics.iter().cloned().map(Bytes).collect();
+                json!({ "block": { "extrinsics": extrinsics } })
+            }
+            "state_getRuntimeVersion" => json!({ "specVersion": 1, "transactionVersion": 1 }),
+            "bitswap_v1_get" => {
+                let body = self.bodies.get(params[0].as_str().unwrap()).ok_or("no such body")?;
+                json!(Bytes(body.clone()))
             }
             "finality_newest" => self.finality(),
             "grandpa_proveFinality" => return self.prove_finality(number()),

@@ -1,0 +1,220 @@
+//! `epione verify-evidence`: verifies evidence without a node and without a key, and shows it.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use epione_client::evidence::{self, Subject, Transaction, Verified};
+use epione_primitives::{Hash, Moment, RecordPointer, block::SignedAt, query::QueryId};
+use humantime::format_duration;
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+
+use super::Transactions;
+use crate::{
+    commands::{disclosure::now, relation::span},
+    context::{Context, GenesisFrom, Output},
+    failure::Failure,
+    interrupt::this_command,
+    progress,
+    wording::moment,
+};
+
+#[derive(Debug, Args)]
+pub struct VerifyEvidenceArgs {
+    /// The file that `epione audit proof-chain --out FILE` made
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Refuse evidence that is not about this record, such as 12/0
+    #[arg(long, value_name = "RECORD")]
+    pub record: Option<RecordPointer>,
+    /// Refuse evidence that is not about the query with this number
+    #[arg(long, value_name = "QUERY")]
+    pub query: Option<u32>,
+    /// Refuse a proof that is older, such as 30d, 12h, 45m or 90s. Evidence shows the chain as it was then: a patient
+    /// may have withdrawn an acceptance since then
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub max_age: Option<Duration>,
+}
+
+/// Evidence that was verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Examined {
+    /// The first block of the chain from which everything is proven, and who said that it is the hospitals' chain.
+    pub genesis: Hash,
+    pub genesis_from: GenesisFrom,
+    /// The final chain block of the proof, and its time.
+    pub proven_at: SignedAt,
+    pub proven_time: Moment,
+    /// How old the proof is, by this machine's clock.
+    pub proven_seconds_ago: u64,
+    /// Whether every proof is there and right.
+    pub complete: bool,
+    pub transactions: Vec<Transaction>,
+}
+
+impl Output for Examined {
+    fn passed(&self) -> bool {
+        self.complete
+    }
+}
+
+impl fmt::Display for Examined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Transactions(&self.transactions).fmt(f)?;
+        let SignedAt { number, hash } = self.proven_at;
+        let (proven, age) =
+            (moment(self.proven_time), Duration::from_secs(self.proven_seconds_ago));
+        writeln!(f, "as of {proven} (chain block {number}), {} ago", format_duration(age))?;
+        writeln!(f, "the chain block of the proof is {hash:?}")?;
+        write!(f, "proven from the genesis block {:?} ({})", self.genesis, self.genesis_from)
+    }
+}
+
+/// Verifies evidence.
+pub async fn verify(args: &VerifyEvidenceArgs, context: &Context) -> Result<Examined, Failure> {
+    let known = context.known_genesis()?;
+    if matches!(known, Some((_, GenesisFrom::Devnet))) {
+        progress::warn(
+            context,
+            "the chain is that of --devnet, a network for development with public keys: the result shows nothing about \
+             the hospitals' chain",
+        );
+    }
+    let file = args.file.clone();
+    let spinner = progress::waiting(context, "verifying the evidence");
+    let verified = spawn_blocking(move || verified(&file, known)).await;
+    spinner.finish_and_clear();
+    let verified =
+        verified.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
+    let (verified, genesis_from) = verified?;
+    let age = verified.age(now()?);
+    judge_age(age, args.max_age)?;
+    let wanted = [args.record.map(Subject::Record), args.query.map(QueryId).map(Subject::Query)];
+    for wanted in wanted.into_iter().flatten() {
+        judge_subject(wanted, &verified.transactions)?;
+    }
+    let Verified { genesis, proven_at, proven_time, transactions } = verified;
+    Ok(Examined {
+        genesis,
+        genesis_from,
+        proven_at,
+        proven_time,
+        proven_seconds_ago: age.as_secs(),
+        complete: transactions.iter().all(Transaction::is_complete),
+        transactions,
+    })
+}
+
+fn verified(
+    path: &Path,
+    known: Option<(Hash, GenesisFrom)>,
+) -> Result<(Verified, GenesisFrom), Failure> {
+    let file = evidence::read(path)?;
+    let Some((genesis, from)) = known else {
+        return Err(unknown_chain(path, evidence::claimed_genesis(&file)?));
+    };
+    Ok((evidence::verify(&file, genesis)?, from))
+}
+
+fn judge_age(age: Duration, max: Option<Duration>) -> Result<(), Failure> {
+    match max {
+        Some(max) if age > max => Err(Failure::new(
+            format!(
+                "its proof is {} old, and --max-age permits {}",
+                format_duration(Duration::from_secs(age.as_secs())),
+                format_duration(max)
+            ),
+            "ask for new evidence: what happened on the chain since then is not in it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn judge_subject(wanted: Subject, transactions: &[Transaction]) -> Result<(), Failure> {
+    if transactions.iter().any(|transaction| transaction.subject == wanted) {
+        return Ok(());
+    }
+    let found: Vec<_> = transactions.iter().map(|it| it.subject.to_string()).collect();
+    Err(Failure::new(
+        format!("it is about {}, and not about {wanted}", found.join(", ")),
+        "do not use it: ask for evidence about what you need",
+    ))
+}
+
+/// Nobody has said which chain is the hospitals'.
+fn unknown_chain(path: &Path, claimed: Hash) -> Failure {
+    let hash = format!("{claimed:?}");
+    Failure::usage(
+        format!(
+            "{} says that the first block of its chain is {hash}, and nobody has confirmed that this is the hospitals' \
+             chain",
+            path.display()
+        ),
+        "compare this hash with the one that the hospitals publish; only if they are equal, run the command below",
+    )
+    .with_command(this_command().with(["--genesis", &hash]))
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::UserId;
+
+    use super::*;
+
+    fn transaction(subject: Subject) -> Transaction {
+        Transaction { subject, patient: UserId([1; 32]), proofs: Vec::new(), note: None }
+    }
+
+    #[test]
+    fn evidence_about_something_else_is_refused() {
+        let query = |number| Subject::Query(QueryId(number));
+        let of = [transaction(query(1))];
+        judge_subject(query(1), &of).unwrap();
+        for other in [query(0), Subject::Record(RecordPointer { height: 1, index: 0 })] {
+            let refused = judge_subject(other, &of).unwrap_err();
+            assert!(refused.error.contains("about query 1, and not about"), "{refused}");
+            assert_eq!(refused.status(), 1);
+        }
+    }
+
+    #[test]
+    fn an_old_proof_is_refused_if_the_verifier_says_so() {
+        let second = Duration::from_secs(1);
+        judge_age(second * 9, None).unwrap();
+        judge_age(second, Some(second)).unwrap();
+        let refused = judge_age(second * 2, Some(second)).unwrap_err();
+        assert!(refused.error.contains("2s old") && refused.status() == 1, "{refused}");
+    }
+
+    #[test]
+    fn a_chain_that_nobody_has_confirmed_is_not_believed() {
+        let failure = unknown_chain(Path::new("evidence.epione"), Hash::repeat_byte(7));
+        let hash = format!("{:?}", Hash::repeat_byte(7));
+        assert!(failure.error.contains(&hash) && failure.help.contains("compare"), "{failure}");
+        assert!(failure.commands[0].ends_with(&format!("--genesis {hash}")), "{failure}");
+        assert_eq!(failure.status(), 2);
+    }
+
+    #[test]
+    fn incomplete_evidence_has_a_result_and_fails() {
+        let examined = |complete| Examined {
+            genesis: Hash::repeat_byte(7),
+            genesis_from: GenesisFrom::Option,
+            proven_at: SignedAt { number: 40, hash: Hash::repeat_byte(9) },
+            proven_time: 3,
+            proven_seconds_ago: 93_600,
+            complete,
+            transactions: vec![transaction(Subject::Query(QueryId(1)))],
+        };
+        assert!(examined(true).passed() && !examined(false).passed());
+        let text = examined(false).to_string();
+        assert!(text.contains("(chain block 40), 1day 2h ago\n"), "{text}");
+        let genesis = format!("genesis block {:?} (--genesis", Hash::repeat_byte(7));
+        assert!(text.contains(&genesis), "{text}");
+    }
+}

@@ -1,0 +1,342 @@
+//! A chain with a record and a query, for the tests of evidence: hospitals, users and calls with real signatures.
+
+use codec::{Compact, Encode};
+use epione_envelope::{
+    account::{AccountKey, Signer},
+    keys::PatientKeys,
+    record::{Description, Draft, Record, SectionKind},
+    record_sealer::RecordSealer,
+};
+use epione_primitives::{
+    AnnouncementId, Hash, HospitalId, Moment, RecordPointer, UserId,
+    access::Purpose,
+    approval::{Approval, Ballot, BallotOutcome},
+    block::{
+        AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry,
+        Header, Range, Segments, SignedAt, Stage, cloud_hash, record_hash,
+    },
+    hospital::Hospital,
+    mandate::Mandate,
+    profile::{RegistrationStatus, Role},
+    query::{Acceptance, Answer, QueriedRecords, Query, QueryId, Transfer, terms_hash},
+    release::{Receipt, Release, ReleasedRecord, Request, SectionSet},
+};
+use sp_runtime::{
+    MultiAddress,
+    generic::Era,
+    traits::{BlakeTwo256, Hash as _},
+};
+
+use super::{
+    disclosed::{AT, DOCTOR, PATIENT, account, hospital, register},
+    honest, keys,
+    node::Network,
+};
+use crate::chain::{
+    Call, Chain,
+    calls::{approvals, lite_blocks, queries, releases},
+    numbers_of,
+};
+
+pub(crate) const REQUESTER: UserId = UserId([0x33; 32]);
+/// The hospital that approves, and keeps the sealed grant.
+pub(crate) const OTHER: HospitalId = HospitalId(1);
+pub(crate) const RECORD: RecordPointer = RecordPointer { height: 1, index: 0 };
+pub(crate) const QUERY: QueryId = QueryId(0);
+/// It waits for an answer.
+pub(crate) const UNANSWERED: QueryId = QueryId(1);
+
+const ID: AnnouncementId = AnnouncementId(4);
+/// The block at which the record is signed.
+const SIGNED: u32 = 3;
+const UNTIL: Moment = Moment::MAX;
+
+/// What happens on the chain. The default is as it should be.
+pub(crate) struct Play {
+    pub cosigned_by: Option<&'static str>,
+    /// Who signs what is announced, approved, asked, accepted and transferred.
+    pub announcer: &'static str,
+    pub approver: &'static str,
+    pub asker: &'static str,
+    pub accepter: &'static str,
+    pub mailbox: &'static str,
+    /// The subject that the other hospital signs, instead of the announced one.
+    pub approved: Option<Hash>,
+    /// The grant that the patient signs, instead of the one in the state.
+    pub accepted: Option<Hash>,
+    /// The grant that the hospital hands out, by the state.
+    pub transferred: Hash,
+    /// The spec version that all signers sign; the node says 1.
+    pub spec_version: u32,
+    pub is_withdrawn: bool,
+    /// Who signs the request of the look, and the call that records it.
+    pub requester: &'static str,
+    pub releaser: &'static str,
+    /// What the patient had authorized the announcing hospital to do.
+    pub authorization: Option<Mandate>,
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        Self {
+            cosigned_by: Some("patient"),
+            announcer: "agent",
+            approver: "other agent",
+            asker: "requester",
+            accepter: "patient",
+            mailbox: "other agent",
+            approved: None,
+            accepted: None,
+            transferred: GRANT,
+            spec_version: 1,
+            is_withdrawn: false,
+            requester: "requester",
+            releaser: "agent",
+            authorization: None,
+        }
+    }
+}
+
+pub(crate) const GRANT: Hash = Hash::repeat_byte(0x77);
+const PATIENT_KEY: Hash = Hash::repeat_byte(3);
+const TERMS: &[u8] = b"sealed terms";
+
+/// An extrinsic as a client makes it, for the newest block.
+fn signed(network: &Network, by: &AccountKey, call: &Call, spec_version: u32) -> Vec<u8> {
+    let hashes = network.hashes();
+    let birth = hashes.len() as u64 - 1;
+    let era = Era::mortal(64, birth);
+    let numbers = numbers_of(call.pallet, call.name).unwrap();
+    let call = [&numbers[..], &call.arguments].concat();
+    let mut payload = call.clone();
+    (era, Compact(7_u32), spec_version, 1_u32, hashes[0], hashes[birth as usize])
+        .encode_to(&mut payload);
+    if payload.len() > 256 {
+        payload = BlakeTwo256::hash(&payload).as_bytes().to_vec();
+    }
+    let address = MultiAddress::<_, ()>::Id(by.account());
+    let mut bytes = (0x84_u8, address, by.sign(&payload), era, Compact(7_u32)).encode();
+    bytes.extend(call);
+    // With its length.
+    bytes.encode()
+}
+
+fn sealed(genesis: Hash, signed_at: SignedAt, cosigned_by: Option<&str>) -> Record {
+    let keys = PatientKeys::generate();
+    let doctor = account("doctor");
+    let text = Description::of(SectionKind::Report, "text/plain", "", b"well").unwrap();
+    let draft = Draft::new(PATIENT, AT, DOCTOR, signed_at, vec![text]).unwrap();
+    let mut signed = draft.sign(genesis, &doctor);
+    if let Some(by) = cosigned_by {
+        signed = signed.cosign(genesis, &account(by));
+    }
+    let mut sealer = RecordSealer::new(genesis, signed, &doctor.account(), &keys).unwrap();
+    sealer.seal_text(0, b"well").unwrap();
+    sealer.finish().unwrap()
+}
+
+/// A verified connection to a chain on which this happened, whose authorities change meanwhile.
+pub(crate) async fn played(play: &Play) -> Chain {
+    let mut network = Network::new(0..4);
+    network.put(keys::hospital(AT), &hospital());
+    let agent = account("other agent").account();
+    network.put(keys::hospital(OTHER), &Hospital { agent, ..hospital() });
+    let active = RegistrationStatus::Active;
+    register(&mut network, PATIENT, Role::Patient, "patient", active);
+    register(&mut network, DOCTOR, Role::Doctor, "doctor", active);
+    register(&mut network, REQUESTER, Role::Researcher, "requester", active);
+    (0..SIGNED).for_each(|_| network.push());
+    network.change(1..5);
+    network.push();
+    store(&mut network, play);
+    look(&mut network, play);
+    ask(&mut network, play);
+    // Accounts of later times change nothing.
+    register(&mut network, PATIENT, Role::Patient, "new patient", active);
+    network.put(keys::hospital(AT), &Hospital { agent: account("new").account(), ..hospital() });
+    (0..6).for_each(|_| network.push());
+    let (_node, chain) = honest(network).await;
+    chain
+}
+
+fn send(network: &mut Network, by: &str, call: &Call, play: &Play) {
+    let extrinsic = signed(network, &account(by), call, play.spec_version);
+    // Blocks begin with extrinsics that nobody signed.
+    network.include(vec![16, 5, 1, 2, 3]);
+    network.include(extrinsic);
+}
+
+/// The number of the next block.
+fn next(network: &Network) -> u32 {
+    network.newest_header().number + 1
+}
+
+/// A hospital announces a record, and the other one approves it.
+fn store(network: &mut Network, play: &Play) {
+    let signed_at = SignedAt { number: SIGNED, hash: network.hashes()[SIGNED as usize] };
+    let body = sealed(network.genesis(), signed_at, play.cosigned_by).encode();
+    network.store(&body);
+    let record = Record::decode_exactly(&body).unwrap();
+    let announced = AnnouncedEntry {
+        record: record.id(),
+        hash: record_hash(&body),
+        patient: PATIENT,
+        text: Range { offset: 0, length: body.len() as u32 },
+        media: Range::default(),
+    };
+    let entries: AnnouncedEntries = vec![announced.clone()].try_into().unwrap();
+    let segments = Segments::default();
+    let announced_header = AnnouncedHeader { announcer: AT, segments };
+    let body_hash = BlakeTwo256::hash(&body);
+    let subject = announced_header.subject(std::slice::from_ref(&announced), body_hash);
+    let announced_at = next(network);
+    if let Some(authorization) = &play.authorization {
+        network.put(keys::authorization(PATIENT, AT), authorization);
+    }
+    let announce = lite_blocks::announce(&announced_header, &entries, &body);
+    send(network, play.announcer, &announce, play);
+    network.push();
+
+    let voted = next(network);
+    let approve = approvals::approve(ID, play.approved.unwrap_or(subject));
+    send(network, play.approver, &approve, play);
+    let AnnouncedEntry { record, hash, patient, text, media } = announced;
+    let entries = vec![Entry { record, hash, patient, text, media, previous: None }];
+    let (body_bytes, records) = (body.len() as u32, 1);
+    let header = Header {
+        height: RECORD.height,
+        previous_lite: Hash::zero(),
+        previous_cloud: Hash::zero(),
+        announcer: AT,
+        announcement: ID,
+        time: 7,
+        records,
+        body_hash,
+        body_bytes,
+        segments,
+    };
+    let lite = header.lite_hash(&entries);
+    let stage = Stage::Committed { height: RECORD.height };
+    let announcement = Announcement {
+        announcer: AT,
+        body_hash,
+        body_bytes,
+        records,
+        segments,
+        announced_at,
+        stage,
+    };
+    let ballot = Ballot {
+        subject,
+        opener: AT,
+        electorate: vec![AT, OTHER].try_into().unwrap(),
+        approvals: vec![Approval { hospital: OTHER, block: voted }].try_into().unwrap(),
+        rejections: Default::default(),
+        deadline: voted + 10,
+        outcome: Some(BallotOutcome::Approved),
+    };
+    let hashes = BlockHashes { lite, cloud: cloud_hash(lite, segments.root) };
+    network.put(keys::header(RECORD.height), &header);
+    network.put(keys::entries(RECORD.height), &entries);
+    network.put(keys::hashes(RECORD.height), &hashes);
+    network.put(keys::announcement(ID), &announcement);
+    network.put(keys::ballot(ID), &ballot);
+    network.push();
+}
+
+/// A requester reads what a policy allows.
+fn look(network: &mut Network, play: &Play) {
+    let asked = ReleasedRecord { pointer: RECORD, sections: SectionSet::ALL };
+    let records = vec![asked];
+    let request = Request {
+        requester: REQUESTER,
+        patient: PATIENT,
+        hospital: AT,
+        records: records.clone().try_into().unwrap(),
+        purpose: Purpose::Research,
+        emergency: None,
+        at: 8,
+        nonce: [5; 16],
+    };
+    let signature = account(play.requester).sign(&request.signed_bytes(network.genesis()));
+    let release = Release {
+        request,
+        signature,
+        records: records.try_into().unwrap(),
+        rights: Default::default(),
+        grant: GRANT,
+    };
+    send(network, play.releaser, &releases::record(&release), play);
+    let receipt = Receipt {
+        release,
+        hospital: AT,
+        version: 2,
+        policies: vec![b"studies".to_vec().try_into().unwrap()].try_into().unwrap(),
+        block: next(network),
+        at: 8,
+        review: None,
+    };
+    network.put(keys::receipt(PATIENT, 0), &receipt);
+    network.push();
+}
+
+/// A requester asks twice, the patient accepts the first query, and the other hospital hands out the grant.
+fn ask(network: &mut Network, play: &Play) {
+    let asked = ReleasedRecord { pointer: RECORD, sections: SectionSet::ALL };
+    let records: QueriedRecords = vec![asked].try_into().unwrap();
+    let query = |block, expires| Query {
+        requester: REQUESTER,
+        hospital: OTHER,
+        patient: PATIENT,
+        patient_key: PATIENT_KEY,
+        records: records.clone(),
+        purpose: Purpose::Research,
+        terms: terms_hash(TERMS),
+        expires,
+        block,
+        at: 9,
+        answer: None,
+    };
+    let block = next(network);
+    let (first, second) = (query(block, block + 100), query(block, block + 101));
+    for Query { hospital, patient, patient_key, records, purpose, expires, .. } in [&first, &second]
+    {
+        let (to, key) = (*patient, *patient_key);
+        let ask = queries::ask(*hospital, to, key, records, *purpose, *expires, TERMS);
+        send(network, play.asker, &ask, play);
+    }
+    network.put(keys::query(QUERY), &first);
+    network.put(keys::query(UNANSWERED), &second);
+    network.push();
+
+    let (audience, sealing_key) = (account("requester").account(), PATIENT_KEY);
+    let considered = first.considered(QUERY, &audience, sealing_key);
+    let signed = play.accepted.unwrap_or(GRANT);
+    let accept = queries::accept(QUERY, considered, &records, signed, UNTIL, OTHER);
+    send(network, play.accepter, &accept, play);
+    let acceptance = Acceptance {
+        records: records.clone(),
+        grant: GRANT,
+        until: UNTIL,
+        audience,
+        sealing_key,
+        mailbox: OTHER,
+        block: next(network),
+        at: 10,
+    };
+    let answer = Some(Answer::Accepted(acceptance.clone()));
+    network.put(keys::query(QUERY), &Query { answer, ..first.clone() });
+    network.push();
+
+    send(network, play.mailbox, &queries::transfer(QUERY), play);
+    let block = next(network);
+    let transfer = Transfer { hospital: OTHER, grant: play.transferred, block, at: 11 };
+    network.put(keys::transfer(QUERY), &transfer);
+    network.push();
+    if play.is_withdrawn {
+        let acceptance = Some(acceptance);
+        let answer = Some(Answer::Withdrawn { block: next(network), at: 12, acceptance });
+        network.put(keys::query(QUERY), &Query { answer, ..first });
+        network.push();
+    }
+}

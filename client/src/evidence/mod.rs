@@ -1,0 +1,68 @@
+//! Evidence: the proofs of which a formal transaction consists, for an auditor who has neither a node nor a key.
+//!
+//! | transaction | proofs |
+//! | --- | --- |
+//! | a record | authorization by the patient, store (`announce`), receive (`approve`, by each hospital), commit |
+//! | a query | query (`ask`), accept (`accept`), transfer (`transfer`) |
+//! | a look | request (signed by the requester), release (`record`) |
+//!
+//! A proof is what somebody signed, in the block that has it, and what the state after a final block says that it
+//! changed. [`make`] collects the evidence from a node; [`read`] and [`verify`] need no node. Whoever verifies knows
+//! the hash of the genesis block, and nothing else. `docs/formats.md` describes the file. Nobody signs it: everything
+//! in it is proven or signed by the actors themselves.
+//!
+//! [`verify`] judges each proof, and names who is responsible if one is wrong.
+
+mod calls;
+mod check;
+mod look;
+mod made;
+mod query;
+mod record;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+pub use check::{Flaw, Verified, claimed_genesis, read, verify};
+pub use made::{EvidenceError, Made, make};
+pub use transaction::{Party, Proof, Step, Subject, Transaction, Verdict};
+
+use codec::{Decode, DecodeWithMemTracking, Encode};
+use epione_primitives::Hash;
+use sp_core::{ConstU32, bounded::BoundedVec};
+
+use crate::chain::{ChainProof, Sent};
+
+/// Maximum bytes of the file.
+pub const MAX_FILE_BYTES: u64 = 128 * 1024 * 1024;
+/// Maximum number of records, queries and looks in one file.
+pub const MAX_SUBJECTS: u32 = 1_024;
+/// Maximum number of signed calls in one file.
+const MAX_SENT: u32 = 65_536;
+
+/// The first bytes of the file. No text begins with them, and a transfer that changes the ends of lines damages them.
+const MAGIC: [u8; 8] = *b"\x8aEVIDNC\n";
+/// The format of the file: the next byte.
+const FORMAT: u8 = 1;
+/// Memory that decoding the file may take.
+const MAX_MEMORY: usize = 4 * MAX_FILE_BYTES as usize;
+
+/// Records, queries and looks, ascending, each once.
+type Subjects = BoundedVec<Subject, ConstU32<MAX_SUBJECTS>>;
+
+/// The file, after the first bytes and the byte of the format.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
+struct Bundle {
+    genesis: Hash,
+    /// What it is about.
+    subjects: Subjects,
+    proof: ChainProof,
+    /// The signed calls.
+    sent: BoundedVec<Sent, ConstU32<MAX_SENT>>,
+}
+
+impl Bundle {
+    fn to_file(&self) -> Vec<u8> {
+        (MAGIC, FORMAT, self).encode()
+    }
+}

@@ -1,0 +1,152 @@
+//! The proofs of a query: the requester asked, the patient accepted, and a hospital recorded that it hands out the
+//! sealed grant.
+
+use epione_primitives::query::{Acceptance, Answer, Query, QueryId, Transfer};
+
+use super::{
+    calls::{Sought, asks, is_exactly},
+    check::{Evidence, Signing},
+    transaction::{Party, Proof, Step, Subject, Transaction, Verdict},
+};
+use crate::chain::{ProofFault, calls::queries, keys};
+
+/// Judges the proofs of a query.
+pub(super) fn transaction(evidence: &Evidence, id: QueryId) -> Result<Transaction, ProofFault> {
+    let query: Option<Query> = evidence.chain.newest(&keys::query(id))?;
+    let query = query.ok_or(ProofFault::NoQuery(id))?;
+    let transfer: Option<Transfer> = evidence.chain.newest(&keys::transfer(id))?;
+    let accepted = accepted(&query);
+    let proofs = vec![
+        ask(evidence, &query)?,
+        accept(evidence, (id, &query), accepted)?,
+        hand_over(evidence, id, accepted, transfer.as_ref())?,
+    ];
+    let note = match &query.answer {
+        Some(Answer::Withdrawn { block, acceptance: Some(_), .. }) => Some(format!(
+            "the patient withdrew the acceptance in chain block {block}; nothing is handed out since then"
+        )),
+        _ => None,
+    };
+    Ok(Transaction { subject: Subject::Query(id), patient: query.patient, proofs, note })
+}
+
+/// What the patient accepted, also if they withdrew it later.
+pub(super) fn accepted(query: &Query) -> Option<&Acceptance> {
+    match &query.answer {
+        Some(Answer::Accepted(acceptance)) => Some(acceptance),
+        Some(Answer::Withdrawn { acceptance, .. }) => acceptance.as_ref(),
+        Some(Answer::Refused { .. }) | None => None,
+    }
+}
+
+fn ask(evidence: &Evidence, query: &Query) -> Result<Proof, ProofFault> {
+    let signing = Signing {
+        step: Step::Query,
+        by: Party::User(query.requester),
+        hash: query.terms,
+        block: query.block,
+        sought: Sought::Ask(Box::new(query.clone())),
+        accounts: evidence.accounts(query.requester, query.block)?,
+    };
+    let is_right = |call: &[u8]| match asks(call, query) {
+        true => Ok(()),
+        false => Err("it asked for something else".into()),
+    };
+    Ok(evidence.judge(signing, is_right)?.0)
+}
+
+fn accept(
+    evidence: &Evidence,
+    (id, query): (QueryId, &Query),
+    accepted: Option<&Acceptance>,
+) -> Result<Proof, ProofFault> {
+    let patient = Party::User(query.patient);
+    let Some(acceptance) = accepted else {
+        let reason = unanswered(query, evidence);
+        return Ok(Proof::new(Step::Accept, patient, Verdict::missing(reason)));
+    };
+    let Acceptance { records, grant, until, audience, sealing_key, mailbox, block, .. } =
+        acceptance;
+    let considered = query.considered(id, audience, *sealing_key);
+    let expected = queries::accept(id, considered, records, *grant, *until, *mailbox);
+    let signing = Signing {
+        step: Step::Accept,
+        by: patient,
+        hash: *grant,
+        block: *block,
+        sought: Sought::Accept(id),
+        accounts: evidence.accounts(query.patient, *block)?,
+    };
+    let is_right = |call: &[u8]| match is_exactly(call, &expected) {
+        true => Ok(()),
+        false => Err("the patient accepted something else than what the chain has".into()),
+    };
+    Ok(evidence.judge(signing, is_right)?.0)
+}
+
+/// Why a query has no acceptance.
+fn unanswered(query: &Query, evidence: &Evidence) -> String {
+    match &query.answer {
+        Some(Answer::Refused { block, .. }) => {
+            format!("the patient refused in chain block {block}")
+        }
+        Some(Answer::Accepted(_) | Answer::Withdrawn { .. }) => {
+            "it was withdrawn without an answer".into()
+        }
+        None if query.is_pending(evidence.chain.head.number) => {
+            format!("the patient can answer before chain block {}", query.expires)
+        }
+        None => format!("it expired in chain block {} without an answer", query.expires),
+    }
+}
+
+fn hand_over(
+    evidence: &Evidence,
+    id: QueryId,
+    accepted: Option<&Acceptance>,
+    transfer: Option<&Transfer>,
+) -> Result<Proof, ProofFault> {
+    let Some(transfer) = transfer else {
+        let reason = match accepted {
+            Some(_) => "no hospital has recorded that it handed out the keys",
+            None => "without an acceptance, there is nothing to hand out",
+        };
+        let mailbox = accepted.map(|acceptance| Party::Hospital(acceptance.mailbox));
+        return Ok(Proof::new(Step::Transfer, mailbox, Verdict::missing(reason)));
+    };
+    let Transfer { hospital, grant, block, .. } = *transfer;
+    let by = Party::Hospital(hospital);
+    let signing = Signing {
+        step: Step::Transfer,
+        by: by.clone(),
+        hash: grant,
+        block,
+        sought: Sought::Transfer(id),
+        accounts: evidence.agents(hospital, block)?,
+    };
+    let expected = queries::transfer(id);
+    let is_right = |call: &[u8]| match is_exactly(call, &expected) {
+        true => Ok(()),
+        false => Err("its record of the transfer cannot be read".into()),
+    };
+    let (proof, _) = evidence.judge(signing, is_right)?;
+    match check_transfer(accepted, transfer) {
+        Err(reason) => Ok(Proof { verdict: Verdict::wrong(reason, by), ..proof }),
+        Ok(()) => Ok(proof),
+    }
+}
+
+/// A transfer hands out what was accepted, by the hospital that the patient chose, afterwards.
+fn check_transfer(accepted: Option<&Acceptance>, transfer: &Transfer) -> Result<(), &'static str> {
+    let accepted = accepted.ok_or("it handed out what the patient did not accept")?;
+    if transfer.hospital != accepted.mailbox {
+        return Err("it is not the hospital that the patient chose");
+    }
+    if transfer.grant != accepted.grant {
+        return Err("it handed out another grant than the patient sealed");
+    }
+    if transfer.block < accepted.block || transfer.at >= accepted.until {
+        return Err("it handed out the grant before the acceptance, or after its end");
+    }
+    Ok(())
+}
