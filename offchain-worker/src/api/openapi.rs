@@ -7,7 +7,9 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{grants, held, offers, queries, registrations, segments, status, users, visits};
+use super::{
+    counts, grants, held, offers, queries, registrations, segments, status, users, visits,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +22,7 @@ use super::{grants, held, offers, queries, registrations, segments, status, user
         visits::status::status,
         visits::uploads::put,
         grants::grant,
+        counts::count,
         queries::list::list,
         queries::events::events,
         queries::mailbox::put,

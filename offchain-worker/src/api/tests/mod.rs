@@ -2,6 +2,7 @@
 //! the other hospitals are fakes.
 
 mod connections;
+mod counts;
 mod emergencies;
 pub(crate) mod fake;
 mod fresh_keys;
