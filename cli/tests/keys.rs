@@ -150,6 +150,8 @@ fn misuse_has_another_exit_status_than_failure() {
         &["user", "rotate-keys", "--as", "x"],
         &["keys", "renew-sealing", "x"],
         &["hospital", "set-sealing-key"],
+        &["discover", "--as", "x", "--kind", "diagnosis"],
+        &["discover", "--as", "x", "--purpose", "research", "--from", "January"],
     ] {
         let refused = ends(epione().args(arguments), 2);
         assert!(!refused.stderr.is_empty(), "{arguments:?}");

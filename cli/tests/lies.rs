@@ -177,6 +177,8 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["audit", "reviews"]).varying(&["/reviews/0/blocksLeft"]),
         Reading::of(&["block", "show", "1"]),
         Reading::of(&["block", "verify", "1"]),
+        Reading::of(&["discover", "--as", DOCTOR, "--kind", "report", "--purpose", "research"])
+            .reporting(&["unanswered"]),
         Reading::of(&["hospital", "list"]),
         Reading::of(&["hospital", "consent", "--as", DOCTOR, "--hospital", "7", "--duty", "agent"])
             .varying(&["/until", "/consent"]),

@@ -6,6 +6,7 @@ pub mod chain;
 pub mod completions;
 pub mod devnet;
 pub mod disclosure;
+pub mod discover;
 pub mod hospital;
 pub mod keys;
 pub mod lite;
@@ -60,6 +61,12 @@ pub enum Command {
     /// Asks a patient for sections of records, and answers as a patient
     #[command(subcommand)]
     Query(query::Command),
+    /// Asks hospitals how many patients share sections with you
+    ///
+    /// Each hospital answers a number that is rounded down, or that it is smaller than the hospital's floor. Only what
+    /// the consents of patients share with you for this purpose is counted. A hospital answers a limited number of
+    /// different questions a day.
+    Discover(discover::DiscoverArgs),
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
@@ -119,6 +126,7 @@ impl Command {
             )
             | Self::Hospital(hospital::Command::List)
             | Self::VerifyDisclosure(_)
+            | Self::Discover(_)
             | Self::Block(_)
             | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
@@ -158,6 +166,9 @@ impl Command {
             }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,
+            Self::Discover(args) => {
+                show(&discover::discover(&args, &context.with_devnet()?).await?, json)
+            }
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,

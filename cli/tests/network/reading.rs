@@ -37,6 +37,7 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("devnet up", Left(DEVNET)),
     // Its reads have tests of their own, in epione-client's `record_proof` and `disclosure`.
     ("disclose", Left("proves a record, and takes minutes to refuse every answer")),
+    ("discover", Changed),
     ("hospital consent", Changed),
     ("hospital list", Changed),
     ("hospital set-endpoint", Left(SENDS)),
