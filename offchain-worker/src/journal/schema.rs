@@ -116,7 +116,8 @@ const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE section_index (
         id INTEGER PRIMARY KEY CHECK (id = 0),
-        height INTEGER NOT NULL
+        height INTEGER NOT NULL,
+        begun INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE indexed_records (
         height INTEGER NOT NULL,

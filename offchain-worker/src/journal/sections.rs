@@ -84,25 +84,29 @@ fn pointer(row: &Row<'_>, first: usize) -> rusqlite::Result<RecordPointer> {
     Ok(RecordPointer { height: row.get(first)?, index: row.get(first + 1)? })
 }
 
-/// The height of the newest lite block whose records are in the index.
-pub fn height(connection: &Connection) -> rusqlite::Result<u32> {
-    let height: Option<u32> = connection
+/// The height of the newest lite block whose records are in the index; none before the index has begun.
+pub fn height(connection: &Connection) -> rusqlite::Result<Option<u32>> {
+    connection
         .prepare_cached("SELECT height FROM section_index")?
         .query_row([], |row| row.get(0))
-        .optional()?;
-    Ok(height.unwrap_or_default())
+        .optional()
 }
 
-/// Adds the records of a lite block, and records that the index has it. A record that the index has already is not
-/// changed.
+/// Begins the index, if it has not begun. Records that were committed before `at` are not placed: another journal of
+/// this hospital may have placed them, and their patients may have removed them since.
+pub fn begin(tx: &Connection, at: Moment) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR IGNORE INTO section_index (id, height, begun) VALUES (0, 0, ?1)")?
+        .execute([stored(at)])
+        .map(drop)
+}
+
+/// Adds the records of lite blocks up to a height to the index, which has begun. A record that the index has already is
+/// not changed.
 pub fn add(tx: &Connection, height: u32, records: &[IndexedRecord]) -> rusqlite::Result<()> {
     records.iter().try_for_each(|record| add_record(tx, record))?;
-    tx.prepare_cached(
-        "INSERT INTO section_index (id, height) VALUES (0, ?1)
-         ON CONFLICT (id) DO UPDATE SET height = max(height, excluded.height)",
-    )?
-    .execute([height])
-    .map(drop)
+    tx.prepare_cached("UPDATE section_index SET height = max(height, ?1)")?
+        .execute([height])
+        .map(drop)
 }
 
 fn add_record(tx: &Connection, record: &IndexedRecord) -> rusqlite::Result<()> {
@@ -112,7 +116,7 @@ fn add_record(tx: &Connection, record: &IndexedRecord) -> rusqlite::Result<()> {
         tx.prepare_cached(
             "INSERT OR IGNORE INTO indexed_records
              (height, position, patient, signed_at, committed_at, closed, placed, attempts, due)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, 0)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 OR ?5 < begun, 0, 0 FROM section_index",
         )?
         .execute(params![
             pointer.height,
@@ -287,7 +291,11 @@ mod tests {
 
     async fn journal(records: Vec<IndexedRecord>) -> Journal {
         let journal = Journal::in_memory().await.unwrap();
-        journal.write(move |tx| add(tx, 7, &records)).await.unwrap();
+        let added = journal.write(move |tx| {
+            begin(tx, DAY)?;
+            add(tx, 7, &records)
+        });
+        added.await.unwrap();
         journal
     }
 
@@ -312,7 +320,7 @@ mod tests {
         let records =
             vec![record(at(1, 0), 2, 10, &[0, 1]), record(at(2, 0), 1, 20, &[1, 1]), scan];
         let journal = journal(records).await;
-        assert_eq!(journal.read(height).await.unwrap(), 7);
+        assert_eq!(journal.read(height).await.unwrap(), Some(7));
 
         let all = found(&journal, Wanted::default(), 9).await.unwrap();
         assert_eq!(all, [(1, 2, 0b11), (1, 3, 0b11), (2, 1, 0b11)]);
@@ -336,11 +344,24 @@ mod tests {
             journal(vec![record(at(1, 0), 1, 1, &[1]), record(at(1, 1), 2, 1, &[])]).await;
         let again = record(at(1, 0), 1, 1, &[2, 3]);
         journal.write(move |tx| add(tx, 1, &[again])).await.unwrap();
-        assert_eq!(journal.read(height).await.unwrap(), 7, "the height never falls");
+        assert_eq!(journal.read(height).await.unwrap(), Some(7), "the height never falls");
         let all = found(&journal, Wanted::default(), 9).await.unwrap();
         assert_eq!(all, [(1, 1, 0b1)]);
         assert_eq!(journal.read(closed).await.unwrap(), 1);
         assert_eq!(journal.read(waiting).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn records_from_before_the_index_are_counted_and_not_placed() {
+        let records = vec![record(at(1, 0), 1, 0, &[1]), record(at(2, 0), 1, 1, &[1])];
+        let journal = journal(records).await;
+        // The index begins once.
+        journal.write(|tx| begin(tx, 9 * DAY)).await.unwrap();
+        let later = record(at(3, 0), 1, 2, &[1]);
+        journal.write(move |tx| add(tx, 3, &[later])).await.unwrap();
+        assert_eq!(found(&journal, Wanted::default(), 9).await.unwrap().len(), 3);
+        let due = journal.read(|it| unplaced(it, 0, 9)).await.unwrap();
+        assert_eq!(due.iter().map(|it| it.pointer).collect::<Vec<_>>(), [at(2, 0), at(3, 0)]);
     }
 
     #[tokio::test]

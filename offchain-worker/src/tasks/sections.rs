@@ -1,8 +1,8 @@
 //! Fills the index of sections from this hospital's own committed lite blocks.
 //!
 //! The task reads the chain block by block and opens the descriptions with the patient keys, which the hospital has
-//! anyway. It resumes where it stopped, and begins again at the first block if the journal was lost. Nothing waits for
-//! it.
+//! anyway. It resumes where it stopped, and begins again at the first block if the journal was lost. Then it does not
+//! know which records were placed by kind, and leaves all of them to their patients. Nothing waits for it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -79,8 +79,15 @@ impl Indexer {
     /// Adds the next lite blocks. Returns whether there was one.
     pub(crate) async fn step(&self) -> Result<bool, IndexError> {
         let identity = self.view.identity().await?;
-        let known = self.journal.read(sections::height).await?;
         let state = self.view.finalized().await?;
+        let known = match self.journal.read(sections::height).await? {
+            Some(known) => known,
+            None => {
+                let begun = state.time().await?;
+                self.journal.write(move |tx| sections::begin(tx, begun)).await?;
+                0
+            }
+        };
         let (mut height, mut records) = (known, Vec::new());
         while records.is_empty() && height.saturating_sub(known) < BLOCKS {
             let next = height.saturating_add(1);
@@ -258,7 +265,7 @@ mod tests {
         assert!(indexer.step().await.unwrap());
         assert!(indexer.step().await.unwrap());
         assert!(!indexer.step().await.unwrap());
-        assert_eq!(world.journal.read(sections::height).await.unwrap(), 2);
+        assert_eq!(world.journal.read(sections::height).await.unwrap(), Some(2));
 
         let all = found(&world, Wanted::default()).await;
         assert_eq!(record.sections().len(), 3);
@@ -325,11 +332,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn only_records_that_were_committed_since_the_index_began_wait_for_being_placed() {
+        let (world, _) = committed().await;
+        let bytes = world.chain.facts().records[&POINTER].2.clone();
+        let indexer = indexer(&world);
+        assert!(indexer.step().await.unwrap());
+        assert_eq!(world.journal.read(sections::waiting).await.unwrap(), 0);
+        let later = RecordPointer { height: 2, index: 0 };
+        world.chain.commit(later, world.patient.user, HOSPITAL, &bytes);
+        let committed_at = crate::now() + 1_000;
+        world.chain.facts().records.get_mut(&later).unwrap().1.time = committed_at;
+        assert!(indexer.step().await.unwrap());
+        let due = world.journal.read(|it| sections::unplaced(it, crate::now(), 9)).await.unwrap();
+        let due: Vec<_> = due.iter().map(|it| (it.pointer, it.committed_at)).collect();
+        assert_eq!(due, [(later, committed_at)]);
+    }
+
+    #[tokio::test]
     async fn a_record_that_the_node_does_not_have_yet_is_not_skipped() {
         let (world, _) = committed().await;
         world.chain.facts().while_reading = Some(Box::new(|facts| facts.records.clear()));
         let indexer = indexer(&world);
         assert!(matches!(indexer.step().await, Err(IndexError::NoRecord(POINTER))));
-        assert_eq!(world.journal.read(sections::height).await.unwrap(), 0);
+        assert_eq!(world.journal.read(sections::height).await.unwrap(), Some(0));
     }
 }

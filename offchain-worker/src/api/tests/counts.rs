@@ -66,7 +66,11 @@ async fn share(world: &World, records: Vec<IndexedRecord>, shared: SectionSet) {
             facts.slots.place(record.pointer, SLOT, shared);
         }
     }
-    world.journal.write(move |tx| sections::add(tx, 1, &records)).await.unwrap();
+    let added = world.journal.write(move |tx| {
+        sections::begin(tx, 0)?;
+        sections::add(tx, 1, &records)
+    });
+    added.await.unwrap();
 }
 
 /// A world with a researcher, with whom these patients share the diagnosis of a record of January.

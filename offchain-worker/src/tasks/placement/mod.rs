@@ -2,7 +2,8 @@
 //!
 //! Each record is considered once: by the consents that are in force when the worker sees it committed, and that were
 //! given before it was committed. Earlier records are placed by the patient's client. The journal notes a record when
-//! all its placements are final. A worker that was killed meanwhile reads from the chain what it has placed already.
+//! all its placements are final. A worker that was killed meanwhile reads from the chain what it has placed already. Of
+//! records from before the journal began, it places nothing: their patients may have removed sections since.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -32,6 +32,7 @@ impl World {
             journal: Journal::in_memory().await.unwrap(),
             metrics: Metrics::new().unwrap(),
         };
+        placing.journal.write(|tx| sections::begin(tx, 0)).await.unwrap();
         Self { chain, placing }
     }
 
