@@ -147,6 +147,36 @@ pub fn closed(connection: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
+/// A page of the records that no key of the worker opened, with the time of their commit, in the order of the chain.
+pub fn closed_after(
+    connection: &Connection,
+    after: Option<RecordPointer>,
+    limit: u32,
+) -> rusqlite::Result<Vec<(RecordPointer, Moment)>> {
+    let (height, position) =
+        after.map_or((-1, -1), |it| (i64::from(it.height), i64::from(it.index)));
+    connection
+        .prepare_cached(
+            "SELECT height, position, committed_at FROM indexed_records
+             WHERE closed = 1 AND (height, position) > (?1, ?2)
+             ORDER BY height, position LIMIT ?3",
+        )?
+        .query_map(params![height, position, limit], |row| {
+            Ok((pointer(row, 0)?, moment(row.get(2)?)))
+        })?
+        .collect()
+}
+
+/// Replaces a record that did not open before.
+pub fn reopen(tx: &Connection, record: &IndexedRecord) -> rusqlite::Result<()> {
+    let RecordPointer { height, index } = record.pointer;
+    tx.prepare_cached(
+        "DELETE FROM indexed_records WHERE height = ?1 AND position = ?2 AND closed = 1",
+    )?
+    .execute(params![height, index])?;
+    add_record(tx, record)
+}
+
 const MATCHES: &str = "SELECT r.patient, r.height, r.position, s.section
      FROM indexed_records AS r JOIN indexed_sections AS s
        ON s.height = r.height AND s.position = r.position
@@ -349,6 +379,23 @@ mod tests {
         assert_eq!(all, [(1, 1, 0b1)]);
         assert_eq!(journal.read(closed).await.unwrap(), 1);
         assert_eq!(journal.read(waiting).await.unwrap(), 1);
+
+        let page = async |after| -> Vec<RecordPointer> {
+            let page = journal.read(move |it| closed_after(it, after, 9)).await.unwrap();
+            page.iter().map(|(pointer, _)| *pointer).collect()
+        };
+        assert_eq!(
+            (page(None).await, page(Some(at(1, 0))).await),
+            (vec![at(1, 1)], vec![at(1, 1)])
+        );
+        assert!(page(Some(at(1, 1))).await.is_empty());
+        let opened = [record(at(1, 1), 2, 1, &[4]), record(at(1, 0), 1, 1, &[5])];
+        let reopened = journal.write(move |tx| opened.iter().try_for_each(|it| reopen(tx, it)));
+        reopened.await.unwrap();
+        let kinds = Some(KindSet(0b11_0000));
+        let reopened = found(&journal, Wanted { kinds, ..Wanted::default() }, 9).await.unwrap();
+        assert_eq!(reopened, [(2, 1, 0b1)], "a record that is open is not replaced");
+        assert!(page(None).await.is_empty());
     }
 
     #[tokio::test]

@@ -59,6 +59,12 @@ pub enum IndexError {
 /// Fills the index. Never returns.
 pub async fn run(indexer: &Indexer) {
     let mut failures = 0;
+    while let Err(error) = indexer.reopen().await {
+        failures += 1;
+        indexer.fail(&error);
+        tokio::time::sleep(RETRY.after(failures)).await;
+    }
+    failures = 0;
     loop {
         match indexer.step().await {
             Ok(true) => failures = 0,
@@ -111,6 +117,27 @@ impl Indexer {
         let closed = added.await?;
         self.metrics.records_closed.set(closed);
         Ok(true)
+    }
+
+    /// Tries again what did not open: since its last start, the worker may have got an earlier keystore.
+    async fn reopen(&self) -> Result<(), IndexError> {
+        let identity = self.view.identity().await?;
+        let state = self.view.finalized().await?;
+        let mut after = None;
+        loop {
+            let page = self.journal.read(move |it| sections::closed_after(it, after, BLOCKS));
+            let page = page.await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            for (pointer, committed_at) in page {
+                let record = self.record(identity, state.as_ref(), pointer, committed_at).await?;
+                if !record.sections.is_empty() {
+                    self.journal.write(move |tx| sections::reopen(tx, &record)).await?;
+                }
+            }
+        }
+        self.metrics.records_closed.set(self.journal.read(sections::closed).await?);
+        Ok(())
     }
 
     /// A committed record of this hospital. It has no sections if no key of the worker opens it.
@@ -211,7 +238,7 @@ fn is_code(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use epione_envelope::record::SectionKind;
+    use epione_envelope::{record::SectionKind, sealing_keys::SealingSuite};
     use epione_primitives::{UserId, release::SectionSet};
 
     use super::*;
@@ -312,6 +339,25 @@ mod tests {
         let indexer = indexer(&world);
         while indexer.step().await.unwrap() {}
         assert_eq!(world.metrics.records_closed.get(), 2);
+        assert_eq!(found(&world, Wanted::default()).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_record_opens_after_a_restart_with_the_missing_keystore() {
+        let (world, _) = committed().await;
+        let with = |earlier| {
+            let view: Arc<dyn ChainView> = Arc::new(world.chain.clone());
+            let keys = world.agent.keys.with_new_sealing_key(SealingSuite::X25519);
+            let hospital_keys = Arc::new(HospitalKeys::new(keys, earlier, Arc::clone(&view)));
+            Indexer { hospital_keys, ..indexer(&world) }
+        };
+        let without = with(Vec::new());
+        assert!(without.step().await.unwrap());
+        without.reopen().await.unwrap();
+        assert_eq!(world.metrics.records_closed.get(), 1);
+        assert!(found(&world, Wanted::default()).await.is_empty());
+        with(vec![world.agent.keys.sealing.clone()]).reopen().await.unwrap();
+        assert_eq!(world.metrics.records_closed.get(), 0);
         assert_eq!(found(&world, Wanted::default()).await.len(), 1);
     }
 
