@@ -1,6 +1,8 @@
 //! Counts of patients: nobody learns a number below the floor, what is not shared with the caller does not count, and
 //! questions cannot be varied at will.
 
+use std::{sync::Arc, time::Duration};
+
 use epione_client::api::{CountReply, CountRequest, Counted};
 use epione_envelope::record::SectionKind;
 use epione_primitives::{
@@ -11,12 +13,15 @@ use epione_primitives::{
     sharing::{KindSet, SlotId},
 };
 
+use object_store::memory::InMemory;
+
 use super::{
     fake::{HOSPITAL, slots::consent},
     world::{Actor, Raw, World},
 };
 use crate::{
-    config::Discovery,
+    api::limits::Holder,
+    config::{Discovery, Limits},
     journal::sections::{self, IndexedRecord, IndexedSection},
 };
 
@@ -75,7 +80,10 @@ async fn share(world: &World, records: Vec<IndexedRecord>, shared: SectionSet) {
 
 /// A world with a researcher, with whom these patients share the diagnosis of a record of January.
 async fn cohort(numbers: std::ops::Range<u32>) -> (World, Actor) {
-    let world = World::new().await;
+    cohort_in(World::new().await, numbers).await
+}
+
+async fn cohort_in(world: World, numbers: std::ops::Range<u32>) -> (World, Actor) {
     let researcher = Actor::new("Researcher");
     world.register(&researcher, Role::Researcher);
     join(&world, numbers).await;
@@ -285,6 +293,21 @@ async fn a_question_about_too_many_patients_is_refused_before_their_consents_are
     let question = CountRequest { to, ..diagnoses() };
     assert_eq!(refusal(&world, &researcher, &question).await.0, 413);
     assert_eq!(world.metrics.counts.with_label_values(&["answered"]).get(), 0);
+}
+
+#[tokio::test]
+async fn a_requester_has_one_of_the_places_for_counts() {
+    let limits = Limits { request_timeout: Duration::from_secs(2), ..Limits::default() };
+    let objects = Arc::new(InMemory::new());
+    let world = World::with(objects.clone(), objects, limits).await;
+    let (world, researcher) = cohort_in(world, 1..11).await;
+    let held = world.state.count_slot(Holder::Account(researcher.account().id())).await.unwrap();
+    assert_eq!(refusal(&world, &researcher, &diagnoses()).await, (429, "busy".into()));
+    let other = Actor::new("OtherResearcher");
+    world.register(&other, Role::Researcher);
+    assert_eq!(found(&world, &other, &diagnoses()).await, Some((10, 10)));
+    drop(held);
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some((10, 10)));
 }
 
 #[tokio::test]
