@@ -12,7 +12,6 @@ use epione_primitives::{
     release::SectionSet,
     sharing::{KindSet, SlotId},
 };
-
 use object_store::memory::InMemory;
 
 use super::{
