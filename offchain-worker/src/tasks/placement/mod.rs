@@ -213,10 +213,10 @@ fn by_patient(records: &[Unplaced]) -> BTreeMap<UserId, Vec<Unplaced>> {
     by_patient
 }
 
-/// Whether a consent lets the hospital place sections of a record: it was given before the record was committed, and
-/// names the time at which the record was signed.
+/// Whether a consent lets the hospital place sections of a record: it was given in an earlier chain block than the one
+/// that committed the record, and names the time at which the record was signed. The chain checks the former, too.
 fn concerns(version: &ConsentVersion, record: &Unplaced) -> bool {
-    let is_earlier = version.since <= record.committed_at;
+    let is_earlier = version.since < record.committed_at;
     is_earlier && version.consent.recorded.contains(record.signed_at)
 }
 

@@ -110,7 +110,7 @@ async fn a_consent_that_does_not_concern_a_record_places_nothing() {
     };
     type Change = Box<dyn Fn(&mut ConsentVersion)>;
     let changes: [(&str, Change); 6] = [
-        ("given after the record was committed", Box::new(|it| it.since = COMMITTED + 1)),
+        ("given in the block that committed the record", Box::new(|it| it.since = COMMITTED)),
         ("withdrawn", Box::new(|it| it.ended = Some(COMMITTED + 1))),
         ("over", Box::new(|it| it.consent.until = COMMITTED + 1)),
         ("without kinds", Box::new(|it| it.consent.kinds = KindSet(0))),
