@@ -103,8 +103,8 @@ impl FromStr for Month {
         if year.len() != 4 || month.len() != 2 || !is_digits(year) || !is_digits(month) {
             return Err(InvalidMonth);
         }
-        let year = year.parse().map_err(|_| InvalidMonth)?;
-        let month = month.parse().map_err(|_| InvalidMonth)?;
+        let year: u16 = year.parse().map_err(|_| InvalidMonth)?;
+        let month: u8 = month.parse().map_err(|_| InvalidMonth)?;
         if YEARS.contains(&year) && (1..=12).contains(&month) {
             Ok(Self { year, month })
         } else {

@@ -95,7 +95,7 @@ async fn answer(
     let known = state.journal.read(move |it| {
         Ok((counts::find(it, requester, day, hash)?, counts::asked(it, requester, day)?))
     });
-    let result = |name| state.metrics.counts.with_label_values(&[name]).inc();
+    let result = |name: &str| state.metrics.counts.with_label_values(&[name]).inc();
     match known.await? {
         (Some(known), _) => {
             result("repeated");

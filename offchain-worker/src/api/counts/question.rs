@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_client::api::{CountRequest, MAX_MODALITY_BYTES};
-use epione_primitives::{Moment, access::Purpose, sharing::KindSet};
+use epione_primitives::access::Purpose;
 
 use crate::{
     api::ApiError,
@@ -39,8 +39,7 @@ impl Question {
     /// The same for questions with the same meaning.
     pub fn hash(&self) -> [u8; 32] {
         let Self { purpose, wanted: Wanted { kinds, modality, from, before } } = self;
-        let asked: (&Purpose, &Option<KindSet>, &Option<String>, &Option<Moment>, &Option<Moment>) =
-            (purpose, kinds, modality, from, before);
+        let asked = (purpose, kinds, modality, from, before);
         blake3::hash(&asked.encode()).into()
     }
 }
@@ -63,6 +62,7 @@ fn malformed(detail: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use epione_envelope::record::SectionKind;
+    use epione_primitives::sharing::KindSet;
 
     use super::*;
 
