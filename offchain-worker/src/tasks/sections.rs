@@ -252,6 +252,8 @@ mod tests {
         journal::sections::{Match, Wanted},
     };
 
+    const DICOM: &[u8] = include_bytes!("../../../samples/phantom-mr.dcm");
+
     fn indexer(world: &World) -> Indexer {
         let view: Arc<dyn ChainView> = Arc::new(world.chain.clone());
         let keys = HospitalKeys::new(world.agent.keys.clone(), Vec::new(), Arc::clone(&view));
@@ -271,8 +273,7 @@ mod tests {
     async fn commit_study(world: &World, height: u32, study: &str, files: &[&str]) {
         let mut visit = world.builder().text(SectionKind::Report, study);
         for file in files {
-            let content = [&[0; 128][..], b"DICM", file.as_bytes()].concat();
-            visit = visit.file(SectionKind::Media, world.file(file, &content));
+            visit = visit.file(SectionKind::Media, world.file(file, DICOM));
         }
         let visit = visit.build(&world.doctor.account(), world.chain.newest()).await.unwrap();
         world.submit(&visit).await;
