@@ -166,6 +166,8 @@ fn misuse_has_another_exit_status_than_failure() {
         &["credential", "issue", "--user", &id, "--attribute", "cardiology"],
         &["credential", "revoke", "--user", &id, "--attribute", "Cardiology"],
         &["credential", "list"],
+        &["discover", "--as", "x", "--kind", "diagnosis"],
+        &["discover", "--as", "x", "--purpose", "research", "--from", "January"],
     ] {
         let refused = ends(epione().args(arguments), 2);
         assert!(!refused.stderr.is_empty(), "{arguments:?}");

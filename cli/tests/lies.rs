@@ -200,6 +200,8 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["block", "verify", "1"]),
         Reading::of(&["credential", "attributes"]),
         Reading::of(&["credential", "list", "--user", doctor]),
+        Reading::of(&["discover", "--as", DOCTOR, "--kind", "report", "--purpose", "research"])
+            .reporting(&["unanswered"]),
         Reading::of(&["hospital", "list"]),
         Reading::of(&["hospital", "consent", "--as", DOCTOR, "--hospital", "7", "--duty", "agent"])
             .varying(&["/until", "/consent"]),

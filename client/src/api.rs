@@ -6,6 +6,7 @@
 //! | `PUT /v1/visits/{record id}/media/{section}?offset={bytes}` | the record's author | the section's content from this offset on, at most 8 MiB ([`MAX_PART_BYTES`]) | 200 [`VisitStatus`] |
 //! | `GET /v1/visits/{record id}` | the author, the patient, governance | | 200 [`VisitStatus`] |
 //! | `POST /v1/grants` | any user | [`GrantRequest`] | 200 [`GrantReply`] |
+//! | `POST /v1/counts` | any user whose registration is in force | [`CountRequest`] | 200 [`CountReply`] |
 //! | `PUT /v1/queries/{query}/grant` | the query's patient | the sealed `QueryGrant` of `epione-envelope`, at most 512 KiB | 204 |
 //! | `POST /v1/queries/{query}/collect` | the query's requester | | 200 [`GrantReply`], when the transfer is final |
 //! | `GET /v1/queries` | any user | | 200, the caller's queries |
@@ -29,6 +30,10 @@
 //!
 //! Every request is signed ([`crate::request`]), except those marked "anyone" and temporary links. Every error is a
 //! [`Problem`] (RFC 9457).
+
+mod counts;
+
+pub use counts::{CountReply, CountRequest, Counted, InvalidMonth, MAX_MODALITY_BYTES, Month};
 
 use codec::{DecodeAll, Encode};
 use epione_envelope::{frames::Frames, signature::Extraction};

@@ -1,6 +1,10 @@
 //! The chain as the worker's API needs it: finalized state, bodies by hash, and the agent's calls. The traits are
 //! narrow, so that the API is tested without a node. [`NodeChain`] implements them with the node.
 
+mod sharing;
+
+pub use sharing::{SharingState, SharingView};
+
 use std::{error::Error, sync::OnceLock};
 
 use epione_client::{

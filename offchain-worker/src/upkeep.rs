@@ -64,6 +64,8 @@ pub const NOT_RESTORED: &[&str] = &[
     "the memory of answered requests: the worker rejects requests that were signed before the new \
      memory began",
     "sealed grants of patients whose requesters have not collected them: the requesters ask the patients again",
+    "the memory of today's counts: requesters can ask as many more questions today, and compare the answers",
+    "which sections were placed by kind: the worker places those of later records only; patients place earlier ones",
     "damaged objects in quarantine",
 ];
 

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod credential;
 pub mod devnet;
 pub mod disclosure;
+pub mod discover;
 pub mod evidence;
 pub mod hospital;
 pub mod keys;
@@ -72,6 +73,12 @@ pub enum Command {
     /// Lets others act for you as a patient: representatives, and hospitals that submit without your signature
     #[command(subcommand)]
     Mandate(mandate::Command),
+    /// Asks hospitals how many patients share sections with you
+    ///
+    /// Each hospital answers a number that is rounded down, or that it is smaller than the hospital's floor. Only what
+    /// the consents of patients share with you for this purpose is counted. A hospital answers a limited number of
+    /// different questions a day.
+    Discover(discover::DiscoverArgs),
     /// Checks, sets and shows a hospital's policies, and explains decisions
     #[command(subcommand)]
     Policy(policy::Command),
@@ -141,6 +148,7 @@ impl Command {
             | Self::Hospital(hospital::Command::List)
             | Self::VerifyDisclosure(_)
             | Self::VerifyEvidence(_)
+            | Self::Discover(_)
             | Self::Block(_)
             | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
@@ -186,6 +194,9 @@ impl Command {
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,
             Self::Mandate(command) => command.run(&context.with_devnet()?).await,
+            Self::Discover(args) => {
+                show(&discover::discover(&args, &context.with_devnet()?).await?, json)
+            }
             Self::Policy(command) => command.run(context).await,
             Self::Credential(command) => command.run(&context.with_devnet()?).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,

@@ -44,6 +44,7 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("devnet up", Left(DEVNET)),
     // Its reads have tests of their own, in epione-client's `record_proof` and `disclosure`, too.
     ("disclose", Left("takes minutes to refuse every answer; `lies_to_senders.rs` changes some")),
+    ("discover", Changed),
     ("hospital consent", Changed),
     ("hospital list", Changed),
     ("hospital set-endpoint", Left(SENDS)),

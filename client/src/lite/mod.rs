@@ -15,7 +15,7 @@
 
 mod check;
 mod error;
-mod modality;
+pub mod modality;
 mod own;
 mod schema;
 mod search;

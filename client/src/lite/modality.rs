@@ -25,7 +25,7 @@ const FHIR: &str = "application/fhir+json";
 const DICOM: &str = "application/dicom";
 
 /// The modalities that a text states, if it is a FHIR resource.
-pub(super) fn stated(description: &Description, text: &[u8]) -> BTreeSet<String> {
+pub fn stated(description: &Description, text: &[u8]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     if essence(&description.media_type).eq_ignore_ascii_case(FHIR)
         && let Ok(resource) = serde_json::from_slice::<Value>(text)
@@ -35,9 +35,14 @@ pub(super) fn stated(description: &Description, text: &[u8]) -> BTreeSet<String>
     found
 }
 
+/// Whether a section is a DICOM file.
+pub fn is_dicom(description: &Description) -> bool {
+    essence(&description.media_type).eq_ignore_ascii_case(DICOM)
+}
+
 /// The modality that the name of a DICOM file states.
-pub(super) fn named(description: &Description) -> Option<&'static str> {
-    if !essence(&description.media_type).eq_ignore_ascii_case(DICOM) {
+pub fn named(description: &Description) -> Option<&'static str> {
+    if !is_dicom(description) {
         return None;
     }
     let mut words = description.file_name.split(|c: char| !c.is_ascii_alphanumeric());

@@ -23,8 +23,8 @@ use url::Url;
 
 use crate::{
     api::{
-        ConfirmedKey, GrantReply, GrantRequest, ProposedKeys, RegisterUser, RegisteredUser,
-        Relation, RenewedKey, UserRef, VisitStatus, WorkerInfo,
+        ConfirmedKey, CountReply, CountRequest, GrantReply, GrantRequest, ProposedKeys, RegisterUser,
+        RegisteredUser, Relation, RenewedKey, UserRef, VisitStatus, WorkerInfo,
     },
     chain::Chain,
     endpoint::Endpoint,
@@ -158,6 +158,12 @@ impl WorkerClient {
         let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
         let grant = AccessGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
         Ok(Granted { grant, reply })
+    }
+
+    /// Asks how many patients of the hospital share sections with this account's user.
+    pub async fn count(&self, question: &CountRequest) -> Result<CountReply, WorkerError> {
+        let response = self.post("/v1/counts", question, nonce(), Awaited::Answer).await?;
+        self.json(response).await
     }
 
     /// Leaves the sealed grant with which the account's user, a patient, accepts a query. The worker keeps it for the

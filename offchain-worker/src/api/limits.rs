@@ -26,6 +26,8 @@ const STRANGERS_WAITING: usize = 64;
 /// Streams of changes of queries that are open at once: of all users together, and of one.
 const STREAMS: usize = 512;
 const STREAMS_EACH: usize = 4;
+/// Counts of patients at once. Each reads much of the chain's state, and one requester has one of them.
+const COUNTS: usize = 2;
 /// The memory for short bodies is this fraction of `receive_bytes`, in addition to it.
 const SHORT_FRACTION: usize = 8;
 
@@ -77,6 +79,7 @@ pub(super) struct Slots {
     /// One for each query.
     transfers: Places,
     requests: Places,
+    counts: Places,
     streams: Places,
     /// Counted in bytes.
     short_memory: Places,
@@ -107,6 +110,7 @@ impl Slots {
             transactions: queued(limits.transactions, quarter(limits.transactions)),
             transfers: queued(WAITING, 1),
             requests: queued(limits.requests, quarter(limits.requests)),
+            counts: queued(COUNTS, 1),
             streams: Shares::new(Bounds::at_once(STREAMS, STREAMS_EACH)),
             short_memory: queued(short, quarter(short)),
             long_memory: queued(memory, quarter(memory).max(2 * MAX_PART_BYTES).min(memory)),
@@ -189,6 +193,11 @@ impl AppState {
     /// A place for any other request; waits for one.
     pub(super) async fn request_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
         self.wait_for(&self.shared.slots.requests, holder, 1, self.short_wait()).await
+    }
+
+    /// A place for counting patients; waits for one.
+    pub(super) async fn count_slot(&self, holder: Holder) -> Result<Slot, ApiError> {
+        self.wait_for(&self.shared.slots.counts, holder, 1, self.short_wait()).await
     }
 
     /// A place for a stream of changes of queries, if one is free.

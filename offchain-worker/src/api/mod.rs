@@ -5,6 +5,7 @@ mod accounts;
 mod asked;
 mod caller;
 mod connections;
+mod counts;
 mod deliverable;
 mod delivery;
 mod governance;
@@ -51,8 +52,8 @@ use axum::{
 use url::Url;
 
 use crate::{
-    chain::{ChainCalls, ChainView},
-    config::{Limits, Transfer},
+    chain::{ChainCalls, ChainView, SharingView},
+    config::{Discovery, Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
     metrics::Metrics,
@@ -66,6 +67,8 @@ pub struct Services {
     /// URL at which clients reach this API.
     pub public_url: Url,
     pub view: Arc<dyn ChainView>,
+    /// What patients share, for counts.
+    pub sharing: Arc<dyn SharingView>,
     pub calls: Arc<dyn ChainCalls>,
     pub store: Store,
     /// What offers leave free for this hospital's own visits.
@@ -76,6 +79,7 @@ pub struct Services {
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
+    pub discovery: Discovery,
     /// How long a user's new keys wait before a profile is sealed to them, unless the governance confirms them.
     pub renewal_delay: Duration,
     /// Which segments are stored here, for other hospitals.
@@ -151,6 +155,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/visits/{record}", get(visits::status::status))
         .route("/v1/visits/{record}/media/{section}", put(visits::uploads::put))
         .route("/v1/grants", post(grants::grant))
+        .route("/v1/counts", post(counts::count))
         .route("/v1/queries", get(queries::list::list))
         .route("/v1/queries/events", get(queries::events::events))
         .route("/v1/queries/{id}/grant", put(queries::mailbox::put))

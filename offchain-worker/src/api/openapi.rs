@@ -8,7 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    grants, held, offers, queries, recoveries, registrations, segments, status, users, visits,
+    counts, grants, held, offers, queries, recoveries, registrations, segments, status, users,
+    visits,
 };
 
 #[derive(OpenApi)]
@@ -22,6 +23,7 @@ use super::{
         visits::status::status,
         visits::uploads::put,
         grants::grant,
+        counts::count,
         queries::list::list,
         queries::events::events,
         queries::mailbox::put,

@@ -9,8 +9,8 @@ use epione_client::{
 use epione_primitives::limits::{MAX_BODY_BYTES, MAX_ENTRIES};
 
 use super::{
-    Config, ConfigError, DAY, HOUR, Keystore, Limits, MAX_EARLIER_KEYSTORES, MINUTE, Notifications,
-    Pack, SECOND, Scrub, StoreConfig, Transfer, WEEK,
+    Config, ConfigError, DAY, Discovery, HOUR, Keystore, Limits, MAX_EARLIER_KEYSTORES, MINUTE,
+    Notifications, Pack, SECOND, Scrub, StoreConfig, Transfer, WEEK,
 };
 
 /// A user who rotated keys reads nothing new for so long, unless the governance confirms.
@@ -38,6 +38,7 @@ impl Config {
         self.pack.check()?;
         self.transfer.check()?;
         self.scrub.check()?;
+        self.discovery.check()?;
         self.notifications.as_ref().map_or(Ok(()), Notifications::check)?;
         self.limits.check()
     }
@@ -178,6 +179,24 @@ impl Scrub {
                 "scrub.orphan_grace",
                 "must be at least 1h: an upload may be in progress",
             );
+        }
+        Ok(())
+    }
+}
+
+/// A smaller group could be a family, or the patients of one ward.
+const MIN_FLOOR: u32 = 5;
+
+impl Discovery {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(MIN_FLOOR..=1_000).contains(&self.floor) {
+            return refuse("discovery.floor", format!("must be from {MIN_FLOOR} to 1000"));
+        }
+        if !(1..=1_000).contains(&self.counts_per_day) {
+            return refuse("discovery.counts_per_day", "must be from 1 to 1000");
+        }
+        if !(1..=100_000).contains(&self.patients) {
+            return refuse("discovery.patients", "must be from 1 to 100000");
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use toml::{Table, Value};
 
 use super::{
-    Config, Keystore, Limits, Notifications, Pack, S3Settings, Scrub, StoreConfig, Tls, Transfer,
-    documented::Documented,
+    Config, Discovery, Keystore, Limits, Notifications, Pack, S3Settings, Scrub, StoreConfig, Tls,
+    Transfer, documented::Documented,
 };
 
 const INTRODUCTION: &str = "\
@@ -56,6 +56,7 @@ pub fn example() -> String {
     example.section::<Config, Pack>("pack", "[pack]");
     example.section::<Config, Transfer>("transfer", "[transfer]");
     example.section::<Config, Scrub>("scrub", "[scrub]");
+    example.section::<Config, Discovery>("discovery", "[discovery]");
     example.section::<Config, Notifications>("notifications", "# [notifications]");
     example.section::<Config, Limits>("limits", "[limits]");
     example.text

@@ -85,6 +85,9 @@ settings! {
         /// Checking and repairing stored segments.
         #[serde(default)]
         pub scrub: Scrub,
+        /// Counts of patients, for requesters with whom they share sections.
+        #[serde(default)]
+        pub discovery: Discovery,
         /// A program of the hospital that the worker tells when a patient is asked for records.
         pub notifications: Option<Notifications>,
         /// How much the HTTP API accepts at once, and for how long. One caller gets only a part of each number: see
@@ -205,6 +208,20 @@ settings! {
         /// How long the worker keeps damaged objects in quarantine/ for inspection.
         #[serde(with = "duration")]
         pub quarantine: Duration,
+    }
+}
+
+settings! {
+    /// Counts of patients.
+    #[serde(default)]
+    pub struct Discovery {
+        /// The worker tells no number of patients below this, and rounds larger numbers down to a multiple of it. At
+        /// least 5.
+        pub floor: u32,
+        /// Different questions of one requester that the worker answers a day (UTC).
+        pub counts_per_day: u32,
+        /// Patients of one question, at most: the worker reads the consents of each from the chain.
+        pub patients: u32,
     }
 }
 
@@ -367,6 +384,12 @@ impl Default for Scrub {
             orphan_grace: 24 * HOUR,
             quarantine: WEEK,
         }
+    }
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { floor: 10, counts_per_day: 20, patients: 2_048 }
     }
 }
 

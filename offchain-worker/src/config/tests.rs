@@ -27,7 +27,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
     let minimal = Config::parse(MINIMAL).unwrap();
     let shown = |config: &Config| {
         format!(
-            "{} {} {} {} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?} {:?}",
+            "{} {} {} {} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
             config.node_url,
             config.allow_plain_node,
             config.listen,
@@ -39,6 +39,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
             config.pack,
             config.transfer,
             config.scrub,
+            config.discovery,
             config.notifications,
             config.limits
         )
@@ -141,6 +142,20 @@ fn keys_come_from_exactly_one_place() {
     assert!(parse("path = \"k\"\npassword_file = \"p\"\ndevelopment = \"//Alice\"").is_err());
     assert!(parse("development = \"Alice\"").is_err());
     parse("path = \"k.json\"\npassword_file = \"p\"").unwrap();
+}
+
+#[test]
+fn a_group_of_fewer_than_five_patients_is_never_counted() {
+    for (line, key) in [
+        ("floor = 4", "discovery.floor"),
+        ("floor = 1001", "discovery.floor"),
+        ("counts_per_day = 0", "discovery.counts_per_day"),
+        ("patients = 0", "discovery.patients"),
+    ] {
+        let error = with_table(&format!("[discovery]\n{line}")).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+    assert_eq!(with_table("[discovery]\nfloor = 5").unwrap().discovery.floor, 5);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! embedded SQLite database with one writer. A write is on disk when it returns.
 
 pub mod commands;
+pub mod counts;
 mod error;
 pub mod nonces;
 pub mod offers;
@@ -9,6 +10,7 @@ pub mod query_grants;
 pub mod references;
 pub mod renewals;
 mod schema;
+pub mod sections;
 mod sweep;
 pub mod verified;
 pub mod visits;

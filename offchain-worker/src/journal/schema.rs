@@ -113,6 +113,47 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX query_grants_by_end ON query_grants (ends);
     CREATE INDEX query_grants_by_state ON query_grants (accepted, at, query);
 ",
+    "
+    CREATE TABLE section_index (
+        id INTEGER PRIMARY KEY CHECK (id = 0),
+        height INTEGER NOT NULL,
+        begun INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE indexed_records (
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        patient BLOB NOT NULL,
+        signed_at INTEGER NOT NULL,
+        committed_at INTEGER NOT NULL,
+        closed INTEGER NOT NULL,
+        placed INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        PRIMARY KEY (height, position)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX indexed_records_by_patient ON indexed_records (patient, height, position);
+    CREATE INDEX indexed_records_unplaced ON indexed_records (due) WHERE placed = 0;
+    CREATE INDEX indexed_records_closed ON indexed_records (closed) WHERE closed = 1;
+    CREATE TABLE indexed_sections (
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        section INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        -- Between spaces, or null.
+        modalities TEXT,
+        PRIMARY KEY (height, position, section)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE counts (
+        requester BLOB NOT NULL,
+        day INTEGER NOT NULL,
+        question BLOB NOT NULL,
+        floor INTEGER NOT NULL,
+        patients INTEGER,
+        records INTEGER,
+        PRIMARY KEY (requester, day, question)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX counts_by_day ON counts (day);
+",
 ];
 
 /// Opens or creates a database for writing.

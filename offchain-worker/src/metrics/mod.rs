@@ -69,6 +69,17 @@ metrics! {
         "Changes of queries of this hospital's patients, by the result of telling the webhook: told, merged (the same \
          requester asked the same patient shortly before), failed (after all attempts), or \
          missed (too many came at once).";
+    counts: IntCounterVec = "counts_total" ["result"],
+        "Questions of requesters how many patients share something with them, by result: answered, repeated (asked \
+         before today), or beyond-limit (the requester's daily limit).";
+    records_closed: IntGauge = "records_closed",
+        "Committed records of this hospital that no key of the worker opens. They are neither counted nor placed by \
+         kind.";
+    records_to_place: IntGauge = "records_to_place",
+        "Committed records of this hospital of which the worker has not decided yet which sections their patients \
+         share by kind.";
+    sections_placed: IntCounter = "sections_placed_total",
+        "Sections that the worker placed in a slot of their patient, whose consent names their kind.";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \

@@ -109,6 +109,7 @@ async fn services(opened: &Opened) -> anyhow::Result<Services> {
     Ok(Services {
         public_url: config.public_url.clone(),
         view: chain.view.clone(),
+        sharing: chain.view.clone(),
         calls: chain.view.clone(),
         store: storage.store.clone(),
         reserve: storage.reserve.clone(),
@@ -118,6 +119,7 @@ async fn services(opened: &Opened) -> anyhow::Result<Services> {
         repair: exchange.repair.clone(),
         metrics: metrics.clone(),
         limits: config.limits.clone(),
+        discovery: config.discovery.clone(),
         renewal_delay: config.renewal_delay,
         holdings: exchange.holdings.clone(),
         transfer: config.transfer.clone(),

@@ -24,8 +24,10 @@ use crate::{
         offers::OfferFetcher,
         own_blocks::OwnBlocks,
         pack::BlockBounds,
+        placement::Placing,
         rewrap::Rewrap,
         scrub::{Scrubber, Sweeper},
+        sections::Indexer,
         task_journal::{JobKind, TaskJournal},
         turns::Turns,
     },
@@ -101,6 +103,17 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
     tasks.spawn(tasks::reviews::run(Arc::clone(&view), opened.metrics.clone()));
     tasks.spawn(tasks::recoveries::run(Arc::clone(&view), opened.metrics.clone()));
     let hospital_keys = Arc::clone(&opened.hospital_keys);
+    let (journal, metrics) = (opened.storage.journal.clone(), opened.metrics.clone());
+    let indexer = Indexer {
+        hospital_keys: Arc::clone(&hospital_keys),
+        view: Arc::clone(&view),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn(async move { tasks::sections::run(&indexer).await });
+    let (sharing, calls_to_place) = (opened.chain.view.clone(), Arc::clone(&calls));
+    let placing = Placing { sharing, calls: calls_to_place, journal, metrics };
+    tasks.spawn(async move { tasks::placement::run(&placing).await });
     let rewrap = Rewrap { hospital_keys, view, calls, metrics: opened.metrics.clone() };
     tasks.spawn(async move { tasks::rewrap::run(&rewrap).await });
 }

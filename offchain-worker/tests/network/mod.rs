@@ -87,7 +87,8 @@ impl Tuning {
             "[store]\ngarbage_grace = \"0s\"\n\
              [pack]\nmax_age = \"{pack_age_ms}ms\"\nmax_records = {pack_records}\n\
              [transfer]\nreject_margin_blocks = {reject_margin_blocks}\nstall_timeout = \"2s\"\n\
-             [scrub]\nsegments_per_minute = 600\n"
+             [scrub]\nsegments_per_minute = 600\n\
+             [discovery]\nfloor = 5\n"
         );
         toml::from_str(&text).unwrap()
     }

@@ -2,10 +2,11 @@
 //! the other hospitals are fakes.
 
 mod connections;
+mod counts;
 mod emergencies;
 pub(crate) mod fake;
 mod fresh_keys;
-mod grants;
+pub(crate) mod grants;
 mod held;
 mod links;
 mod offers;
@@ -25,6 +26,6 @@ mod status;
 mod storage;
 mod uploads;
 mod users;
-mod visits;
+pub(crate) mod visits;
 mod wire;
 pub(crate) mod world;

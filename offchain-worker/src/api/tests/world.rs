@@ -37,7 +37,7 @@ use url::Url;
 use super::fake::{ELSEWHERE, FakeChain, FakePeers, HOSPITAL, genesis};
 use crate::{
     api::{AppState, Services, operators_router, router, serve::listen},
-    config::{Limits, Transfer},
+    config::{Discovery, Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces, visits},
     metrics::Metrics,
@@ -121,6 +121,7 @@ impl Parts {
         AppState::new(Services {
             public_url: base.clone(),
             view: view.clone(),
+            sharing: view.clone(),
             calls: view.clone(),
             store: self.store.clone(),
             reserve: Reserve::of(|| Some(FREE_BYTES), RESERVED_BYTES),
@@ -134,6 +135,7 @@ impl Parts {
             repair: self.peers.clone(),
             metrics: self.metrics.clone(),
             limits: self.limits.clone(),
+            discovery: Discovery::default(),
             renewal_delay: RENEWAL_DELAY,
             holdings: Holdings::new(self.store.clone()),
             transfer: Transfer::default(),

@@ -2,6 +2,7 @@
 
 mod pallets;
 mod peers;
+pub mod slots;
 
 pub use peers::FakePeers;
 
@@ -74,6 +75,8 @@ pub struct Facts {
     pub answers: HashMap<Hash, Option<Hash>>,
     /// What the patients share.
     pub shared: HashMap<RecordPointer, SectionSet>,
+    /// What the patients share by their consents.
+    pub slots: slots::FakeSlots,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     /// Pairs of representative and patient.

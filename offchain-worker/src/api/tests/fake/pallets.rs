@@ -14,7 +14,7 @@ use epione_primitives::{
     release::{Release, ReleasedRecord, Request, Right},
 };
 
-use super::{Facts, HOSPITAL, failure, genesis};
+use super::{Facts, HOSPITAL, failure, genesis, slots};
 
 fn failed(condition: Condition) -> Decision {
     let policy = FailedPolicy { policy: b"treatment".to_vec(), conditions: vec![condition] };
@@ -255,6 +255,7 @@ pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
             let (request, signature) = <(Request, Signature)>::decode(&mut arguments).unwrap();
             refuse(facts, request, &signature)?;
         }
+        ("Sharing", "place_by_kind") => slots::place_by_kind(facts, arguments)?,
         ("Queries", "transfer") => transfer(facts, QueryId::decode(&mut arguments).unwrap())?,
         _ => {}
     }
