@@ -12,7 +12,7 @@ use frame_support::{
     traits::{GetStorageVersion as _, StorageVersion},
 };
 use sp_runtime::{
-    DispatchError::BadOrigin,
+    DispatchError::{self, BadOrigin},
     traits::{BlakeTwo256, Hash as _},
 };
 
@@ -80,16 +80,16 @@ fn the_thief_of_a_retired_account_neither_gives_nor_withdraws() {
 #[test]
 fn there_is_no_slot_16() {
     run(|| {
-        let unknown = Error::<Test>::UnknownSlot;
+        let unknown = DispatchError::from(Error::<Test>::UnknownSlot);
         for number in [MAX_SLOTS, u8::MAX] {
             let slot = SlotId(number);
-            assert_noop!(give(user(PATIENT), slot, consent(&INSURED)), unknown.clone());
-            assert_noop!(withdraw(user(PATIENT), slot), unknown.clone());
-            assert_noop!(place(user(PATIENT), slot, &[part(FIRST, &[0])]), unknown.clone());
-            assert_noop!(remove(user(PATIENT), slot, &[part(FIRST, &[0])]), unknown.clone());
+            assert_noop!(give(user(PATIENT), slot, consent(&INSURED)), unknown);
+            assert_noop!(withdraw(user(PATIENT), slot), unknown);
+            assert_noop!(place(user(PATIENT), slot, &[part(FIRST, &[0])]), unknown);
+            assert_noop!(remove(user(PATIENT), slot, &[part(FIRST, &[0])]), unknown);
             let (patient, records) = (PATIENT, BoundedVec::truncate_from(vec![part(FIRST, &[0])]));
             let by_kind = crate::Call::place_by_kind { patient, slot, version: 1, records };
-            assert_noop!(dispatch(by_kind, agent(HOME)), unknown.clone());
+            assert_noop!(dispatch(by_kind, agent(HOME)), unknown);
         }
         assert_ok!(give(user(PATIENT), SlotId(MAX_SLOTS - 1), consent(&INSURED)));
     });
@@ -179,9 +179,12 @@ fn a_new_version_changes_a_right_for_all_records_at_once() {
         assert!(!is_admitted(INSURER) && is_admitted(DOCTOR));
         assert_eq!(Sharing::placements(vec![FIRST, SECOND]), placements);
 
-        let [former] = &Sharing::earlier_consents(PATIENT, SLOT, None, 9)[..] else { panic!() };
-        assert_eq!((former.version, former.ended), (1, Some(START + 10)));
-        let [(slot, newest)] = &Sharing::consents(PATIENT)[..] else { panic!() };
+        let earlier = Sharing::earlier_consents(PATIENT, SLOT, None, 9);
+        let earlier: Vec<_> = earlier.iter().map(|it| (it.version, it.ended)).collect();
+        assert_eq!(earlier, [(1, Some(START + 10))]);
+        let consents = Sharing::consents(PATIENT);
+        assert_eq!(consents.len(), 1);
+        let (slot, newest) = &consents[0];
         assert_eq!((*slot, newest.version, newest.ended), (SLOT, 2, None));
         assert_eq!((newest.since, newest.block), (START + 10, 1));
     });

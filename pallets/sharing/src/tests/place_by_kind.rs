@@ -6,7 +6,7 @@ use epione_primitives::{
     sharing::{Change, Consent, KindSet, Term},
 };
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::DispatchError::BadOrigin;
+use sp_runtime::DispatchError::{self, BadOrigin};
 
 use crate::{Error, mock::*};
 
@@ -40,11 +40,11 @@ fn the_hospital_of_a_later_record_adds_sections_under_the_consent_in_force() {
 fn another_hospitals_agent_places_nothing() {
     run(|| {
         given();
-        let announced = Error::<Test>::RecordOfAnotherHospital;
-        assert_noop!(place_by_kind(agent(AWAY), 1, &[part(SECOND, &[0])]), announced.clone());
+        let announced = DispatchError::from(Error::<Test>::RecordOfAnotherHospital);
+        assert_noop!(place_by_kind(agent(AWAY), 1, &[part(SECOND, &[0])]), announced);
         let both = [part(SECOND, &[0]), part(ELSEWHERE, &[0])];
         for hospital in [HOME, AWAY] {
-            assert_noop!(place_by_kind(agent(hospital), 1, &both), announced.clone());
+            assert_noop!(place_by_kind(agent(hospital), 1, &both), announced);
         }
         set_active(HOME, false);
         let suspended = place_by_kind(agent(HOME), 1, &[part(SECOND, &[0])]);
@@ -77,15 +77,15 @@ fn nobody_but_an_agent_places_by_kind() {
 fn a_hospital_places_only_under_the_version_in_force() {
     run(|| {
         let records = [part(SECOND, &[0])];
-        let not_in_force = Error::<Test>::NotInForce;
-        assert_noop!(place_by_kind(agent(HOME), 0, &records), not_in_force.clone());
+        let not_in_force = DispatchError::from(Error::<Test>::NotInForce);
+        assert_noop!(place_by_kind(agent(HOME), 0, &records), not_in_force);
         given();
         for version in [0, 2, u32::MAX] {
             let other = Error::<Test>::OtherVersion;
             assert_noop!(place_by_kind(agent(HOME), version, &records), other);
         }
         assert_ok!(withdraw(user(PATIENT), SLOT));
-        assert_noop!(place_by_kind(agent(HOME), 1, &records), not_in_force.clone());
+        assert_noop!(place_by_kind(agent(HOME), 1, &records), not_in_force);
         assert_ok!(give(user(PATIENT), SLOT, lasting()));
         assert_noop!(place_by_kind(agent(HOME), 1, &records), Error::<Test>::OtherVersion);
         pass(10_000);
@@ -97,8 +97,8 @@ fn a_hospital_places_only_under_the_version_in_force() {
 fn a_hospital_places_nothing_of_a_record_that_is_older_than_the_consent() {
     run(|| {
         given();
-        let before = Error::<Test>::RecordBeforeConsent;
-        assert_noop!(place_by_kind(agent(HOME), 1, &[part(FIRST, &[0])]), before.clone());
+        let before = DispatchError::from(Error::<Test>::RecordBeforeConsent);
+        assert_noop!(place_by_kind(agent(HOME), 1, &[part(FIRST, &[0])]), before);
         // A new version does not cover what was committed before it.
         assert_ok!(give(user(PATIENT), SLOT, lasting()));
         assert_noop!(place_by_kind(agent(HOME), 2, &[part(SECOND, &[0])]), before);
@@ -110,7 +110,7 @@ fn a_record_of_the_same_moment_is_not_later_than_the_consent() {
     run(|| {
         pass(LATER - START);
         assert_ok!(give(user(PATIENT), SLOT, lasting()));
-        let before = Error::<Test>::RecordBeforeConsent;
+        let before = DispatchError::from(Error::<Test>::RecordBeforeConsent);
         assert_noop!(place_by_kind(agent(HOME), 1, &[part(SECOND, &[0])]), before);
     });
 }
