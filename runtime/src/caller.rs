@@ -3,7 +3,7 @@
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
 //! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
-//! access, by unsharing sections or by withdrawing or refusing a query, a user needs no registration in force: a
+//! access, by withdrawing a consent, by removing sections from its slot, or by withdrawing or refusing a query, a user needs no registration in force: a
 //! hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
 //! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
 //! transactions come first.
@@ -33,8 +33,8 @@ use sp_runtime::{
 };
 
 use crate::{
-    Hospitals, LiteBlocks, Profiles, Queries, Quotas, Runtime, RuntimeCall, RuntimeOrigin, cost,
-    governance, lanes, lengths, weights,
+    Hospitals, LiteBlocks, Profiles, Queries, Quotas, Runtime, RuntimeCall, RuntimeOrigin, Sharing,
+    cost, governance, lanes, lengths, weights,
 };
 
 pub trait WeightInfo {
@@ -147,18 +147,26 @@ const OTHER_BUDGETS: u64 = ANSWERING_HOSPITALS as u64 - 1;
 /// Maximum number of a user's registrations that are read to find hospitals that answer for a user who ends access.
 const REGISTRATIONS: u32 = 2 * MAX_REGISTRATIONS_IN_FORCE;
 
-/// What may be read for a user who ends access, in addition to the first hospital's budget: the query, or the record's
-/// block and its header; the registrations; and the budgets of the other hospitals.
+/// What may be read for a user who ends access, in addition to the first hospital's budget: the query, or the consent,
+/// or the block and the header of the first of the records; the registrations; and the budgets of the other hospitals.
 const ENDING_READS: u64 = 2 + REGISTRATIONS as u64 + OTHER_BUDGETS;
 
 /// How many entries may be read to find a hospital whose budget covers a call, in addition to the first budget.
 fn others(call: &RuntimeCall) -> u64 {
     if may_end_access(call) {
-        ENDING_READS
+        ENDING_READS.saturating_add(removed(call))
     } else if user_makes(call) {
         OTHER_BUDGETS
     } else {
         0
+    }
+}
+
+/// How many placements are read to know whether a user can remove them.
+fn removed(call: &RuntimeCall) -> u64 {
+    match call {
+        RuntimeCall::Sharing(pallet_sharing::Call::remove { records, .. }) => records.len() as u64,
+        _ => 0,
     }
 }
 
@@ -249,15 +257,22 @@ fn responsible(
     if hospitals.is_empty() { Err(refusal) } else { Ok(hospitals) }
 }
 
-/// The hospitals without which the access that a user ends cannot be used: the one that releases the record, or the
-/// mailbox and the requester's hospital of a query. None if the call does not end access, or cannot succeed. Nobody
+/// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
+/// records, or the mailbox and the requester's hospital of a query. None if the call does not end access, or cannot succeed. Nobody
 /// else spends a budget of a hospital at which no registration of the signer is in force.
+///
+/// A consent may share records of many hospitals. Each of these is one at which the patient is or was registered, and
+/// those answer in any case ([`responsible`]).
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
+    use pallet_sharing::Call as Share;
     match call {
-        RuntimeCall::Sharing(pallet_sharing::Call::unshare { pointer, .. }) => {
-            let (patient, announcer) = LiteBlocks::owner(*pointer)?;
-            (patient == user).then(|| vec![announcer])
+        RuntimeCall::Sharing(Share::withdraw { slot }) => {
+            Sharing::can_withdraw(user, *slot).then(Vec::new)
+        }
+        RuntimeCall::Sharing(Share::remove { slot, records }) => {
+            let (_, announcer) = LiteBlocks::owner(records.first()?.pointer)?;
+            Sharing::can_remove(user, *slot, records).then(|| vec![announcer])
         }
         RuntimeCall::Queries(Query::withdraw { query }) => {
             let query = Queries::query(*query)?;
@@ -380,19 +395,21 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         }
         RuntimeCall::Releases(call) => !matches!(call, pallet_releases::Call::judge { .. }),
         RuntimeCall::Queries(call) => matches!(call, pallet_queries::Call::transfer { .. }),
+        RuntimeCall::Sharing(call) => matches!(call, pallet_sharing::Call::place_by_kind { .. }),
         _ => false,
     }
 }
 
-/// Whether the call makes sections private again, or withdraws or refuses a query. [`concerned`] decides whether it
+/// Whether the call withdraws a consent or removes sections from its slot, or withdraws or refuses a query. [`concerned`] decides whether it
 /// succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,
-        RuntimeCall::Sharing(pallet_sharing::Call::unshare { .. })
-            | RuntimeCall::Queries(
-                pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
-            )
+        RuntimeCall::Sharing(
+            pallet_sharing::Call::withdraw { .. } | pallet_sharing::Call::remove { .. }
+        ) | RuntimeCall::Queries(
+            pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
+        )
     )
 }
 
@@ -404,7 +421,12 @@ fn user_makes(call: &RuntimeCall) -> bool {
         call,
         RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. })
             | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
-            | RuntimeCall::Sharing(Share::share { .. } | Share::unshare { .. })
+            | RuntimeCall::Sharing(
+                Share::give { .. }
+                    | Share::withdraw { .. }
+                    | Share::place { .. }
+                    | Share::remove { .. }
+            )
             | RuntimeCall::Queries(
                 Query::ask { .. }
                     | Query::accept { .. }

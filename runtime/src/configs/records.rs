@@ -10,8 +10,8 @@ use epione_primitives::{
 use frame_support::traits::ConstU32;
 
 use crate::{
-    Approvals, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Profiles, RolePolicies, Runtime,
-    Sharing, Timestamp, weights,
+    Approvals, Credentials, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Profiles,
+    RolePolicies, Runtime, Sharing, Timestamp, weights,
 };
 
 impl pallet_profiles::Config for Runtime {
@@ -63,8 +63,11 @@ impl pallet_releases::Config for Runtime {
 }
 
 impl pallet_sharing::Config for Runtime {
+    type Hospitals = Hospitals;
     type Users = Profiles;
     type Records = LiteBlocks;
+    type Credentials = Credentials;
+    type Time = Timestamp;
     type WeightInfo = weights::pallet_sharing::Measured<Runtime>;
 }
 
