@@ -185,7 +185,7 @@ pub mod pallet {
         /// A record belongs to another patient.
         #[codec(index = 11)]
         RecordOfAnotherPatient,
-        /// A record of the call has no section in the slot.
+        /// Of a record of the call, none of the named sections is in the slot.
         #[codec(index = 12)]
         NotPlaced,
         /// The signer is not the agent of an active hospital.

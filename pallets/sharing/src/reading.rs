@@ -88,13 +88,14 @@ impl<T: Config> Pallet<T> {
         Self::consent_in_force(patient, slot, T::Time::now()).is_some()
     }
 
-    /// Whether each of these records has sections in the slot of the patient, so that the patient could remove them.
-    /// Reads one value for each record.
+    /// Whether the slot of the patient contains some of these sections of each record, so that the patient could remove
+    /// them. Reads one value for each record.
     pub fn can_remove(patient: UserId, slot: SlotId, records: &[ReleasedRecord]) -> bool {
-        !records.is_empty()
-            && records
-                .iter()
-                .all(|record| PlacedIn::<T>::contains_key((patient, slot, record.pointer)))
+        let is_placed = |record: &ReleasedRecord| {
+            let placed = PlacedIn::<T>::get((patient, slot, record.pointer));
+            !placed.intersection(record.sections).is_empty()
+        };
+        !records.is_empty() && records.iter().all(is_placed)
     }
 
     /// The slot's consent, if it is in force at a moment that is not before the newest version.

@@ -20,5 +20,6 @@ mod queries;
 mod quotas;
 mod releases;
 mod sessions;
+mod sharing;
 mod suspension;
 mod upgrade;

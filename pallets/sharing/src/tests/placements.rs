@@ -45,7 +45,8 @@ fn what_is_placed_already_leaves_no_change() {
     run(|| {
         assert_ok!(place(user(PATIENT), SLOT, &[part(FIRST, &[0, 1])]));
         assert_ok!(place(user(PATIENT), SLOT, &[part(FIRST, &[1])]));
-        assert_ok!(remove(user(PATIENT), SLOT, &[part(FIRST, &[2])]));
+        let other = [part(FIRST, &[2])];
+        assert_noop!(remove(user(PATIENT), SLOT, &other), Error::<Test>::NotPlaced);
         assert_eq!(changes().len(), 1);
     });
 }
