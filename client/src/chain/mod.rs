@@ -15,6 +15,7 @@ mod events;
 mod extrinsics;
 mod finalized;
 mod lite_blocks;
+mod sharing;
 mod signing;
 mod snapshot;
 mod transaction;

@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 26] = [
+pub(super) const CALLS: [Numbered; 29] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -25,8 +25,11 @@ pub(super) const CALLS: [Numbered; 26] = [
     ("Releases", "record", [17, 0]),
     ("Releases", "refuse", [17, 1]),
     ("Releases", "judge", [17, 2]),
-    ("Sharing", "share", [19, 0]),
-    ("Sharing", "unshare", [19, 1]),
+    ("Sharing", "give", [19, 0]),
+    ("Sharing", "withdraw", [19, 1]),
+    ("Sharing", "place", [19, 2]),
+    ("Sharing", "remove", [19, 3]),
+    ("Sharing", "place_by_kind", [19, 4]),
     ("Queries", "ask", [20, 0]),
     ("Queries", "accept", [20, 1]),
     ("Queries", "refuse", [20, 2]),
@@ -54,7 +57,7 @@ pub(super) const EVENTS: [Numbered; 24] = [
     ("Approvals", "Approved", [13, 1]),
     ("Approvals", "Rejected", [13, 2]),
     ("Approvals", "Closed", [13, 3]),
-    ("Sharing", "Shared", [19, 0]),
+    ("Sharing", "Changed", [19, 0]),
     ("Queries", "Asked", [20, 0]),
     ("Queries", "Accepted", [20, 1]),
     ("Queries", "Refused", [20, 2]),

@@ -7,6 +7,7 @@ mod lite_blocks;
 mod profiles;
 mod queries;
 mod releases;
+mod sharing;
 
 pub(in crate::chain) use queries::claimed_pending;
 
