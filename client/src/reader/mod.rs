@@ -74,11 +74,12 @@ use epione_envelope::{
 };
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
-    access::{Purpose, SectionClass},
+    access::Purpose,
     block::SignedAt,
     query::QueryId,
     release::{EmergencyReason, SectionSet},
     rpc::RecordReply,
+    sharing::SlotId,
 };
 use serde::Serialize;
 
@@ -412,7 +413,7 @@ impl OpenRecord {
             Some((kind, content)) => (Some(kind), content),
             None => (None, OpenContent::NotGranted),
         };
-        Ok(OpenSection { index, kind, class, content })
+        Ok(OpenSection { index, kind, slots, content })
     }
 
     /// The content key of a section, if the section is open.

@@ -6,9 +6,7 @@ use epione_primitives::{
     Hash, HospitalId, Moment, UserId,
     access::{AccessRequest, Decision},
     limits::page,
-    release::{
-        Receipt, RefusedAccess, Release, Review, ReviewId, ReviewStatus, Right, Tally,
-    },
+    release::{Receipt, RefusedAccess, Release, Review, ReviewId, ReviewStatus, Right, Tally},
 };
 use epione_proofs::StorageKey;
 

@@ -293,8 +293,7 @@ mod tests {
     fn only_the_sections_in_the_named_slots_are_placed() {
         let record = RecordPointer { height: 1, index: 0 };
         let placement = |slot, bits| Placement { slot: SlotId(slot), sections: SectionSet(bits) };
-        let placements =
-            Placements::truncate_from(vec![placement(0, 0b001), placement(3, 0b110)]);
+        let placements = Placements::truncate_from(vec![placement(0, 0b001), placement(3, 0b110)]);
         let mut known = Known::default();
         known.learn(keys::placements(record), Some(placements.encode()));
         for (slots, expected) in [(0, 0), (1, 0b001), (0b1000, 0b110), (u16::MAX, 0b111)] {
