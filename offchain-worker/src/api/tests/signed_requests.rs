@@ -222,7 +222,7 @@ async fn what_is_shared_with_others_or_for_another_purpose_is_private() {
     world.chain.facts().outsiders.insert(researcher.user);
     assert_eq!(asked().await.refusal(), (403, "denied".into()));
     world.chain.facts().outsiders.clear();
-    let purpose = request(&world, &researcher, &[POINTER]).request.purpose;
+    let purpose = request(&world, &researcher, &[POINTER]).purpose;
     world.chain.facts().other_purposes = vec![purpose];
     assert_eq!(asked().await.refusal(), (403, "denied".into()));
     assert_eq!(receipts(&world), 0);
