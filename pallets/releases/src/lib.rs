@@ -3,19 +3,21 @@
 //! A requester signs what they ask a hospital for ([`Request`]). Before the hospital's worker returns an access grant,
 //! it records here what the grant releases, with that request. The pallet checks the requester's signature, that the
 //! grant releases nothing else, and that the rights open the sections: those that a consent of the patient shares with
-//! the requester for this purpose now (pallet-sharing) are shared, all others private. It checks the policies again at that moment, and does not record what they do not allow. A grant
-//! that is not recorded is not usable. Refusals are recorded too, with the request that was refused. A request is
-//! answered once, and only within minutes, so a hospital can record no access that nobody asked for. Breaking the glass
-//! opens a review among the other hospitals. The same verdict of more than half of them closes the review; otherwise it
-//! expires, with an event that everyone who follows the chain sees.
+//! the requester for this purpose now (pallet-sharing) are shared, all others private. It checks the policies again at
+//! that moment, and does not record what they do not allow. A grant that is not recorded is not usable. Refusals are
+//! recorded too, with the request that was refused. A request is answered once, and only within minutes, so a hospital
+//! can record no access that nobody asked for. Breaking the glass opens a review among the other hospitals. The same
+//! verdict of more than half of them closes the review; otherwise it expires, with an event that everyone who follows
+//! the chain sees.
 //!
 //! The chain does not see which sections are text and which are media. So it compares the rights with all sections
 //! together ([`Right::open`]): while one section is private, each action needs its right to private sections. The
 //! hospital's worker compares each section with its own right.
 //!
 //! [`shape`] checks without storage whether a requester can make a request and a grant a release. [`requests`] checks
-//! who asked, whom and when. [`classes`] reads what the patient shares with the requester. [`rights`] checks the policies.
-//! [`recording`] stores. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime API.
+//! who asked, whom and when. [`classes`] reads what the patient shares with the requester. [`rights`] checks the
+//! policies. [`recording`] stores. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime
+//! API.
 //!
 //! Invariants, which `try_state` checks:
 //! 1. a patient's receipts are numbered without gaps, belong to that patient, have a policy for each of their rights,

@@ -30,8 +30,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether a grant is recorded, the policies still allow its requester the same, and its rights open its sections
-    /// ([`Right::open`]) with the classes that they have for the requester now. A grant of an emergency that the other hospitals found
-    /// unjustified is no longer in force, whatever the policies allow.
+    /// ([`Right::open`]) with the classes that they have for the requester now. A grant of an emergency that the other
+    /// hospitals found unjustified is no longer in force, whatever the policies allow.
     pub fn is_in_force(grant: Hash) -> bool {
         let Some(Receipt { release, review, .. }) = Self::receipt(grant) else {
             return false;

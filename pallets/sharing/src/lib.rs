@@ -3,8 +3,8 @@
 //! A patient gives a consent for one of their slots: for an audience, for purposes, until an end. The sections in the
 //! slot are shared with each requester of the audience, for these purposes, while the consent is in force. A section
 //! that no consent shares is private to the requester. So the class of a section depends on requester, purpose and
-//! moment, and on nothing that an author or a hospital decides. Policies may allow more about shared sections than about
-//! private ones, and pallet-releases compares the rights of every release with the classes.
+//! moment, and on nothing that an author or a hospital decides. Policies may allow more about shared sections than
+//! about private ones, and pallet-releases compares the rights of every release with the classes.
 //!
 //! To change a right for all records at once, the patient gives the slot a new version of its consent. No record
 //! changes, and the sections stay in the slot. They stay there, too, when a consent ends: they are private until the
@@ -12,10 +12,11 @@
 //!
 //! What somebody already opened stays open to them: sharing decides about later requests only.
 //!
-//! The chain does not know how many sections a record has, nor of which kind they are, nor when their record was signed.
-//! A section in a slot that the record does not have changes nothing. A hospital that places sections by their kind can
-//! place others than the consent names. It can place only sections of records that it announced itself after the patient
-//! gave the consent, and only in a slot with a consent in force that names kinds; each such change is on the chain.
+//! The chain does not know how many sections a record has, nor of which kind they are, nor when their record was
+//! signed. A section in a slot that the record does not have changes nothing. A hospital that places sections by their
+//! kind can place others than the consent names. It can place only sections of records that it announced itself after
+//! the patient gave the consent, and only in a slot with a consent in force that names kinds; each such change is on
+//! the chain.
 //!
 //! [`reading`] decides who is admitted, and implements the runtime API. [`changing`] stores. Each change is appended to
 //! a chain of hashes of its own, so that everybody can follow what patients share without the full index.
@@ -176,7 +177,8 @@ pub mod pallet {
         /// The slot has no consent in force.
         #[codec(index = 8)]
         NotInForce,
-        /// The call names no record, or the records are not strictly ascending by their pointers, or one has no section.
+        /// The call names no record, or the records are not strictly ascending by their pointers, or one has no
+        /// section.
         #[codec(index = 9)]
         InvalidRecords,
         /// A pointer does not point to a committed record.
@@ -215,8 +217,8 @@ pub mod pallet {
 
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
-        /// Gives the slot a consent. If the slot has one already, this is its next version, and ends it. The sections in
-        /// the slot stay there. Signed by the patient's current account.
+        /// Gives the slot a consent. If the slot has one already, this is its next version, and ends it. The sections
+        /// in the slot stay there. Signed by the patient's current account.
         ///
         /// Fails with [`NotPatient`](Error::NotPatient), [`UnknownSlot`](Error::UnknownSlot),
         /// [`MalformedAudience`](Error::MalformedAudience), [`AudienceTooLarge`](Error::AudienceTooLarge),

@@ -61,7 +61,7 @@ impl Story {
         let placed: Vec<_> = placements.iter().flatten().map(|it| (it.slot, it.sections)).collect();
         check(placed == [(slot, SHARED)], "the chain says which sections are shared")?;
         self.line(format!(
-            "record {FIRST}: sections {} are in slot {slot}, whose consent is for the researcher, for research, for a day",
+            "record {FIRST}: sections {} are in slot {slot}, which is for the researcher and for research, for a day",
             numbers(SHARED)
         ));
 
@@ -85,7 +85,7 @@ impl Story {
         as_patient(scene, &sharing::withdraw(slot)).await?;
         let again = records::get(&request("researcher-after"), context).await;
         self.refused(&cast.researcher, again)?;
-        self.line("the consent is withdrawn: the sections are private again; the researcher keeps the files");
+        self.line("the consent is withdrawn; the researcher keeps the files");
         self.report.shared = Some(Shared { record: FIRST, sections: SHARED, slot });
         Ok(())
     }
