@@ -96,8 +96,8 @@ pub trait Sharing {
     fn admitting(patient: UserId, requester: UserId, purpose: Purpose, at: Moment) -> SlotSet;
     /// The sections of a record that are in one of these slots of its patient.
     fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet;
-    /// For benchmarks: places sections of a record in the patient's last slot, and gives each of the patient's slots the
-    /// largest consent, for every purpose but emergency. Only the last one admits the requester.
+    /// For benchmarks: places sections of a record in the patient's last slot, and gives each of the patient's slots
+    /// the largest consent that admits the requester, for every purpose but emergency.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId);
 }

@@ -1,12 +1,12 @@
 //! Rejects transactions from unknown accounts, calls that the signer's role may not make, calls without a signature,
 //! and calls that exceed a quota, before they reach a block.
 //!
-//! The chain has no fees, so this check reserves its blocks for its members: an account can make only the
-//! calls of its role, while its hospital is active and, for a user, while a registration is in force. Only to end
-//! access, by withdrawing a consent, by removing sections from its slot, or by withdrawing or refusing a query, a user needs no registration in force: a
-//! hospital could keep the access open otherwise. The pallets check again, in more detail. What a transaction uses is
-//! debited to its signer and to the hospital that answers for it ([`pallet_quotas`]). [`crate::lanes`] says which
-//! transactions come first.
+//! The chain has no fees, so this check reserves its blocks for its members: an account can make only the calls of its
+//! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
+//! withdrawing a consent, by removing sections from its slot, or by withdrawing or refusing a query, a user needs no
+//! registration in force: a hospital could keep the access open otherwise. The pallets check again, in more detail.
+//! What a transaction uses is debited to its signer and to the hospital that answers for it ([`pallet_quotas`]).
+//! [`crate::lanes`] says which transactions come first.
 
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -258,8 +258,8 @@ fn responsible(
 }
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
-/// records, or the mailbox and the requester's hospital of a query. None if the call does not end access, or cannot succeed. Nobody
-/// else spends a budget of a hospital at which no registration of the signer is in force.
+/// records, or the mailbox and the requester's hospital of a query. None if the call does not end access, or cannot
+/// succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in force.
 ///
 /// A consent may share records of many hospitals. Each of these is one at which the patient is or was registered, and
 /// those answer in any case ([`responsible`]).
@@ -400,8 +400,8 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     }
 }
 
-/// Whether the call withdraws a consent or removes sections from its slot, or withdraws or refuses a query. [`concerned`] decides whether it
-/// succeeds.
+/// Whether the call withdraws a consent or removes sections from its slot, or withdraws or refuses a query.
+/// [`concerned`] decides whether it succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,

@@ -105,8 +105,8 @@ fn committed(chain: &mut Chain) {
 fn commit(chain: &mut Chain, number: u8) {
     apply("Alice//agent", announcement(A, &[*PATIENT], number)).unwrap().unwrap();
     chain.next_block();
-    approve("Bob//agent", u32::from(number) - 1);
-    approve("Charlie//agent", u32::from(number) - 1);
+    approve("Bob//agent", u64::from(number) - 1);
+    approve("Charlie//agent", u64::from(number) - 1);
     chain.next_block();
 }
 

@@ -250,7 +250,7 @@ mod tests {
         let json = serde_json::to_value(&retrieved).unwrap();
         let sections = &json["records"][0]["sections"];
         assert_eq!(sections[0]["kind"], "report");
-        assert_eq!(sections[0]["class"], "shared");
+        assert_eq!(sections[0]["slots"], serde_json::json!([0, 2]));
         assert_eq!(sections[1].get("kind"), None);
     }
 

@@ -71,7 +71,8 @@ pub struct Facts {
     pub refusals: Vec<Request>,
     /// The hashes of the requests that were answered, and the grants that answered them; none if it was a refusal.
     pub answers: HashMap<Hash, Option<Hash>>,
-    /// The sections in [`pallets::SLOT`] of their patients, whose consents admit everybody for every purpose but emergencies.
+    /// The sections in [`pallets::SLOT`] of their patients, whose consents admit everybody for every purpose but
+    /// emergencies.
     pub shared: HashMap<RecordPointer, SectionSet>,
     /// Whom the consents do not admit.
     pub outsiders: HashSet<UserId>,
