@@ -58,6 +58,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   hospitals have policies;
 /// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
 ///   hospital, and by a version of the policies that exists;
+/// - consents are of patients, and sections in slots are of records that the patient's hospitals announced;
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted for an account and a sealing key
 ///   that the requester has or had at the same time.
@@ -71,6 +72,7 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_relationships()?;
     check_receipts()?;
     check_refusals()?;
+    check_consents()?;
     check_queries()
 }
 
@@ -284,6 +286,19 @@ fn check_refusals() -> Result<(), TryRuntimeError> {
             "a refusal is about an unknown user"
         );
         ensure!(Hospitals::exists(refused.hospital), "a refusal is by no hospital");
+    }
+    Ok(())
+}
+
+fn check_consents() -> Result<(), TryRuntimeError> {
+    for (patient, ..) in pallet_sharing::Consents::<Runtime>::iter() {
+        ensure!(role(patient) == Some(Role::Patient), "a consent is not of a patient");
+    }
+    for (patient, _, pointer) in pallet_sharing::PlacedIn::<Runtime>::iter_keys() {
+        let is_own = LiteBlocks::owner(pointer).is_some_and(|(owner, announcer)| {
+            owner == patient && was_registered(patient, announcer)
+        });
+        ensure!(is_own, "a section in a slot is of a record of another patient or hospital");
     }
     Ok(())
 }

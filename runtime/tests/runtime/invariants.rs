@@ -8,15 +8,19 @@ use epione_primitives::{
     profile::Role,
     query::{Acceptance, Answer, QueriedRecords, Query},
     release::{ReleasedRecord, SectionSet},
+    sharing::{ConsentVersion, SlotId, Term},
 };
 use epione_runtime::{Runtime, RuntimeCall, invariants};
 use pallet_collective::Instance1;
 use pallet_quotas::{Holder, Lane, Used};
 use sp_runtime::DispatchError;
 
-use crate::chain::{
-    A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, key, local, register,
-    user,
+use crate::{
+    chain::{
+        A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, key, local,
+        register, user,
+    },
+    sharing,
 };
 
 const STRANGER: UserId = UserId([9; 32]);
@@ -162,6 +166,19 @@ fn a_relationship_of_an_unknown_user_is_found() {
 }
 
 /// An accepted query of a researcher to the patient about the committed record, with hospital A as the mailbox.
+#[test]
+fn consents_and_sections_of_nobody_are_found() {
+    finds("a consent is not of a patient", || {
+        let consent = sharing::consent(&[Term::User(STRANGER)]);
+        let given = ConsentVersion { version: 1, consent, since: 0, block: 1, ended: None };
+        pallet_sharing::Consents::<Runtime>::insert(STRANGER, SlotId(0), given);
+    });
+    finds("a section in a slot is of a record of another patient or hospital", || {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        pallet_sharing::PlacedIn::<Runtime>::insert((STRANGER, SlotId(0), pointer), SectionSet(1));
+    });
+}
+
 fn query() -> Query {
     let named = ReleasedRecord {
         pointer: RecordPointer { height: 1, index: 0 },
