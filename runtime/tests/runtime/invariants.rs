@@ -165,7 +165,6 @@ fn a_relationship_of_an_unknown_user_is_found() {
     });
 }
 
-/// An accepted query of a researcher to the patient about the committed record, with hospital A as the mailbox.
 #[test]
 fn consents_and_sections_of_nobody_are_found() {
     finds("a consent is not of a patient", || {
@@ -179,6 +178,7 @@ fn consents_and_sections_of_nobody_are_found() {
     });
 }
 
+/// An accepted query of a researcher to the patient about the committed record, with hospital A as the mailbox.
 fn query() -> Query {
     let named = ReleasedRecord {
         pointer: RecordPointer { height: 1, index: 0 },
