@@ -233,8 +233,12 @@ fn each_change_is_an_event_and_a_link_of_the_chain_of_changes() {
             [Change::Given { version: 1, consent: hash }, Change::Withdrawn { version: 1 }];
         assert_eq!(changes(), expected.clone().map(|change| (PATIENT, SLOT, change)));
         let events = System::read_events_for_pallet::<Event<Test>>();
-        let event =
-            |(height, change)| Event::Changed { height, patient: PATIENT, slot: SLOT, change };
+        let event = |(height, change)| Event::<Test>::Changed {
+            height,
+            patient: PATIENT,
+            slot: SLOT,
+            change,
+        };
         assert_eq!(events, (1..).zip(expected).map(event).collect::<Vec<_>>());
     });
 }
