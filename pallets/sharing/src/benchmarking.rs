@@ -127,7 +127,7 @@ mod benchmarks {
         _(RawOrigin::Signed(patient), LAST, consent);
 
         assert_eq!(Consents::<T>::get(PATIENT, LAST).map(|given| given.version), Some(2));
-        assert!(EarlierConsents::<T>::contains_key((PATIENT, LAST, 1)));
+        assert!(EarlierConsents::<T>::contains_key((PATIENT, LAST, 1_u32)));
     }
 
     #[benchmark]

@@ -27,7 +27,7 @@ fn newest(change: impl FnOnce(&mut ConsentVersion)) {
 }
 
 fn earlier(change: impl FnOnce(&mut ConsentVersion)) {
-    EarlierConsents::<Test>::mutate((PATIENT, SLOT, 1), |version| {
+    EarlierConsents::<Test>::mutate((PATIENT, SLOT, 1_u32), |version| {
         change(version.as_mut().unwrap())
     });
 }
@@ -45,12 +45,12 @@ fn consents_that_cannot_be_are_detected() {
     );
     broken(|| newest(|version| version.version = 3), "a version of a consent is missing");
     broken(
-        || EarlierConsents::<Test>::remove((PATIENT, SLOT, 1)),
+        || EarlierConsents::<Test>::remove((PATIENT, SLOT, 1_u32)),
         "a version of a consent is missing",
     );
     broken(|| earlier(|version| version.version = 2), "a version of a consent has another number");
     broken(
-        || EarlierConsents::<Test>::insert((PATIENT, SLOT, 2), elsewhere()),
+        || EarlierConsents::<Test>::insert((PATIENT, SLOT, 2_u32), elsewhere()),
         "a version of a consent has no newest version",
     );
     broken(
@@ -92,7 +92,7 @@ fn placements_that_cannot_be_are_detected() {
 
 #[test]
 fn changes_that_do_not_follow_each_other_are_detected() {
-    broken(|| Changes::<Test>::remove(2), "a change is missing");
+    broken(|| Changes::<Test>::remove(2_u64), "a change is missing");
     let change = |height: u64, hash: u8| {
         Changes::<Test>::mutate(height, |change| {
             change.as_mut().unwrap().previous = Hash::repeat_byte(hash);
@@ -106,8 +106,8 @@ fn changes_that_do_not_follow_each_other_are_detected() {
     );
     broken(
         || {
-            let last = Changes::<Test>::get(4).unwrap();
-            Changes::<Test>::insert(5, last);
+            let last = Changes::<Test>::get(4_u64).unwrap();
+            Changes::<Test>::insert(5_u64, last);
         },
         "a change is after the head",
     );

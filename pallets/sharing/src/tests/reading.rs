@@ -104,7 +104,7 @@ fn the_chain_of_changes_is_followed_from_its_head() {
         assert_eq!(Sharing::changes(3, 9), changes[2..]);
         assert_eq!(Sharing::changes(2, 1), changes[1..2]);
         assert!(Sharing::changes(5, 9).is_empty());
-        let stored: Option<SharedChange> = Changes::<Test>::get(2);
+        let stored: Option<SharedChange> = Changes::<Test>::get(2_u64);
         assert_eq!(stored.as_ref(), changes.get(1));
     });
 }

@@ -316,7 +316,7 @@ fn slot(number: u8) -> SlotId {
 /// No record, one, or one twice; some without sections.
 fn placed(a: u8, b: u8, c: u8) -> PlacedRecords {
     let record = ReleasedRecord { pointer: pointer(a, b), sections: SectionSet(c.into()) };
-    PlacedRecords::truncate_from(vec![record; usize::from(pick(&[1, 1, 1, 0, 2], a))])
+    PlacedRecords::truncate_from(vec![record; pick(&[1_usize, 1, 1, 0, 2], a)])
 }
 
 /// A consent for a user, a hospital or nobody, which may have ended before it begins.
