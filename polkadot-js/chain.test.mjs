@@ -175,13 +175,25 @@ test('a record is committed once', async () => {
   await assert.rejects(submit(api, again, agent(0)), /liteBlocks\.RepeatedRecord/);
 });
 
-test('a patient shares a section and no longer shares it', async () => {
+test('a patient gives a consent, places sections, and ends both', async () => {
   const pointer = { height: 1, index: 0 };
-  const shared = find(await submit(api, api.tx.sharing.share(pointer, 5), keys('//Patient')), 'sharing', 'Shared');
-  assert.equal(shared.sections.toNumber(), 5);
-  await assert.rejects(submit(api, api.tx.sharing.share(pointer, 1), keys('//Doctor')), /sharing\.NotPatient/);
-  await submit(api, api.tx.sharing.unshare(pointer, 1), keys('//Patient'));
-  assert.equal((await api.query.sharing.shared(pointer)).toNumber(), 4);
+  const sections = (bits) => [{ pointer, sections: bits }];
+  const consent = {
+    audience: [{ User: doctor }],
+    purposes: ['Research'],
+    kinds: 0,
+    recorded: { from: null, to: null },
+    until: (await api.query.timestamp.now()).toNumber() + 86_400_000,
+  };
+  const given = find(await submit(api, api.tx.sharing.give(3, consent), keys('//Patient')), 'sharing', 'Changed');
+  assert.equal(given.change.asGiven.version.toNumber(), 1);
+  await submit(api, api.tx.sharing.place(3, sections(5)), keys('//Patient'));
+  await assert.rejects(submit(api, api.tx.sharing.place(3, sections(1)), keys('//Doctor')), /sharing\.NotPatient/);
+  await submit(api, api.tx.sharing.remove(3, sections(1)), keys('//Patient'));
+  const [placement] = await api.query.sharing.placed(pointer);
+  assert.equal(placement.sections.toNumber(), 4);
+  await submit(api, api.tx.sharing.withdraw(3), keys('//Patient'));
+  assert.ok((await api.query.sharing.consents(patient, 3)).unwrap().ended.isSome);
 });
 
 test('a hospital confirms an attribute of a user, and revokes that', async () => {

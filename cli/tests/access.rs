@@ -112,7 +112,6 @@ fn contents(retrieved: &Value) -> Vec<Vec<u8>> {
 fn every_access_is_allowed_by_a_policy_and_leaves_a_receipt() {
     let case = Case::begin();
     accesses_and_refusals_are_listed(&case);
-    a_patient_shares_a_section_and_takes_it_back(&case);
     let until = a_treating_doctor_refers_the_patient(&case);
     a_suspended_doctor_cannot_read_until_reinstated(&case);
     a_referral_ends_by_the_chains_clock(&case, until);
@@ -172,26 +171,6 @@ fn a_patient_notes_an_own_reading(case: &Case) {
     assert_eq!(noted.as_array().unwrap().len(), 1, "{noted}");
     assert_eq!((&noted[0]["records"], &noted[0]["block"]), (&records, &note["block"]));
     assert_eq!(noted[0]["note"], json!(0));
-}
-
-/// The class of a section is what the chain says, and nobody but the patient changes it.
-fn a_patient_shares_a_section_and_takes_it_back(case: &Case) {
-    let change = |verb, who| {
-        let change = ["records", verb, "--as", who, "--record", "1/0", "--sections", "0"];
-        case.network.try_run(&change)
-    };
-    let classes = || {
-        let list = ["records", "list", "--patient", &case.patient];
-        let sections = case.network.run(&list)["records"][0]["sections"].clone();
-        let class = |section: &Value| text(&section["class"]).to_owned();
-        sections.as_array().unwrap().iter().map(class).collect::<Vec<_>>()
-    };
-    assert_eq!(classes(), ["private", "private"]);
-    change("share", DOCTOR).unwrap_err();
-    assert_eq!(change("share", PATIENT).unwrap()["shared"], json!([0]));
-    assert_eq!(classes(), ["shared", "private"]);
-    assert_eq!(change("unshare", PATIENT).unwrap()["shared"], json!([]));
-    assert_eq!(classes(), ["private", "private"]);
 }
 
 fn refer(case: &Case, by: &str, expires: &str) -> Result<Value, Value> {

@@ -122,7 +122,7 @@ fn an_author_who_chooses_a_class_is_told_that_the_patient_shares() {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         let said = failure(&output).to_string();
         assert!(said.contains("the patient shares it"), "{said}");
-        assert!(said.contains("epione records share"), "{said}");
+        assert!(said.contains("epione section share"), "{said}");
     }
 }
 

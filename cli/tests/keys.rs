@@ -129,7 +129,6 @@ fn misuse_has_another_exit_status_than_failure() {
         &["visit", "submit", "--as", "x", "--hospital", "0", "--patient", &id, "--text", "poem=x"],
         &["visit", "submit", "--as", "x", "--hospital", "0", "--patient", &id, "--never", "x"],
         &["records", "get", "--as", "x", "--patient", &id, "--out", "y", "--pointer", "1"],
-        &["records", "share", "--as", "x", "--record", "1/0"],
         &["disclose", "--as", "x", "--record", "1/0", "--sections", "0", "--out", "y"],
         &["verify-disclosure"],
         &["verify-evidence"],

@@ -191,7 +191,6 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
     let Case { patient, doctor, .. } = case;
     let explain = ["policy", "explain", "--requester", doctor, "--patient", patient];
     let explain = [&explain[..], &["--hospital", "0", "--action", "read-text"]].concat();
-    let unshare = ["records", "unshare", "--as", PATIENT, "--record", "1/0", "--all-sections"];
     vec![
         Reading::of(&case.get("1/0", OUT)).reporting(&["failed", "receiptsFailure"]),
         who_looked(),
@@ -224,7 +223,6 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["query", "sent", "--as", DOCTOR]),
         Reading::of(&["query", "show", "0", "--as", PATIENT]).reporting(&["unopened"]),
         Reading::of(&["records", "list", "--patient", patient]).reporting(&["failed"]),
-        Reading::of(&unshare),
         Reading::of(&["user", "consent", "--as", PATIENT, "--hospital", "0"])
             .varying(&["/consent"]),
         Reading::of(&["user", "list"]),

@@ -13,13 +13,14 @@ use epione_client::{
 };
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
-    access::{AccessRequest, Decision},
+    access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, SignedAt},
     hospital::{Duty, Hospital},
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
-    release::{Review, ReviewId, SectionSet, Tally},
+    release::{Review, ReviewId, Tally},
+    sharing::{Placements, SlotSet},
 };
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -169,8 +170,15 @@ pub trait FinalState: Send + Sync {
     fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally>;
     /// A page of every hospital's emergencies, newest first.
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>>;
-    /// The sections that the patient shares of each of these records, at most 64, in their order.
-    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>>;
+    /// The slots of a patient whose consents share with a requester for a purpose.
+    fn admitting(
+        &self,
+        patient: UserId,
+        requester: UserId,
+        purpose: Purpose,
+    ) -> Answer<'_, SlotSet>;
+    /// In which slots the sections of each of these records are, at most 64, in their order.
+    fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>>;
     /// The grant that answered a request, by the request's hash.
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
     /// Whether a user represents a patient at the block's time.
@@ -414,8 +422,17 @@ impl FinalState for Snapshot {
         Box::pin(async move { Ok(self.reviews(before, limit).await?) })
     }
 
-    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>> {
-        Box::pin(async move { Ok(self.shared(records).await?) })
+    fn admitting(
+        &self,
+        patient: UserId,
+        requester: UserId,
+        purpose: Purpose,
+    ) -> Answer<'_, SlotSet> {
+        Box::pin(async move { Ok(self.admitting(patient, requester, purpose).await?) })
+    }
+
+    fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {
+        Box::pin(async move { Ok(self.placements(records).await?) })
     }
 
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {

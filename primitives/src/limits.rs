@@ -99,8 +99,8 @@ pub const MAX_AUDIENCE_LEAVES: u32 = 16;
 pub const MAX_AUDIENCE_DEPTH: u32 = 4;
 /// Maximum time in milliseconds for which a patient gives a consent: 366 days.
 pub const MAX_SHARING_MILLIS: u64 = 366 * DAY_MILLIS;
-/// Maximum number of records in one call that places sections.
-pub const MAX_PLACED_RECORDS: u32 = 32;
+/// Maximum number of records in one call that places or removes sections: what the quota of a user covers at once.
+pub const MAX_PLACED_RECORDS: u32 = 8;
 /// Maximum number of decisions in one runtime call.
 pub const MAX_DECISIONS: u32 = 8;
 /// Maximum number of sections of one record.

@@ -82,6 +82,8 @@ pub trait AccessPolicies {
 pub trait Records {
     /// The patient of a committed record, and the hospital that announced it.
     fn owner(pointer: RecordPointer) -> Option<(UserId, HospitalId)>;
+    /// When a record was committed.
+    fn committed_at(pointer: RecordPointer) -> Option<Moment>;
     /// For benchmarks: commits the largest lite block at this height, with a record of the patient at its
     /// end, and returns that record's pointer.
     #[cfg(feature = "runtime-benchmarks")]
@@ -94,8 +96,8 @@ pub trait Sharing {
     fn admitting(patient: UserId, requester: UserId, purpose: Purpose, at: Moment) -> SlotSet;
     /// The sections of a record that are in one of these slots of its patient.
     fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet;
-    /// For benchmarks: places sections of a record in a slot of the patient, each of whose slots has the largest
-    /// consent. The last one shares with the requester for research.
+    /// For benchmarks: places sections of a record in the patient's last slot, and gives each of the patient's slots
+    /// the largest consent that admits the requester, for every purpose but emergency.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId);
 }

@@ -6,7 +6,9 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, HospitalId, Moment, Nonce, RecordId, RecordPointer, UserId,
-    access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
+    access::{
+        AccessRequest, Decision, Parties, PolicySet, Purpose, Relationship, RelationshipKind,
+    },
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
     credential::{AttributeId, AttributeName, Credential},
@@ -16,6 +18,7 @@ use epione_primitives::{
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
+    sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet},
 };
 use frame_support::genesis_builder_helper::{build_state, get_preset};
 use frame_support::traits::KeyOwnerProofSystem;
@@ -313,8 +316,42 @@ impl_runtime_apis! {
     }
 
     impl epione_primitives::api::SharingApi<Block> for Runtime {
-        fn shared(pointers: Vec<RecordPointer>) -> Vec<SectionSet> {
-            Sharing::shared(pointers)
+        fn placements(pointers: Vec<RecordPointer>) -> Vec<Placements> {
+            Sharing::placements(pointers)
+        }
+
+        fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+            Sharing::admitting_now(patient, requester, purpose)
+        }
+
+        fn consents(patient: UserId) -> Vec<(SlotId, ConsentVersion)> {
+            Sharing::consents(patient)
+        }
+
+        fn earlier_consents(
+            patient: UserId,
+            slot: SlotId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<ConsentVersion> {
+            Sharing::earlier_consents(patient, slot, before, limit)
+        }
+
+        fn placed_in(
+            patient: UserId,
+            slot: SlotId,
+            after: Option<RecordPointer>,
+            limit: u32,
+        ) -> Vec<(RecordPointer, SectionSet)> {
+            Sharing::placed_in(patient, slot, after, limit)
+        }
+
+        fn shared_head() -> (u64, Hash) {
+            Sharing::head()
+        }
+
+        fn shared_changes(from: u64, limit: u32) -> Vec<SharedChange> {
+            Sharing::changes(from, limit)
         }
     }
 

@@ -3,10 +3,10 @@
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the calls of its
 //! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
-//! unsharing sections, by withdrawing or refusing a query, by ending a mandate, or by objecting to new keys, a user
-//! needs no registration in force: a hospital could keep the access open otherwise. The pallets check again, in more
-//! detail. What a transaction uses is debited to its signer and to the hospital that answers for it
-//! ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
+//! withdrawing a consent, by removing sections from its slot, by withdrawing or refusing a query, by ending a mandate,
+//! or by objecting to new keys, a user needs no registration in force: a hospital could keep the access open otherwise.
+//! The pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital that
+//! answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -34,7 +34,7 @@ use sp_runtime::{
 
 use crate::{
     Hospitals, LiteBlocks, Mandates, Profiles, Queries, Quotas, Runtime, RuntimeCall,
-    RuntimeOrigin, cost, governance, lanes, lengths, weights,
+    RuntimeOrigin, Sharing, cost, governance, lanes, lengths, weights,
 };
 
 pub trait WeightInfo {
@@ -148,18 +148,26 @@ const OTHER_BUDGETS: u64 = ANSWERING_HOSPITALS as u64 - 1;
 const REGISTRATIONS: u32 = 2 * MAX_REGISTRATIONS_IN_FORCE;
 
 /// What may be read for a user who ends access, in addition to the first hospital's budget: the query and the mandate
-/// of a representative, or the record's block and its header, or a mandate and where a representative is registered;
-/// the registrations; and the budgets of the other hospitals.
+/// of a representative, or the consent, or the block and the header of the first of the records, or a mandate and where
+/// a representative is registered; the registrations; and the budgets of the other hospitals.
 const ENDING_READS: u64 = 2 + REGISTRATIONS as u64 + OTHER_BUDGETS;
 
 /// How many entries may be read to find a hospital whose budget covers a call, in addition to the first budget.
 fn others(call: &RuntimeCall) -> u64 {
     if may_end_access(call) {
-        ENDING_READS
+        ENDING_READS.saturating_add(removed(call))
     } else if user_makes(call) {
         OTHER_BUDGETS
     } else {
         0
+    }
+}
+
+/// How many placements are read to know whether a user can remove them.
+fn removed(call: &RuntimeCall) -> u64 {
+    match call {
+        RuntimeCall::Sharing(pallet_sharing::Call::remove { records, .. }) => records.len() as u64,
+        _ => 0,
     }
 }
 
@@ -250,17 +258,24 @@ fn responsible(
     if hospitals.is_empty() { Err(refusal) } else { Ok(hospitals) }
 }
 
-/// The hospitals without which the access that a user ends cannot be used: the one that releases the record; the
-/// mailbox and the requester's hospital of a query; those at which a representative is registered, without which the
-/// representative sends no transaction; the one that a patient authorized; or the one that proposed new keys. None if
-/// the call does not end access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration
-/// of the signer is in force.
+/// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
+/// records; the mailbox and the requester's hospital of a query; those at which a representative is registered, without
+/// which the representative sends no transaction; the one that a patient authorized; or the one that proposed new keys.
+/// None if the call does not end access, or cannot succeed. Nobody else spends a budget of a hospital at which no
+/// registration of the signer is in force.
+///
+/// A consent may share records of many hospitals. Each of these is one at which the patient is or was registered, and
+/// those answer in any case ([`responsible`]).
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
+    use pallet_sharing::Call as Share;
     match call {
-        RuntimeCall::Sharing(pallet_sharing::Call::unshare { pointer, .. }) => {
-            let (patient, announcer) = LiteBlocks::owner(*pointer)?;
-            (patient == user).then(|| vec![announcer])
+        RuntimeCall::Sharing(Share::withdraw { slot }) => {
+            Sharing::can_withdraw(user, *slot).then(Vec::new)
+        }
+        RuntimeCall::Sharing(Share::remove { slot, records }) => {
+            let (_, announcer) = LiteBlocks::owner(records.first()?.pointer)?;
+            Sharing::can_remove(user, *slot, records).then(|| vec![announcer])
         }
         RuntimeCall::Queries(Query::withdraw { query }) => {
             let query = Queries::query(*query)?;
@@ -398,24 +413,23 @@ fn agent_makes(call: &RuntimeCall) -> bool {
             matches!(call, Release::record { .. } | Release::refuse { .. })
         }
         RuntimeCall::Queries(call) => matches!(call, pallet_queries::Call::transfer { .. }),
+        RuntimeCall::Sharing(call) => matches!(call, pallet_sharing::Call::place_by_kind { .. }),
         _ => false,
     }
 }
 
-/// Whether the call makes sections private again, withdraws or refuses a query, ends a mandate, or objects to new keys.
-/// [`concerned`]
-/// decides whether it succeeds.
+/// Whether the call withdraws a consent or removes sections from its slot, withdraws or refuses a query, ends a mandate,
+/// or objects to new keys. [`concerned`] decides whether it succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,
-        RuntimeCall::Sharing(pallet_sharing::Call::unshare { .. })
-            | RuntimeCall::Queries(
-                pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
-            )
-            | RuntimeCall::Mandates(
-                pallet_mandates::Call::dismiss { .. } | pallet_mandates::Call::revoke { .. }
-            )
-            | RuntimeCall::Profiles(pallet_profiles::Call::object { .. })
+        RuntimeCall::Sharing(
+            pallet_sharing::Call::withdraw { .. } | pallet_sharing::Call::remove { .. }
+        ) | RuntimeCall::Queries(
+            pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
+        ) | RuntimeCall::Mandates(
+            pallet_mandates::Call::dismiss { .. } | pallet_mandates::Call::revoke { .. }
+        ) | RuntimeCall::Profiles(pallet_profiles::Call::object { .. })
     )
 }
 
@@ -428,8 +442,13 @@ fn user_makes(call: &RuntimeCall) -> bool {
         call,
         RuntimeCall::Profiles(Profile::rotate_keys { .. } | Profile::object { .. })
             | RuntimeCall::RolePolicies(Policy::relate { .. } | Policy::unrelate { .. })
-            | RuntimeCall::Sharing(Share::share { .. } | Share::unshare { .. })
             | RuntimeCall::Releases(pallet_releases::Call::note { .. })
+            | RuntimeCall::Sharing(
+                Share::give { .. }
+                    | Share::withdraw { .. }
+                    | Share::place { .. }
+                    | Share::remove { .. }
+            )
             | RuntimeCall::Queries(
                 Query::ask { .. }
                     | Query::accept { .. }

@@ -15,6 +15,10 @@ const RECORD_BYTES: u64 = 256;
 /// Bytes of state that a query leaves, without its terms: the query itself, and its places in the lists of requester
 /// and patient.
 const QUERY_BYTES: u64 = 1024;
+/// Bytes of state that a placement leaves: in the list of its record, in the index of its slot, and as a change.
+const PLACEMENT_BYTES: u64 = 320;
+/// Bytes of state that a change of what a patient shares leaves in the chain of changes.
+const CHANGE_BYTES: u64 = 160;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
 
@@ -43,6 +47,7 @@ fn left_by(call: &RuntimeCall) -> u64 {
     use pallet_queries::Call as Query;
     use pallet_releases::Call as Release;
     use pallet_role_policies::Call as Policy;
+    use pallet_sharing::Call as Share;
     match call {
         RuntimeCall::LiteBlocks(pallet_lite_blocks::Call::announce { entries, .. }) => {
             let records = RECORD_BYTES.saturating_mul(entries.len() as u64);
@@ -59,6 +64,17 @@ fn left_by(call: &RuntimeCall) -> u64 {
         RuntimeCall::RolePolicies(Policy::set_policies { policies }) => {
             policies.encoded_size() as u64
         }
+        // The former version stays.
+        RuntimeCall::Sharing(Share::give { consent, .. }) => {
+            ENTRY_BYTES.saturating_add(consent.encoded_size() as u64)
+        }
+        RuntimeCall::Sharing(Share::withdraw { .. }) => CHANGE_BYTES,
+        RuntimeCall::Sharing(Share::remove { records, .. }) => {
+            CHANGE_BYTES.saturating_mul(records.len() as u64)
+        }
+        RuntimeCall::Sharing(Share::place { records, .. } | Share::place_by_kind { records, .. }) => {
+            PLACEMENT_BYTES.saturating_mul(records.len() as u64)
+        }
         RuntimeCall::Profiles(
             Profile::update { .. }
             | Profile::reinstate { .. }
@@ -69,7 +85,6 @@ fn left_by(call: &RuntimeCall) -> u64 {
         | RuntimeCall::RolePolicies(Policy::relate { .. })
         | RuntimeCall::Credentials(pallet_credentials::Call::issue { .. })
         | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. })
-        | RuntimeCall::Sharing(pallet_sharing::Call::share { .. })
         | RuntimeCall::Mandates(
             pallet_mandates::Call::appoint { .. } | pallet_mandates::Call::authorize { .. },
         )

@@ -20,8 +20,8 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas, Releases,
-    RolePolicies, Runtime, Session, Sharing,
+    Approvals, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas,
+    Releases, RolePolicies, Runtime, Session, Sharing,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -61,6 +61,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   hospitals have policies;
 /// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
 ///   hospital, and by a version of the policies that exists;
+/// - consents are of patients, and sections in slots are of records that the patient's hospitals announced;
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
 ///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
@@ -78,6 +79,7 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_refusals()?;
     check_notes()?;
     check_mandates()?;
+    check_consents()?;
     check_queries()
 }
 
@@ -325,6 +327,19 @@ fn check_mandates() -> Result<(), TryRuntimeError> {
             role(patient) == Some(Role::Patient) && was_registered(patient, hospital),
             "a mandate is not from a patient to a hospital of the patient"
         );
+    }
+    Ok(())
+}
+
+fn check_consents() -> Result<(), TryRuntimeError> {
+    for (patient, ..) in pallet_sharing::Consents::<Runtime>::iter() {
+        ensure!(role(patient) == Some(Role::Patient), "a consent is not of a patient");
+    }
+    for (patient, _, pointer) in pallet_sharing::PlacedIn::<Runtime>::iter_keys() {
+        let is_own = LiteBlocks::owner(pointer).is_some_and(|(owner, announcer)| {
+            owner == patient && was_registered(patient, announcer)
+        });
+        ensure!(is_own, "a section in a slot is of a record of another patient or hospital");
     }
     Ok(())
 }

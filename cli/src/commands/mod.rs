@@ -45,7 +45,7 @@ pub enum Command {
     /// Submits visits and shows their status
     #[command(subcommand)]
     Visit(visit::Command),
-    /// Lists, reads and shares a patient's records
+    /// Lists and reads a patient's records
     #[command(subcommand)]
     Records(records::Command),
     /// Shows sections of your record to somebody outside, with a proof that needs no node
@@ -156,7 +156,6 @@ impl Command {
             | Self::Mandate(_)
             | Self::Relate(_)
             | Self::Unrelate(_)
-            | Self::Records(records::Command::Share(_) | records::Command::Unshare(_))
             | Self::Audit(audit::Command::Judge(_))
             | Self::Policy(policy::Command::Set(_))
             | Self::Credential(_)

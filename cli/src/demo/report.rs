@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epione_primitives::{Hash, HospitalId, RecordPointer, release::SectionSet};
+use epione_primitives::{Hash, HospitalId, RecordPointer, release::SectionSet, sharing::SlotId};
 use serde::Serialize;
 
 /// The whole report.
@@ -86,8 +86,8 @@ pub struct Refusal {
 pub struct Shared {
     pub record: RecordPointer,
     pub sections: SectionSet,
-    /// The policies that let others read shared sections.
-    pub policies: Vec<String>,
+    /// The slot whose consent shared them.
+    pub slot: SlotId,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -80,9 +80,6 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("query withdraw", Left(SENDS)),
     ("records get", Changed),
     ("records list", Changed),
-    ("records share", Left("is the same code as `records unshare`")),
-    // Of sections that are private already: it sends nothing.
-    ("records unshare", Changed),
     ("relate", Left(ASKS)),
     ("unrelate", Left(ASKS)),
     ("user confirm-keys", Left(ASKS)),

@@ -5,11 +5,11 @@
 
 use codec::{Compact, Decode, DecodeAll};
 use epione_primitives::{
-    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
+    AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment, UserId,
     access::RelationshipKind,
     approval::{BallotOutcome, RejectReason},
     query::QueryId,
-    release::SectionSet,
+    sharing::{Change, SlotId},
 };
 use sp_runtime::{DispatchError, ModuleError};
 use subxt::{
@@ -118,12 +118,13 @@ pub enum ChainEvent {
         hospital: HospitalId,
         version: u32,
     },
-    /// A patient changed which sections of a record they share.
-    Shared {
+    /// What a patient shares has changed.
+    SharingChanged {
+        /// The height of the change in the chain of changes.
+        height: u64,
         patient: UserId,
-        pointer: RecordPointer,
-        /// The sections that are shared now.
-        sections: SectionSet,
+        slot: SlotId,
+        change: Change,
     },
     /// A requester asks a patient.
     QueryAsked {
@@ -273,10 +274,11 @@ fn policy_event(name: &str, fields: &[u8]) -> Known {
 
 fn sharing_event(name: &str, fields: &[u8]) -> Known {
     match name {
-        "Shared" => read(fields, |(patient, pointer, sections)| ChainEvent::Shared {
+        "Changed" => read(fields, |(height, patient, slot, change)| ChainEvent::SharingChanged {
+            height,
             patient,
-            pointer,
-            sections,
+            slot,
+            change,
         }),
         _ => None,
     }
@@ -447,6 +449,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use codec::Encode;
+    use epione_primitives::{RecordPointer, release::SectionSet};
 
     use super::*;
 
@@ -496,12 +499,14 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_what_a_patient_shares_has_the_new_set() {
+    fn a_change_of_what_a_patient_shares_has_its_height_and_its_slot() {
         let (patient, pointer) = (UserId([1; 32]), RecordPointer { height: 3, index: 2 });
-        let sections = SectionSet(0b101);
+        let (height, slot) = (9_u64, SlotId(3));
+        let change = Change::Placed { pointer, sections: SectionSet(0b101) };
+        let fields = (height, patient, slot, &change).encode();
         assert_eq!(
-            ChainEvent::read("Sharing", "Shared", &(patient, pointer, sections).encode()).unwrap(),
-            ChainEvent::Shared { patient, pointer, sections }
+            ChainEvent::read("Sharing", "Changed", &fields).unwrap(),
+            ChainEvent::SharingChanged { height, patient, slot, change }
         );
     }
 

@@ -10,10 +10,10 @@ use epione_primitives::{
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     hospital::{Duty, Hospital},
-    limits::{MAX_PAGE, MAX_RELEASED_RECORDS},
+    limits::MAX_PAGE,
     profile::{Profile, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
-    release::{Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
+    release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use sp_core::Bytes;
@@ -361,24 +361,6 @@ impl Snapshot {
             return state.tally(hospital, requester).await;
         }
         self.read("ReleasesApi_tally", (hospital, requester)).await
-    }
-
-    /// The sections that their patients share, of each of these records, in their order. All other sections are
-    /// private.
-    pub async fn shared(&self, records: &[RecordPointer]) -> Result<Vec<SectionSet>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.shared(records).await;
-        }
-        let mut all = Vec::with_capacity(records.len());
-        for page in records.chunks(MAX_RELEASED_RECORDS as usize) {
-            let shared: Vec<SectionSet> = self.read("SharingApi_shared", page).await?;
-            if shared.len() != page.len() {
-                let reason = format!("{} sets for {} records", shared.len(), page.len());
-                return Err(ChainError::malformed("SharingApi_shared", reason));
-            }
-            all.extend(shared);
-        }
-        Ok(all)
     }
 
     /// A query, with its answer if it has one.

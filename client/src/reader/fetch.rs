@@ -2,8 +2,8 @@
 
 use epione_envelope::record::{Payload, Record};
 use epione_primitives::{
-    BlockNumber, HospitalId, RecordPointer, UserId, access::SectionClass, block::record_hash,
-    release::SectionSet, rpc::RecordReply,
+    BlockNumber, HospitalId, RecordPointer, UserId, block::record_hash, rpc::RecordReply,
+    sharing::Placement,
 };
 
 use super::{ReadError, RecordSummary, SectionSummary};
@@ -50,8 +50,9 @@ pub async fn verified(
         return Err(inconsistent("its hospital"));
     }
     let cosigned = is_cosigned(chain, &record, pointer, announcement.announced_at).await?;
-    let shared = state.shared(&[pointer]).await?.first().copied().unwrap_or_default();
-    Ok((RecordSummary { cosigned, ..summary(&reply, &record, header.time, shared) }, record))
+    let placements = state.placements(&[pointer]).await?.pop().unwrap_or_default();
+    let summary = summary(&reply, &record, header.time, &placements);
+    Ok((RecordSummary { cosigned, ..summary }, record))
 }
 
 /// Whether the patient signed the record, too. It is an error if author or nurse did not, or were not permitted to.
@@ -71,12 +72,12 @@ async fn is_cosigned(
 pub(super) async fn summarised(
     chain: &Chain,
     reply: &RecordReply,
-    shared: SectionSet,
+    placements: &[Placement],
 ) -> Result<RecordSummary, ReadError> {
     let pointer = reply.pointer;
     let header = chain.lite_header(pointer.height).await?;
     let header = header.ok_or(ReadError::UnknownRecord(pointer))?.header;
-    Ok(summary(reply, &decode(reply)?, header.time, shared))
+    Ok(summary(reply, &decode(reply)?, header.time, placements))
 }
 
 fn decode(reply: &RecordReply) -> Result<Record, ReadError> {
@@ -100,9 +101,18 @@ fn decode(reply: &RecordReply) -> Result<Record, ReadError> {
     Err(ReadError::Inconsistent { pointer, what })
 }
 
-fn summary(reply: &RecordReply, record: &Record, time: u64, shared: SectionSet) -> RecordSummary {
+fn summary(
+    reply: &RecordReply,
+    record: &Record,
+    time: u64,
+    placements: &[Placement],
+) -> RecordSummary {
+    let slots = |section| {
+        let containing = placements.iter().filter(|placement| placement.sections.contains(section));
+        containing.map(|placement| placement.slot).collect()
+    };
     let sections = (0..).zip(record.sections()).map(|(index, section)| SectionSummary {
-        class: if shared.contains(index) { SectionClass::Shared } else { SectionClass::Private },
+        slots: slots(index),
         media_bytes: match &section.payload {
             Payload::Text(_) => None,
             Payload::Media { manifest, .. } => Some(manifest.layout().plaintext_length()),

@@ -74,11 +74,12 @@ use epione_envelope::{
 };
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
-    access::{Purpose, SectionClass},
+    access::Purpose,
     block::SignedAt,
     query::QueryId,
     release::{EmergencyReason, SectionSet},
     rpc::RecordReply,
+    sharing::SlotId,
 };
 use serde::Serialize;
 
@@ -136,8 +137,8 @@ pub struct RecordSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SectionSummary {
-    /// Shared if the patient shares it.
-    pub class: SectionClass,
+    /// The slots of the patient that contain it, ascending. The slot's consent says with whom it is shared.
+    pub slots: Vec<SlotId>,
     /// Length of its media in bytes; none for text.
     pub media_bytes: Option<u64>,
 }
@@ -158,7 +159,8 @@ pub struct OpenSection {
     pub index: usize,
     /// None if the section is not open.
     pub kind: Option<SectionKind>,
-    pub class: SectionClass,
+    /// The slots of the patient that contain it, ascending.
+    pub slots: Vec<SlotId>,
     pub content: OpenContent,
 }
 
@@ -401,7 +403,7 @@ impl OpenRecord {
 
     fn section(&self, index: usize, section: &Section) -> Result<OpenSection, ReadError> {
         let summary = self.summary.sections.get(index);
-        let class = summary.map_or(SectionClass::Private, |summary| summary.class);
+        let slots = summary.map_or_else(Vec::new, |summary| summary.slots.clone());
         // A record has at most 64 sections.
         let opened = match self.access.keys.get(&(index as u16)) {
             Some(key) => Some(self.content(index, &section.payload, key)?),
@@ -411,7 +413,7 @@ impl OpenRecord {
             Some((kind, content)) => (Some(kind), content),
             None => (None, OpenContent::NotGranted),
         };
-        Ok(OpenSection { index, kind, class, content })
+        Ok(OpenSection { index, kind, slots, content })
     }
 
     /// The content key of a section, if the section is open.
@@ -479,9 +481,9 @@ pub async fn list(
         let Some(last) = page.last() else { break };
         before = Some(last.pointer);
         let pointers: Vec<_> = page.iter().map(|reply| reply.pointer).collect();
-        let shared = state.shared(&pointers).await?;
-        for (reply, shared) in page.into_iter().zip(shared) {
-            match fetch::summarised(chain, &reply, shared).await {
+        let placements = state.placements(&pointers).await?;
+        for (reply, placements) in page.into_iter().zip(placements) {
+            match fetch::summarised(chain, &reply, &placements).await {
                 Err(ReadError::Chain(error)) => return Err(error.into()),
                 summary => listed.push((reply.pointer, summary)),
             }

@@ -23,8 +23,8 @@ use url::Url;
 
 use crate::{
     api::{
-        ConfirmedKey, CountReply, CountRequest, GrantReply, GrantRequest, ProposedKeys, RegisterUser,
-        RegisteredUser, Relation, RenewedKey, UserRef, VisitStatus, WorkerInfo,
+        ConfirmedKey, CountReply, CountRequest, GrantReply, GrantRequest, ProposedKeys,
+        RegisterUser, RegisteredUser, Relation, RenewedKey, UserRef, VisitStatus, WorkerInfo,
     },
     chain::Chain,
     endpoint::Endpoint,

@@ -11,7 +11,7 @@ use epione_client::{
 };
 use epione_policies::default_policies;
 use epione_primitives::{
-    Hash, HospitalId, RecordPointer, Signature,
+    Hash, HospitalId, RecordPointer, Signature, UserId,
     access::{
         AccessRequest, Action, Conclusion, Condition, Place, Policy, Purpose, RelationshipKind,
         SectionClass,
@@ -20,6 +20,7 @@ use epione_primitives::{
     limits::DAY_MILLIS,
     profile::Role,
     release::{EmergencyReason, Release, ReleasedRecord, Request, Right, SectionSet},
+    sharing::{Consent, KindSet, RecordedPeriod, SlotId, SlotSet, Term},
 };
 use epione_proofs::TimeError;
 
@@ -31,6 +32,7 @@ use crate::{
 };
 
 const HOSPITAL: HospitalId = HospitalId(0);
+const SLOT: SlotId = SlotId(3);
 
 /// Another connection to the node, which verifies.
 pub async fn verifying(node: &Node, trusting: &Chain) -> Chain {
@@ -183,9 +185,29 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     trusting.submit(&related(RelationshipKind::Treating), &agent()).await.unwrap();
 
     let pointer = RecordPointer { height: 1, index: 0 };
-    let (share, unshare) =
-        (sharing::share(pointer, SectionSet(0b11)), sharing::unshare(pointer, SectionSet(0b10)));
-    for change in [share, unshare] {
+    let until = trusting.finalized().await.unwrap().time().await.unwrap() + DAY_MILLIS;
+    let now = |audience: Vec<Term>| Consent {
+        audience: audience.try_into().unwrap(),
+        purposes: vec![Purpose::Treatment].try_into().unwrap(),
+        kinds: KindSet::default(),
+        recorded: RecordedPeriod::default(),
+        until,
+    };
+    let sections = |bits| [ReleasedRecord { pointer, sections: SectionSet(bits) }];
+    let either = vec![
+        Term::Hospital(HOSPITAL),
+        Term::Role(Role::Auditor),
+        Term::Credential { attribute: AttributeId(0), issuer: HOSPITAL },
+        Term::AtLeast { met: 1, of: 3 },
+    ];
+    for change in [
+        sharing::place(SLOT, &sections(0b11)),
+        sharing::remove(SLOT, &sections(0b10)),
+        sharing::give(SLOT, &now(vec![Term::User(patient)])),
+        sharing::give(SLOT, &now(either)),
+        sharing::give(SlotId(9), &now(vec![Term::User(doctor)])),
+        sharing::withdraw(SlotId(9)),
+    ] {
         trusting.submit(&change, &account("//Patient")).await.unwrap();
     }
 
@@ -229,7 +251,27 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     same!(states, announcement_of, HOSPITAL, header.body_hash);
     let (entry, _) = same!(states, record, newest).unwrap();
     assert!(same!(states, announcement_with, HOSPITAL, entry.record).is_some());
-    assert_eq!(same!(states, shared, &[pointer, newest]), [SectionSet(1), SectionSet(0)]);
+    let placements = same!(states, placements, &[pointer, newest]);
+    assert_eq!(placements.iter().map(|it| it.len()).collect::<Vec<_>>(), [1, 0]);
+    for (requester, purpose, expected) in [
+        (doctor, Purpose::Treatment, 1 << SLOT.0),
+        (doctor, Purpose::Research, 0),
+        (doctor, Purpose::Emergency, 0),
+        (UserId([9; 32]), Purpose::Treatment, 0),
+    ] {
+        let slots = same!(states, admitting, patient, requester, purpose);
+        assert_eq!(slots, SlotSet(expected), "{requester} {purpose:?}");
+    }
+    assert_eq!(same!(states, consents, patient).len(), 2);
+    assert_eq!(same!(states, earlier_consents, patient, SLOT, None, 64).len(), 1);
+    assert!(same!(states, earlier_consents, patient, SLOT, Some(1), 64).is_empty());
+    let placed = same!(states, placed_in, patient, SLOT, None, 64);
+    assert_eq!(placed, [(pointer, SectionSet(1))]);
+    assert!(same!(states, placed_in, patient, SLOT, Some(pointer), 64).is_empty());
+    assert_eq!(same!(states, shared_head).0, 6);
+    assert_eq!(same!(states, shared_changes, 1, 64).len(), 6);
+    assert_eq!(same!(states, shared_changes, 5, 1).len(), 1);
+    assert!(same!(states, shared_changes, 7, 64).is_empty());
     assert_eq!(same!(states, answer, granted), Some(RECEIPT));
     for unanswered in [refused, Hash::repeat_byte(1)] {
         assert_eq!(same!(states, answer, unanswered), None);

@@ -33,6 +33,7 @@ use epione_primitives::{
     access::{Denial, SectionClass},
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_SEGMENTS},
     release::{Release, ReleasedRecord, Right, SectionSet},
+    sharing::Placements,
 };
 
 use super::{
@@ -283,7 +284,7 @@ struct Granted {
     records: Vec<ReleasedRecord>,
     /// The rights that the grant uses.
     rights: Vec<Right>,
-    /// Whether the patient does not share one of the granted sections.
+    /// Whether one of the granted sections is not shared with the requester.
     some_are_private: bool,
 }
 
@@ -320,13 +321,22 @@ async fn collect_by(state: &AppState, asked: &Asked, rights: &Rights) -> Result<
     Ok(granted)
 }
 
-/// The sections of each requested record that the patient shares. All others are private.
+/// The sections of each requested record that a consent of the patient shares with the requester for the purpose of the
+/// request. All others are private.
 async fn shared_sections(asked: &Asked) -> Result<Vec<SectionSet>, ApiError> {
-    let records = &asked.request.records;
-    let pointers: Vec<_> = records.iter().map(|requested| requested.pointer).collect();
-    let mut shared = asked.caller.state.shared(&pointers).await?;
-    shared.resize(pointers.len(), SectionSet::default());
-    Ok(shared)
+    let (state, request) = (&asked.caller.state, &asked.request);
+    let slots = state.admitting(request.patient, request.requester, request.purpose).await?;
+    if slots.is_empty() {
+        return Ok(vec![SectionSet::default(); request.records.len()]);
+    }
+    let pointers: Vec<_> = request.records.iter().map(|requested| requested.pointer).collect();
+    let mut placements = state.placements(&pointers).await?;
+    placements.resize(pointers.len(), Placements::default());
+    let shared = |placements: &Placements| {
+        let of_slots = placements.iter().filter(|placement| slots.contains(placement.slot));
+        of_slots.fold(SectionSet::default(), |all, placement| all.union(placement.sections))
+    };
+    Ok(placements.iter().map(shared).collect())
 }
 
 impl Granted {
@@ -409,7 +419,7 @@ fn check_sections(requested: &ReleasedRecord, record: &Record) -> Result<(), Api
     }
 }
 
-/// The class of a section of a record of which the patient shares these sections.
+/// The class of a section of a record of which these sections are shared with the requester.
 fn class_of(section: u16, shared: SectionSet) -> SectionClass {
     if shared.contains(section) { SectionClass::Shared } else { SectionClass::Private }
 }
@@ -489,7 +499,7 @@ fn refused_by_chain(failure: DispatchFailure) -> ApiError {
     } else if HOSPITAL_LIMITS.into_iter().any(is) {
         ApiError::hospital_limit()
     } else if is("ClassMismatch") {
-        changed("What the patient shares has just changed")
+        changed("What the patient shares with you has just changed")
     } else if is("AlreadyAnswered") {
         already_answered()
     } else if is("RequestTooOld") || is("RequestFromTheFuture") {

@@ -93,7 +93,7 @@ pub(crate) fn store_largest<T: Config>(
         previous_cloud: Hash::repeat_byte(2),
         announcer,
         announcement: AnnouncementId(height.into()),
-        time: 0,
+        time: 1,
         records: MAX_ENTRIES as u16,
         body_hash: BlakeTwo256::hash_of(&(b"body", height)),
         body_bytes: MAX_BODY_BYTES,

@@ -107,6 +107,11 @@ impl<T: Config> Records for Pallet<T> {
         Some((entry.patient, Headers::<T>::get(pointer.height)?.announcer))
     }
 
+    fn committed_at(pointer: RecordPointer) -> Option<Moment> {
+        let header = Headers::<T>::get(pointer.height)?;
+        (pointer.index < header.records).then_some(header.time)
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, patient: UserId, height: u32) -> RecordPointer {
         crate::benchmarking::store_largest::<T>(hospital, patient, height)

@@ -97,10 +97,11 @@ fn request<T: Config>(
     }
 }
 
-/// Commits one of the requested records. Some of its sections are shared.
+/// Commits one of the requested records. Some of its sections are shared with the doctor, except in an emergency: the
+/// patient has given each slot the largest consent.
 fn shared_record<T: Config>(hospital: HospitalId, height: u32) -> RecordPointer {
     let pointer = T::Records::set_up(hospital, PATIENT, height);
-    T::Sharing::set_up(pointer, SHARED);
+    T::Sharing::set_up(PATIENT, pointer, SHARED, DOCTOR);
     pointer
 }
 
@@ -115,7 +116,8 @@ fn release<T: Config>(
         let pointer = shared_record::<T>(hospital, height);
         ReleasedRecord { pointer, sections: SectionSet::ALL }
     };
-    let request = request::<T>(hospital, DOCTOR, Purpose::Emergency, emergency);
+    let purpose = if emergency.is_some() { Purpose::Emergency } else { Purpose::Research };
+    let request = request::<T>(hospital, DOCTOR, purpose, emergency);
     Ok(Release {
         signature: sign::<T>(&request)?,
         request,

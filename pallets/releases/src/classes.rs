@@ -1,8 +1,8 @@
-//! The classes that sections have on chain.
+//! The classes that sections have for a requester.
 
 use epione_primitives::{access::SectionClass, ports::Sharing, release::ReleasedRecord};
 
-use crate::Config;
+use crate::{Config, rights::Question};
 
 /// Which classes occur among sections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,13 +12,16 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// The classes of these sections, as their patient shares them now. [`SectionSet::ALL`] contains private ones.
+    /// The classes of these sections for the requester, the purpose and the moment of the question: shared if a consent
+    /// of the patient shares them. [`SectionSet::ALL`] contains private ones, unless a slot has all.
     ///
     /// [`SectionSet::ALL`]: epione_primitives::release::SectionSet::ALL
-    pub fn of_sections<T: Config>(records: &[ReleasedRecord]) -> Self {
+    pub fn of_sections<T: Config>(question: &Question, records: &[ReleasedRecord]) -> Self {
+        let &Question { requester, patient, purpose, at, .. } = question;
+        let slots = T::Sharing::admitting(patient, requester, purpose, at);
         let mut classes = Self::default();
         for record in records {
-            let shared = T::Sharing::shared(record.pointer);
+            let shared = T::Sharing::placed(record.pointer, slots);
             classes.private |= !record.sections.is_subset_of(shared);
             classes.shared |= !record.sections.intersection(shared).is_empty();
         }

@@ -2,12 +2,13 @@
 //!
 //! A requester signs what they ask a hospital for ([`Request`]). Before the hospital's worker returns an access grant,
 //! it records here what the grant releases, with that request. The pallet checks the requester's signature, that the
-//! grant releases nothing else, and that the rights open sections of the classes that the patient gave them
-//! (pallet-sharing). It checks the policies again at that moment, and does not record what they do not allow. A grant
-//! that is not recorded is not usable. Refusals are recorded too, with the request that was refused. A request is
-//! answered once, and only within minutes, so a hospital can record no access that nobody asked for. Breaking the glass
-//! opens a review among the other hospitals. The same verdict of more than half of them closes the review; otherwise it
-//! expires, with an event that everyone who follows the chain sees.
+//! grant releases nothing else, and that the rights open the sections: those that a consent of the patient shares with
+//! the requester for this purpose now (pallet-sharing) are shared, all others private. It checks the policies again at
+//! that moment, and does not record what they do not allow. A grant that is not recorded is not usable. Refusals are
+//! recorded too, with the request that was refused. A request is answered once, and only within minutes, so a hospital
+//! can record no access that nobody asked for. Breaking the glass opens a review among the other hospitals. The same
+//! verdict of more than half of them closes the review; otherwise it expires, with an event that everyone who follows
+//! the chain sees.
 //!
 //! A patient reads own records by the own key, without any of this. Such a reading leaves nothing on the chain, unless
 //! the patient notes it ([`Call::note`]): for the patient's own order, and as no proof for anybody else.
@@ -17,8 +18,9 @@
 //! hospital's worker compares each section with its own right.
 //!
 //! [`shape`] checks without storage whether a requester can make a request and a grant a release. [`requests`] checks
-//! who asked, whom and when. [`classes`] reads what the patient shares. [`rights`] checks the policies.
-//! [`recording`] stores. [`notes`] stores a patient's notes. [`review`] opens, closes and expires reviews. [`reading`] implements the runtime API.
+//! who asked, whom and when. [`classes`] reads what the patient shares with the requester. [`rights`] checks the
+//! policies. [`recording`] stores. [`notes`] stores a patient's notes. [`review`] opens, closes and expires reviews.
+//! [`reading`] implements the runtime API.
 //!
 //! Invariants, which `try_state` checks:
 //! 1. a patient's receipts are numbered without gaps, belong to that patient, have a policy for each of their rights,
@@ -99,7 +101,7 @@ pub mod pallet {
         type Policies: AccessPolicies;
         /// Finds the patient and hospital of a record.
         type Records: Records;
-        /// Finds the sections of a record that its patient shares.
+        /// Finds the sections of a record that its patient shares with a requester.
         type Sharing: Sharing;
         /// The chain's clock, in milliseconds.
         type Time: Time<Moment = Moment>;
@@ -390,12 +392,12 @@ pub mod pallet {
             let now = T::Time::now();
             Self::ensure_asked(&release.request, &release.signature, hospital, now)?;
             ensure!(shape::is_requested(&release), Error::<T>::NotRequested);
-            let classes = Classes::of_sections::<T>(&release.records);
+            let question = Question::of(&release.request, now);
+            let classes = Classes::of_sections::<T>(&question, &release.records);
             let open = Right::open(&release.rights, classes.private);
             ensure!(open, Error::<T>::ClassMismatch);
             ensure!(!ByGrant::<T>::contains_key(release.grant), Error::<T>::AlreadyRecorded);
             Self::ensure_records_of(&release.request, &release.records)?;
-            let question = Question::of(&release.request, now);
             let grounds = question.grounds::<T>(&release.rights).ok_or(Error::<T>::NotAllowed)?;
             let emergency = release.request.emergency.is_some();
             if emergency {
@@ -438,7 +440,7 @@ pub mod pallet {
             Self::ensure_records_of(&request, &request.records)?;
             let question = Question::of(&request, now);
             let emergency = request.emergency.is_some();
-            let classes = Classes::of_sections::<T>(&request.records);
+            let classes = Classes::of_sections::<T>(&question, &request.records);
             ensure!(question.is_refused_some::<T>(emergency, classes), Error::<T>::NotRefused);
             Self::tally_refusal(&question)?;
             Self::count_refusal(hospital)?;

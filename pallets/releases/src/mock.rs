@@ -14,6 +14,7 @@ use epione_primitives::{
     release::{
         EmergencyReason, Release, ReleasedRecord, Request, Review, ReviewId, Right, SectionSet,
     },
+    sharing::{SlotId, SlotSet},
 };
 use frame_support::{assert_ok, construct_runtime, derive_impl, parameter_types};
 use frame_system::RawOrigin;
@@ -104,7 +105,9 @@ parameter_types! {
     pub static DeniedPurposes: Vec<Purpose> = vec![Purpose::Research];
     /// Hospitals whose policies allow every doctor everything.
     pub static Generous: Vec<HospitalId> = Vec::new();
-    /// The sections that patients share.
+    /// The requester and the purpose of [`PATIENT`]'s consent, if it is in force.
+    pub static Admitted: Option<(UserId, Purpose)> = Some((DOCTOR, Purpose::Treatment));
+    /// The sections in the slot of the consent.
     pub static Shared: BTreeMap<RecordPointer, SectionSet> = BTreeMap::new();
     /// The nonce of the last request.
     pub static LastNonce: u128 = 0;
@@ -152,6 +155,11 @@ impl ports::Records for Records {
         OWNERS.with_borrow(|all| all.get(&pointer).copied())
     }
 
+    /// The calls of this pallet do not depend on it.
+    fn committed_at(pointer: RecordPointer) -> Option<Moment> {
+        <Self as ports::Records>::owner(pointer).map(|_| 0)
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(hospital: HospitalId, patient: UserId, height: u32) -> RecordPointer {
         let pointer = RecordPointer { height, index: 511 };
@@ -160,15 +168,29 @@ impl ports::Records for Records {
     }
 }
 
+/// The slot of everything that patients share.
+const SLOT: SlotId = SlotId(5);
+
 pub struct Sharing;
 
 impl ports::Sharing for Sharing {
-    fn shared(pointer: RecordPointer) -> SectionSet {
-        Shared::get().get(&pointer).copied().unwrap_or_default()
+    fn admitting(patient: UserId, requester: UserId, purpose: Purpose, at: Moment) -> SlotSet {
+        assert_eq!(at, Now::get(), "classes are decided now");
+        let mut slots = SlotSet::default();
+        if patient == PATIENT && Admitted::get() == Some((requester, purpose)) {
+            slots.insert(SLOT);
+        }
+        slots
+    }
+
+    fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet {
+        let placed = Shared::get().get(&pointer).copied();
+        placed.filter(|_| slots.contains(SLOT)).unwrap_or_default()
     }
 
     #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(pointer: RecordPointer, sections: SectionSet) {
+    fn set_up(_: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId) {
+        Admitted::set(Some((requester, Purpose::Research)));
         share(pointer, sections);
     }
 }
@@ -176,6 +198,16 @@ impl ports::Sharing for Sharing {
 /// Lets the patient of a record share exactly these sections of it.
 pub fn share(pointer: RecordPointer, sections: SectionSet) {
     Shared::mutate(|all| all.insert(pointer, sections));
+}
+
+/// Lets the patient's consent be for this requester and this purpose.
+pub fn admit_requester(requester: UserId, purpose: Purpose) {
+    Admitted::set(Some((requester, purpose)));
+}
+
+/// Ends the patient's consent. The sections stay in the slot.
+pub fn withdraw_consent() {
+    Admitted::set(None);
 }
 
 pub fn agent(hospital: HospitalId) -> RuntimeOrigin {
@@ -214,6 +246,7 @@ pub fn externalities() -> TestExternalities {
     Denied::set(Vec::new());
     DeniedPurposes::set(vec![Purpose::Research]);
     Generous::set(Vec::new());
+    Admitted::set(Some((DOCTOR, Purpose::Treatment)));
     Shared::set(BTreeMap::new());
     admit([HOME, AWAY, NORTH, SOUTH, SUSPENDED]);
     set_active(SUSPENDED, false);

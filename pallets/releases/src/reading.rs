@@ -30,8 +30,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether a grant is recorded, the policies still allow its requester the same, and its rights open its sections
-    /// ([`Right::open`]) with the classes that they have now. A grant of an emergency that the other hospitals found
-    /// unjustified is no longer in force, whatever the policies allow.
+    /// ([`Right::open`]) with the classes that they have for the requester now. A grant of an emergency that the other
+    /// hospitals found unjustified is no longer in force, whatever the policies allow.
     pub fn is_in_force(grant: Hash) -> bool {
         let Some(Receipt { release, review, .. }) = Self::receipt(grant) else {
             return false;
@@ -39,8 +39,8 @@ impl<T: Config> Pallet<T> {
         let unjustified = review.and_then(Reviews::<T>::get).is_some_and(|review| {
             matches!(review.status, ReviewStatus::Closed { justified: false, .. })
         });
-        let sections = Classes::of_sections::<T>(&release.records);
         let question = Question::of(&release.request, T::Time::now());
+        let sections = Classes::of_sections::<T>(&question, &release.records);
         !unjustified
             && Right::open(&release.rights, sections.private)
             && question.grounds::<T>(&release.rights).is_some()

@@ -73,8 +73,11 @@ impl pallet_releases::Config for Runtime {
 }
 
 impl pallet_sharing::Config for Runtime {
+    type Hospitals = Hospitals;
     type Users = Profiles;
     type Records = LiteBlocks;
+    type Credentials = Credentials;
+    type Time = Timestamp;
     type WeightInfo = weights::pallet_sharing::Measured<Runtime>;
 }
 

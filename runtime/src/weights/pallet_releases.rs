@@ -23,6 +23,9 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             // By hand: the request's signature, and the answers to requests.
             .saturating_add(Weight::from_parts(80_000_000, 0))
             .saturating_add(T::DbWeight::get().reads_writes(47, 5))
+            // By hand: the consents of 16 slots, and two values for each of their 256 leaves.
+            .saturating_add(Weight::from_parts(300_000_000, 0))
+            .saturating_add(T::DbWeight::get().reads(528))
             // By hand: the third of these reads, the sections that the patient shares.
             .saturating_add(T::DbWeight::get().reads(3_u64.saturating_mul(r.into())))
     }
@@ -57,6 +60,9 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             // By hand: the request's signature, and the answers to requests.
             .saturating_add(Weight::from_parts(80_000_000, 0))
             .saturating_add(T::DbWeight::get().reads_writes(2, 1))
+            // By hand: the consents of 16 slots, and two values for each of their 256 leaves.
+            .saturating_add(Weight::from_parts(300_000_000, 0))
+            .saturating_add(T::DbWeight::get().reads(528))
             // By hand: of 64 requested records the entries, the headers, and what the patient shares.
             .saturating_add(Weight::from_parts(900_000_000, 0))
             .saturating_add(T::DbWeight::get().reads(192))

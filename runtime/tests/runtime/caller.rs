@@ -7,7 +7,7 @@ use epione_primitives::{
     naming::Naming,
     profile::Role,
     refusal::{Refusal, Refusal::*},
-    release::{ReviewId, SectionSet},
+    release::ReviewId,
 };
 use epione_runtime::{
     Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, UncheckedExtrinsic,
@@ -21,6 +21,7 @@ use crate::{
         register, request, sign_request, user, user_seed, vote,
     },
     queries::{accepted, committed},
+    sharing,
 };
 
 pub fn refused(seed: &str, call: impl Into<RuntimeCall>) -> Option<Refusal> {
@@ -58,14 +59,13 @@ fn refuse() -> RuntimeCall {
     pallet_releases::Call::refuse { request, signature }.into()
 }
 
-fn share() -> RuntimeCall {
-    let pointer = RecordPointer { height: 1, index: 0 };
-    pallet_sharing::Call::share { pointer, sections: SectionSet(1) }.into()
+/// The calls about sharing that patients make.
+fn about_sharing() -> [RuntimeCall; 4] {
+    [sharing::give(), sharing::place(1), sharing::remove(1), sharing::withdraw()]
 }
 
-fn unshare() -> RuntimeCall {
-    let pointer = RecordPointer { height: 1, index: 0 };
-    pallet_sharing::Call::unshare { pointer, sections: SectionSet(1) }.into()
+fn place_by_kind() -> RuntimeCall {
+    sharing::place_by_kind(*PATIENT, 1, RecordPointer { height: 1, index: 0 })
 }
 
 /// The calls about queries that users make.
@@ -163,24 +163,16 @@ fn an_agent_can_make_only_the_workers_calls() {
             announce(),
             refuse(),
             transfer(),
+            place_by_kind(),
             batch(vec![approve(), relate(), transfer()]),
         ] {
             assert_eq!(refused("Alice//agent", call), None);
         }
-        for call in about_queries().into_iter().chain(about_credentials()) {
+        for call in about_queries().into_iter().chain(about_credentials()).chain(about_sharing()) {
             assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
         assert_eq!(refused("Alice//agent", name_attribute()), Some(CallNotForRole));
-        for call in [
-            set_policies(),
-            judge(),
-            rotate_keys(),
-            suspend_itself(),
-            set_code(),
-            share(),
-            unshare(),
-            note(),
-        ] {
+        for call in [set_policies(), judge(), rotate_keys(), suspend_itself(), set_code(), note()] {
             assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
     });
@@ -199,7 +191,8 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
         assert_eq!(refused("Alice", judge()), None);
         assert_eq!(refused("Alice", refuse()), Some(CallNotForRole));
         assert_eq!(refused("Alice", transfer()), Some(CallNotForRole));
-        for call in about_queries() {
+        assert_eq!(refused("Alice", place_by_kind()), Some(CallNotForRole));
+        for call in about_queries().into_iter().chain(about_sharing()) {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
         for call in about_credentials() {
@@ -209,17 +202,9 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
         assert_eq!(refused("Alice", name_attribute()), Some(CallNotForRole));
         let purge_keys = RuntimeCall::Session(pallet_session::Call::purge_keys {});
         assert_eq!(refused("Alice", purge_keys), Some(CallNotForRole));
-        for call in [
-            approve(),
-            relate(),
-            announce(),
-            rotate_keys(),
-            suspend_itself(),
-            set_code(),
-            share(),
-            unshare(),
-            note(),
-        ] {
+        for call in
+            [approve(), relate(), announce(), rotate_keys(), suspend_itself(), set_code(), note()]
+        {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
     });
@@ -232,10 +217,9 @@ fn a_user_can_make_only_users_calls() {
         let patient = user_seed(*PATIENT);
         assert_eq!(refused(&patient, relate()), None);
         assert_eq!(refused(&patient, rotate_keys()), None);
-        assert_eq!(refused(&patient, share()), None);
-        assert_eq!(refused(&patient, unshare()), None);
         // A quota covers only some calls of one user.
-        for (call, number) in about_queries().into_iter().chain([note()]).zip(20..) {
+        let calls = about_queries().into_iter().chain(about_sharing()).chain([note()]);
+        for (call, number) in calls.zip(20..) {
             register("Alice//agent", user(number), Role::Patient);
             assert_eq!(refused(&user_seed(user(number)), call), None);
         }
@@ -251,20 +235,26 @@ fn a_user_can_make_only_users_calls() {
             suspend_itself(),
             set_code(),
             transfer(),
+            place_by_kind(),
         ] {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         assert_eq!(refused(&patient, batch(vec![relate()])), Some(CallNotForRole));
-        assert_eq!(refused(&patient, batch(vec![share()])), Some(CallNotForRole));
+        assert_eq!(refused(&patient, batch(vec![sharing::place(1)])), Some(CallNotForRole));
     });
 }
 
 #[test]
 fn nobody_can_make_a_call_without_a_signature() {
     local(|_| {
-        for call in
-            [relate(), announce(), share(), suspend_itself(), set_code(), batch(vec![approve()])]
-        {
+        for call in [
+            relate(),
+            announce(),
+            sharing::place(1),
+            suspend_itself(),
+            set_code(),
+            batch(vec![approve()]),
+        ] {
             let bare = UncheckedExtrinsic::new_bare(call);
             assert_eq!(Executive::apply_extrinsic(bare), Err(InvalidTransaction::Call.into()));
         }
@@ -332,23 +322,28 @@ fn used_to_end_access(hospital: HospitalId) -> u64 {
 
 /// The hospital is the only one of the patient, and wants to go on releasing shared sections.
 #[test]
-fn a_hospital_cannot_stop_its_patient_from_unsharing() {
+fn a_hospital_cannot_stop_its_patient_from_ending_a_consent() {
     local(|chain| {
         committed(chain);
         let patient = user_seed(*PATIENT);
+        assert_eq!(refused(&patient, sharing::place(0b11)), None);
+        assert_eq!(refused(&patient, sharing::give()), None);
         by_agent("Alice//agent", pallet_profiles::Call::suspend { user: *PATIENT });
         assert_eq!(used_to_end_access(A), 0);
-        assert_eq!(refused(&patient, unshare()), None);
+        assert_eq!(refused(&patient, sharing::remove(0b01)), None);
         let once = used_to_end_access(A);
         assert!(once > 0);
-        for call in [share(), relate(), rotate_keys()] {
+        for call in [sharing::place(1), sharing::give(), relate(), rotate_keys()] {
             assert_eq!(refused(&patient, call), Some(NotInForce));
         }
+        // What is not placed is not removed, so it spends nothing.
+        assert_eq!(refused(&patient, sharing::remove(0b01)), Some(NotInForce));
         by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
-        assert_eq!(refused(&patient, unshare()), None);
+        assert_eq!(refused(&patient, sharing::withdraw()), None);
         assert!(used_to_end_access(A) > once);
+        assert_eq!(refused(&patient, sharing::withdraw()), Some(NotInForce), "it is withdrawn");
         Hospitals::suspend(council(), A).unwrap();
-        assert_eq!(refused(&patient, unshare()), Some(NotInForce));
+        assert_eq!(refused(&patient, sharing::remove(0b10)), Some(NotInForce));
     });
 }
 
@@ -379,7 +374,8 @@ fn only_the_party_who_ends_access_spends_the_budget_of_a_former_hospital() {
         by_agent("Bob//agent", pallet_profiles::Call::end_registration { user: user(8) });
         let unknown = pallet_queries::Call::<Runtime>::withdraw { query: QueryId(9) };
         let refuse = pallet_queries::Call::<Runtime>::refuse { query: QueryId(0) };
-        for call in [withdraw_query(), unshare(), unknown.into(), refuse.into()] {
+        let ending = [sharing::remove(1), sharing::withdraw(), unknown.into(), refuse.into()];
+        for call in ending.into_iter().chain([withdraw_query()]) {
             for seed in [user_seed(stranger), user_seed(user(8))] {
                 assert_eq!(refused(&seed, call.clone()), Some(NotInForce), "{call:?}");
             }
@@ -390,13 +386,14 @@ fn only_the_party_who_ends_access_spends_the_budget_of_a_former_hospital() {
 }
 
 #[test]
-fn unsharing_is_debited_to_a_former_hospital_if_the_present_one_has_used_up_its_budget() {
+fn a_removal_is_debited_to_a_former_hospital_if_the_present_one_has_used_up_its_budget() {
     local(|chain| {
         committed(chain);
+        let patient = user_seed(*PATIENT);
+        assert_eq!(refused(&patient, sharing::place(0b11)), None);
         by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
         register("Bob//agent", *PATIENT, Role::Patient);
-        let patient = user_seed(*PATIENT);
-        assert_eq!(refused(&patient, unshare()), None);
+        assert_eq!(refused(&patient, sharing::remove(0b01)), None);
         let used = (used_to_end_access(A), used_to_end_access(B) > 0);
         assert_eq!(used, (0, true), "the present one is the first");
         let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
@@ -404,7 +401,7 @@ fn unsharing_is_debited_to_a_former_hospital_if_the_present_one_has_used_up_its_
         let signer = Holder::User(UserId([99; 32]));
         Quotas::debit(&Debit { signer, hospital: B, lane: Lane::Rotation, cost });
         assert_eq!(refused(&patient, rotate_keys()), Some(HospitalQuotaExceeded));
-        assert_eq!(refused(&patient, unshare()), None);
+        assert_eq!(refused(&patient, sharing::remove(0b10)), None);
         assert!(used_to_end_access(A) > 0);
     });
 }

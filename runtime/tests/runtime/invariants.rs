@@ -10,15 +10,19 @@ use epione_primitives::{
     profile::Role,
     query::{Acceptance, Answer, QueriedRecords, Query},
     release::{ReleasedRecord, SectionSet},
+    sharing::{ConsentVersion, SlotId, Term},
 };
 use epione_runtime::{Runtime, RuntimeCall, invariants};
 use pallet_collective::Instance1;
 use pallet_quotas::{Holder, Lane, Used};
 use sp_runtime::DispatchError;
 
-use crate::chain::{
-    A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, key, local, register,
-    user,
+use crate::{
+    chain::{
+        A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, key, local,
+        register, user,
+    },
+    sharing,
 };
 
 const STRANGER: UserId = UserId([9; 32]);
@@ -176,6 +180,19 @@ fn mandates_that_refer_to_nothing_are_found() {
     for (patient, hospital) in [(STRANGER, A), (*PATIENT, B), (*PATIENT, NOWHERE)] {
         finds(elsewhere, || Authorizations::<Runtime>::insert(patient, hospital, mandate));
     }
+}
+
+#[test]
+fn consents_and_sections_of_nobody_are_found() {
+    finds("a consent is not of a patient", || {
+        let consent = sharing::consent(&[Term::User(STRANGER)]);
+        let given = ConsentVersion { version: 1, consent, since: 0, block: 1, ended: None };
+        pallet_sharing::Consents::<Runtime>::insert(STRANGER, SlotId(0), given);
+    });
+    finds("a section in a slot is of a record of another patient or hospital", || {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        pallet_sharing::PlacedIn::<Runtime>::insert((STRANGER, SlotId(0), pointer), SectionSet(1));
+    });
 }
 
 /// An accepted query of a researcher to the patient about the committed record, with hospital A as the mailbox.

@@ -23,5 +23,6 @@ mod quotas;
 mod recovery;
 mod releases;
 mod sessions;
+mod sharing;
 mod suspension;
 mod upgrade;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use codec::{Decode, Encode};
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
-    credential::AttributeId, release::ReviewId,
+    credential::AttributeId, release::ReviewId, sharing::SlotId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
@@ -70,8 +70,8 @@ fn the_keys_that_a_client_computes_are_those_of_the_runtime() {
         pallet_lite_blocks::AnnouncementWith::<Runtime>::hashed_key_for(A, record)
     );
     assert_eq!(
-        StorageKey::value("Sharing", "Shared").twox_64_concat(&pointer).as_bytes(),
-        pallet_sharing::Shared::<Runtime>::hashed_key_for(pointer)
+        StorageKey::value("Sharing", "Placed").twox_64_concat(&pointer).as_bytes(),
+        pallet_sharing::Placed::<Runtime>::hashed_key_for(pointer)
     );
     assert_eq!(
         StorageKey::value("Queries", "Queries").twox_64_concat(&QueryId(7)).as_bytes(),
@@ -181,7 +181,6 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
     same!(keys::refusals(patient), pallet_releases::RefusalCount, patient);
     same!(keys::review(ReviewId(2)), pallet_releases::Reviews, ReviewId(2));
     same!(keys::tally(B, doctor), pallet_releases::Tallies, B, doctor);
-    same!(keys::shared(pointer), pallet_sharing::Shared, pointer);
     same!(keys::representative(patient, doctor), pallet_mandates::Representatives, patient, doctor);
     let of_patient = keys::representatives(patient);
     assert!(keys::representative(patient, doctor).as_bytes().starts_with(of_patient.as_bytes()));
@@ -196,6 +195,18 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
         (keys::earlier_authorization(patient, B, 2), keys::earlier_authorizations(patient, B));
     same!(earlier, pallet_mandates::EarlierAuthorizations, (patient, B, 2_u32));
     same!(count, pallet_mandates::EarlierAuthorizationCount, patient, B);
+    let slot = SlotId(3);
+    same!(keys::consent(patient, slot), pallet_sharing::Consents, patient, slot);
+    let earlier = (patient, slot, 2_u32);
+    same!(keys::earlier_consent(patient, slot, 2), pallet_sharing::EarlierConsents, earlier);
+    same!(keys::placements(pointer), pallet_sharing::Placed, pointer);
+    let placed_in = (patient, slot, pointer);
+    same!(keys::placed_in(patient, slot, pointer), pallet_sharing::PlacedIn, placed_in);
+    let of_slot = keys::placed_in_slot(patient, slot);
+    let in_slot = keys::placed_in(patient, slot, pointer);
+    assert!(in_slot.as_bytes().starts_with(of_slot.as_bytes()));
+    same!(keys::shared_change(2), pallet_sharing::Changes, 2_u64);
+    same!(keys::shared_head(), pallet_sharing::Head);
     same!(keys::query(QueryId(7)), pallet_queries::Queries, QueryId(7));
     same!(keys::query_terms(QueryId(7)), pallet_queries::Terms, QueryId(7));
     same!(keys::transfer(QueryId(7)), pallet_queries::Transfers, QueryId(7));

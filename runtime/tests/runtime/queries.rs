@@ -30,6 +30,7 @@ use crate::{
         A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, council, key,
         local, register, signed, user, user_seed, validate,
     },
+    sharing,
 };
 
 pub static RESEARCHER: LazyLock<UserId> = LazyLock::new(|| user(8));
@@ -283,18 +284,30 @@ fn puppets_of_a_hospital_neither_starve_a_withdrawal_nor_does_a_transfer_overtak
 }
 
 #[test]
-fn puppets_of_a_hospital_starve_neither_a_refusal_nor_unsharing() {
+fn puppets_of_a_hospital_starve_neither_a_refusal_nor_the_end_of_a_consent() {
     local(|chain| {
         committed(chain);
         send("user-8", question(&[FIRST])).unwrap();
+        apply("user-7", sharing::place(1)).unwrap().unwrap();
+        apply("user-7", sharing::give()).unwrap().unwrap();
         // The patient's own budget is used up, too.
         exhaust(A, *PATIENT);
         exhaust(B, *PATIENT);
         assert_eq!(refused("user-7", relate()), Some(Refusal::QuotaExceeded));
         send("user-7", Call::refuse { query: QUERY }).unwrap();
-        let sections = SectionSet(1);
-        let unshare = pallet_sharing::Call::<Runtime>::unshare { pointer: FIRST, sections };
-        apply("user-7", unshare).unwrap().unwrap();
+        apply("user-7", sharing::withdraw()).unwrap().unwrap();
+    });
+}
+
+#[test]
+fn the_end_of_a_consent_fits_into_the_smallest_quota() {
+    local(|chain| {
+        committed(chain);
+        apply("user-7", sharing::place(1)).unwrap().unwrap();
+        apply("user-7", sharing::give()).unwrap().unwrap();
+        let least = <<Runtime as pallet_quotas::Config>::LeastLimits as Get<Limits>>::get();
+        Quotas::set_limits(RuntimeOrigin::root(), least).unwrap();
+        apply("user-7", sharing::withdraw()).unwrap().unwrap();
     });
 }
 

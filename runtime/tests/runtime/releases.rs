@@ -9,15 +9,12 @@ use epione_primitives::{
     api::{
         runtime_decl_for_profiles_api::ProfilesApi, runtime_decl_for_releases_api::ReleasesApi,
         runtime_decl_for_role_policies_api::RolePoliciesApi,
-        runtime_decl_for_sharing_api::SharingApi,
     },
-    hospital::Duty,
     limits::MAX_HOSPITAL_RECEIPTS,
     profile::Role,
     release::{Release, ReleasedRecord, Right, SectionSet, Usage},
 };
-use epione_runtime::{Quotas, Runtime, System};
-use pallet_quotas::{Holder, Lane};
+use epione_runtime::{Runtime, System};
 use sp_runtime::DispatchError;
 
 use crate::chain::{
@@ -72,16 +69,6 @@ fn release(records: &[RecordPointer]) -> Release {
         grant: GRANT,
         request,
     }
-}
-
-fn share(seed: &str, pointer: RecordPointer, section: u64) -> Result<(), DispatchError> {
-    let sections = SectionSet(section);
-    apply(seed, pallet_sharing::Call::<Runtime>::share { pointer, sections }).unwrap()
-}
-
-fn unshare(seed: &str, pointer: RecordPointer, section: u64) -> Result<(), DispatchError> {
-    let sections = SectionSet(section);
-    apply(seed, pallet_sharing::Call::<Runtime>::unshare { pointer, sections }).unwrap()
 }
 
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
@@ -165,64 +152,6 @@ fn a_request_is_answered_once() {
         apply("Alice//agent", call(first)).unwrap().unwrap();
         let error = pallet_releases::Error::<Runtime>::AlreadyAnswered;
         assert_eq!(apply("Alice//agent", call(again)), Ok(Err(error.into())));
-    });
-}
-
-#[test]
-fn only_the_patient_decides_which_class_a_section_has() {
-    local(|chain| {
-        committed(chain);
-        let not_patient = pallet_sharing::Error::<Runtime>::NotPatient;
-        assert_eq!(share("user-8", FIRST, 1), Err(not_patient.into()), "the doctor");
-        assert_eq!(Runtime::shared(vec![FIRST]), [SectionSet::default()]);
-        share("user-7", FIRST, 1).unwrap();
-        let beyond = RecordPointer { height: 1, index: 1 };
-        assert_eq!(Runtime::shared(vec![beyond, FIRST]), [SectionSet(0), SectionSet(1)]);
-
-        unshare("user-7", FIRST, 1).unwrap();
-        let right = Right { action: Action::ReadText, class: SectionClass::Shared };
-        let as_shared = Release { rights: vec![right].try_into().unwrap(), ..release(&[FIRST]) };
-        let call = pallet_releases::Call::<Runtime>::record { release: as_shared };
-        let error = pallet_releases::Error::<Runtime>::ClassMismatch;
-        assert_eq!(apply("Alice//agent", call), Ok(Err(error.into())), "as shared");
-        record("Alice//agent", &[FIRST]).unwrap();
-        share("user-7", FIRST, 1).unwrap();
-        assert!(Runtime::is_in_force(GRANT), "a right to private sections opens shared ones");
-    });
-}
-
-/// The hospital wants to go on releasing what was shared.
-#[test]
-fn a_patient_whom_the_only_hospital_suspended_unshares() {
-    local(|chain| {
-        committed(chain);
-        share("user-7", FIRST, 1).unwrap();
-        let suspend = pallet_profiles::Call::<Runtime>::suspend { user: *PATIENT };
-        apply("Alice//agent", suspend).unwrap().unwrap();
-        unshare("user-7", FIRST, 1).unwrap();
-        assert_eq!(Runtime::shared(vec![FIRST]), [SectionSet::default()]);
-    });
-}
-
-/// The quota of users pays for it, and not the one of the hospital's worker.
-#[test]
-fn sharing_uses_the_users_quota() {
-    local(|chain| {
-        committed(chain);
-        let of_worker = || {
-            let holders = [Holder::Duty(A, Duty::Agent), Holder::Hospital(A)];
-            holders.map(|holder| Quotas::usage(&holder, Lane::Record))
-        };
-        let before = of_worker();
-        share("user-7", FIRST, 1).unwrap();
-        for holder in [Holder::User(*PATIENT), Holder::Hospital(A)] {
-            let used = Quotas::usage(&holder, Lane::User);
-            assert!(used.ref_time > 0 && used.bytes > 512, "{used:?}");
-        }
-        assert_eq!(of_worker(), before);
-        // The worker's own calls do change it.
-        record("Alice//agent", &[FIRST]).unwrap();
-        assert_ne!(of_worker(), before);
     });
 }
 

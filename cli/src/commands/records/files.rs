@@ -11,7 +11,7 @@ use epione_client::{
     reader::{OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, save_text, saved},
 };
 use epione_primitives::{
-    HospitalId, RecordId, RecordPointer, UserId, access::SectionClass, block::SignedAt,
+    HospitalId, RecordId, RecordPointer, UserId, block::SignedAt, sharing::SlotId,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -55,8 +55,8 @@ pub struct RetrievedSection {
     /// Absent if the section was never opened: what kind of section it is, is sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Shared if the patient shares it.
-    pub class: SectionClass,
+    /// The slots of the patient that contain it, ascending. The slot's consent says with whom it is shared.
+    pub slots: Vec<SlotId>,
     /// Absent if the grant does not cover the section.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<RetrievedFile>,
@@ -108,7 +108,7 @@ fn retrieved(summary: &RecordSummary, folder: &Folder, already_there: bool) -> R
         RetrievedSection {
             index,
             kind: folder.kind(number).map(|kind| kind.to_string()),
-            class: section.class,
+            slots: section.slots.clone(),
             file: folder.files.get(&number).cloned(),
         }
     });

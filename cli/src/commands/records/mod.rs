@@ -1,4 +1,4 @@
-//! `epione records`: lists, reads and shares a patient's records.
+//! `epione records`: lists and reads a patient's records.
 
 mod accepted;
 mod access;
@@ -10,7 +10,7 @@ mod outcome;
 mod part;
 mod receipts;
 mod request;
-mod share;
+mod sections;
 mod wanted;
 
 pub(super) use accepted::save_accepted;
@@ -23,15 +23,14 @@ pub use outcome::{FailedRecord, Retrieved};
 pub use part::{PartArgs, RetrievedPart, get_part};
 pub use receipts::Receipt;
 pub use request::{Emergency, GetArgs, Purpose};
-pub(super) use share::parse_numbers;
-pub use share::{Change, ShareArgs, SharedPolicy, SharedRecord, share};
+pub(super) use sections::parse_numbers;
 pub(super) use wanted::unknown;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use clap::{Args, Subcommand};
 use epione_client::reader::{self, RecordSummary};
-use epione_primitives::{UserId, access::SectionClass, release::SectionSet};
+use epione_primitives::{UserId, release::SectionSet, sharing::SlotId};
 use serde::Serialize;
 
 use crate::{
@@ -48,19 +47,6 @@ pub enum Command {
     /// Reads records into files: by a grant of their hospital or with the patient's own key; verifies
     /// and decrypts them
     Get(GetArgs),
-    /// Shares sections of your record with those whom the hospital's policies let read shared sections
-    ///
-    /// All sections of a new record are private. Only the patient shares sections, with their own key. Shared sections
-    /// can be read by those whom the policies of the record's hospital let read shared sections, for example
-    /// researchers; the command lists these policies. Each reading still leaves a receipt, which `epione audit
-    /// who-looked` shows. With `epione records unshare`, the sections are private again from the next finalized block
-    /// on. What somebody read before, they may keep.
-    Share(ShareArgs),
-    /// Makes shared sections of your record private again, from the next finalized block on
-    ///
-    /// From then on, only those may read the sections whom the hospital's policies let read private sections. What
-    /// somebody read before, they may keep: nobody can take that back.
-    Unshare(ShareArgs),
 }
 
 impl Command {
@@ -70,8 +56,6 @@ impl Command {
             Self::List(args) => show(&list(args, context).await?, json),
             Self::Get(args) if args.part.is_some() => show(&get_part(args, context).await?, json),
             Self::Get(args) => show(&get(args, context).await?, json),
-            Self::Share(args) => show(&share(args, Change::Share, context).await?, json),
-            Self::Unshare(args) => show(&share(args, Change::Unshare, context).await?, json),
         }
     }
 }
@@ -119,7 +103,7 @@ impl fmt::Display for Listing {
                 record.hospital,
                 record.author,
                 record.previous.map_or("none".into(), |pointer| pointer.to_string()),
-                shared(record)
+                placed(record)
             )?;
         }
         for FailedRecord { pointer, failure } in &self.failed {
@@ -133,15 +117,28 @@ impl fmt::Display for Listing {
     }
 }
 
-/// Which sections of a record are shared, for the end of its line. What kind of sections they are, is sealed.
-fn shared(record: &RecordSummary) -> String {
-    let mut shared = SectionSet::default();
+/// In which slots the sections of a record are, for the end of its line. What kind of sections they are, is sealed.
+fn placed(record: &RecordSummary) -> String {
+    let mut slots = BTreeMap::<SlotId, SectionSet>::new();
     for (number, section) in (0..).zip(&record.sections) {
-        if section.class == SectionClass::Shared {
-            shared.insert(number);
+        for slot in &section.slots {
+            slots.entry(*slot).or_default().insert(number);
         }
     }
-    if shared.is_empty() { String::new() } else { format!("  shared: {}", numbers(shared)) }
+    slots
+        .into_iter()
+        .map(|(slot, sections)| format!("  slot {slot}: {}", numbers(sections)))
+        .collect()
+}
+
+/// In which slots a section is, for the end of its line.
+fn in_slots(slots: &[SlotId]) -> String {
+    let listed: Vec<_> = slots.iter().map(SlotId::to_string).collect();
+    match listed.as_slice() {
+        [] => String::new(),
+        [slot] => format!("  in slot {slot}"),
+        _ => format!("  in slots {}", listed.join(",")),
+    }
 }
 
 /// Reads a patient's records from the latest on.
@@ -181,10 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shows_how_many_sections_a_record_has_and_which_are_shared() {
-        let section = |class| SectionSummary { class, media_bytes: None };
-        let (private, shared) = (SectionClass::Private, SectionClass::Shared);
-        let record = |classes: &[SectionClass]| RecordSummary {
+    fn a_list_shows_how_many_sections_a_record_has_and_in_which_slots() {
+        let section = |slots: &&[u8]| SectionSummary {
+            slots: slots.iter().copied().map(SlotId).collect(),
+            media_bytes: None,
+        };
+        let record = |sections: &[&[u8]]| RecordSummary {
             pointer: RecordPointer { height: 7, index: 2 },
             record_id: RecordId([1; 16]),
             patient: UserId([1; 32]),
@@ -195,12 +194,12 @@ mod tests {
             signed_at: SignedAt::default(),
             time: 1,
             previous: None,
-            sections: classes.iter().copied().map(section).collect(),
+            sections: sections.iter().map(section).collect(),
         };
-        let records = vec![record(&[shared, private, shared]), record(&[private])];
+        let records = vec![record(&[&[2], &[], &[0, 2]]), record(&[&[]])];
         let (patient, failed) = (UserId([1; 32]), Vec::new());
         let text = Listing { patient, records, failed, more: false }.to_string();
-        assert!(text.contains("previous none  3 sections  shared: 0,2\n"), "{text}");
+        assert!(text.contains("previous none  3 sections  slot 0: 2  slot 2: 0,2\n"), "{text}");
         assert!(text.contains("previous none  1 section\n"), "{text}");
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use epione_policies::language::sentence;
-use epione_primitives::{RecordPointer, UserId, access::SectionClass};
+use epione_primitives::{RecordPointer, UserId};
 use serde::Serialize;
 
-use super::{Noted, Receipt, files::RetrievedRecord};
+use super::{Noted, Receipt, files::RetrievedRecord, in_slots};
 use crate::{
     context::Output,
     failure::Failure,
@@ -169,10 +169,10 @@ fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Resu
             writeln!(f, "  {:>2}  not granted", section.index)?;
             continue;
         };
-        let shared = if section.class == SectionClass::Shared { "  shared" } else { "" };
+        let slots = in_slots(&section.slots);
         writeln!(
             f,
-            "  {:>2}  {:<13} {}  sha256 {}  {}{shared}",
+            "  {:>2}  {:<13} {}  sha256 {}  {}{slots}",
             section.index,
             section.kind.as_deref().unwrap_or("section"),
             bytes_column(file.bytes),
@@ -185,7 +185,7 @@ fn fmt_record(record: &RetrievedRecord, f: &mut fmt::Formatter<'_>) -> fmt::Resu
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::{HospitalId, RecordId, block::SignedAt};
+    use epione_primitives::{HospitalId, RecordId, block::SignedAt, sharing::SlotId};
 
     use super::*;
     use crate::{
@@ -260,30 +260,30 @@ mod tests {
             bytes: 9,
             sha256: "76da3989f20c38c4".into(),
         };
-        let section = |index, kind: Option<&str>, class, file| RetrievedSection {
+        let section = |index, kind: Option<&str>, slots, file| RetrievedSection {
             index,
             kind: kind.map(Into::into),
-            class,
+            slots,
             file,
         };
         let mut retrieved = failed(&[]);
         retrieved.records.push(RetrievedRecord {
             sections: vec![
-                section(0, Some("report"), SectionClass::Shared, Some(file)),
-                section(1, None, SectionClass::Private, None),
+                section(0, Some("report"), vec![SlotId(0), SlotId(2)], Some(file)),
+                section(1, None, Vec::new(), None),
             ],
             ..record()
         });
         let text = retrieved.to_string();
         assert!(
-            text.contains("\n   0  report ") && text.contains("00-report.txt  shared\n"),
+            text.contains("\n   0  report ") && text.contains("00-report.txt  in slots 0,2\n"),
             "{text}"
         );
         assert!(text.contains("\n   1  not granted\n"), "{text}");
         let json = serde_json::to_value(&retrieved).unwrap();
         let sections = &json["records"][0]["sections"];
         assert_eq!(sections[0]["kind"], "report");
-        assert_eq!(sections[0]["class"], "shared");
+        assert_eq!(sections[0]["slots"], serde_json::json!([0, 2]));
         assert_eq!(sections[1].get("kind"), None);
     }
 

@@ -14,7 +14,7 @@ use epione_client::{
         VerifiedRecord,
     },
 };
-use epione_primitives::{RecordPointer, UserId, access::SectionClass, release::SectionSet};
+use epione_primitives::{RecordPointer, UserId, release::SectionSet, sharing::SlotId};
 use serde::Serialize;
 
 use super::{
@@ -85,7 +85,8 @@ pub struct RetrievedPart {
     pub index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    pub class: SectionClass,
+    /// The slots of the patient that contain it, ascending.
+    pub slots: Vec<SlotId>,
     pub part: PartLine,
     pub path: PathBuf,
     pub file: RetrievedFile,
@@ -248,7 +249,7 @@ fn retrieved(
         record: files::provenance(&record.summary),
         index,
         kind: section.kind.map(|kind| kind.to_string()),
-        class: section.class,
+        slots: section.slots.clone(),
         part: line(part, section),
         path,
         file,
@@ -398,7 +399,7 @@ mod tests {
     /// A record whose sections have no media, or media of this length.
     fn summary(media: &[Option<u64>]) -> RecordSummary {
         let section = |media_bytes: &Option<u64>| SectionSummary {
-            class: SectionClass::Private,
+            slots: Vec::new(),
             media_bytes: *media_bytes,
         };
         RecordSummary {

@@ -55,7 +55,7 @@ fn is_class(text: &str) -> bool {
 fn not_by_the_author(class: &str) -> String {
     format!(
         "the author does not choose the class {class}: every section is private until the patient shares it; see \
-         epione records share --help"
+         epione section share --help"
     )
 }
 
@@ -243,7 +243,7 @@ mod tests {
         for choice in ["report:shared=x", "report/shared=x", "report/private=x"] {
             let error = text(choice).unwrap_err();
             assert!(
-                error.contains("the patient shares") && error.contains("records share"),
+                error.contains("the patient shares") && error.contains("section share"),
                 "{error}"
             );
         }

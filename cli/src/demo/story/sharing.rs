@@ -1,18 +1,26 @@
-//! The patient shares two sections, and a researcher reads these and no others.
+//! The patient shares two sections with one researcher for research, who reads these and no others.
 
-use epione_primitives::release::SectionSet;
+use epione_client::chain::{Call, calls::sharing};
+use epione_primitives::{
+    access::Purpose,
+    limits::DAY_MILLIS,
+    release::{ReleasedRecord, SectionSet},
+    sharing::{Consent, KindSet, RecordedPeriod, SlotId, Term},
+};
+use sp_core::bounded::BoundedVec;
 
 use super::{FIRST, Scene, Story, broken, check, reading};
 use crate::{
     commands::{
         audit::who_looked::{WhoLookedArgs, who_looked},
-        records::{self, Change, ShareArgs},
+        records,
     },
     demo::{
         input::Original,
         report::{RetrievedFile, Shared},
     },
     failure::Failure,
+    identity,
     wording::{counted, numbers},
 };
 
@@ -26,7 +34,9 @@ impl Story {
         scene: Scene<'_>,
         originals: &[Original],
     ) -> Result<(), Failure> {
-        self.chapter("The patient shares two sections; a researcher reads these and no others");
+        self.chapter(
+            "The patient shares two sections with a researcher, who reads these and no others",
+        );
         let Scene { context, cast, .. } = scene;
         let request = |folder: &str| records::GetArgs {
             purpose: Some(records::Purpose::Research),
@@ -35,19 +45,25 @@ impl Story {
         let before = records::get(&request("researcher-before"), context).await;
         self.refused(&cast.researcher, before)?;
 
-        let share = ShareArgs {
-            signer: cast.patient.keys.clone(),
-            record: FIRST,
-            sections: Some(SHARED),
-            all_sections: false,
+        let slot = SlotId(0);
+        let consent = Consent {
+            audience: BoundedVec::truncate_from(vec![Term::User(cast.researcher.id)]),
+            purposes: BoundedVec::truncate_from(vec![Purpose::Research]),
+            kinds: KindSet::default(),
+            recorded: RecordedPeriod::default(),
+            until: context.chain().await?.finalized().await?.time().await? + DAY_MILLIS,
         };
-        let shared = records::share(&share, Change::Share, context).await?;
-        check(shared.shared == SHARED, "the chain says which sections are shared")?;
-        let policies: Vec<_> = shared.policies.iter().map(|it| it.policy.as_str()).collect();
-        check(policies == ["research"], "the command says which policy lets others read them")?;
-        for line in shared.to_string().lines() {
-            self.line(line);
+        let sections = [ReleasedRecord { pointer: FIRST, sections: SHARED }];
+        for call in [sharing::give(slot, &consent), sharing::place(slot, &sections)] {
+            as_patient(scene, &call).await?;
         }
+        let placements = context.chain().await?.finalized().await?.placements(&[FIRST]).await?;
+        let placed: Vec<_> = placements.iter().flatten().map(|it| (it.slot, it.sections)).collect();
+        check(placed == [(slot, SHARED)], "the chain says which sections are shared")?;
+        self.line(format!(
+            "record {FIRST}: sections {} are in slot {slot}, which is for the researcher and for research, for a day",
+            numbers(SHARED)
+        ));
 
         let retrieved = records::get(&request("researcher"), context).await?;
         let files = granted(&retrieved, originals)?;
@@ -66,21 +82,21 @@ impl Story {
         let granted = look.records.iter().map(|record| record.sections).collect::<Vec<_>>();
         check(granted == [SHARED], "the receipt names the shared sections only")?;
 
-        let undone = records::share(&share, Change::Unshare, context).await?;
-        check(undone.shared.is_empty(), "the sections are private again")?;
+        as_patient(scene, &sharing::withdraw(slot)).await?;
         let again = records::get(&request("researcher-after"), context).await;
         self.refused(&cast.researcher, again)?;
-        self.line(format!(
-            "sections {} are private again; the researcher keeps the files",
-            numbers(SHARED)
-        ));
-        self.report.shared = Some(Shared {
-            record: FIRST,
-            sections: SHARED,
-            policies: shared.policies.into_iter().map(|it| it.policy).collect(),
-        });
+        self.line("the consent is withdrawn; the researcher keeps the files");
+        self.report.shared = Some(Shared { record: FIRST, sections: SHARED, slot });
         Ok(())
     }
+}
+
+/// Sends a call with the patient's account. Returns when it is final.
+async fn as_patient(scene: Scene<'_>, call: &Call) -> Result<(), Failure> {
+    let Scene { context, cast, .. } = scene;
+    let account = identity::account(&context.keys(&cast.patient.keys)?);
+    context.chain().await?.submit(call, &account).await?;
+    Ok(())
 }
 
 /// The files of the shared sections, compared with what was submitted. No other section may be granted.

@@ -69,7 +69,7 @@ mod tests {
             ("System", "ExtrinsicSuccess"),
             ("System", "CodeUpdated"),
             ("Utility", "ExtrinsicFailed"),
-            ("Sharing", "Shared"),
+            ("Sharing", "Changed"),
         ] {
             assert!(!is_consistent([0, 1], pallet, name), "{pallet}.{name}");
         }

@@ -6,6 +6,7 @@ use epione_primitives::{
     credential::AttributeId,
     query::QueryId,
     release::ReviewId,
+    sharing::SlotId,
 };
 use epione_proofs::{FinalizedHead, StorageKey};
 
@@ -287,8 +288,36 @@ pub(super) fn tally(hospital: HospitalId, requester: UserId) -> StorageKey {
 
 // pallet-sharing
 
-pub(super) fn shared(record: RecordPointer) -> StorageKey {
-    value("Sharing", "Shared").twox_64_concat(&record)
+pub(super) fn consent(patient: UserId, slot: SlotId) -> StorageKey {
+    value("Sharing", "Consents").blake2_128_concat(&patient).twox_64_concat(&slot)
+}
+
+pub(super) fn earlier_consent(patient: UserId, slot: SlotId, version: u32) -> StorageKey {
+    value("Sharing", "EarlierConsents")
+        .blake2_128_concat(&patient)
+        .twox_64_concat(&slot)
+        .twox_64_concat(&version)
+}
+
+pub(super) fn placed_in(patient: UserId, slot: SlotId, record: RecordPointer) -> StorageKey {
+    placed_in_slot(patient, slot).twox_64_concat(&record)
+}
+
+/// The prefix of the placements in a patient's slot.
+pub(super) fn placed_in_slot(patient: UserId, slot: SlotId) -> StorageKey {
+    value("Sharing", "PlacedIn").blake2_128_concat(&patient).twox_64_concat(&slot)
+}
+
+pub(super) fn placements(record: RecordPointer) -> StorageKey {
+    value("Sharing", "Placed").twox_64_concat(&record)
+}
+
+pub(super) fn shared_change(height: u64) -> StorageKey {
+    value("Sharing", "Changes").twox_64_concat(&height)
+}
+
+pub(super) fn shared_head() -> StorageKey {
+    value("Sharing", "Head")
 }
 
 // pallet-mandates

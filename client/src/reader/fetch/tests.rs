@@ -11,6 +11,8 @@ use epione_primitives::{
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Range, SignedAt, Stage},
     limits::MAX_SIGNING_AGE_BLOCKS,
     profile::{Profile, Registration, RegistrationStatus, Role},
+    release::SectionSet,
+    sharing::{Placements, SlotId},
 };
 use serde_json::{Value, json};
 use sp_core::Bytes;
@@ -33,6 +35,14 @@ const RECORDS: u32 = 71;
 const HEAD: BlockNumber = 100_000;
 /// At which the tests' records are signed.
 const SIGNED: BlockNumber = 1_000;
+
+/// The slot of the sections that the patient placed.
+const SLOT: SlotId = SlotId(3);
+
+/// The placement of these sections.
+fn in_slot(bits: u64) -> Placements {
+    Placements::truncate_from(vec![Placement { slot: SLOT, sections: SectionSet(bits) }])
+}
 
 fn entry() -> Entry {
     let range = |length| Range { offset: 0, length };
@@ -86,12 +96,13 @@ fn node_with(damaged: Option<u32>) -> FakeNode {
         }
         "LiteBlocksApi_header" => scale(Some((header(argument(params)), BlockHashes::default()))),
         "chain_getFinalizedHead" => json!(Hash::zero()),
-        "SharingApi_shared" => {
+        "SharingApi_placements" => {
             let pointers: Vec<RecordPointer> = argument(params);
             // Of every second record, its second section.
-            let shared =
-                |it: RecordPointer| SectionSet(if it.height.is_multiple_of(2) { 2 } else { 0 });
-            scale(pointers.into_iter().map(shared).collect::<Vec<_>>())
+            let placed = |it: RecordPointer| {
+                if it.height.is_multiple_of(2) { in_slot(0b10) } else { Placements::default() }
+            };
+            scale(pointers.into_iter().map(placed).collect::<Vec<_>>())
         }
         "liteBlocks_header" => {
             let height = params[0].as_u64().unwrap() as u32;
@@ -155,9 +166,9 @@ fn repeating(pointers: Vec<RecordPointer>) -> FakeNode {
     let (text, entry) = (Bytes(record.encode()), entry_of(&record));
     FakeNode::new(move |method, params| match method {
         "chain_getFinalizedHead" => json!(Hash::zero()),
-        "SharingApi_shared" => {
+        "SharingApi_placements" => {
             let pointers: Vec<RecordPointer> = argument(params);
-            scale(vec![SectionSet(0); pointers.len()])
+            scale(vec![Placements::default(); pointers.len()])
         }
         "liteBlocks_header" => {
             let height = params[0].as_u64().unwrap() as u32;
@@ -201,13 +212,13 @@ async fn a_node_that_repeats_a_page_does_not_keep_the_client_in_a_loop() {
 }
 
 #[tokio::test]
-async fn the_class_of_a_section_is_what_the_patient_shares_and_nothing_else() {
+async fn the_slots_of_a_section_are_those_in_which_the_patient_placed_it() {
     let chain = node().connect().await;
     for (pointer, summary) in list(&chain, PATIENT, None, 20).await.unwrap() {
-        let classes: Vec<_> = summary.unwrap().sections.iter().map(|it| it.class).collect();
-        let second =
-            if pointer.height % 2 == 0 { SectionClass::Shared } else { SectionClass::Private };
-        assert_eq!(classes, [SectionClass::Private, second], "{pointer}");
+        let sections = summary.unwrap().sections;
+        let slots: Vec<_> = sections.into_iter().map(|section| section.slots).collect();
+        let second = if pointer.height % 2 == 0 { vec![SLOT] } else { vec![] };
+        assert_eq!(slots, [vec![], second], "{pointer}");
     }
 }
 
@@ -327,7 +338,7 @@ async fn read_among(
             let (periods, body_hash) = (Default::default(), Hash::zero());
             scale(status.map(|status| Registration { status, periods, version: 1, body_hash }))
         }
-        "SharingApi_shared" => scale(vec![SectionSet(1)]),
+        "SharingApi_placements" => scale(vec![in_slot(1)]),
         other => panic!("{other} is not served"),
     });
     Ok(verified(&node.connect().await, FIRST).await?.0)
@@ -341,7 +352,7 @@ async fn signatures_count_by_the_accounts_that_their_signers_had_at_the_signed_b
         let summary = read(record, announced_at).await.unwrap();
         assert_eq!((summary.author, summary.nurse, summary.cosigned), (DOCTOR, Some(NURSE), true));
         assert_eq!(summary.signed_at, at);
-        assert_eq!(summary.sections[0].class, SectionClass::Shared);
+        assert_eq!(summary.sections[0].slots, [SLOT]);
     }
     let summary = read(record(at, "//Doctor", None, None), SIGNED).await.unwrap();
     assert_eq!((summary.nurse, summary.cosigned), (None, false));

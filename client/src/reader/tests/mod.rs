@@ -98,7 +98,7 @@ impl Sealed {
             (*section, self.record.content_key(GENESIS, *section, &self.keys).unwrap())
         });
         let section = |section: &Section| SectionSummary {
-            class: SectionClass::Private,
+            slots: Vec::new(),
             media_bytes: (!section.segments().is_empty()).then_some(self.content.len() as u64),
         };
         let summary = RecordSummary {

@@ -74,6 +74,19 @@ async fn a_link_ends_when_the_patient_shares_the_section_no_longer() {
     assert_eq!(follow(&world, url).await.refusal(), (403, "forbidden".into()));
 }
 
+#[tokio::test]
+async fn a_link_ends_when_the_consent_ends() {
+    let (world, _) = committed().await;
+    deny_private_media(&world);
+    share(&world, POINTER, 0b10);
+    let asked = world.doctor.signs(&of_sections(&world, &world.doctor, 0b10));
+    let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
+    let url = &granted.reply.links[0].url;
+    assert_eq!(follow(&world, url).await.status, 200);
+    world.chain.facts().outsiders.insert(world.doctor.user);
+    assert_eq!(follow(&world, url).await.refusal(), (403, "forbidden".into()));
+}
+
 /// The doctor may read the texts of the same grant, although they are private.
 #[tokio::test]
 async fn a_private_text_does_not_keep_open_the_link_to_an_image_that_the_patient_unshares() {

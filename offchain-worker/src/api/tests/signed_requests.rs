@@ -211,6 +211,26 @@ async fn a_right_to_shared_sections_opens_no_private_one() {
 }
 
 #[tokio::test]
+async fn what_is_shared_with_others_or_for_another_purpose_is_private() {
+    let (world, _) = committed().await;
+    let researcher = researcher(&world);
+    share(&world, POINTER, 0b001);
+    let asked = async || {
+        let asked = request(&world, &researcher, &[POINTER]);
+        send(&world, &researcher, &asked).await
+    };
+    world.chain.facts().outsiders.insert(researcher.user);
+    assert_eq!(asked().await.refusal(), (403, "denied".into()));
+    world.chain.facts().outsiders.clear();
+    let purpose = request(&world, &researcher, &[POINTER]).purpose;
+    world.chain.facts().other_purposes = vec![purpose];
+    assert_eq!(asked().await.refusal(), (403, "denied".into()));
+    assert_eq!(receipts(&world), 0);
+    world.chain.facts().other_purposes.clear();
+    assert_eq!(asked().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_section_that_becomes_private_meanwhile_is_not_handed_out() {
     let (world, _) = committed().await;
     let researcher = researcher(&world);

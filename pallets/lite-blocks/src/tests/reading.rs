@@ -131,7 +131,10 @@ fn only_a_committed_record_has_an_owner() {
         close(AnnouncementId(1), BallotOutcome::Rejected);
         for nowhere in [at(0, 0), at(1, 1), at(1, u16::MAX), at(2, 0), at(u32::MAX, 0)] {
             assert_eq!(LiteBlocks::owner(nowhere), None);
+            assert_eq!(LiteBlocks::committed_at(nowhere), None);
         }
+        let (header, _) = LiteBlocks::header(1).unwrap();
+        assert_eq!(LiteBlocks::committed_at(at(1, 0)), Some(header.time));
     });
 }
 

@@ -1,7 +1,8 @@
-//! The class of a section is what its patient shares, and rights to shared sections open no private ones.
+//! A section is shared with a requester while a consent of its patient shares it, and rights to shared sections open no
+//! private ones.
 
 use epione_primitives::{
-    access::SectionClass,
+    access::{Purpose, SectionClass},
     release::{Release, ReleasedRecord, Right, SectionSet},
 };
 use frame_support::{assert_noop, assert_ok};
@@ -101,27 +102,68 @@ fn sharing_in_every_block_does_not_stop_an_emergency() {
             share(FIRST, SectionSet(shared));
             assert_ok!(record(agent(HOME), emergency(seed)));
         }
-        share(FIRST, SectionSet(0b11));
+        withdraw_consent();
         assert!((1..=3).all(|seed| Releases::is_in_force(grant(seed))));
     });
 }
 
+/// No consent is for emergencies.
 #[test]
-fn the_glass_of_private_sections_is_not_broken_by_a_right_to_shared_ones() {
+fn in_an_emergency_every_section_is_private() {
     run(|| {
         let shared = Right { class: SectionClass::Shared, ..BREAK_GLASS };
         let by = |seed, right| {
             let rights = BoundedVec::truncate_from(vec![right]);
             Release { rights, ..emergency(seed) }
         };
-        assert_noop!(record(agent(HOME), by(1, shared)), Error::<Test>::ClassMismatch);
+        for placed in [0b00, 0b11] {
+            share(FIRST, SectionSet(placed));
+            assert_noop!(record(agent(HOME), by(1, shared)), Error::<Test>::ClassMismatch);
+        }
         assert_ok!(record(agent(HOME), by(1, BREAK_GLASS)));
+        assert!(Releases::is_in_force(grant(1)));
+    });
+}
+
+#[test]
+fn a_requester_outside_the_audience_opens_nothing_that_is_shared_with_others() {
+    run(|| {
         share(FIRST, SectionSet(0b11));
-        assert_ok!(record(agent(HOME), by(2, BREAK_GLASS)));
-        assert_ok!(record(agent(HOME), by(3, shared)));
-        share(FIRST, SectionSet(0b01));
-        assert!(Releases::is_in_force(grant(2)));
-        assert!(!Releases::is_in_force(grant(3)));
+        admit_requester(NURSE, Purpose::Treatment);
+        mismatch(&[READ_SHARED]);
+        admit_requester(DOCTOR, Purpose::Treatment);
+        assert_ok!(record(agent(HOME), by(1, &[READ_SHARED])));
+    });
+}
+
+#[test]
+fn a_consent_for_another_purpose_opens_nothing() {
+    run(|| {
+        share(FIRST, SectionSet(0b11));
+        admit_requester(DOCTOR, Purpose::Audit);
+        mismatch(&[READ_SHARED]);
+        let audit = asking(by(1, &[READ_SHARED]), |request| request.purpose = Purpose::Audit);
+        assert_ok!(record(agent(HOME), audit));
+    });
+}
+
+#[test]
+fn an_open_grant_is_no_longer_in_force_after_the_consent_has_ended() {
+    run(|| {
+        share(FIRST, SectionSet(0b11));
+        assert_ok!(record(agent(HOME), by(1, &[READ_SHARED])));
+        assert_ok!(record(agent(HOME), by(2, &[READ_TEXT])));
+        withdraw_consent();
+        assert!(!Releases::is_in_force(grant(1)));
+        assert!(Releases::is_in_force(grant(2)), "this right needs no consent");
+        mismatch(&[READ_SHARED]);
+        // For somebody else, or for something else.
+        admit_requester(NURSE, Purpose::Treatment);
+        assert!(!Releases::is_in_force(grant(1)));
+        admit_requester(DOCTOR, Purpose::Research);
+        assert!(!Releases::is_in_force(grant(1)));
+        admit_requester(DOCTOR, Purpose::Treatment);
+        assert!(Releases::is_in_force(grant(1)));
     });
 }
 

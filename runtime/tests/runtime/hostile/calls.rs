@@ -12,13 +12,15 @@ use epione_primitives::{
     profile::Role,
     query::QueriedRecords,
     release::{EmergencyReason, Release, ReleasedRecord, Request, ReviewId, Right, SectionSet},
+    sharing::{Consent, KindSet, RecordedPeriod, SlotId, Term},
 };
 use epione_runtime::{
     Grandpa, LiteBlocks, Profiles, Queries, RolePolicies, Runtime, RuntimeCall, SessionKeys,
     System, Timestamp,
 };
-use frame_support::weights::Weight;
+use frame_support::{BoundedVec, weights::Weight};
 use pallet_collective::Instance1;
+use pallet_sharing::PlacedRecords;
 use sp_core::{Pair, sr25519};
 
 use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
@@ -49,8 +51,11 @@ pub enum Deed {
     CompleteRecovery,
     Relate,
     Unrelate,
-    Share,
-    Unshare,
+    GiveConsent,
+    WithdrawConsent,
+    PlaceSections,
+    RemoveSections,
+    PlaceByKind,
     Ask,
     AcceptQuery,
     RefuseQuery,
@@ -103,8 +108,11 @@ impl Deed {
         Self::CompleteRecovery,
         Self::Relate,
         Self::Unrelate,
-        Self::Share,
-        Self::Unshare,
+        Self::GiveConsent,
+        Self::WithdrawConsent,
+        Self::PlaceSections,
+        Self::RemoveSections,
+        Self::PlaceByKind,
         Self::Ask,
         Self::AcceptQuery,
         Self::RefuseQuery,
@@ -172,14 +180,21 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::CompleteRecovery => pallet_profiles::Call::complete_recovery { user: user(a) }.into(),
         Deed::Relate => relate(a, b, c),
         Deed::Unrelate => unrelate(a, b, c),
-        Deed::Share => {
-            let (pointer, sections) = (pointer(a, b), SectionSet(c.into()));
-            pallet_sharing::Call::share { pointer, sections }.into()
+        Deed::GiveConsent => give(a, b, c),
+        Deed::WithdrawConsent => pallet_sharing::Call::withdraw { slot: slot(a) }.into(),
+        Deed::PlaceSections => {
+            pallet_sharing::Call::place { slot: slot(a), records: placed(a, b, c) }.into()
         }
-        Deed::Unshare => {
-            let (pointer, sections) = (pointer(a, b), SectionSet(c.into()));
-            pallet_sharing::Call::unshare { pointer, sections }.into()
+        Deed::RemoveSections => {
+            pallet_sharing::Call::remove { slot: slot(a), records: placed(a, b, c) }.into()
         }
+        Deed::PlaceByKind => pallet_sharing::Call::place_by_kind {
+            patient: user(b),
+            slot: slot(a),
+            version: u32::from(c % 3),
+            records: placed(a, b, c),
+        }
+        .into(),
         Deed::Ask => ask(a, b, c),
         Deed::AcceptQuery => accept_query(a, b, c),
         Deed::RefuseQuery => pallet_queries::Call::refuse { query: query(a) }.into(),
@@ -338,6 +353,38 @@ fn patients(number: u8) -> Vec<UserId> {
 fn recent(number: u8) -> AnnouncementId {
     let next = pallet_lite_blocks::NextId::<Runtime>::get().0;
     AnnouncementId(next.saturating_sub(u64::from(number % 5)))
+}
+
+/// One of a few slots, or one that does not exist.
+fn slot(number: u8) -> SlotId {
+    pick(&[SlotId(0), SlotId(1), SlotId(15), SlotId(16)], number)
+}
+
+/// No record, one, or one twice; some without sections.
+fn placed(a: u8, b: u8, c: u8) -> PlacedRecords {
+    let record = ReleasedRecord { pointer: pointer(a, b), sections: SectionSet(c.into()) };
+    PlacedRecords::truncate_from(vec![record; pick(&[1_usize, 1, 1, 0, 2], a)])
+}
+
+/// A consent for a user, a hospital or nobody, which may have ended before it begins.
+fn give(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let terms = pick(
+        &[
+            [Term::User(user(b)), Term::AtLeast { met: 1, of: 1 }],
+            [Term::Hospital(hospital(b)), Term::AtLeast { met: 1, of: 1 }],
+            [Term::User(user(b)), Term::AtLeast { met: 1, of: 2 }],
+        ],
+        c,
+    );
+    let now = Timestamp::get();
+    let consent = Consent {
+        audience: BoundedVec::truncate_from(terms.to_vec()),
+        purposes: BoundedVec::truncate_from(vec![pick(Purpose::ALL, c)]),
+        kinds: KindSet(u32::from(a % 2)),
+        recorded: RecordedPeriod::default(),
+        until: pick(&[now.saturating_add(DAY_MILLIS), now, Moment::MAX], b),
+    };
+    pallet_sharing::Call::give { slot: slot(a), consent }.into()
 }
 
 /// A record in one of the first blocks, which may not exist.

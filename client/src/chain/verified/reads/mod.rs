@@ -10,6 +10,7 @@ mod profiles;
 mod queries;
 mod recoveries;
 mod releases;
+mod sharing;
 
 pub(in crate::chain) use queries::claimed_pending;
 

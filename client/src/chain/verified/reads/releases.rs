@@ -1,19 +1,23 @@
-//! What pallet-releases and pallet-sharing answer. The chain counts a patient's receipts, refusals and emergencies, and
+//! What pallet-releases answers. The chain counts a patient's receipts, refusals and emergencies, and
 //! the count is proven, so a node can leave out none.
 
 use codec::Decode;
 use epione_primitives::{
-    Hash, HospitalId, RecordPointer, UserId,
+    Hash, HospitalId, Moment, UserId,
     access::{AccessRequest, Decision},
     limits::page,
     release::{
-        OwnRead, Receipt, RefusedAccess, ReleasedRecord, Review, ReviewId, ReviewStatus, Right,
-        SectionSet, Tally,
+        OwnRead, Receipt, RefusedAccess, Release, Review, ReviewId, ReviewStatus, Right, Tally,
     },
 };
 use epione_proofs::StorageKey;
 
-use super::{ChainError, Gap, Known, VerifiedState, access::decide, keys};
+use super::{
+    ChainError, Gap, Known, VerifiedState,
+    access::decide,
+    keys,
+    sharing::{admitting, placed},
+};
 
 /// How a hospital answered a request, as pallet-releases stores it.
 #[derive(Decode)]
@@ -30,18 +34,6 @@ impl VerifiedState {
             Some(Answer::Granted(grant)) => Some(grant),
             Some(Answer::Refused) | None => None,
         })
-    }
-
-    /// The sections that their patients share, of each of these records, in their order.
-    pub(in crate::chain) async fn shared(
-        &self,
-        records: &[RecordPointer],
-    ) -> Result<Vec<SectionSet>, ChainError> {
-        let hints: Vec<_> = records.iter().map(|record| keys::shared(*record)).collect();
-        self.compute(hints, |known| {
-            records.iter().map(|record| known.value_or_default(keys::shared(*record))).collect()
-        })
-        .await
     }
 
     pub(in crate::chain) async fn receipt(
@@ -190,10 +182,10 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
     if unjustified {
         return Ok(false);
     }
-    if !Right::open(&release.rights, some_are_private(known, &release.records)?) {
+    let now = known.value_or_default(keys::now())?;
+    if !Right::open(&release.rights, some_are_private(known, &release, now)?) {
         return Ok(false);
     }
-    let now = known.value_or_default(keys::now())?;
     for right in release.rights.iter() {
         let request = AccessRequest {
             requester: release.request.requester,
@@ -211,12 +203,15 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
     Ok(true)
 }
 
-/// Whether some of these sections are private, because their patient does not share them.
-fn some_are_private(known: &mut Known, records: &[ReleasedRecord]) -> Result<bool, Gap> {
-    known.need(records.iter().map(|record| keys::shared(record.pointer)))?;
+/// Whether some of the released sections are private, because no consent shares them with the requester for the purpose
+/// of the request at a moment.
+fn some_are_private(known: &mut Known, release: &Release, at: Moment) -> Result<bool, Gap> {
+    let request = &release.request;
+    let slots = admitting(known, request.patient, request.requester, request.purpose, at)?;
+    known.need(release.records.iter().map(|record| keys::placements(record.pointer)))?;
     let mut private = false;
-    for record in records {
-        let shared: SectionSet = known.value_or_default(keys::shared(record.pointer))?;
+    for record in &release.records {
+        let shared = placed(known, record.pointer, slots)?;
         private |= !record.sections.is_subset_of(shared);
     }
     Ok(private)
@@ -225,7 +220,6 @@ fn some_are_private(known: &mut Known, records: &[ReleasedRecord]) -> Result<boo
 #[cfg(test)]
 mod tests {
     use codec::Encode;
-    use epione_primitives::access::{Action, SectionClass};
 
     use super::*;
 
@@ -274,25 +268,6 @@ mod tests {
         }
         assert_eq!(numbers(&mut known, None, 64), Err(Gap::Absent(key(1))));
         assert_eq!(numbers(&mut known, None, 1), Ok(vec![2]));
-    }
-
-    #[test]
-    fn sections_that_became_private_are_not_opened_by_rights_to_shared_ones() {
-        let pointer = RecordPointer { height: 1, index: 0 };
-        let records = [ReleasedRecord { pointer, sections: SectionSet(0b11) }];
-        let text = |class| Right { action: Action::ReadText, class };
-        let (private, shared) = (SectionClass::Private, SectionClass::Shared);
-        let shared_media = Right { action: Action::ReadMedia, class: shared };
-        for (set, expected) in [(None, true), (Some(0b01), true), (Some(0b111), false)] {
-            let mut known = Known::default();
-            known.learn(keys::shared(pointer), set.map(|set: u64| SectionSet(set).encode()));
-            let some_are_private = some_are_private(&mut known, &records).unwrap();
-            assert_eq!(some_are_private, expected);
-            assert!(Right::open(&[text(private)], some_are_private));
-            assert_eq!(Right::open(&[text(shared)], some_are_private), !expected);
-            // Another action's right to private sections does not help.
-            assert_eq!(Right::open(&[text(private), shared_media], some_are_private), !expected);
-        }
     }
 
     #[test]

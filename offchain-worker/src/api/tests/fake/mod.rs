@@ -17,7 +17,7 @@ use epione_client::chain::{Call, DispatchFailure};
 use epione_envelope::{account::Signer, keystore::ActorKeys};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature, UserId,
-    access::{AccessRequest, Decision},
+    access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     hospital::{Duty, Hospital, HospitalStatus},
     limits,
@@ -26,6 +26,7 @@ use epione_primitives::{
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
     release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
+    sharing::{Placement, Placements, SlotSet},
 };
 use futures::{FutureExt, future::BoxFuture};
 
@@ -73,10 +74,15 @@ pub struct Facts {
     pub refusals: Vec<Request>,
     /// The hashes of the requests that were answered, and the grants that answered them; none if it was a refusal.
     pub answers: HashMap<Hash, Option<Hash>>,
-    /// What the patients share.
+    /// The sections in [`pallets::SLOT`] of their patients, whose consents admit everybody for every purpose but
+    /// emergencies.
     pub shared: HashMap<RecordPointer, SectionSet>,
     /// What the patients share by their consents.
     pub slots: slots::FakeSlots,
+    /// Whom the consents do not admit.
+    pub outsiders: HashSet<UserId>,
+    /// For what the consents are not.
+    pub other_purposes: Vec<Purpose>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     /// Pairs of representative and patient.
@@ -382,10 +388,19 @@ impl FinalState for FakeChain {
         self.answer(|facts| facts.receipts.get(&grant).map(|release| release.request.requester))
     }
 
-    fn shared<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<SectionSet>> {
+    fn admitting(&self, _: UserId, requester: UserId, purpose: Purpose) -> Answer<'_, SlotSet> {
+        self.answer(|facts| pallets::admitting(facts, requester, purpose))
+    }
+
+    fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {
         self.answer(|facts| {
-            let shared = |pointer: &RecordPointer| facts.shared.get(pointer).copied();
-            records.iter().map(|pointer| shared(pointer).unwrap_or_default()).collect()
+            let placed = |pointer: &RecordPointer| {
+                let sections = facts.shared.get(pointer).copied().unwrap_or_default();
+                let placement = Placement { slot: pallets::SLOT, sections };
+                let placements = (!sections.is_empty()).then_some(placement);
+                Placements::truncate_from(placements.into_iter().collect())
+            };
+            records.iter().map(placed).collect()
         })
     }
 

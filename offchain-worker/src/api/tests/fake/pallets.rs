@@ -5,13 +5,15 @@ use epione_client::chain::{Call, DispatchFailure};
 use epione_primitives::{
     AccountId, Hash, RecordPointer, Signature, UserId,
     access::{
-        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
+        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, Purpose,
+        SectionClass,
     },
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::HashedBody,
     profile::{Objection, Recovery, RegistrationStatus, Role},
     query::{QueryId, Transfer},
     release::{Release, ReleasedRecord, Request, Right},
+    sharing::{SlotId, SlotSet},
 };
 
 use super::{Facts, HOSPITAL, failure, genesis, slots};
@@ -79,10 +81,28 @@ pub fn allows(facts: &Facts, release: &Release) -> bool {
     release.rights.iter().all(|right| decide(facts, &request(right)).is_allowed())
 }
 
+/// The slot of everything that patients share.
+pub const SLOT: SlotId = SlotId(2);
+
+/// The slots whose consents share with a requester for a purpose.
+pub fn admitting(facts: &Facts, requester: UserId, purpose: Purpose) -> SlotSet {
+    let mut slots = SlotSet::default();
+    if purpose != Purpose::Emergency
+        && !facts.outsiders.contains(&requester)
+        && !facts.other_purposes.contains(&purpose)
+    {
+        slots.insert(SLOT);
+    }
+    slots
+}
+
 /// Whether the rights of a release open its sections.
 pub fn opens(facts: &Facts, release: &Release) -> bool {
-    let shared_of =
-        |pointer: RecordPointer| facts.shared.get(&pointer).copied().unwrap_or_default();
+    let Request { requester, purpose, .. } = release.request;
+    let is_admitted = !admitting(facts, requester, purpose).is_empty();
+    let shared_of = |pointer: RecordPointer| {
+        facts.shared.get(&pointer).copied().filter(|_| is_admitted).unwrap_or_default()
+    };
     let is_shared =
         |record: &ReleasedRecord| record.sections.is_subset_of(shared_of(record.pointer));
     Right::open(&release.rights, !release.records.iter().all(is_shared))

@@ -1,0 +1,119 @@
+//! With whom a consent shares.
+
+use epione_mocks::{end_registration, register};
+use epione_primitives::{
+    access::Purpose,
+    profile::Role,
+    sharing::{SlotId, Term},
+};
+use frame_support::assert_ok;
+
+use crate::mock::*;
+
+fn give_to(audience: &[Term]) {
+    assert_ok!(give(user(PATIENT), SLOT, consent(audience)));
+}
+
+#[test]
+fn a_requester_outside_the_audience_is_not_admitted() {
+    run(|| {
+        give_to(&[Term::User(INSURER)]);
+        assert!(is_admitted(INSURER));
+        for other in [DOCTOR, OTHER_PATIENT, PATIENT] {
+            assert!(!is_admitted(other));
+        }
+    });
+}
+
+#[test]
+fn another_purpose_is_not_admitted_and_an_emergency_never() {
+    run(|| {
+        give_to(&[Term::User(INSURER)]);
+        for purpose in Purpose::ALL.iter().copied() {
+            let admitted = !Sharing::admitting_now(PATIENT, INSURER, purpose).is_empty();
+            let expected = matches!(purpose, Purpose::Treatment | Purpose::Research);
+            assert_eq!(admitted, expected, "{purpose:?}");
+        }
+    });
+}
+
+#[test]
+fn a_hospital_in_the_audience_means_its_registered_users_while_it_is_active() {
+    run(|| {
+        give_to(&[Term::Hospital(AWAY)]);
+        assert!(is_admitted(INSURER) && !is_admitted(DOCTOR));
+        register(AWAY, DOCTOR, START);
+        assert!(is_admitted(DOCTOR));
+        set_active(AWAY, false);
+        assert!(!is_admitted(INSURER));
+        set_active(AWAY, true);
+        end_registration(AWAY, INSURER);
+        assert!(!is_admitted(INSURER), "the registration has ended");
+    });
+}
+
+#[test]
+fn a_role_in_the_audience_means_every_user_of_the_role() {
+    run(|| {
+        give_to(&[Term::Role(Role::Insurer)]);
+        assert!(is_admitted(INSURER) && !is_admitted(DOCTOR));
+    });
+}
+
+#[test]
+fn a_credential_counts_only_of_its_issuer_while_that_is_active() {
+    run(|| {
+        give_to(&[Term::Credential { attribute: CARDIOLOGY, issuer: AWAY }]);
+        assert!(!is_admitted(DOCTOR));
+        confirm(DOCTOR, CARDIOLOGY, HOME);
+        assert!(!is_admitted(DOCTOR), "another hospital confirms it");
+        confirm(DOCTOR, CARDIOLOGY, AWAY);
+        assert!(is_admitted(DOCTOR));
+        set_active(AWAY, false);
+        assert!(!is_admitted(DOCTOR));
+        set_active(AWAY, true);
+        revoke(DOCTOR, CARDIOLOGY, AWAY);
+        assert!(!is_admitted(DOCTOR));
+    });
+}
+
+#[test]
+fn all_terms_of_a_conjunction_must_hold_for_the_same_requester() {
+    run(|| {
+        let credential = Term::Credential { attribute: CARDIOLOGY, issuer: HOME };
+        give_to(&[Term::Hospital(AWAY), credential, Term::AtLeast { met: 2, of: 2 }]);
+        confirm(DOCTOR, CARDIOLOGY, HOME);
+        // Two users do not pool what each of them has.
+        assert!(!is_admitted(DOCTOR) && !is_admitted(INSURER));
+        confirm(INSURER, CARDIOLOGY, HOME);
+        assert!(is_admitted(INSURER));
+    });
+}
+
+#[test]
+fn each_slot_admits_by_its_own_consent() {
+    run(|| {
+        for (number, requester) in [(0, DOCTOR), (7, INSURER), (15, DOCTOR)] {
+            assert_ok!(give(user(PATIENT), SlotId(number), consent(&[Term::User(requester)])));
+        }
+        assert_eq!(admitting(DOCTOR), slots(&[0, 15]));
+        assert_eq!(admitting(INSURER), slots(&[7]));
+        let research = Purpose::Research;
+        assert!(Sharing::admitting_now(OTHER_PATIENT, DOCTOR, research).is_empty());
+    });
+}
+
+#[test]
+fn a_past_moment_before_the_consent_is_not_admitted() {
+    run(|| {
+        give_to(&[Term::User(INSURER)]);
+        let at = |at| {
+            let research = Purpose::Research;
+            <Sharing as epione_primitives::ports::Sharing>::admitting(
+                PATIENT, INSURER, research, at,
+            )
+        };
+        assert!(at(START - 1).is_empty());
+        assert_eq!(at(START), slots(&[SLOT.0]));
+    });
+}

@@ -1,0 +1,6 @@
+mod admitting;
+mod consents;
+mod invariants;
+mod place_by_kind;
+mod placements;
+mod reading;
