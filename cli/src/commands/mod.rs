@@ -4,6 +4,7 @@ pub mod audit;
 pub mod block;
 pub mod chain;
 pub mod completions;
+pub mod consent;
 pub mod devnet;
 pub mod disclosure;
 pub mod hospital;
@@ -14,6 +15,7 @@ pub mod policy;
 pub mod query;
 pub mod records;
 pub mod relation;
+pub mod section;
 pub mod user;
 pub mod visit;
 
@@ -43,6 +45,12 @@ pub enum Command {
     /// Lists, reads and shares a patient's records
     #[command(subcommand)]
     Records(records::Command),
+    /// Lets others read sections of your records, by standing consents: gives, shows, ends and exchanges them
+    #[command(subcommand)]
+    Consent(consent::Command),
+    /// Places sections of your records in the slots of your consents, and follows what all patients share
+    #[command(subcommand)]
+    Section(section::Command),
     /// Shows sections of your record to somebody outside, with a proof that needs no node
     ///
     /// The result is a folder for the recipient, who verifies it with `epione verify-disclosure`: who wrote the
@@ -107,6 +115,8 @@ impl Command {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
             }
             Self::Query(command) => Some(command.when_interrupted(&again)),
+            Self::Consent(command) => Some(command.when_interrupted(&again)),
+            Self::Section(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
@@ -158,6 +168,8 @@ impl Command {
             }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,
+            Self::Consent(command) => command.run(&context.with_devnet()?).await,
+            Self::Section(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,

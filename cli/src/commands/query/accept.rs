@@ -270,7 +270,7 @@ fn end(args: &AcceptArgs) -> Result<Moment, Failure> {
 }
 
 /// A day or a time in UTC.
-fn time(text: &str) -> Result<Moment, String> {
+pub(in crate::commands) fn time(text: &str) -> Result<Moment, String> {
     let wrong = || {
         format!("{text:?} is not a time: write it in UTC, as in 2027-01-31 or 2027-01-31T12:00:00Z")
     };
@@ -281,7 +281,7 @@ fn time(text: &str) -> Result<Moment, String> {
     moment(time).ok_or_else(wrong)
 }
 
-fn moment(time: SystemTime) -> Option<Moment> {
+pub(in crate::commands) fn moment(time: SystemTime) -> Option<Moment> {
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     Moment::try_from(since.as_millis()).ok()
 }
