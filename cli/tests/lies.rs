@@ -122,6 +122,10 @@ fn a_node_or_a_worker_that_lies_is_refused_or_changes_nothing() {
     let ask = ["query", "ask", "--as", DOCTOR, "--patient", &case.patient, "--record", "1/0"];
     let why = ["--purpose", "research", "--terms", "a study of hypertension", "--expires", "7d"];
     case.network.run(&[&ask[..], &why].concat());
+    let give =
+        ["consent", "give", "--as", PATIENT, "--role", "researcher", "--purpose", "research"];
+    let what = ["--kind", "report", "--slot", "0", "--for", "30d", "--yes"];
+    case.network.run(&[&give[..], &what].concat());
     let copy = case.network.file("lite.sqlite").display().to_string();
     case.network.run(&["lite", "sync", "--file", &copy]);
     let readings = readings(&case, [&policies, &visit, &block, &copy]);
@@ -177,6 +181,13 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["audit", "reviews"]).varying(&["/reviews/0/blocksLeft"]),
         Reading::of(&["block", "show", "1"]),
         Reading::of(&["block", "verify", "1"]),
+        Reading::of(&["consent", "export", "--patient", patient, "--slot", "0"]),
+        Reading::of(&["consent", "history", "--patient", patient, "--slot", "0"]),
+        Reading::of(&["consent", "list", "--patient", patient]),
+        Reading::of(&["consent", "show", "--as", PATIENT, "--slot", "0"]),
+        Reading::of(&["section", "history"]),
+        Reading::of(&["section", "list", "--patient", patient, "--slot", "0"]),
+        Reading::of(&["section", "share", "--as", PATIENT, "--record", "1/0", "--slot", "0"]),
         Reading::of(&["hospital", "list"]),
         Reading::of(&["hospital", "consent", "--as", DOCTOR, "--hospital", "7", "--duty", "agent"])
             .varying(&["/until", "/consent"]),
