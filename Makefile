@@ -14,7 +14,7 @@ STORE ?= local
 PALLETS := hospitals profiles role-policies lite-blocks approvals index-links sharing queries releases quotas
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
-SLOWEST := one_hospital chain queries visit releases kills four_hospitals one_hospital_slow access reading hostile \
+SLOWEST := one_hospital chain queries consents visit releases kills four_hospitals one_hospital_slow access reading hostile \
 	one_hospital_away lies demo durability crash_loop waiting lite
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(sort $(filter-out $(SLOWEST),$(INTEGRATION)))

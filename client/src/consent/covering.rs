@@ -1,8 +1,9 @@
 //! Which sections of a patient's records a consent covers: by their kind, which only those know who can open them, and
 //! by the time at which the record was signed.
 
+use epione_envelope::record::SectionKind;
 use epione_primitives::{
-    Moment, RecordPointer, UserId,
+    RecordPointer, UserId,
     limits::{MAX_PAGE, MAX_PLACED_RECORDS},
     release::{ReleasedRecord, SectionSet},
     sharing::{KindSet, Placements, RecordedPeriod, SlotId},
@@ -11,7 +12,7 @@ use epione_primitives::{
 use super::kinds_in;
 use crate::{
     chain::{Chain, ChainError},
-    reader::{OpenRecord, ReadError, Reader, VerifiedRecord},
+    reader::{ReadError, Reader, VerifiedRecord},
 };
 
 /// The sections of a patient's records that are of some kinds, and signed in a period.
@@ -95,23 +96,13 @@ async fn of_record(
     let sections = record.sections();
     let opened = reader.open_own_sections(patient, vec![(record, sections)]).await;
     let opened = opened.into_iter().next().ok_or(ReadError::UnknownRecord(pointer))??;
-    Ok(covers((kinds, recorded), &opened, signed))
-}
-
-/// The sections of an opened record that are of these kinds, if the record was signed in the period.
-pub fn covers(
-    (kinds, recorded): (KindSet, RecordedPeriod),
-    record: &OpenRecord,
-    signed: Moment,
-) -> SectionSet {
-    let opened = record.sections.iter().map(|section| (section.index, section.kind));
-    if recorded.contains(signed) { of_kinds(kinds, opened) } else { SectionSet::default() }
+    Ok(of_kinds(kinds, opened.sections.iter().map(|section| (section.index, section.kind))))
 }
 
 /// The sections of these kinds, of those whose kind is known.
 fn of_kinds(
     kinds: KindSet,
-    sections: impl Iterator<Item = (usize, Option<epione_envelope::record::SectionKind>)>,
+    sections: impl Iterator<Item = (usize, Option<SectionKind>)>,
 ) -> SectionSet {
     let wanted: Vec<_> = kinds_in(kinds).collect();
     let mut covered = SectionSet::default();
@@ -150,7 +141,6 @@ pub(super) fn placed_in(placements: &Placements, slot: SlotId) -> SectionSet {
 
 #[cfg(test)]
 mod tests {
-    use epione_envelope::record::SectionKind;
     use epione_primitives::sharing::Placement;
 
     use super::{super::set_of, *};

@@ -14,7 +14,7 @@ mod log;
 mod placing;
 mod words;
 
-pub use covering::{Coverage, Unopened, covers, missing};
+pub use covering::{Coverage, Unopened, missing};
 pub use formula::{AttributeRef, Formula, FormulaError, MAX_FORMULA_BYTES, Tree};
 pub use kinds::{kinds_in, set_of};
 pub use log::{LogError, MAX_CHANGES, follow};

@@ -159,7 +159,7 @@ fn from_file(path: &Path, names: &Names) -> Result<Formula, Failure> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use epione_primitives::{HospitalId, UserId};
+    use epione_primitives::HospitalId;
 
     use super::*;
 

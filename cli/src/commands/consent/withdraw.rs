@@ -48,7 +48,7 @@ impl fmt::Display for Withdrawn {
         write!(
             f,
             "slot {slot}, version {version}: {ended}. The sections stay in the slot: the next consent for it shares \
-             them, unless you take them out with `epione section unshare`. What somebody has read, they may keep"
+             them, unless you take them out with `epione section unshare --help`. What somebody has read, they may keep"
         )
     }
 }
