@@ -79,13 +79,13 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("records share", Left("is the same code as `records unshare`")),
     // Of sections that are private already: it sends nothing.
     ("records unshare", Changed),
+    ("relate", Left(ASKS)),
+    ("unrelate", Left(ASKS)),
     ("section history", Changed),
     ("section list", Changed),
     // Of sections that are in the slot already: it sends nothing.
     ("section share", Changed),
     ("section unshare", Left("is the same code as `section share`")),
-    ("relate", Left(ASKS)),
-    ("unrelate", Left(ASKS)),
     ("user confirm-keys", Left(ASKS)),
     ("user consent", Changed),
     ("user end", Left(ASKS)),
