@@ -1,6 +1,6 @@
 //! `epione consent give`: the patient signs whom a slot is for, and places what the consent covers.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{ArgGroup, Args};
 use epione_client::consent::set_of;
@@ -18,10 +18,7 @@ use super::{
     shown::names,
 };
 use crate::{
-    commands::{
-        query::{moment_of, time},
-        relation::span,
-    },
+    commands::{query::time, relation::span},
     context::Context,
     failure::Failure,
     identity::KeySource,
@@ -123,7 +120,9 @@ fn end(args: &GiveArgs, now: SystemTime) -> Result<(Moment, Moment), Failure> {
     match (args.until, args.span) {
         (Some(until), _) => Ok((until, 0)),
         (None, Some(span)) => {
-            let until = now.checked_add(span).and_then(moment_of).ok_or_else(too_far)?;
+            let now = now.duration_since(UNIX_EPOCH).map_err(|_| too_far())?;
+            let until = now.checked_add(span).ok_or_else(too_far)?.as_millis();
+            let until = Moment::try_from(until).map_err(|_| too_far())?;
             let span = Moment::try_from(span.as_millis()).unwrap_or(Moment::MAX);
             Ok((until, SAME_END.min(span)))
         }

@@ -281,7 +281,7 @@ pub(in crate::commands) fn time(text: &str) -> Result<Moment, String> {
     moment(time).ok_or_else(wrong)
 }
 
-pub(in crate::commands) fn moment(time: SystemTime) -> Option<Moment> {
+fn moment(time: SystemTime) -> Option<Moment> {
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     Moment::try_from(since.as_millis()).ok()
 }

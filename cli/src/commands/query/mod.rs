@@ -9,8 +9,8 @@ mod part;
 mod show;
 mod statement;
 
+pub(in crate::commands) use accept::time;
 pub use accept::{AcceptArgs, Accepted, AcceptedBefore, NewlyAccepted, accept};
-pub(in crate::commands) use accept::{moment as moment_of, time};
 pub use answer::{AnswerArgs, Answered, refuse, withdraw};
 pub use ask::{AskArgs, Asked, ask};
 pub use collect::{CollectArgs, Collected, collect};
