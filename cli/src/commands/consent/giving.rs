@@ -5,7 +5,7 @@ use std::fmt;
 
 use epione_client::{
     chain::{Snapshot, calls::sharing},
-    consent::{self, Coverage, Names, missing, sentences},
+    consent::{self, Coverage, Names, Unopened, missing, sentences},
     reader::Reader,
     signer::Account,
 };
@@ -74,6 +74,12 @@ pub struct Given {
 pub struct Skipped {
     pub pointer: RecordPointer,
     pub reason: String,
+}
+
+impl From<Unopened> for Skipped {
+    fn from(Unopened { pointer, reason }: Unopened) -> Self {
+        Self { pointer, reason }
+    }
 }
 
 impl Output for Given {
@@ -156,7 +162,7 @@ pub(super) async fn give(
         Some((_, version)) => version.version,
         None => newest(&state.consents(patient).await?, slot)?,
     };
-    let undo = context.command(["consent", "withdraw"]).with(["--as"]).with([giver.signer]);
+    let skipped = coverage.unopened.into_iter();
     Ok(Given {
         slot,
         version,
@@ -166,13 +172,15 @@ pub(super) async fn give(
         placed_records: placed.records,
         placed_sections: placed.sections,
         records: in_slot(&state, patient, slot).await?,
-        skipped: coverage
-            .unopened
-            .iter()
-            .map(|it| Skipped { pointer: it.pointer, reason: it.reason.clone() })
-            .collect(),
-        undo: undo.with(["--slot", &slot.to_string()]).to_string(),
+        skipped: skipped.map(Skipped::from).collect(),
+        undo: undo(giver.signer, slot, context),
     })
+}
+
+/// The command that ends the consent.
+fn undo(signer: &KeySource, slot: SlotId, context: &Context) -> String {
+    let undo = context.command(["consent", "withdraw"]).with(["--as"]).with([signer]);
+    undo.with(["--slot", &slot.to_string()]).to_string()
 }
 
 /// The slot that has the wanted consent in force, and the version.
@@ -285,7 +293,6 @@ fn newest(known: &[(SlotId, ConsentVersion)], slot: SlotId) -> Result<u32, Failu
 
 #[cfg(test)]
 mod tests {
-    use epione_client::consent::Unopened;
     use epione_primitives::{
         HospitalId,
         access::Purpose,
