@@ -1,5 +1,6 @@
 //! Failures of commands: each says what happened and what to do.
 
+mod consents;
 mod evidence;
 mod queries;
 

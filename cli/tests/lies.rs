@@ -143,6 +143,10 @@ fn a_node_or_a_worker_that_lies_is_refused_or_changes_nothing() {
     case.network.run(&["query", "collect", "1", "--as", DOCTOR, "--out", &collected]);
     let issue = ["credential", "issue", "--user", &case.doctor, "--hospital", "0"];
     case.network.run(&[&issue[..], &["--attribute", "cardiology", "--for", "30d"]].concat());
+    let give =
+        ["consent", "give", "--as", PATIENT, "--role", "researcher", "--purpose", "research"];
+    let what = ["--kind", "report", "--slot", "0", "--for", "30d", "--yes"];
+    case.send(&[&give[..], &what].concat());
     let copy = case.network.file("lite.sqlite").display().to_string();
     case.network.run(&["lite", "sync", "--file", &copy]);
     let readings = readings(&case, [&policies, &visit, &block, &copy]);
@@ -201,6 +205,13 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["credential", "list", "--user", doctor]),
         Reading::of(&["discover", "--as", DOCTOR, "--kind", "report", "--purpose", "research"])
             .reporting(&["unanswered"]),
+        Reading::of(&["consent", "export", "--patient", patient, "--slot", "0"]),
+        Reading::of(&["consent", "history", "--patient", patient, "--slot", "0"]),
+        Reading::of(&["consent", "list", "--patient", patient]),
+        Reading::of(&["consent", "show", "--as", PATIENT, "--slot", "0"]),
+        Reading::of(&["section", "history"]),
+        Reading::of(&["section", "list", "--patient", patient, "--slot", "0"]),
+        Reading::of(&["section", "share", "--as", PATIENT, "--record", "1/0", "--slot", "0"]),
         Reading::of(&["hospital", "list"]),
         Reading::of(&["hospital", "consent", "--as", DOCTOR, "--hospital", "7", "--duty", "agent"])
             .varying(&["/until", "/consent"]),

@@ -208,7 +208,7 @@ pub struct GrantRequest {
     pub patient: UserId,
     /// At most 64 ([`MAX_GRANT_RECORDS`]).
     pub records: Vec<WantedRecord>,
-    /// `treatment`, `patient-request`, `research`, `audit` or `emergency`.
+    /// `treatment`, `patient-request`, `research`, `audit`, `emergency`, `payment` or `public-health`.
     #[schema(value_type = String)]
     pub purpose: Purpose,
     /// For purpose `emergency` (break the glass): `life-threatening`, `unable-to-consent`,

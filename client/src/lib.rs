@@ -14,7 +14,8 @@
 //! | [`lite`] | node and a file: the lite blockchain of a peer, to check, list and search without a node |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
 //! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
-//! | [`consent`] | none: signs that a call may name an account |
+//! | [`consent`] | node and worker: a patient's consents in words and as FHIR, what they cover, and the log of them |
+//! | [`naming`] | none: signs that a call may name an account |
 //! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
 //! | [`signer`] | none: the account that signs |
 //! | [`waiting`] | the calling program: what the library waits for, and since when |
@@ -23,6 +24,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod consent;
 pub mod dicom;
 pub mod disclosure;
 pub mod endpoint;

@@ -84,6 +84,11 @@ pub enum Purpose {
     Research,
     Audit,
     Emergency,
+    /// A claim of an insurer, or an invoice.
+    Payment,
+    /// What a public authority does by law, such as the control of an outbreak. It is no emergency: nobody breaks the
+    /// glass for it.
+    PublicHealth,
 }
 
 /// A bounded list in a policy.

@@ -56,6 +56,7 @@ words!(RelationshipKind, "kind of relationship":
     CareTeam = "care-team");
 words!(Purpose, "purpose":
     Treatment = "treatment", PatientRequest = "patient-request", Research = "research",
-    Audit = "audit", Emergency = "emergency");
+    Audit = "audit", Emergency = "emergency", Payment = "payment",
+    PublicHealth = "public-health");
 words!(SectionClass, "class of sections": Private = "private", Shared = "shared");
 words!(Duty, "duty": Governance = "governance", Agent = "agent");

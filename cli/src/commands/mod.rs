@@ -5,6 +5,7 @@ pub mod audit;
 pub mod block;
 pub mod chain;
 pub mod completions;
+pub mod consent;
 pub mod credential;
 pub mod devnet;
 pub mod disclosure;
@@ -19,6 +20,7 @@ pub mod policy;
 pub mod query;
 pub mod records;
 pub mod relation;
+pub mod section;
 pub mod user;
 pub mod visit;
 
@@ -48,6 +50,12 @@ pub enum Command {
     /// Lists and reads a patient's records
     #[command(subcommand)]
     Records(records::Command),
+    /// Lets others read sections of your records, by standing consents: gives, shows, ends and exchanges them
+    #[command(subcommand)]
+    Consent(consent::Command),
+    /// Places sections of your records in the slots of your consents, and follows what all patients share
+    #[command(subcommand)]
+    Section(section::Command),
     /// Shows sections of your record to somebody outside, with a proof that needs no node
     ///
     /// The result is a folder for the recipient, who verifies it with `epione verify-disclosure`: who wrote the
@@ -130,6 +138,8 @@ impl Command {
             }
             Self::Query(command) => Some(command.when_interrupted(&again)),
             Self::Mandate(command) if command.is_reading() => reads(),
+            Self::Consent(command) => Some(command.when_interrupted(&again)),
+            Self::Section(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
                 "some processes of the network may still run; to stop them, run: {again}"
             )),
@@ -196,6 +206,8 @@ impl Command {
             Self::Discover(args) => {
                 show(&discover::discover(&args, &context.with_devnet()?).await?, json)
             }
+            Self::Consent(command) => command.run(&context.with_devnet()?).await,
+            Self::Section(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Credential(command) => command.run(&context.with_devnet()?).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,

@@ -88,6 +88,8 @@ pub enum Purpose {
     PatientRequest,
     Research,
     Audit,
+    Payment,
+    PublicHealth,
 }
 
 impl From<Purpose> for access::Purpose {
@@ -97,6 +99,8 @@ impl From<Purpose> for access::Purpose {
             Purpose::PatientRequest => Self::PatientRequest,
             Purpose::Research => Self::Research,
             Purpose::Audit => Self::Audit,
+            Purpose::Payment => Self::Payment,
+            Purpose::PublicHealth => Self::PublicHealth,
         }
     }
 }
