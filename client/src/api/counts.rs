@@ -32,7 +32,7 @@ pub struct CountRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub to: Option<Month>,
-    /// `treatment`, `patient-request`, `research` or `audit`.
+    /// `treatment`, `patient-request`, `research`, `audit`, `payment` or `public-health`.
     #[schema(value_type = String)]
     pub purpose: Purpose,
 }

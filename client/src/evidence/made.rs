@@ -7,7 +7,7 @@ use epione_primitives::{
     BlockNumber, RecordPointer, UserId,
     approval::{Approval, Ballot},
     block::{Announcement, Entry, Header},
-    query::{Query, QueryId, Transfer},
+    query::{Acceptance, Query, QueryId, Transfer},
     release::Receipt,
 };
 use epione_proofs::StorageKey;
@@ -190,7 +190,11 @@ impl Plan {
         let transfer: Option<Transfer> = proving.value(keys::transfer(id)).await?;
         self.wanted.add(proving.head(), [keys::query(id), keys::transfer(id)]);
         if let Some(acceptance) = accepted(&query) {
-            self.add_call(acceptance.block, &keys::profile(query.patient), Sought::Accept(id));
+            let Acceptance { by, block, .. } = *acceptance;
+            self.add_call(block, &keys::profile(by), Sought::Accept(id));
+            if by != query.patient {
+                self.wanted.add(block, [keys::representative(query.patient, by)]);
+            }
         }
         if let Some(Transfer { hospital, block, .. }) = transfer {
             self.add_call(block, &keys::hospital(hospital), Sought::Transfer(id));

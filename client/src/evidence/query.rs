@@ -1,7 +1,11 @@
 //! The proofs of a query: the requester asked, the patient accepted, and a hospital recorded that it hands out the
 //! sealed grant.
 
-use epione_primitives::query::{Acceptance, Answer, Query, QueryId, Transfer};
+use epione_primitives::{
+    UserId,
+    mandate::Mandate,
+    query::{Acceptance, Answer, Query, QueryId, Transfer},
+};
 
 use super::{
     calls::{Sought, asks, is_exactly},
@@ -65,23 +69,42 @@ fn accept(
         let reason = unanswered(query, evidence);
         return Ok(Proof::new(Step::Accept, patient, Verdict::missing(reason)));
     };
-    let Acceptance { records, grant, until, audience, sealing_key, mailbox, block, .. } =
+    let Acceptance { by, records, grant, until, audience, sealing_key, mailbox, block, .. } =
         acceptance;
     let considered = query.considered(id, audience, *sealing_key);
     let expected = queries::accept(id, considered, records, *grant, *until, *mailbox);
     let signing = Signing {
         step: Step::Accept,
-        by: patient,
+        by: Party::User(*by),
         hash: *grant,
         block: *block,
         sought: Sought::Accept(id),
-        accounts: evidence.accounts(query.patient, *block)?,
+        accounts: evidence.accounts(*by, *block)?,
     };
     let is_right = |call: &[u8]| match is_exactly(call, &expected) {
         true => Ok(()),
-        false => Err("the patient accepted something else than what the chain has".into()),
+        false => Err("it accepted something else than what the chain has".into()),
     };
-    Ok(evidence.judge(signing, is_right)?.0)
+    let (proof, _) = evidence.judge(signing, is_right)?;
+    if !may_accept(evidence, query.patient, acceptance)? {
+        let reason = "it did not represent the patient after the block of the acceptance";
+        return Ok(Proof { verdict: Verdict::wrong(reason, None), ..proof });
+    }
+    Ok(proof)
+}
+
+/// Whether the patient accepted, or somebody who represented the patient after the block of the acceptance.
+fn may_accept(
+    evidence: &Evidence,
+    patient: UserId,
+    &Acceptance { by, block, at, .. }: &Acceptance,
+) -> Result<bool, ProofFault> {
+    if by == patient {
+        return Ok(true);
+    }
+    let mandate: Option<Mandate> =
+        evidence.chain.after(block, &keys::representative(patient, by))?;
+    Ok(mandate.is_some_and(|mandate| mandate.in_force(at)))
 }
 
 /// Why a query has no acceptance.

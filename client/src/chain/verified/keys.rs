@@ -361,7 +361,7 @@ pub(super) fn representatives(patient: UserId) -> StorageKey {
     value("Mandates", "Representatives").blake2_128_concat(&patient)
 }
 
-pub(super) fn representative(patient: UserId, user: UserId) -> StorageKey {
+pub(crate) fn representative(patient: UserId, user: UserId) -> StorageKey {
     representatives(patient).blake2_128_concat(&user)
 }
 

@@ -315,6 +315,7 @@ fn ask(network: &mut Network, play: &Play) {
     let accept = queries::accept(QUERY, considered, &records, signed, UNTIL, OTHER);
     send(network, play.accepter, &accept, play);
     let acceptance = Acceptance {
+        by: PATIENT,
         records: records.clone(),
         grant: GRANT,
         until: UNTIL,
