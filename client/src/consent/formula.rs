@@ -212,7 +212,8 @@ mod tests {
         #[test]
         fn a_formula_is_the_same_on_the_chain_and_in_a_file(formula in formulas()) {
             if let Ok(audience) = formula.audience() {
-                prop_assert_eq!(Formula::of(&audience).as_ref(), Some(&formula));
+                let found = Formula::of(&audience);
+                prop_assert_eq!(found.as_ref(), Some(&formula));
             }
             let tree = Tree::of_formula(&formula, &|id| Some(format!("attribute-{id}")));
             let json = serde_json::to_string(&tree).unwrap();

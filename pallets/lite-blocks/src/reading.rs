@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, RecordId, RecordPointer, UserId,
+    AnnouncementId, Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     block::{self, AnnouncedEntry, Announcement, BlockHashes, Entry, Header, Stage},
     limits::MAX_HISTORY,
     ports::{IndexLinks, Records},

@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 29] = [
+pub(super) const CALLS: [Numbered; 35] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
