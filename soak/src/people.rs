@@ -6,7 +6,7 @@ use anyhow::Context;
 use epione_client::{
     api::{RegisterUser, Relation},
     chain::{Chain, Pinned, Trust},
-    consent,
+    naming,
     reader::{Intent, Reader},
     signer::Account,
     worker::WorkerClient,

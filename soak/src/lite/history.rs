@@ -12,7 +12,7 @@
 use std::{collections::BTreeMap, io::Read, iter::successors};
 
 use anyhow::{Context, anyhow, ensure};
-use epione_client::{Account, consent};
+use epione_client::{Account, naming};
 use epione_envelope::development;
 use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, UserId,

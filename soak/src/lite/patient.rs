@@ -12,7 +12,7 @@ use epione_client::{
             profiles::{self, Registrant},
         },
     },
-    consent,
+    naming,
 };
 use epione_envelope::{
     account::Signer,

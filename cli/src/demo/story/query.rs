@@ -70,7 +70,10 @@ impl Story {
         let query::Accepted::Now(signed) = &accepted else {
             return Err(broken("the patient accepts for the first time"));
         };
-        check(signed.statement.asking.terms == TERMS, "the patient reads the researcher's terms")?;
+        check(
+            signed.statement.asking.terms.as_deref() == Some(TERMS),
+            "the patient reads the researcher's terms",
+        )?;
         for line in accepted.to_string().lines() {
             self.line(line);
         }

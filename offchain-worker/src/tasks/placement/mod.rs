@@ -13,7 +13,7 @@ use std::{
 
 use epione_client::chain::calls;
 use epione_primitives::{
-    Moment, RecordPointer, UserId,
+    RecordPointer, UserId,
     limits::{MAX_PLACED_RECORDS, MAX_RELEASED_RECORDS},
     release::{ReleasedRecord, SectionSet},
     sharing::{ConsentVersion, KindSet, Placements, SlotId},
