@@ -320,7 +320,9 @@ fn a_log_without_a_change_is_refused(case: &Case) {
     let honest = run();
     assert!(honest.status.success(), "{}", stderr(&honest));
     let lies: [(&str, Lie); 4] = [
-        ("dropped", |changes| drop(changes.remove(1))),
+        ("dropped", |changes| {
+            changes.remove(1);
+        }),
         ("hidden", |changes| changes.clear()),
         ("altered", |changes| changes[1].slot = SlotId(15)),
         ("swapped", |changes| changes.swap(1, 2)),

@@ -183,7 +183,7 @@ fn accepted(case: &Case, lane: &Lane, transaction: &[u8]) -> Accepted {
         genesis: case.genesis,
         query,
         patient: user(&case.patient),
-        patient_account: &patient.account(),
+        acceptor: &patient.account(),
         audience: &doctor.account(),
         purpose: Purpose::Research,
         until: case.until.0,

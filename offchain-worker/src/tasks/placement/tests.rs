@@ -1,6 +1,6 @@
 //! Sections are placed by kind, once, under the right consent, and again after failures only.
 
-use epione_primitives::{profile::Role, sharing::Placement};
+use epione_primitives::{Moment, profile::Role, sharing::Placement};
 
 use super::*;
 use crate::{
