@@ -27,6 +27,8 @@ pub struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
     notes: Vec<String>,
+    /// Further tables of the same result.
+    parts: Vec<Table>,
 }
 
 impl Table {
@@ -44,8 +46,14 @@ impl Table {
         self.notes.push(note.into());
     }
 
-    fn markdown(&self, stamp: &Stamp) -> String {
-        let mut text = format!("# {}\n\n", self.title);
+    /// Another table of the same result, which follows under its own title.
+    pub fn part(&mut self, table: Self) {
+        self.parts.push(table);
+    }
+
+    /// The table and its notes, under a title of this level.
+    fn body(&self, level: &str) -> String {
+        let mut text = format!("{level} {}\n\n", self.title);
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         text += &line(&self.head);
         text += &line(&vec!["---".to_owned(); self.head.len()]);
@@ -55,6 +63,15 @@ impl Table {
         }
         for note in &self.notes {
             let _ = writeln!(text, "- {note}");
+        }
+        text
+    }
+
+    fn markdown(&self, stamp: &Stamp) -> String {
+        let mut text = self.body("#");
+        for part in &self.parts {
+            text += "\n";
+            text += &part.body("##");
         }
         let Stamp { processor, cores, memory_bytes, kernel, date, commit, command } = stamp;
         let memory = gib(*memory_bytes);
@@ -105,12 +122,20 @@ mod tests {
         let mut table = Table::new("Large", &["what", "much"]);
         table.row(["a".into(), "1".into()]);
         table.note("within bounds");
+        let mut part = Table::new("Small", &["what"]);
+        part.row(["b".into()]);
+        table.part(part);
         let result = serde_json::json!({ "seconds": 3 });
         let results = folder.path().join("results");
         let path = write(&results, "large", &stamp, &result, &table).unwrap();
         let text = fs::read_to_string(path).unwrap();
         assert!(text.contains("| what | much |\n| --- | --- |\n| a | 1 |\n"), "{text}");
-        assert!(text.contains("- within bounds") && text.contains("`epione-soak large --gib 1`"));
+        assert!(
+            text.contains("- within bounds\n\n## Small\n\n| what |\n| --- |\n| b |\n"),
+            "{text}"
+        );
+        assert_eq!(text.matches("Machine: ").count(), 1, "{text}");
+        assert!(text.contains("`epione-soak large --gib 1`"), "{text}");
         let json: serde_json::Value =
             serde_json::from_slice(&fs::read(results.join("large.json")).unwrap()).unwrap();
         assert_eq!(json["result"]["seconds"], 3);
