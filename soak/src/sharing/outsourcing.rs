@@ -106,8 +106,7 @@ async fn submitted(parties: &Parties, number: u16, works: &mut Works) -> anyhow:
     let signature = cosigned.patient_signature.context("the patient did not sign")?.encode();
     works.patient.send(signature.len());
 
-    let request =
-        VisitRequest { patient_signature: Some(hex::encode(signature)), ..visit.request };
+    let request = VisitRequest { patient_signature: Some(hex::encode(signature)), ..visit.request };
     let sent = works.author.timed(|| {
         let body = serde_json::to_vec(&request)?;
         let path = "/v1/visits".to_owned();

@@ -105,9 +105,9 @@ impl Parties {
 
     /// A visit of these texts, signed by the doctor.
     pub fn signed(&self, texts: &[String]) -> anyhow::Result<SignedDraft> {
-        let described = texts.iter().map(|text| {
-            Description::of(SectionKind::Report, PLAIN_TEXT, "", text.as_bytes())
-        });
+        let described = texts
+            .iter()
+            .map(|text| Description::of(SectionKind::Report, PLAIN_TEXT, "", text.as_bytes()));
         let sections = described.collect::<Result<Vec<_>, _>>()?;
         let (patient, doctor) = (self.patient.id, self.doctor.id);
         let draft = Draft::new(patient, HOSPITAL, doctor, self.signed_at, sections)?;
@@ -135,11 +135,7 @@ impl Parties {
     }
 
     /// Verifies the doctor's signature of a record, and opens its sections with these keys, one for each.
-    pub fn opened(
-        &self,
-        record: &Record,
-        keys: &[ContentKey],
-    ) -> anyhow::Result<Vec<String>> {
+    pub fn opened(&self, record: &Record, keys: &[ContentKey]) -> anyhow::Result<Vec<String>> {
         record.verify(self.genesis, &self.doctor.account.id())?;
         let open = |(section, key)| {
             let (_, text) = record.open_text(self.genesis, section, key)?;

@@ -11,7 +11,7 @@ use epione_envelope::{
     record::Record,
 };
 use epione_primitives::{
-    Moment, RecordPointer,
+    Hash, Moment, RecordPointer,
     access::Purpose,
     query::{QueriedRecords, Query, QueryId, terms_hash},
     release::{ReleasedRecord, SectionSet},
@@ -40,8 +40,8 @@ pub(super) struct Querying {
     /// The requester's client seals the terms and signs the query. Later it signs the request to collect, opens and
     /// checks the grant, verifies the record and opens the section.
     pub requester: Effort,
-    /// The patient's client opens terms and patient key, verifies the record and opens the section, seals the grant, and
-    /// signs the acceptance and the request to the mailbox.
+    /// The patient's client opens terms and patient key, verifies the record and opens the section, seals the grant,
+    /// and signs the acceptance and the request to the mailbox.
     pub patient: Effort,
     /// The mailbox verifies both requests, compares the grant with the acceptance, and signs the transfer.
     pub hospital: Effort,
@@ -79,11 +79,7 @@ impl Committed {
 }
 
 /// Asks, accepts and collects so many queries, as often as there are repetitions.
-pub(super) fn measure(
-    parties: &Parties,
-    count: u16,
-    repetitions: u16,
-) -> anyhow::Result<Querying> {
+pub(super) fn measure(parties: &Parties, count: u16, repetitions: u16) -> anyhow::Result<Querying> {
     let committed = (1..=u32::from(count)).map(|height| Committed::new(parties, height));
     let committed = committed.collect::<anyhow::Result<Vec<_>>>()?;
     let mut runs = Vec::new();
@@ -166,7 +162,7 @@ struct Accepted {
     transaction: Vec<u8>,
     kept: Sent,
     /// The hash of the grant, which the acceptance has.
-    grant: epione_primitives::Hash,
+    grant: Hash,
 }
 
 fn accepted(
@@ -238,7 +234,8 @@ fn opened(
         until: UNTIL,
         now: ISSUED,
     };
-    let keys: Vec<_> = grant.open(&expected, &requester.sealing)?.into_iter().map(|(_, key)| key).collect();
+    let keys: Vec<_> =
+        grant.open(&expected, &requester.sealing)?.into_iter().map(|(_, key)| key).collect();
     let record = Record::decode_exactly(&committed.record)?;
     let mut texts = parties.opened(&record, &keys)?;
     ensure!(texts.len() == 1, "the grant is for one section");

@@ -27,16 +27,17 @@ const AT: u64 = 1_790_000_000_000;
 /// A call as a signed transaction, as the client sends it to a node. The numbers of pallet and call are zero: they are
 /// two bytes, whichever they are. A nonce of 64 or more is one byte longer, or three.
 pub(super) fn transaction(call: &Call, signer: &Account, genesis: Hash) -> Vec<u8> {
-    let call = [&[0, 0][..], &call.arguments].concat();
+    let call = [&[0_u8, 0][..], &call.arguments[..]].concat();
     // All other extensions have no bytes.
     let extensions = (CheckLifetime(Era::mortal(64, 1)), CheckInFlight(1)).encode();
     let birth = genesis;
     let implied = (VERSION.spec_version, VERSION.transaction_version, genesis, birth).encode();
-    let mut payload = [&call[..], &extensions, &implied].concat();
+    let mut payload = [&call[..], &extensions[..], &implied[..]].concat();
     if payload.len() > MAX_SIGNED_BYTES {
         payload = BlakeTwo256::hash(&payload).as_bytes().to_vec();
     }
-    let (address, signature) = (Address::from(signer.id()).encode(), signer.sign(&payload).encode());
+    let (address, signature) =
+        (Address::from(signer.id()).encode(), signer.sign(&payload).encode());
     [&[SIGNED][..], &address, &signature, &extensions, &call].concat().encode()
 }
 
