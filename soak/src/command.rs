@@ -5,7 +5,9 @@ use std::{path::PathBuf, pin::pin, process::ExitCode};
 use clap::{Parser, Subcommand};
 use epione_devnet::signalled;
 
-use crate::{crashes, hostile, large, links, lite, looks, machine::Stamp, programs::Programs};
+use crate::{
+    crashes, hostile, large, links, lite, looks, machine::Stamp, programs::Programs, sharing,
+};
 
 #[derive(Parser)]
 #[command(version, about = "Long runs of whole networks, with measurements", max_term_width = 100)]
@@ -34,6 +36,8 @@ enum Run {
     Lite(lite::LiteArgs),
     /// Compares the times of looks that verify what the node says with those that believe it
     Looks(looks::LooksArgs),
+    /// Measures what each party of a sharing computes and sends, beside other ways to share
+    Sharing(sharing::SharingArgs),
 }
 
 /// Parses the command line and runs what it selects.
@@ -65,6 +69,7 @@ async fn execute(options: &Options) -> anyhow::Result<()> {
         Run::Hostile(args) => hostile::run(args, &programs, &options.results, &stamp).await,
         Run::Lite(args) => lite::run(args, &programs, &options.results, &stamp).await,
         Run::Looks(args) => looks::run(args, &programs, &options.results, &stamp).await,
+        Run::Sharing(args) => sharing::run(args, &programs, &options.results, &stamp).await,
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`hostile`] | are honest members served while other members attack with everything that they may use? |
 //! | [`lite`] | how fast does a peer copy, verify and search ten thousand lite blocks, also after a kill? |
 //! | [`looks`] | how much longer does a look take because the client verifies what the node says? |
+//! | [`sharing`] | what does each party of a sharing compute and send, beside other ways to share? |
 //!
 //! Each writes `<run>.json` and `<run>.md` ([`results`]), with the machine, the date, the commit and the command. The
 //! networks are those of [`epione_devnet`]. If links are shaped or cut, the whole run happens in separate namespaces
@@ -33,6 +34,7 @@ pub mod namespaces;
 pub mod people;
 pub mod programs;
 pub mod results;
+pub mod sharing;
 pub mod stores;
 pub mod times;
 pub mod topology;
