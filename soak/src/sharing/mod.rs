@@ -16,12 +16,16 @@ mod schemes;
 mod updating;
 mod wire;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use epione_devnet::{Devnet, Layout};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::{folder, machine::Stamp, programs::Programs, results};
 use outsourcing::Outsourcing;
@@ -35,6 +39,8 @@ const HOSPITALS: u16 = 4;
 /// Numbers of outsourcings, of queries, and of shared sections.
 const AXIS: [u16; 6] = [1, 10, 20, 30, 40, 50];
 const USERS: [u16; 3] = [1, 8, 64];
+/// The run fails after that.
+const LIMIT: Duration = Duration::from_secs(8 * 60);
 
 #[derive(Args, Clone, Debug)]
 pub struct SharingArgs {
@@ -88,7 +94,9 @@ pub async fn run(
     stamp: &Stamp,
 ) -> anyhow::Result<()> {
     folder::prepare(&args.dir)?;
-    let measured = measure(args, programs).await.with_context(|| {
+    let measured = timeout(LIMIT, measure(args, programs)).await;
+    let late = || anyhow!("it took more than {} s", LIMIT.as_secs());
+    let measured = measured.unwrap_or_else(|_| Err(late())).with_context(|| {
         format!("the logs of all processes are in {}/devnet/logs", args.dir.display())
     });
     folder::clear(&args.dir);
