@@ -37,8 +37,8 @@ use updating::Update;
 
 const HOSPITALS: u16 = 4;
 /// Numbers of outsourcings, of queries, and of shared sections.
-const AXIS: [u16; 6] = [1, 10, 20, 30, 40, 50];
-const USERS: [u16; 3] = [1, 8, 64];
+static AXIS: [u16; 6] = [1, 10, 20, 30, 40, 50];
+static USERS: [u16; 3] = [1, 8, 64];
 /// The run fails after that.
 const LIMIT: Duration = Duration::from_secs(8 * 60);
 
