@@ -54,6 +54,10 @@ impl Person {
     }
 }
 
+pub(super) fn ids(people: &[Person]) -> Vec<UserId> {
+    people.iter().map(|person| person.id).collect()
+}
+
 /// Everybody who takes part.
 pub(super) struct Parties {
     pub genesis: Hash,

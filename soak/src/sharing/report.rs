@@ -119,10 +119,10 @@ impl Sharing {
         }
         let Self { hospitals, repetitions, .. } = self;
         table.note(format!(
-            "{hospitals} hospitals with nodes and workers on this machine. A doctor of the patient reads all sections \
-             of a record, and verifies what the node says. First reading: once, with a new grant, whose receipt has \
-             to be final. Again: the median of {repetitions} readings by the same grant. The doctor treats the \
-             patient: no consent is needed, and the time of deciding about one is not measured."
+            "{hospitals} hospitals with nodes and workers on this machine. The patient has placed all sections in a \
+             slot with a consent for a doctor who does not treat the patient. The doctor reads all sections of a \
+             record, and verifies what the node says. First reading: once, with a new grant, whose receipt has to be \
+             final. Again: the median of {repetitions} readings by the same grant."
         ));
         table.note(
             "Separate objects: the sections are files of the same lengths, and each is a segment of its own, fetched \

@@ -1,5 +1,6 @@
 //! How long a user waits who reads all shared sections, on a network: sections in one record, and sections that are
-//! separate objects, each fetched by a request of its own from the same worker.
+//! separate objects, each fetched by a request of its own from the same worker. The patient shares them by a consent
+//! with a doctor who does not treat the patient.
 
 use std::{
     fs,
@@ -9,21 +10,32 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use epione_client::{
+    Account,
     api::VisitStage,
-    reader::{OpenContent, VerifiedRecord},
+    chain::calls::sharing,
+    consent,
+    reader::{Intent, OpenContent, VerifiedRecord},
     visit::{Visit, VisitBuilder},
 };
 use epione_devnet::{HospitalState, State};
 use epione_envelope::record::SectionKind;
-use epione_primitives::{RecordId, RecordPointer};
+use epione_primitives::{
+    RecordId, RecordPointer, UserId, limits::DAY_MILLIS, release::ReleasedRecord,
+};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{effort::median_millis, parties::texts};
-use crate::people::{Practice, TREATMENT};
+use super::{
+    effort::median_millis,
+    parties::texts,
+    schemes::{PURPOSE, SLOT, consented, first},
+};
+use crate::people::Practice;
 
 /// How long the hospitals may need to commit a visit, and the reader's node to have it.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The consent is for this purpose.
+const INTENT: Intent = Intent { purpose: PURPOSE, emergency: None };
 const POLL: Duration = Duration::from_millis(200);
 
 /// Readings of so many sections.
@@ -57,6 +69,7 @@ enum Form {
 
 /// A visit that is read.
 struct Stored {
+    patient: UserId,
     form: Form,
     texts: Vec<String>,
     pointer: RecordPointer,
@@ -70,6 +83,8 @@ pub(super) async fn measure(
     repetitions: u16,
 ) -> anyhow::Result<Vec<Responses>> {
     let practice = Practice::open(network, hospital).await?;
+    // The doctor of other patients.
+    let other = Practice::open_named(network, hospital, "Reader").await?;
     let mut visits = Vec::new();
     for sections in axis {
         for form in [Form::OneRecord, Form::SeparateObjects] {
@@ -81,13 +96,14 @@ pub(super) async fn measure(
     let mut stored = Vec::new();
     for (sections, form, texts, record) in visits {
         let pointer = committed(&practice, record).await?;
-        stored.push((sections, Stored { form, texts, pointer }));
+        stored.push((sections, Stored { patient: practice.patient, form, texts, pointer }));
     }
+    share(&practice, other.doctor, stored.iter().map(|(_, visit)| visit)).await?;
     let mut measured = Vec::new();
     for pair in stored.chunks_exact(2) {
         let [(sections, one), (_, separate)] = pair else { continue };
-        let one_record = response(&practice, one, repetitions).await?;
-        let separate_objects = response(&practice, separate, repetitions).await?;
+        let one_record = response(&other, one, repetitions).await?;
+        let separate_objects = response(&other, separate, repetitions).await?;
         let responses = Responses { sections: *sections, one_record, separate_objects };
         println!("{responses:?}");
         measured.push(responses);
@@ -109,7 +125,7 @@ async fn submitted(
             Form::OneRecord => visit.text(SectionKind::Report, text.as_str()),
             Form::SeparateObjects => {
                 let path = folder.join(format!("sections-{}-{section}", texts.len()));
-                visit.file(SectionKind::Report, written(path, text)?)
+                visit.file(SectionKind::Media, written(path, text)?)
             }
         };
     }
@@ -140,36 +156,51 @@ async fn committed(practice: &Practice, record: RecordId) -> anyhow::Result<Reco
     }
 }
 
-async fn response(
+/// Places all sections of these visits in a slot of their patient, with a consent for this user.
+async fn share(
     practice: &Practice,
-    visit: &Stored,
-    repetitions: u16,
-) -> anyhow::Result<Response> {
+    user: UserId,
+    visits: impl Iterator<Item = &Stored>,
+) -> anyhow::Result<()> {
+    let Practice { chain, patient_uri, .. } = practice;
+    let patient = Account::development(patient_uri)?;
+    let mut records = Vec::new();
+    for Stored { texts, pointer, .. } in visits {
+        let sections = first(u16::try_from(texts.len())?)?;
+        records.push(ReleasedRecord { pointer: *pointer, sections });
+    }
+    records.sort_by_key(|record| record.pointer);
+    let until = chain.finalized().await?.time().await? + DAY_MILLIS;
+    let given = consented(&[user], until)?;
+    chain.submit(&sharing::give(SLOT, &given), &patient).await?;
+    consent::place(chain, &patient, (SLOT, records.as_slice()), |_, _| {}).await?;
+    Ok(())
+}
+
+async fn response(reader: &Practice, visit: &Stored, repetitions: u16) -> anyhow::Result<Response> {
     let begun = Instant::now();
     // The node of the reader may not have the lite block yet.
-    while let Err(error) =
-        VerifiedRecord::of(&practice.chain, practice.patient, visit.pointer).await
-    {
+    while let Err(error) = VerifiedRecord::of(&reader.chain, visit.patient, visit.pointer).await {
         let seconds = PATIENCE.as_secs();
         ensure!(begun.elapsed() < PATIENCE, "not readable after {seconds} s: {error}");
         sleep(POLL).await;
     }
-    let (requests, first) = read(practice, visit).await?;
+    let (requests, took) = read(reader, visit).await?;
     let mut again = Vec::new();
     for _ in 0..repetitions {
-        again.push(read(practice, visit).await?.1);
+        again.push(read(reader, visit).await?.1);
     }
-    let first_millis = median_millis(vec![first]);
+    let first_millis = median_millis(vec![took]);
     Ok(Response { requests, first_millis, again_millis: median_millis(again) })
 }
 
 /// Reads all sections, and compares them with what was submitted. Returns the number of requests to the worker, and how
 /// long it took.
 async fn read(practice: &Practice, visit: &Stored) -> anyhow::Result<(u64, Duration)> {
-    let Stored { form, texts, pointer } = visit;
+    let Stored { patient, form, texts, pointer } = visit;
     let begun = Instant::now();
     let reader = practice.reader()?;
-    let opened = reader.open(practice.patient, &[*pointer], TREATMENT).await?;
+    let opened = reader.open(*patient, &[*pointer], INTENT).await?;
     let record = opened.first().context("no record was opened")?;
     let (mut requests, mut read) = (1, Vec::new());
     for section in &record.sections {

@@ -13,8 +13,8 @@ use serde::Serialize;
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use super::{
-    parties::{Parties, Person, texts},
-    schemes::{SLOT, Scheme, SecondCopy, SeparateObjects, consented, placed},
+    parties::{Parties, Person, ids, texts},
+    schemes::{SLOT, Scheme, SecondCopy, SeparateObjects, UNTIL, consented, first, placed},
     wire::transaction,
 };
 
@@ -68,10 +68,8 @@ fn section_shared(parties: &Parties, sections: u16, users: &[Person]) -> anyhow:
     let mut added = SectionSet::default();
     ensure!(added.insert(sections), "a record has no section {sections}");
     let call = sharing::place(SLOT, &[ReleasedRecord { pointer: POINTER, sections: added }]);
-    let placements = placed(sections + 1)?;
-    let now = placements.first().map(|placement| placement.sections).unwrap_or_default();
-    let change = Change::Placed { pointer: POINTER, sections: now };
-    let state = (POINTER, placements).encoded_size() + logged(parties, change);
+    let change = Change::Placed { pointer: POINTER, sections: first(sections + 1)? };
+    let state = (POINTER, placed(sections + 1)?).encoded_size() + logged(parties, change);
     let texts = texts("updating", sections + 1)?;
     let new = texts.last().map(std::slice::from_ref).unwrap_or_default();
     Ok(Update {
@@ -110,7 +108,7 @@ fn given(
     users: &[Person],
     [separate_objects_bytes, second_copy_bytes]: [u64; 2],
 ) -> anyhow::Result<Update> {
-    let consent = consented(users)?;
+    let consent = consented(&ids(users), UNTIL)?;
     let call = sharing::give(SLOT, &consent);
     let change = Change::Given { version: 2, consent: BlakeTwo256::hash_of(&consent) };
     let version = ConsentVersion { version: 2, consent, since: 1, block: 1, ended: None };

@@ -11,7 +11,7 @@ mod one_record;
 mod second_copy;
 mod separate_objects;
 
-pub(super) use one_record::{OneRecord, SLOT, consented, placed};
+pub(super) use one_record::{OneRecord, PURPOSE, SLOT, UNTIL, consented, first, placed};
 pub(super) use second_copy::SecondCopy;
 pub(super) use separate_objects::SeparateObjects;
 

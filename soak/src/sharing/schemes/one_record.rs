@@ -8,7 +8,7 @@ use epione_envelope::{
     record::Record,
 };
 use epione_primitives::{
-    Moment, RecordPointer,
+    Moment, RecordPointer, UserId,
     access::{PolicyList, Purpose},
     credential::AttributeId,
     limits::MAX_AUDIENCE_LEAVES,
@@ -20,15 +20,16 @@ use epione_primitives::{
 };
 
 use super::{Fetched, Scheme, Stored, packed, packed_bytes};
-use crate::sharing::parties::{HOSPITAL, Parties, Person};
+use crate::sharing::parties::{HOSPITAL, Parties, Person, ids};
 
 /// The slot of the shared sections.
 pub(in crate::sharing) const SLOT: SlotId = SlotId(0);
 const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
-const PURPOSE: Purpose = Purpose::Research;
+pub(in crate::sharing) const PURPOSE: Purpose = Purpose::Research;
 const ISSUED: Moment = 1_790_000_000_000;
 const EXPIRES: Moment = ISSUED + 600_000;
-const UNTIL: Moment = ISSUED + 86_400_000;
+/// When the consent ends.
+pub(in crate::sharing) const UNTIL: Moment = ISSUED + 86_400_000;
 
 pub(in crate::sharing) struct OneRecord {
     record: Record,
@@ -45,7 +46,7 @@ impl Scheme for OneRecord {
         let record = parties.record(texts)?;
         let grants = users.iter().map(|user| grant(parties, &record, user));
         let grants = grants.collect::<anyhow::Result<_>>()?;
-        let consent = consented(users)?;
+        let consent = consented(&ids(users), UNTIL)?;
         let consent = ConsentVersion { version: 1, consent, since: ISSUED, block: 1, ended: None };
         let placements = placed(u16::try_from(texts.len())?)?;
         Ok(Self { record, grants, consent, placements })
@@ -110,9 +111,10 @@ fn grant(parties: &Parties, record: &Record, user: &Person) -> anyhow::Result<Ac
     Ok(AccessGrant::seal(terms, &keys, user.sealing.public(), &parties.agent.account)?)
 }
 
-/// A consent for these users: by name, as far as a consent can name so many, and otherwise by an attribute.
-pub(in crate::sharing) fn consented(users: &[Person]) -> anyhow::Result<Consent> {
-    let mut terms: Vec<_> = users.iter().map(|user| Term::User(user.id)).collect();
+/// A consent for these users, for research: by name, as far as a consent can name so many, and otherwise by an
+/// attribute.
+pub(in crate::sharing) fn consented(users: &[UserId], until: Moment) -> anyhow::Result<Consent> {
+    let mut terms: Vec<_> = users.iter().map(|user| Term::User(*user)).collect();
     match u8::try_from(terms.len()) {
         Ok(1) => {}
         Ok(of) if u32::from(of) <= MAX_AUDIENCE_LEAVES => {
@@ -125,16 +127,21 @@ pub(in crate::sharing) fn consented(users: &[Person]) -> anyhow::Result<Consent>
     let purposes: PolicyList<Purpose> =
         vec![PURPOSE].try_into().map_err(|_| anyhow!("one purpose is too many"))?;
     let (kinds, recorded) = (KindSet::default(), RecordedPeriod::default());
-    Ok(Consent { audience, purposes, kinds, recorded, until: UNTIL })
+    Ok(Consent { audience, purposes, kinds, recorded, until })
 }
 
-/// The first sections of a record, in the slot.
-pub(in crate::sharing) fn placed(sections: u16) -> anyhow::Result<Placements> {
+/// The first sections of a record.
+pub(in crate::sharing) fn first(sections: u16) -> anyhow::Result<SectionSet> {
     let mut set = SectionSet::default();
     for section in 0..sections {
         ensure!(set.insert(section), "a record has no section {section}");
     }
-    let placement = Placement { slot: SLOT, sections: set };
+    Ok(set)
+}
+
+/// The first sections of a record, in the slot.
+pub(in crate::sharing) fn placed(sections: u16) -> anyhow::Result<Placements> {
+    let placement = Placement { slot: SLOT, sections: first(sections)? };
     vec![placement].try_into().map_err(|_| anyhow!("one placement is too many"))
 }
 
@@ -144,10 +151,8 @@ mod tests {
 
     #[test]
     fn a_consent_names_few_users_and_an_attribute_of_many() {
-        let users = |count: u16| -> Vec<_> {
-            (0..count).map(|number| Person::of(&format!("//User-{number}")).unwrap()).collect()
-        };
-        let terms = |count| consented(&users(count)).unwrap().audience;
+        let users = |count: u8| (0..count).map(|number| UserId([number; 32])).collect::<Vec<_>>();
+        let terms = |count| consented(&users(count), UNTIL).unwrap().audience;
         assert!(matches!(terms(1).as_slice(), [Term::User(_)]));
         assert!(matches!(terms(2).as_slice(), [.., Term::AtLeast { met: 1, of: 2 }]));
         assert_eq!(terms(16).len(), 17);
