@@ -13,6 +13,7 @@ mod reading;
 mod report;
 mod responses;
 mod schemes;
+mod state;
 mod updating;
 mod wire;
 

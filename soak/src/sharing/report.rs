@@ -154,10 +154,11 @@ impl Sharing {
              are those after the change."
         ));
         table.note(
-            "Epione: the patient's signed transaction, and the values that it writes into the chain's state, in SCALE, \
-             with the entry in the chain of shared changes; no record and no key changes. What a removed user has read \
-             stays readable to that user in every scheme. The rebuilt schemes seal what is needed so that stored data \
-             open with keys of the present users only: new keys for users, and after a removal all shared sections.",
+            "Epione: the patient's signed transaction, and what it writes into the chain's state: keys and values in \
+             SCALE, with the entry in the chain of shared changes, without events and without the tree of the state; \
+             no record and no key changes. What a removed user has read stays readable to that user in every scheme. \
+             The rebuilt schemes seal what is needed so that stored data open with keys of the present users only: \
+             new keys for users, and after a removal all shared sections.",
         );
         table
     }

@@ -2,19 +2,18 @@
 //! and by the two rebuilt schemes, sealed data and keys.
 
 use anyhow::ensure;
-use codec::Encode;
 use epione_client::chain::calls::{Call, sharing};
 use epione_primitives::{
-    Hash, RecordPointer,
+    RecordPointer,
     release::{ReleasedRecord, SectionSet},
-    sharing::{Change, ConsentVersion, SharedChange},
+    sharing::ConsentVersion,
 };
 use serde::Serialize;
-use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use super::{
     parties::{Parties, Person, ids, texts},
     schemes::{SLOT, Scheme, SecondCopy, SeparateObjects, UNTIL, consented, first, placed},
+    state,
     wire::transaction,
 };
 
@@ -68,8 +67,9 @@ fn section_shared(parties: &Parties, sections: u16, users: &[Person]) -> anyhow:
     let mut added = SectionSet::default();
     ensure!(added.insert(sections), "a record has no section {sections}");
     let call = sharing::place(SLOT, &[ReleasedRecord { pointer: POINTER, sections: added }]);
-    let change = Change::Placed { pointer: POINTER, sections: first(sections + 1)? };
-    let state = (POINTER, placed(sections + 1)?).encoded_size() + logged(parties, change);
+    let place = (parties.patient.id, SLOT);
+    let (placements, now) = (placed(sections + 1)?, first(sections + 1)?);
+    let state = state::placed(place, POINTER, &placements, now) + state::head();
     let texts = texts("updating", sections + 1)?;
     let new = texts.last().map(std::slice::from_ref).unwrap_or_default();
     Ok(Update {
@@ -110,9 +110,11 @@ fn given(
 ) -> anyhow::Result<Update> {
     let consent = consented(&ids(users), UNTIL)?;
     let call = sharing::give(SLOT, &consent);
-    let change = Change::Given { version: 2, consent: BlakeTwo256::hash_of(&consent) };
-    let version = ConsentVersion { version: 2, consent, since: 1, block: 1, ended: None };
-    let state = version.encoded_size() + logged(parties, change);
+    let place = (parties.patient.id, SLOT);
+    let now = ConsentVersion { version: 2, consent, since: 1, block: 1, ended: None };
+    // The chain keeps the former version, which names about as many users.
+    let former = ConsentVersion { version: 1, ended: Some(1), ..now.clone() };
+    let state = state::given(place, &now) + state::replaced(place, &former) + state::head();
     Ok(Update {
         what,
         sections,
@@ -127,12 +129,6 @@ fn given(
 /// Bytes of the patient's transaction.
 fn sent(parties: &Parties, call: &Call) -> u64 {
     transaction(call, &parties.patient.account, parties.genesis).len() as u64
-}
-
-/// Bytes of the change in the chain of shared changes.
-fn logged(parties: &Parties, change: Change) -> usize {
-    let (patient, previous) = (parties.patient.id, Hash::zero());
-    SharedChange { height: 2, previous, patient, slot: SLOT, change, block: 1 }.encoded_size()
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ mod tests {
             shared::<SeparateObjects>().3.stored().unwrap(),
             shared::<SecondCopy>().3.stored().unwrap(),
         ];
-        assert_eq!((one.wrapped_keys, one.index_entries), (0, 2));
+        assert_eq!((one.wrapped_keys, one.index_entries), (0, 3));
         let each = (separate.wrapped_keys, separate.index_entries);
         assert_eq!(each, (SECTIONS * USERS, SECTIONS));
         assert_eq!((copy.wrapped_keys, copy.index_entries), (USERS, 2));

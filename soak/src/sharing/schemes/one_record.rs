@@ -20,7 +20,10 @@ use epione_primitives::{
 };
 
 use super::{Fetched, Scheme, Stored, packed, packed_bytes};
-use crate::sharing::parties::{HOSPITAL, Parties, Person, ids};
+use crate::sharing::{
+    parties::{HOSPITAL, Parties, Person, ids},
+    state,
+};
 
 /// The slot of the shared sections.
 pub(in crate::sharing) const SLOT: SlotId = SlotId(0);
@@ -55,8 +58,12 @@ impl Scheme for OneRecord {
     /// Grants are sealed when a user reads, and are not stored.
     fn stored(&self) -> anyhow::Result<Stored> {
         let packed = packed([&self.record])?;
-        let state = (POINTER, &self.placements).encoded_size() + self.consent.encoded_size();
-        let index_entries = (packed.entries.len() + self.placements.len()) as u64;
+        let place = (self.record.patient(), SLOT);
+        let sections = first(u16::try_from(self.record.sections().len())?)?;
+        let placed = state::placed(place, POINTER, &self.placements, sections);
+        let state = placed + state::given(place, &self.consent);
+        // Each placement is found by its record, and by its slot.
+        let index_entries = (packed.entries.len() + 2 * self.placements.len()) as u64;
         let bytes = packed_bytes(&packed) + state as u64;
         Ok(Stored { index_entries, wrapped_keys: 0, bytes })
     }
