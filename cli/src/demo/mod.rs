@@ -1,7 +1,7 @@
 //! Shows the main use of Epione as a story, on a new network of four hospitals: a visit that doctor and patient sign is
 //! approved, committed and read back; a doctor without relationship is refused; a damaged segment is repaired. A
-//! researcher asks the patient, whose phone shows the query; the patient accepts a part, which nobody else collects. The
-//! patient shares sections with researchers, and later with insurers for a limited time, without a change of the
+//! researcher asks the patient, whose phone shows the query; the patient accepts a part, which nobody else collects.
+//! The patient shares sections with researchers, and later with insurers for a limited time, without a change of the
 //! record. A referral gives access for a limited time; emergency access is shown to the patient and reviewed by the
 //! other hospitals; access that the patient revokes ends at the next final block. Keys are replaced, the hospital
 //! confirms the new ones, and the records stay readable. An auditor verifies the evidence of the query without a
