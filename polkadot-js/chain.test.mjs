@@ -298,3 +298,20 @@ test('a patient accepts a query, and the mailbox records once that it hands out 
   assert.equal((await api.query.queries.transfers(query)).unwrap().grant.toHex(), grant);
   await assert.rejects(submit(api, api.tx.queries.transfer(query), agent(0)), /queries\.AlreadyTransferred/);
 });
+
+test('a patient appoints a representative, authorizes a hospital, and dismisses the representative', async () => {
+  const until = (await api.query.timestamp.now()).toNumber() + 86_400_000;
+  const appoint = (representative) => submit(api, api.tx.mandates.appoint(representative, until), keys('//Patient'));
+  const appointed = find(await appoint(doctor), 'mandates', 'Appointed');
+  assert.deepEqual([appointed.patient.toHex(), appointed.representative.toHex()], [patient, doctor]);
+  const mandate = async () => (await api.query.mandates.representatives(patient, doctor)).unwrap();
+  assert.equal((await mandate()).until.toNumber(), until);
+  assert.ok((await mandate()).ended.isNone);
+
+  const authorized = find(await submit(api, api.tx.mandates.authorize(0, until), keys('//Patient')), 'mandates', 'Authorized');
+  assert.equal(authorized.hospital.toNumber(), 0);
+  assert.equal((await api.query.mandates.authorizations(patient, 0)).unwrap().until.toNumber(), until);
+
+  find(await submit(api, api.tx.mandates.dismiss(patient, doctor), keys('//Doctor')), 'mandates', 'Dismissed');
+  assert.ok((await mandate()).ended.isSome);
+});

@@ -47,6 +47,7 @@ fn the_checks_pass_and_the_report_is_complete() {
         [
             "committed_blocks",
             "emergencies",
+            "evidence",
             "hospitals",
             "receipts",
             "refusals",
@@ -74,6 +75,7 @@ fn the_checks_pass_and_the_report_is_complete() {
         ]
     );
     access_is_reported(&report);
+    sharing_is_reported(&report);
     for file in report["retrieved_files"].as_array().unwrap() {
         assert_eq!(keys(file), ["name", "sha256_in", "sha256_out"]);
         assert_eq!(file["sha256_in"], file["sha256_out"]);
@@ -98,10 +100,31 @@ fn access_is_reported(report: &Value) {
     let [unrelated, link, request] = ["unrelated_final", "link_refused", "request_refused"]
         .map(|moment| revocation[moment].as_u64().unwrap());
     assert!(unrelated > 0 && link > 0 && request >= unrelated.max(link), "{revocation}");
-    for who in ["second-doctor", "specialist", "doctor", "researcher"] {
-        let refused = report["refused_requests"].as_array().unwrap();
+    let refused = report["refused_requests"].as_array().unwrap();
+    for who in
+        ["second-doctor", "other-researcher", "specialist", "doctor", "researcher", "insurer"]
+    {
         assert!(refused.iter().any(|refused| refused["who"] == who), "{who}: {refused:?}");
     }
+}
+
+fn sharing_is_reported(report: &Value) {
+    let shared = &report["shared"];
+    assert_eq!(keys(shared), ["consents", "record", "sections", "slot"]);
+    let consents = shared["consents"].as_array().unwrap();
+    for (consent, role) in consents.iter().zip(["researcher", "insurer"]) {
+        assert!(consent.as_str().unwrap().contains(role), "{role}: {consent}");
+    }
+    assert_eq!(consents.len(), 2);
+    let evidence = &report["evidence"];
+    assert_eq!(keys(evidence), ["bytes", "proven_at", "query"]);
+    assert!(evidence["bytes"].as_u64().unwrap() > 0, "{evidence}");
+    // Who read what the patient shared or accepted, and nothing else.
+    let of = |who: &str| {
+        let files = report["retrieved_files"].as_array().unwrap().iter();
+        files.filter(|file| file["name"].as_str().unwrap().starts_with(who)).count()
+    };
+    assert_eq!([of("researcher: "), of("researcher, by a query: "), of("insurer: ")], [2, 1, 2]);
 }
 
 #[test]

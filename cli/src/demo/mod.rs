@@ -1,14 +1,17 @@
 //! Shows the main use of Epione as a story, on a new network of four hospitals: a visit that doctor and patient sign is
 //! approved, committed and read back; a doctor without relationship is refused; a damaged segment is repaired. A
-//! referral gives access for a limited time; emergency access is shown to the patient and reviewed by the other
-//! hospitals; a researcher reads what the patient shares, and nothing else; the researcher asks the patient for more, who
-//! accepts a part; access that the patient revokes ends at the next final block. Keys are replaced, the hospital confirms
-//! the new ones, and the records stay readable.
+//! researcher asks the patient, whose phone shows the query; the patient accepts a part, which nobody else collects.
+//! The patient shares sections with researchers, and later with insurers for a limited time, without a change of the
+//! record. A referral gives access for a limited time; emergency access is shown to the patient and reviewed by the
+//! other hospitals; access that the patient revokes ends at the next final block. Keys are replaced, the hospital
+//! confirms the new ones, and the records stay readable. An auditor verifies the evidence of the query without a
+//! network.
 //!
 //! Every claim of the story is checked when it is printed. The first claim that is false ends the demo with exit status
 //! 1. The results are written to `report.json`.
 
 mod input;
+mod program;
 mod report;
 mod story;
 mod watch;
@@ -27,6 +30,7 @@ use epione_devnet::{
 
 use crate::{failure::Failure, interrupt, progress};
 
+use program::Program;
 pub use report::DemoReport;
 use story::Story;
 
@@ -48,7 +52,7 @@ pub struct Args {
     /// Where the hospitals store segments
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub store: Storage,
-    /// Folder of epione-node, epione-worker and epione-s3-server [default: the folder of this program, then PATH]
+    /// Folder of the other programs of this build [default: the folder of this program, then PATH]
     #[arg(long, value_name = "DIR", env = "EPIONE_BIN_DIR")]
     pub bin_dir: Option<PathBuf>,
 }
@@ -71,6 +75,7 @@ pub async fn run(args: &Args) -> ExitCode {
 async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
     let mut stop = pin!(interrupt::signalled());
     let network_directory = args.dir.join("devnet");
+    let program = Program::find(args.bin_dir.as_deref())?;
     prepare(&args.dir, &network_directory)?;
     let options = Options {
         directory: network_directory,
@@ -88,7 +93,7 @@ async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
         _ = &mut stop => return Err(interruption()),
     };
     let outcome = tokio::select! {
-        outcome = story.tell(args, &network) => outcome,
+        outcome = story.tell(args, &network, &program) => outcome,
         _ = &mut stop => Err(interruption()),
     };
     println!("\nStopping the network");
@@ -111,7 +116,7 @@ fn prepare(directory: &Path, network: &Path) -> Result<(), Failure> {
         Err(DevnetError::Absent { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    for left in ["report.json", "keys", "input", "read"] {
+    for left in ["report.json", "keys", "input", "read", "phone", "auditor"] {
         let path = directory.join(left);
         let removed =
             if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use epione_primitives::{Hash, HospitalId, RecordPointer, release::SectionSet, sharing::SlotId};
+use epione_primitives::{
+    Hash, HospitalId, QueryId, RecordPointer, release::SectionSet, sharing::SlotId,
+};
 use serde::Serialize;
 
 /// The whole report.
@@ -17,8 +19,9 @@ pub struct DemoReport {
     /// The chain's record of refused requests, newest first.
     pub refusals: Vec<Refusal>,
     pub emergencies: Vec<Emergency>,
-    /// What the patient shared for a while, and who could read it then.
+    /// What the patient shared for a while, and with whom.
     pub shared: Option<Shared>,
+    pub evidence: Option<Evidence>,
     pub timings_ms: Timings,
     pub revocation_ms: Revocation,
 }
@@ -86,8 +89,20 @@ pub struct Refusal {
 pub struct Shared {
     pub record: RecordPointer,
     pub sections: SectionSet,
-    /// The slot whose consent shared them.
+    /// The slot whose consents shared them.
     pub slot: SlotId,
+    /// Whom the consents are for, one after the other, as the patient signed it.
+    pub consents: Vec<String>,
+}
+
+/// What an auditor verified without a network.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evidence {
+    pub query: QueryId,
+    /// Size of the file.
+    pub bytes: u64,
+    /// The chain block as of which it is proven.
+    pub proven_at: u32,
 }
 
 #[derive(Clone, Debug, Serialize)]

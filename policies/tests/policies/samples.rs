@@ -223,7 +223,7 @@ fn in_the_complete_set_others_read_what_a_patient_shares_with_them() {
     let private = Facts { class: SectionClass::Private, ..researcher };
     assert_refuses(name, &private, &[unrepresented, ("research", &[Condition::SectionShared])]);
 
-    let (role, purpose) = (Role::Insurer, Purpose::PatientRequest);
+    let (role, purpose) = (Role::Insurer, Purpose::Payment);
     let insurer = Facts { role, purpose, ..shared.clone() };
     assert_allows(name, &insurer, "insurance");
     let private = Facts { class: SectionClass::Private, ..insurer.clone() };

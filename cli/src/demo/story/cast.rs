@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use epione_primitives::{HospitalId, UserId, access::RelationshipKind, profile::Role};
 
-use super::{A, B, Story, letter};
+use super::{A, B, C, Story, letter};
 use crate::{
     commands::{keys, relation, user},
     context::{Context, HospitalRef},
@@ -27,16 +27,20 @@ pub(super) struct Cast {
     pub nurse: Person,
     /// Another doctor of A.
     pub stranger: Person,
+    /// Of B, as the specialist, who is a doctor, and the insurer.
     pub researcher: Person,
-    /// A doctor of B.
     pub specialist: Person,
+    pub insurer: Person,
+    /// A researcher of C.
+    pub rival: Person,
 }
 
 impl Cast {
     /// A user's name in the story.
     pub fn label(&self, user: UserId) -> &'static str {
-        let Self { patient, doctor, nurse, stranger, researcher, specialist } = self;
-        let all = [patient, doctor, nurse, stranger, researcher, specialist];
+        let Self { patient, doctor, nurse, stranger, researcher, specialist, insurer, rival } =
+            self;
+        let all = [patient, doctor, nurse, stranger, researcher, specialist, insurer, rival];
         all.into_iter().find(|person| person.id == user).map_or("another user", |it| it.label)
     }
 }
@@ -48,27 +52,42 @@ impl Story {
         context: &Context,
     ) -> Result<Cast, Failure> {
         self.chapter(
-            "A registers a patient, two doctors, a nurse and a researcher; B registers a specialist",
+            "A registers a patient, two doctors and a nurse; B a doctor, a researcher and an insurer; C a researcher",
         );
         let person = async |hospital, role, label, name| {
             let keys = key_file(args, context, label)?;
             let id = register(context, hospital, role, name, &keys).await?;
             Ok::<_, Failure>(Person { id, keys, label })
         };
-        let (patient, doctor, nurse, stranger, researcher, specialist) = tokio::try_join!(
+        let (patient, doctor, nurse, stranger, specialist, researcher, insurer, rival) = tokio::try_join!(
             person(A, Role::Patient, "patient", "Synthetic Patient One"),
             person(A, Role::Doctor, "doctor", "Synthetic Doctor One"),
             person(A, Role::Nurse, "nurse", "Synthetic Nurse One"),
             person(A, Role::Doctor, "second-doctor", "Synthetic Doctor Two"),
-            person(A, Role::Researcher, "researcher", "Synthetic Researcher One"),
             person(B, Role::Doctor, "specialist", "Synthetic Doctor Three"),
+            person(B, Role::Researcher, "researcher", "Synthetic Researcher One"),
+            person(B, Role::Insurer, "insurer", "Synthetic Insurer One"),
+            person(C, Role::Researcher, "other-researcher", "Synthetic Researcher Two"),
         )?;
-        let cast = Cast { patient, doctor, nurse, stranger, researcher, specialist };
-        let Cast { patient, doctor, nurse, stranger, researcher, specialist } = &cast;
-        for person in [patient, doctor, nurse, stranger, researcher] {
-            self.line(format!("{}: {:<13} is user {}", letter(A), person.label, person.id));
+        let cast =
+            Cast { patient, doctor, nurse, stranger, researcher, specialist, insurer, rival };
+        let Cast { patient, doctor, nurse, stranger, researcher, specialist, insurer, rival } =
+            &cast;
+        let registered = [
+            (A, &[patient, doctor, nurse, stranger][..]),
+            (B, &[specialist, researcher, insurer][..]),
+            (C, &[rival][..]),
+        ];
+        for (hospital, persons) in registered {
+            for person in persons {
+                self.line(format!(
+                    "{}: {:<16} is user {}",
+                    letter(hospital),
+                    person.label,
+                    person.id
+                ));
+            }
         }
-        self.line(format!("{}: {:<13} is user {}", letter(B), specialist.label, specialist.id));
         let relation = relation::UnrelateArgs {
             patient: patient.id,
             professional: doctor.id,

@@ -3,6 +3,7 @@
 mod blocks;
 mod cast;
 mod emergency;
+mod evidence;
 mod keys;
 mod query;
 mod reading;
@@ -22,6 +23,7 @@ use epione_primitives::{
 
 use super::{
     Args,
+    program::Program,
     report::{DemoReport, Hospital},
 };
 use crate::{
@@ -49,6 +51,7 @@ pub struct Story {
 struct Scene<'a> {
     args: &'a Args,
     network: &'a Devnet,
+    program: &'a Program,
     context: &'a Context,
     cast: &'a Cast,
 }
@@ -68,26 +71,36 @@ impl Story {
     }
 
     /// The chapters after the start of the network.
-    pub async fn tell(mut self, args: &Args, network: &Devnet) -> Result<DemoReport, Failure> {
+    ///
+    /// A user's quota fills again each half minute. It covers two calls that end access or rotate keys, and four other
+    /// calls, of which `unrelate` needs as much as two. So the patient's withdrawal of the query, the end of the
+    /// relationship and the rotation are chapters apart from each other and from the consents.
+    pub async fn tell(
+        mut self,
+        args: &Args,
+        network: &Devnet,
+        program: &Program,
+    ) -> Result<DemoReport, Failure> {
         let context = self.open(args, network)?;
         let cast = self.register(args, &context).await?;
-        let scene = Scene { args, network, context: &context, cast: &cast };
+        let scene = Scene { args, network, program, context: &context, cast: &cast };
         let first = self.checkup(scene).await?;
         self.text(scene).await?;
         self.images(scene, &first).await?;
         self.stranger(scene).await?;
-        // Long before the rotation: the patient's withdrawal uses the same quota.
-        self.query(scene, &first).await?;
+        let query = self.query(scene, &first).await?;
         self.second_visit(scene).await?;
         self.verify(scene).await?;
         self.damage(scene, &first).await?;
+        self.share(scene, &first).await?;
+        let insurance = self.insure(scene, &first).await?;
         let referral = self.refer(scene, &first).await?;
         self.emergency(scene, &first).await?;
-        self.share(scene, &first).await?;
         self.revoke(scene).await?;
         let rotated = self.rotate(scene, &first).await?;
         self.own_key(scene, &rotated, &first).await?;
-        self.referral_ends(scene, referral).await?;
+        self.evidence(scene, query).await?;
+        self.periods_end(scene, [referral, insurance]).await?;
         self.look_back(scene).await?;
         Ok(self.report)
     }

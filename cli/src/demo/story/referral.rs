@@ -1,20 +1,24 @@
-//! A referral: a doctor of another hospital may read for a limited time, at the hospital that has the records.
+//! A referral: a doctor of another hospital may read for a limited time, at the hospital that has the records. Then its
+//! end, and that of the insurers' period.
 
 use std::time::Duration;
 
 use epione_primitives::{Moment, access::RelationshipKind};
 
-use super::{A, B, Scene, Story, broken, check, reading};
+use super::{A, B, Scene, Story, broken, check, reading, sharing};
 use crate::{
-    commands::{records, relation},
+    commands::{
+        records::{self, Purpose},
+        relation,
+    },
     context::HospitalRef,
     demo::input::Original,
     failure::Failure,
     wording::{counted, moment},
 };
 
-/// Minimum time for which the specialist may read.
-const REFERRAL: Duration = Duration::from_secs(40);
+/// Minimum time for which the specialist and the insurer may read.
+const PERIOD: Duration = Duration::from_secs(40);
 /// The chapters during the referral take about as long as this number of retrievals.
 const RETRIEVALS: u32 = 6;
 /// Pause between two reads of the chain's clock.
@@ -23,15 +27,19 @@ const POLL: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Story {
+    /// For how long somebody may read: on a slow machine, 40 seconds would end before that person has read.
+    pub(super) fn lasting(&self) -> Duration {
+        let retrieval = Duration::from_millis(self.report.timings_ms.retrieval);
+        Duration::from_secs((retrieval * RETRIEVALS).max(PERIOD).as_secs())
+    }
+
     /// Refers the patient; returns when the referral ends.
     pub(super) async fn refer(
         &mut self,
         scene: Scene<'_>,
         originals: &[Original],
     ) -> Result<Moment, Failure> {
-        // On a slow machine 40 seconds would end before the specialist has read.
-        let retrieval = Duration::from_millis(self.report.timings_ms.retrieval);
-        let lasting = Duration::from_secs((retrieval * RETRIEVALS).max(REFERRAL).as_secs());
+        let lasting = self.lasting();
         let seconds = lasting.as_secs();
         self.chapter(&format!(
             "A's doctor refers the patient to B's specialist, for {seconds} seconds"
@@ -74,14 +82,18 @@ impl Story {
         Ok(until)
     }
 
-    /// Waits until the referral ends.
-    pub(super) async fn referral_ends(
+    /// Waits until the referral and the insurers' period end.
+    pub(super) async fn periods_end(
         &mut self,
         scene: Scene<'_>,
-        until: Moment,
+        [referral, insurance]: [Moment; 2],
     ) -> Result<(), Failure> {
-        self.chapter("The referral has ended by the chain's clock; the same request is refused");
-        let chain = scene.context.chain().await?;
+        self.chapter(
+            "The referral and the insurers' period have ended by the chain's clock; both requests are refused",
+        );
+        let Scene { context, cast, .. } = scene;
+        let until = referral.max(insurance);
+        let chain = context.chain().await?;
         let waiting = async {
             loop {
                 let time = chain.finalized().await?.time().await?;
@@ -95,9 +107,12 @@ impl Story {
             .await
             .map_err(|_| broken("the chain's clock advances"))??;
         self.line(format!("the time of the newest finalized block is {}", moment(time)));
-        let specialist = &scene.cast.specialist;
-        let again = reading::request(scene, specialist, "specialist-after-the-referral");
-        let outcome = records::get(&again, scene.context).await;
-        self.refused(specialist, outcome)
+        let again = reading::request(scene, &cast.specialist, "specialist-after-the-referral");
+        let (specialist, insurer) = tokio::join!(
+            records::get(&again, context),
+            sharing::look(scene, &cast.insurer, Purpose::Payment, "insurer-after-the-period")
+        );
+        self.refused(&cast.specialist, specialist)?;
+        self.refused(&cast.insurer, insurer)
     }
 }
