@@ -19,8 +19,8 @@ const QUERY_BYTES: u64 = 1024;
 const PLACEMENT_BYTES: u64 = 320;
 /// Bytes of state that a change of what a patient shares leaves in the chain of changes.
 const CHANGE_BYTES: u64 = 160;
-/// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry until when the
-/// hospital waits.
+/// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry with the end
+/// of the hospital's wait.
 const OBJECTION_BYTES: u64 = 512;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;

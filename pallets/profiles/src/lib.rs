@@ -33,7 +33,7 @@
 //! 12. [`Recoveries`] contains only new keys of users, proposed by a hospital at which the user is or was registered,
 //!     and those that were proposed for an earlier version of the profile have lapsed, or somebody has objected;
 //! 13. [`Proposals`] contains exactly the users in [`Recoveries`], by hospital, with the block in which the keys lapse;
-//! 14. [`RecoveryPauses`] contains only hospitals at which the user is or was registered; and the hospital that proposed
+//! 14. [`RecoveryPauses`] contains only hospitals at which the user is or was registered; and a hospital that proposed
 //!     keys waits until they lapse exactly if somebody objected to them.
 //!
 //! [`UserId::of`]: epione_primitives::UserId::of
@@ -324,8 +324,8 @@ pub mod pallet {
         /// The user had this sealing key before, so somebody may have stolen it. Use a new sealing key.
         #[codec(index = 19)]
         SealingKeyUsedBefore,
-        /// A hospital has proposed new keys for this user, nobody objected, and the proposal has not lapsed. If the keys
-        /// are not the user's, object first.
+        /// A hospital has proposed new keys for this user, nobody objected, and the proposal has not lapsed. If the
+        /// keys are not the user's, object first.
         #[codec(index = 20)]
         RecoveryStands,
         /// No new keys are proposed for this user, or the proposal has lapsed. Propose keys first.
@@ -529,8 +529,8 @@ pub mod pallet {
         /// [`NamingConsent`](epione_primitives::naming::NamingConsent) to
         /// [`Naming::Rotation`](epione_primitives::naming::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,
-        /// so nobody can fill the chain with versions of a profile. The rotation is an objection to a recovery, and uses
-        /// none of its keys.
+        /// so nobody can fill the chain with versions of a profile. The rotation is an objection to a recovery, and
+        /// uses none of its keys.
         ///
         /// Fails with [`NotUser`](Error::NotUser), [`NotRegistered`](Error::NotRegistered),
         /// [`RotatedTooRecently`](Error::RotatedTooRecently),
@@ -599,8 +599,8 @@ pub mod pallet {
 
         /// Makes the proposed keys a user's keys, as a rotation does. Signed by the agent of the hospital that proposed
         /// them, after the delay, if nobody objected; or dispatched by the council as root, from a day after the
-        /// proposal on until it lapses, even if somebody objected. The council names the recovery about which it decided
-        /// ([`Recovery::decision`]); for the agent, that is optional.
+        /// proposal on until it lapses, even if somebody objected. The council names the recovery about which it
+        /// decided ([`Recovery::decision`]); for the agent, that is optional.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NoRecovery`](Error::NoRecovery),
         /// [`AnotherRecovery`](Error::AnotherRecovery), [`AnotherHospital`](Error::AnotherHospital),
