@@ -1,6 +1,6 @@
-//! Watches for new keys that are proposed for users of this hospital. If another hospital proposed them and the user did
-//! not lose the keys, the proposal is an attack, and the staff can object before the keys become the user's. So it is if
-//! this hospital proposed them and its staff knows nothing of it: somebody has the worker's keystore.
+//! Watches for new keys that are proposed for users of this hospital. If another hospital proposed them and the user
+//! did not lose the keys, the proposal is an attack, and the staff can object before the keys become the user's. It is
+//! an attack, too, if this hospital proposed them and its staff knows nothing of it: somebody has the worker's keystore.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,8 +19,8 @@ use crate::{
 /// How often the chain is read.
 const POLL: Duration = Duration::from_secs(60);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(2), POLL);
-/// Pages that one look reads, at most: those of ten times as many hospitals as take part at a time, because proposals of
-/// removed hospitals may stay, and one that is empty.
+/// Pages that one look reads, at most: those of ten times as many hospitals as take part at a time, because proposals
+/// of removed hospitals may stay, and one that is empty.
 const MAX_PAGES: u32 = 10 * MAX_HOSPITALS * MAX_STANDING_RECOVERIES.div_ceil(MAX_PAGE) + 1;
 
 /// Counts the proposals, and logs each once. Never returns.
@@ -107,14 +107,14 @@ fn report(hospital: HospitalId, user: UserId, recovery: &Recovery) {
     if recovery.hospital == hospital {
         tracing::warn!(
             %user, due = recovery.due,
-            "this hospital proposed new keys for a user. If the staff did not, object, and replace the agent's account: \
-             epione user recover object"
+            "this hospital proposed new keys for a user. If the staff did not, object (epione user recover object), and \
+             replace the keystore"
         );
     } else {
         tracing::error!(
             %user, by = %recovery.hospital, due = recovery.due,
-            "ANOTHER HOSPITAL PROPOSED NEW KEYS FOR A USER OF THIS HOSPITAL: ask the user. If the user did not lose the \
-             keys, object before the block in which the keys are due: epione user recover object"
+            "ANOTHER HOSPITAL PROPOSED NEW KEYS FOR A USER OF THIS HOSPITAL: ask the user. If the user did not lose \
+             the keys, object before the block in which the keys are due: epione user recover object"
         );
     }
 }

@@ -64,8 +64,8 @@ impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
         Weight::from_parts(21_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 2))
     }
 
-    /// An estimate until it is measured. It reads hospital and account, recovery, registration, delay, profile, time, new
-    /// account and the hospital's list, and writes what a rotation writes, the pause and the list.
+    /// An estimate until it is measured. It reads hospital and account, recovery, registration, delay, profile, time,
+    /// new account and the hospital's list, and writes what a rotation writes, the pause and the list.
     fn complete_recovery() -> Weight {
         Weight::from_parts(30_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 10))
     }
