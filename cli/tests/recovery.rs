@@ -19,6 +19,7 @@ const NOTE: &str = "blood pressure 162/98";
 
 struct Case {
     network: Network,
+    doctor: String,
     loser: String,
     victim: String,
     /// The file with the password of new key files.
@@ -41,7 +42,7 @@ impl Case {
         assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
         let password = network.write("password", "only for a test\n");
         let password = password.to_str().unwrap().to_owned();
-        Self { network, loser, victim, password }
+        Self { network, doctor, loser, victim, password }
     }
 
     /// A command with a new key file.
@@ -59,9 +60,12 @@ impl Case {
     fn propose(&self, user: &str, keys: &str) -> Value {
         let consent =
             self.try_with(&["user", "consent", "--as", keys, "--hospital", "0", "--recover", user]);
-        let consent = consent.unwrap()["consent"].as_str().unwrap().to_owned();
+        let consent = consent.unwrap();
+        let until = consent["until"].as_u64().unwrap().to_string();
+        let consent = consent["consent"].as_str().unwrap();
         let propose = ["user", "recover", "propose", "--user", user, "--keys", keys];
-        self.network.run(&[&propose[..], &["--consent", &consent, "--hospital", "0"]].concat())
+        let agreed = ["--consent", consent, "--until", &until, "--hospital", "0"];
+        self.network.run(&[&propose[..], &agreed].concat())
     }
 
     fn complete(&self, user: &str) -> Result<Value, Value> {
@@ -72,15 +76,11 @@ impl Case {
         self.network.run(&["user", "recovery", user])["recovery"].clone()
     }
 
-    /// What the inbox of a key file prints in addition to its result.
-    fn warned(&self, keys: &str) -> String {
-        let output = epione()
-            .arg("--devnet")
-            .arg(self.network.path())
-            .args(["query", "inbox", "--as", keys])
-            .output()
-            .unwrap();
-        stderr(&output)
+    /// What a command prints in addition to its result.
+    fn warned(&self, arguments: &[&str]) -> String {
+        let mut command = epione();
+        command.arg("--devnet").arg(self.network.path()).args(arguments);
+        stderr(&command.output().unwrap())
     }
 
     fn read(&self, keys: &str, out: &Path) -> Result<Value, Value> {
@@ -88,6 +88,10 @@ impl Case {
         let get = ["records", "get", "--as", keys, "--patient", &self.loser, "--all", "--own-key"];
         self.try_with(&[&get[..], &["--out", out]].concat())
     }
+}
+
+fn inbox(keys: &str) -> [&str; 4] {
+    ["query", "inbox", "--as", keys]
 }
 
 fn refused(outcome: Result<Value, Value>, why: &str) {
@@ -99,18 +103,29 @@ fn refused(outcome: Result<Value, Value>, why: &str) {
 fn a_patient_who_lost_the_phone_reads_with_new_keys_and_one_who_did_not_objects() {
     let case = Case::begin();
     assert_eq!(case.recovery(&case.loser), Value::Null);
-    assert!(!case.warned(LOSER).contains("proposed new keys"));
+    assert!(!case.warned(&inbox(LOSER)).contains("proposed new keys"));
     let (new, others) = (case.new_keys("new.json"), case.new_keys("hospital-0.json"));
 
     let proposed = case.propose(&case.loser, &new);
     assert_eq!(proposed["recovery"]["hospital"], json!(0), "{proposed}");
     assert_eq!(case.recovery(&case.loser), proposed["recovery"]);
-    case.propose(&case.victim, &others);
     refused(case.complete(&case.loser), "RecoveryTooEarly");
+    case.propose(&case.victim, &others);
 
-    let warning = case.warned(VICTIM);
-    assert!(warning.contains("hospital 0 proposed new keys"), "{warning}");
-    assert!(warning.contains("user recover object"), "{warning}");
+    let (victim, doctor) = (case.victim.as_str(), case.doctor.as_str());
+    let whom = ["--patient", victim, "--professional", doctor, "--hospital", "0"];
+    let kind = ["--kind", "family-doctor", "--as-user", VICTIM];
+    for command in [
+        &inbox(VICTIM)[..],
+        &["user", "consent", "--as", VICTIM, "--hospital", "1"],
+        &[&["relate"][..], &whom, &kind].concat()[..],
+        &[&["unrelate"][..], &whom, &kind].concat()[..],
+        &["user", "rotate-keys", "--as", VICTIM, "--to", VICTIM],
+    ] {
+        let warning = case.warned(command);
+        assert!(warning.contains("hospital 0 proposed new keys"), "{command:?}: {warning}");
+        assert!(warning.contains("user recover object"), "{command:?}: {warning}");
+    }
     // A user objects for nobody else, and not with the new keys.
     let object =
         |more: &[&str]| case.try_with(&[&["user", "recover", "object"][..], more].concat());
@@ -123,7 +138,7 @@ fn a_patient_who_lost_the_phone_reads_with_new_keys_and_one_who_did_not_objects(
     let also = object(&["--user", &case.victim, "--hospital", "1"]);
     refused(also, "RecoveryObjected");
     refused(object(&["--user", &case.loser, "--hospital", "1"]), "NotRegistered");
-    assert!(!case.warned(VICTIM).contains("proposed new keys"));
+    assert!(!case.warned(&inbox(VICTIM)).contains("proposed new keys"));
 
     eventually("the recovery is complete", || case.complete(&case.loser).map(drop));
     refused(case.complete(&case.victim), "RecoveryObjected");

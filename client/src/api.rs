@@ -404,6 +404,8 @@ pub struct ProposedKeys {
     pub account: AccountId,
     /// The new public sealing key, suite byte first, in hexadecimal.
     pub sealing_key: String,
+    /// The last chain block in which the consent is valid: at most seven days ahead.
+    pub until: u32,
     /// The new account's signature over the consent to this recovery: SCALE in hexadecimal.
     pub consent: String,
 }

@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_primitives::{
-    Hash, HospitalId, Signature, UserId,
+    BlockNumber, Hash, HospitalId, Signature, UserId,
     naming::{Naming, NamingConsent},
 };
 
@@ -28,7 +28,8 @@ pub fn registration(
 }
 
 /// Signs the consent to a recovery with the new account. Returns it as [`ProposedKeys`](crate::api::ProposedKeys)
-/// contains it: SCALE in hexadecimal. `version` is that of the user's profile.
+/// contains it: SCALE in hexadecimal. `version` is that of the user's profile, `until` the last block in which the
+/// consent is valid.
 pub fn recovery(
     account: &Account,
     genesis: Hash,
@@ -36,7 +37,8 @@ pub fn recovery(
     user: UserId,
     sealing_key_hash: Hash,
     version: u32,
+    until: BlockNumber,
 ) -> String {
-    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version };
+    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version, until };
     hex::encode(sign(account, genesis, naming).encode())
 }

@@ -170,8 +170,8 @@ pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 pub const DAY_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.
 pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
-/// Maximum number of chain blocks for which the consent to name a hospital's account is valid: seven days. A motion
-/// stays open for three.
+/// Maximum number of chain blocks for which the consent to name a hospital's account, or the next account of a user who
+/// lost the keys, is valid: seven days. A motion stays open for three.
 pub const MAX_CONSENT_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Number of chain blocks after its authorization within which an upgrade may take effect: seven days.
 pub const UPGRADE_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
@@ -181,6 +181,13 @@ pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
 pub const RECOVERY_BLOCKS: BlockNumber = 3 * DAY_BLOCKS;
 /// Number of chain blocks after [`RECOVERY_BLOCKS`] within which the hospital can complete the recovery: seven days.
 pub const RECOVERY_COMPLETION_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
+/// Number of chain blocks after a proposal in which not even the council completes a recovery: a day. If the delay of
+/// recoveries is shorter, it applies to the council, too.
+pub const RECOVERY_COUNCIL_BLOCKS: BlockNumber = DAY_BLOCKS;
+/// How long after it suspended a user's registration a hospital can propose new keys for the user: 30 days.
+pub const RECOVERY_AFTER_SUSPENSION_MILLIS: u64 = 30 * DAY_MILLIS;
+/// Maximum number of users for whom proposals of new keys by one hospital stand at a time.
+pub const MAX_STANDING_RECOVERIES: u32 = 64;
 /// Maximum number of entries that one call for receipts, refusals, reviews, members or relationships returns.
 pub const MAX_PAGE: u32 = 64;
 /// Maximum number of records that one history call returns.

@@ -46,6 +46,8 @@ pub enum Naming {
         sealing_key_hash: Hash,
         /// The version of the profile that is replaced.
         version: u32,
+        /// The last chain block in which the consent is valid.
+        until: BlockNumber,
     },
 }
 
@@ -69,7 +71,7 @@ impl NamingConsent {
     }
 }
 
-/// An account that a call names for a hospital, with the consent of the holder of its key.
+/// An account that a call names for a hospital or for a recovery, with the consent of the holder of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct NamedAccount {
@@ -77,6 +79,6 @@ pub struct NamedAccount {
     /// The last chain block in which the consent is valid: at most
     /// [`MAX_CONSENT_BLOCKS`](crate::limits::MAX_CONSENT_BLOCKS) after the current one.
     pub until: BlockNumber,
-    /// The signature over the [`NamingConsent`] to [`Naming::Hospital`].
+    /// The signature over the [`NamingConsent`] to [`Naming::Hospital`] or [`Naming::Recovery`].
     pub consent: Signature,
 }

@@ -4,6 +4,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::{ConstU32, bounded::BoundedVec};
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{AccountId, BlockNumber, Hash, HospitalId, Moment, limits::MAX_REGISTRATION_PERIODS};
 
@@ -59,7 +60,7 @@ pub struct Recovery {
     pub due: BlockNumber,
     /// The first chain block in which nobody can complete it any more.
     pub lapses: BlockNumber,
-    /// The first objection. After it, only the council can complete the recovery.
+    /// The objection: the first, or the user's after a hospital's. Only the council can complete the recovery then.
     pub objection: Option<Objection>,
 }
 
@@ -72,6 +73,21 @@ impl Recovery {
     /// Whether the hospital can complete the recovery in this chain block or a later one, unless somebody objects.
     pub fn is_open(&self, block: BlockNumber) -> bool {
         self.stands(block) && self.objection.is_none()
+    }
+
+    /// Whether an objection changes something: the first one, and the user's after a hospital's.
+    pub fn accepts(&self, objection: Objection) -> bool {
+        match self.objection {
+            None => true,
+            Some(Objection::Hospital(_)) => objection == Objection::User,
+            Some(Objection::User) => false,
+        }
+    }
+
+    /// Blake2-256 of what the council decides about: the hospital, the new keys, and the version of the profile that
+    /// they replace. An objection does not change it.
+    pub fn decision(&self) -> Hash {
+        BlakeTwo256::hash_of(&(self.hospital, &self.account, self.sealing_key_hash, self.version))
     }
 }
 

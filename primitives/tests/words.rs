@@ -12,7 +12,7 @@ use epione_primitives::{
     hospital::{Duty, Founder},
     limits::{DAY_MILLIS, MAX_SECTIONS, SEGMENT_BYTES},
     naming::{Naming, NamingConsent},
-    profile::{Period, Registration, RegistrationStatus},
+    profile::{Objection, Period, Recovery, Registration, RegistrationStatus},
     release::{EmergencyReason, ReleasedRecord, Request, SectionSet, Tally},
 };
 use sp_core::{Pair, ed25519};
@@ -273,11 +273,12 @@ fn a_signature_over_another_message_is_not_one_over_a_request() {
 fn a_consent_cannot_be_used_as_another_message() {
     let (genesis, user) = (Hash::repeat_byte(1), UserId([2; 32]));
     let registration = |hospital, version| Naming::Registration { hospital, user, version };
-    let recovery = |hospital, sealing_key_hash, version| Naming::Recovery {
+    let recovery = |hospital, sealing_key_hash, version, until| Naming::Recovery {
         hospital,
         user,
         sealing_key_hash,
         version,
+        until,
     };
     let as_account = |duty, until| Naming::Hospital { hospital: HospitalId(0), duty, until };
     let namings = [
@@ -286,10 +287,11 @@ fn a_consent_cannot_be_used_as_another_message() {
         registration(HospitalId(1), 0),
         Naming::Rotation { user, version: 0 },
         Naming::Rotation { user, version: 1 },
-        recovery(HospitalId(0), Hash::zero(), 1),
-        recovery(HospitalId(1), Hash::zero(), 1),
-        recovery(HospitalId(0), Hash::repeat_byte(1), 1),
-        recovery(HospitalId(0), Hash::zero(), 2),
+        recovery(HospitalId(0), Hash::zero(), 1, 7),
+        recovery(HospitalId(1), Hash::zero(), 1, 7),
+        recovery(HospitalId(0), Hash::repeat_byte(1), 1, 7),
+        recovery(HospitalId(0), Hash::zero(), 2, 7),
+        recovery(HospitalId(0), Hash::zero(), 1, 8),
         as_account(Duty::Governance, 0),
         as_account(Duty::Governance, 1),
         as_account(Duty::Agent, 0),
@@ -298,6 +300,54 @@ fn a_consent_cannot_be_used_as_another_message() {
     for (position, message) in messages.iter().enumerate() {
         assert!(message.starts_with(b"epione/consent"));
         assert!(!messages[..position].contains(message), "{position}");
+    }
+}
+
+#[test]
+fn the_council_decides_about_both_keys_and_not_about_objections() {
+    let recovery = Recovery {
+        hospital: HospitalId(1),
+        account: AccountId::new([2; 32]),
+        sealing_key_hash: Hash::repeat_byte(3),
+        version: 4,
+        due: 5,
+        lapses: 9,
+        objection: None,
+    };
+    let decision = recovery.decision();
+    for other in [
+        Recovery { hospital: HospitalId(2), ..recovery.clone() },
+        Recovery { account: AccountId::new([3; 32]), ..recovery.clone() },
+        Recovery { sealing_key_hash: Hash::zero(), ..recovery.clone() },
+        Recovery { version: 5, ..recovery.clone() },
+    ] {
+        assert_ne!(other.decision(), decision, "{other:?}");
+    }
+    let objection = Some(Objection::User);
+    assert_eq!(Recovery { objection, ..recovery }.decision(), decision);
+}
+
+#[test]
+fn a_users_objection_replaces_a_hospitals_and_no_other() {
+    let (user, hospital) = (Objection::User, Objection::Hospital(HospitalId(1)));
+    let with = |objection| Recovery {
+        hospital: HospitalId(1),
+        account: AccountId::new([2; 32]),
+        sealing_key_hash: Hash::zero(),
+        version: 1,
+        due: 5,
+        lapses: 9,
+        objection,
+    };
+    for (earlier, next, accepted) in [
+        (None, user, true),
+        (None, hospital, true),
+        (Some(hospital), user, true),
+        (Some(hospital), Objection::Hospital(HospitalId(2)), false),
+        (Some(user), user, false),
+        (Some(user), hospital, false),
+    ] {
+        assert_eq!(with(earlier).accepts(next), accepted, "{earlier:?} {next:?}");
     }
 }
 

@@ -5,6 +5,7 @@
 //! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
 //! withdrawing a consent, by removing sections from its slot, by withdrawing or refusing a query, by ending a mandate,
 //! or by objecting to new keys, a user needs no registration in force: a hospital could keep the access open otherwise.
+//! For an objection, no hospital has to answer.
 //! The pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital that
 //! answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
@@ -205,8 +206,8 @@ struct Signer {
     /// What is debited for the account.
     holder: Holder,
     /// The hospitals that answer for the account, at least one. The first whose budget covers the transaction is
-    /// debited.
-    hospitals: Vec<HospitalId>,
+    /// debited. None in place of a hospital: the transaction needs no hospital's budget.
+    hospitals: Vec<Option<HospitalId>>,
     /// Whether the call ends access to records of a patient, and succeeds.
     ends_access: bool,
 }
@@ -215,15 +216,18 @@ fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
     let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
         let user = Profiles::user_of(signer.clone()).ok_or(Refusal::UnknownAccount)?;
         let (caller, holder) = (Caller::User, Holder::User(user));
+        if objects(user, call) {
+            return Ok(Signer { caller, holder, hospitals: vec![None], ends_access: true });
+        }
         let concerned = concerned(user, call);
         let ends_access = concerned.is_some();
-        let hospitals = responsible(user, concerned)?;
+        let hospitals = responsible(user, concerned)?.into_iter().map(Some).collect();
         return Ok(Signer { caller, holder, hospitals, ends_access });
     };
     match Hospitals::hospital(id) {
         Some(hospital) if hospital.status == HospitalStatus::Active => {
             let (caller, holder) = (duty.into(), Holder::Duty(id, duty));
-            Ok(Signer { caller, holder, hospitals: vec![id], ends_access: false })
+            Ok(Signer { caller, holder, hospitals: vec![Some(id)], ends_access: false })
         }
         _ => Err(Refusal::HospitalNotActive),
     }
@@ -260,9 +264,9 @@ fn responsible(
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
 /// records; the mailbox and the requester's hospital of a query; those at which a representative is registered, without
-/// which the representative sends no transaction; the one that a patient authorized; or the one that proposed new keys.
-/// None if the call does not end access, or cannot succeed. Nobody else spends a budget of a hospital at which no
-/// registration of the signer is in force.
+/// which the representative sends no transaction; or the one that a patient authorized. None if the call does not end
+/// access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in
+/// force.
 ///
 /// A consent may share records of many hospitals. Each of these is one at which the patient is or was registered, and
 /// those answer in any case ([`responsible`]).
@@ -294,10 +298,18 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
         RuntimeCall::Mandates(pallet_mandates::Call::revoke { hospital }) => {
             Mandates::can_revoke(user, *hospital).then(|| vec![*hospital])
         }
-        RuntimeCall::Profiles(pallet_profiles::Call::object { user: named }) if *named == user => {
-            Profiles::open_recovery(user).map(|recovery| vec![recovery.hospital])
-        }
         _ => None,
+    }
+}
+
+/// Whether a user objects to new keys for that user, and succeeds. No hospital answers for that: the one that proposed
+/// the keys could use up the budgets. It happens at most once for each proposal, which has paid for it ([`cost`]).
+fn objects(user: UserId, call: &RuntimeCall) -> bool {
+    match call {
+        RuntimeCall::Profiles(pallet_profiles::Call::object { user: named }) => {
+            *named == user && Profiles::can_object(user)
+        }
+        _ => false,
     }
 }
 
@@ -419,7 +431,7 @@ fn agent_makes(call: &RuntimeCall) -> bool {
 }
 
 /// Whether the call withdraws a consent or removes sections from its slot, withdraws or refuses a query, ends a mandate,
-/// or objects to new keys. [`concerned`] decides whether it succeeds.
+/// or objects to new keys. [`concerned`] and [`objects`] decide whether it succeeds.
 fn may_end_access(call: &RuntimeCall) -> bool {
     matches!(
         call,

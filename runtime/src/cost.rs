@@ -19,6 +19,9 @@ const QUERY_BYTES: u64 = 1024;
 const PLACEMENT_BYTES: u64 = 320;
 /// Bytes of state that a change of what a patient shares leaves in the chain of changes.
 const CHANGE_BYTES: u64 = 160;
+/// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry with the end
+/// of the hospital's wait.
+const OBJECTION_BYTES: u64 = 512;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
 
@@ -41,7 +44,7 @@ fn left_in_state(call: &RuntimeCall) -> u64 {
 }
 
 /// The bytes that a call leaves in the state, if it succeeds. A call that is not listed leaves nothing, or replaces
-/// what was there.
+/// what was there. A proposal of new keys pays for the user's objection, too.
 fn left_by(call: &RuntimeCall) -> u64 {
     use pallet_profiles::Call as Profile;
     use pallet_queries::Call as Query;
@@ -54,6 +57,9 @@ fn left_by(call: &RuntimeCall) -> u64 {
             ANNOUNCEMENT_BYTES.saturating_add(records)
         }
         RuntimeCall::Profiles(Profile::register { .. }) => REGISTRATION_BYTES,
+        RuntimeCall::Profiles(Profile::propose_recovery { .. }) => {
+            ENTRY_BYTES.saturating_add(OBJECTION_BYTES)
+        }
         RuntimeCall::Releases(Release::note { records }) => {
             ENTRY_BYTES.saturating_add(records.encoded_size() as u64)
         }
@@ -79,7 +85,6 @@ fn left_by(call: &RuntimeCall) -> u64 {
             Profile::update { .. }
             | Profile::reinstate { .. }
             | Profile::rotate_keys { .. }
-            | Profile::propose_recovery { .. }
             | Profile::complete_recovery { .. },
         )
         | RuntimeCall::RolePolicies(Policy::relate { .. })

@@ -111,6 +111,7 @@ async fn change(
         (Some(source), Some(hospital)) => {
             let hospital = context.hospital(hospital).await?;
             let user = identity::account(&context.keys(source)?);
+            context.user_of(&user).await?;
             let call = if begins {
                 role_policies::relate(patient, professional, hospital, kind, expires)
             } else {

@@ -10,7 +10,7 @@ use crate::{failure::Failure, progress};
 
 impl Context {
     /// Warns once of new keys that wait for objections of the user who runs the command.
-    pub(super) async fn warn_of_recovery(
+    pub(crate) async fn warn_of_recovery(
         &self,
         user: UserId,
         snapshot: &Snapshot,

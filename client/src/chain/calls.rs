@@ -65,7 +65,9 @@ pub mod approvals {
 /// Calls about users, by the hospital's agent; only [`rotate_keys`](profiles::rotate_keys) is by the user, and
 /// [`object`](profiles::object) by either.
 pub mod profiles {
-    use epione_primitives::{AccountId, Hash, Signature, UserId, profile::Role};
+    use epione_primitives::{
+        AccountId, Hash, Signature, UserId, naming::NamedAccount, profile::Role,
+    };
 
     use super::Call;
 
@@ -112,13 +114,8 @@ pub mod profiles {
     }
 
     /// Proposes new keys for a user who lost the present ones. The new account signs the `NamingConsent`.
-    pub fn propose_recovery(
-        user: UserId,
-        account: &AccountId,
-        sealing_key_hash: Hash,
-        consent: &Signature,
-    ) -> Call {
-        Call::new("Profiles", "propose_recovery", (user, account, sealing_key_hash, consent))
+    pub fn propose_recovery(user: UserId, next: &NamedAccount, sealing_key_hash: Hash) -> Call {
+        Call::new("Profiles", "propose_recovery", (user, next, sealing_key_hash))
     }
 
     /// By the user, or by the agent of a hospital of the user.
@@ -126,8 +123,9 @@ pub mod profiles {
         Call::new("Profiles", "object", user)
     }
 
-    pub fn complete_recovery(user: UserId) -> Call {
-        Call::new("Profiles", "complete_recovery", user)
+    /// Only the council has to name the recovery about which it decided: Blake2-256 of it.
+    pub fn complete_recovery(user: UserId, decision: Option<Hash>) -> Call {
+        Call::new("Profiles", "complete_recovery", (user, decision))
     }
 }
 

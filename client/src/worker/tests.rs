@@ -343,6 +343,7 @@ async fn registrations_and_keys_are_changed_at_the_routes_of_the_api() {
         user,
         account: account().id(),
         sealing_key: hex::encode(key.public().as_bytes()),
+        until: 9,
         consent: "00".into(),
     };
     client.propose_recovery(&proposed).await.unwrap();

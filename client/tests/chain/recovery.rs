@@ -3,7 +3,7 @@
 use epione_client::{chain::calls::profiles, naming};
 use epione_primitives::{
     HospitalId, UserId,
-    naming::Naming,
+    naming::{NamedAccount, Naming},
     profile::{Objection, Role},
 };
 
@@ -16,9 +16,11 @@ async fn new_keys_are_proposed_read_by_proofs_and_objected_to() {
     register(&chain, Role::Patient, "//Patient").await;
     let (user, next) = (user("//Patient"), account("//Patient//2"));
     let sealing_key_hash = sealing_key_hash("//Patient//2");
-    let naming = Naming::Recovery { hospital: HospitalId(0), user, sealing_key_hash, version: 1 };
+    let (hospital, version, until) = (HospitalId(0), 1, 1_000);
+    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version, until };
     let consent = naming::sign(&next, chain.genesis_hash(), naming);
-    let propose = profiles::propose_recovery(user, &next.id(), sealing_key_hash, &consent);
+    let named = NamedAccount { account: next.id(), until, consent };
+    let propose = profiles::propose_recovery(user, &named, sealing_key_hash);
     let verifying = verifying(&node, &chain).await;
     verifying.submit(&propose, &agent()).await.unwrap();
     for objection in [None, Some(Objection::User)] {
@@ -38,7 +40,7 @@ async fn new_keys_are_proposed_read_by_proofs_and_objected_to() {
             assert_eq!(state.recovery(UserId([9; 32])).await.unwrap(), None);
         }
     }
-    let complete = profiles::complete_recovery(user);
+    let complete = profiles::complete_recovery(user, None);
     let error = chain.submit(&complete, &agent()).await.unwrap_err();
     let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
     assert!(failure.is("Profiles", "RecoveryObjected"), "{failure}");

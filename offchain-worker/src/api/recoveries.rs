@@ -13,7 +13,7 @@ use epione_client::{
     api::{Problem, ProposedKeys, UserRef},
     chain::calls::profiles,
 };
-use epione_primitives::naming::{Naming, NamingConsent};
+use epione_primitives::naming::{NamedAccount, Naming, NamingConsent};
 
 use super::{
     ApiError, AppState,
@@ -41,19 +41,20 @@ pub(super) async fn propose(
 ) -> Result<StatusCode, ApiError> {
     let state = &state;
     governed(state, request, |caller, received| async move {
-        let ProposedKeys { user, account, sealing_key, consent } = received.json()?;
+        let ProposedKeys { user, account, sealing_key, until, consent } = received.json()?;
         let sealing_key_hash = parse_sealing_key(&sealing_key)?.hash();
         let consent = parse_signature(&consent)?;
         let profile = caller.state.profile(user).await?.ok_or_else(unknown_user)?;
         let (hospital, version) = (caller.identity.hospital, profile.version);
-        let naming = Naming::Recovery { hospital, user, sealing_key_hash, version };
+        let naming = Naming::Recovery { hospital, user, sealing_key_hash, version, until };
         let message = NamingConsent::new(caller.identity.genesis, naming);
         if !message.is_signed_by(&account, &consent) {
             return Err(no_consent());
         }
-        let call = profiles::propose_recovery(user, &account, sealing_key_hash, &consent);
+        let next = NamedAccount { account, until, consent };
+        let call = profiles::propose_recovery(user, &next, sealing_key_hash);
         state.calls.submit(call).await?;
-        tracing::warn!(%user, %account, "new keys are proposed for a user");
+        tracing::warn!(%user, account = %next.account, "new keys are proposed for a user");
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -77,7 +78,7 @@ pub(super) async fn complete(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    govern(state, request, |_, UserRef { user }| Ok(profiles::complete_recovery(user))).await
+    govern(state, request, |_, UserRef { user }| Ok(profiles::complete_recovery(user, None))).await
 }
 
 /// Objects to the keys that a hospital proposed for a user who is registered here. For the hospital's governance.
@@ -114,6 +115,6 @@ fn no_consent() -> ApiError {
         "consent",
         "The new account has not consented to this recovery",
         "Let the user sign with the new keys for this hospital with `epione user consent --recover`, and send what it \
-         prints. A consent is valid until the user's keys change.",
+         prints. A consent is valid for seven days, unless the user's keys change.",
     )
 }

@@ -89,8 +89,9 @@ metrics! {
     reviews_open: IntGauge = "reviews_open", "Emergencies of all hospitals that wait for a verdict.";
     reviews_expired: IntGauge = "reviews_expired",
         "Emergencies of all hospitals that expired without a verdict.";
-    recoveries_open: IntGauge = "recoveries_open",
-        "Users of this hospital for whom another hospital proposed new keys, to which nobody has objected yet.";
+    recoveries_open: IntGaugeVec = "recoveries_open" ["by"],
+        "Users for whom new keys are proposed, to which nobody has objected yet: by another hospital, for users of this \
+         hospital, or by this hospital's own agent.";
     profiles_to_rewrap: IntGauge = "profiles_to_rewrap",
         "Profiles that are sealed to an earlier key, and that the worker will seal to the current \
          key.";

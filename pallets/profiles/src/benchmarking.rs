@@ -4,8 +4,8 @@ use alloc::{vec, vec::Vec};
 use codec::Encode;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Signature, UserId,
-    limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS},
-    naming::{Naming, NamingConsent},
+    limits::{MAX_PROFILE_BODY_BYTES, MAX_REGISTRATION_PERIODS, MAX_STANDING_RECOVERIES},
+    naming::{NamedAccount, Naming, NamingConsent},
     ports::{Bodies as _, Hospitals as _, Users as _},
     profile::{Objection, Period, Recovery, RegistrationStatus, Role},
 };
@@ -14,7 +14,10 @@ use frame_support::BoundedVec;
 use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
 use sp_runtime::{KeyTypeId, traits::Zero};
 
-use crate::{Call, Config, Pallet, Profiles, Recoveries, Registrations};
+use crate::{
+    Call, Config, Pallet, Profiles, ProposalList, Proposals, Recoveries, RecoveryPauses,
+    Registrations,
+};
 
 const KEYS: KeyTypeId = KeyTypeId(*b"bnch");
 const USER: UserId = UserId([7; 32]);
@@ -66,18 +69,35 @@ fn genesis<T: Config>() -> Hash {
     frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero())
 }
 
-/// Proposes keys that are due already.
-fn propose<T: Config>(hospital: HospitalId) {
-    let recovery = Recovery {
+/// Keys of a hospital that are due already.
+fn recovery(hospital: HospitalId, lapses: u32) -> Recovery {
+    Recovery {
         hospital,
         account: account("recovered", 0, 0),
         sealing_key_hash: Hash::repeat_byte(9),
         version: 1,
         due: 0,
-        lapses: u32::MAX,
+        lapses,
         objection: None,
-    };
-    Recoveries::<T>::insert(USER, recovery);
+    }
+}
+
+/// Other users for whom a hospital proposed keys that have lapsed.
+fn lapsed<T: Config>(hospital: HospitalId, count: u32) -> ProposalList {
+    let users = (0..count).map(|number| UserId([100 + number as u8; 32]));
+    let listed = users.map(|user| {
+        Recoveries::<T>::insert(user, recovery(hospital, 0));
+        (user, 0)
+    });
+    ProposalList::truncate_from(listed.collect())
+}
+
+/// Proposes keys as the last of the most ones of a hospital.
+fn propose<T: Config>(hospital: HospitalId) {
+    let mut listed = lapsed::<T>(hospital, MAX_STANDING_RECOVERIES - 1);
+    listed.force_push((USER, u32::MAX));
+    Proposals::<T>::insert(hospital, listed);
+    Recoveries::<T>::insert(USER, recovery(hospital, u32::MAX));
 }
 
 fn status<T: Config>(hospital: HospitalId) -> Option<RegistrationStatus> {
@@ -162,12 +182,13 @@ mod benchmarks {
 
     #[benchmark]
     fn rotate_keys() -> Result<(), BenchmarkError> {
-        let (_, _, caller) = doctor::<T>();
+        let (hospital, _, caller) = doctor::<T>();
+        propose::<T>(hospital);
         let next = keyed_account();
         let consent = sign::<T>(&next, Naming::Rotation { user: USER, version: 1 })?;
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), Some((next.clone(), consent)), Some(Hash::repeat_byte(9)));
+        _(RawOrigin::Signed(caller), Some((next.clone(), consent)), Some(Hash::repeat_byte(8)));
 
         assert_eq!(Profiles::<T>::get(USER).map(|profile| profile.account), Some(next));
         Ok(())
@@ -175,16 +196,25 @@ mod benchmarks {
 
     #[benchmark]
     fn propose_recovery() -> Result<(), BenchmarkError> {
+        let (other, _) = hospital::<T>(2);
         let (hospital, caller, _) = doctor::<T>();
         let next = keyed_account();
         let sealing_key_hash = Hash::repeat_byte(9);
-        let naming = Naming::Recovery { hospital, user: USER, sealing_key_hash, version: 1 };
+        let until = 100;
+        let naming = Naming::Recovery { hospital, user: USER, sealing_key_hash, version: 1, until };
         let consent = sign::<T>(&next, naming)?;
+        let named = NamedAccount { account: next.clone(), until, consent };
+        Proposals::<T>::insert(hospital, lapsed::<T>(hospital, MAX_STANDING_RECOVERIES));
+        RecoveryPauses::<T>::insert(USER, hospital, 0);
+        // Keys of another hospital that have lapsed, too.
+        Recoveries::<T>::insert(USER, recovery(other, 0));
+        Proposals::<T>::insert(other, ProposalList::truncate_from(vec![(USER, 0)]));
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), USER, next.clone(), sealing_key_hash, consent);
+        _(RawOrigin::Signed(caller), USER, named, sealing_key_hash);
 
         assert_eq!(Recoveries::<T>::get(USER).map(|recovery| recovery.account), Some(next));
+        assert_eq!(Proposals::<T>::get(hospital).len(), 1);
         Ok(())
     }
 
@@ -204,9 +234,10 @@ mod benchmarks {
     fn complete_recovery() {
         let (hospital, caller, _) = doctor::<T>();
         propose::<T>(hospital);
+        let decision = Recoveries::<T>::get(USER).map(|recovery| recovery.decision());
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(caller), USER);
+        _(RawOrigin::Signed(caller), USER, decision);
 
         assert_eq!(Profiles::<T>::get(USER).map(|profile| profile.version), Some(2));
     }

@@ -71,6 +71,7 @@ impl<T: Config> Pallet<T> {
         if let Some(hash) = new_key {
             Self::check_new_sealing_key(user, hash)?;
         }
+        Self::check_not_proposed(user, account.as_ref().map(|(account, _)| account), new_key)?;
         let changed = account.is_some() || new_key.is_some();
         ensure!(changed, Error::<T>::NothingToRotate);
         let account = match account {

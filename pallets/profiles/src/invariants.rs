@@ -12,7 +12,8 @@ use sp_runtime::TryRuntimeError;
 
 use crate::{
     Accounts, Config, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, Pallet,
-    ProfileHistory, Profiles, Recoveries, RegistrationBodies, Registrations, SealingKeys,
+    ProfileHistory, Profiles, Proposals, Recoveries, RecoveryPauses, RegistrationBodies,
+    Registrations, SealingKeys,
 };
 
 impl<T: Config> Pallet<T> {
@@ -42,10 +43,24 @@ impl<T: Config> Pallet<T> {
             SealingKeys::<T>::iter_keys().count() == sealing_keys,
             "a sealing key is listed that its user never had"
         );
+        Self::check_recoveries()?;
+        Self::check_registrations()
+    }
+
+    fn check_recoveries() -> Result<(), TryRuntimeError> {
+        let mut recoveries = 0_usize;
         for (user, recovery) in Recoveries::<T>::iter() {
             Self::check_recovery(user, &recovery)?;
+            recoveries = recoveries.saturating_add(1);
         }
-        Self::check_registrations()
+        let listed = Proposals::<T>::iter_values().map(|listed| listed.len()).sum::<usize>();
+        ensure!(listed == recoveries, "a proposal of new keys is listed that is not stored");
+        ensure!(
+            RecoveryPauses::<T>::iter_keys()
+                .all(|(user, hospital)| Registrations::<T>::contains_key(user, hospital)),
+            "a hospital waits to propose keys for a user who was never registered there"
+        );
+        Ok(())
     }
 
     fn check_recovery(user: UserId, recovery: &Recovery) -> Result<(), TryRuntimeError> {
@@ -57,8 +72,17 @@ impl<T: Config> Pallet<T> {
         ensure!(recovery.due <= recovery.lapses, "a recovery lapses before it is due");
         ensure!(recovery.version <= profile.version, "keys are proposed for a future profile");
         ensure!(
-            recovery.version == profile.version || recovery.objection.is_some(),
+            recovery.version == profile.version || !recovery.is_open(Self::block()),
             "a recovery is open although the user has other keys since"
+        );
+        ensure!(
+            Proposals::<T>::get(recovery.hospital).contains(&(user, recovery.lapses)),
+            "new keys are not listed under the hospital that proposed them"
+        );
+        let waits = RecoveryPauses::<T>::get(user, recovery.hospital) == Some(recovery.lapses);
+        ensure!(
+            waits == recovery.objection.is_some(),
+            "a hospital does not wait after an objection, or waits without one"
         );
         Ok(())
     }

@@ -31,7 +31,10 @@
 //!     version is as old as the last rotation;
 //! 11. [`SealingKeys`] contains exactly the sealing keys of all versions of every profile;
 //! 12. [`Recoveries`] contains only new keys of users, proposed by a hospital at which the user is or was registered,
-//!     and somebody has objected to those that were proposed for an earlier version of the profile.
+//!     and those that were proposed for an earlier version of the profile have lapsed, or somebody has objected;
+//! 13. [`Proposals`] contains exactly the users in [`Recoveries`], by hospital, with the block in which the keys lapse;
+//! 14. [`RecoveryPauses`] contains only hospitals at which the user is or was registered; and a hospital that proposed
+//!     keys waits until they lapse exactly if somebody objected to them.
 //!
 //! [`UserId::of`]: epione_primitives::UserId::of
 //! [`NamingConsent`]: epione_primitives::naming::NamingConsent
@@ -62,8 +65,8 @@ pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
         AccountId, BlockNumber, Hash, HospitalId, Moment, Signature, UserId,
-        limits::{MAX_REGISTRATIONS_IN_FORCE, PERIODS_PER_PAGE},
-        naming::Naming,
+        limits::{MAX_REGISTRATIONS_IN_FORCE, MAX_STANDING_RECOVERIES, PERIODS_PER_PAGE},
+        naming::{NamedAccount, Naming},
         ports::{Bodies, Hospitals},
         profile::{Objection, Period, Profile, Recovery, Registration, RegistrationStatus, Role},
     };
@@ -78,6 +81,8 @@ pub mod pallet {
     pub type Responsible = BoundedVec<HospitalId, ConstU32<MAX_REGISTRATIONS_IN_FORCE>>;
     /// Earlier periods of a registration, oldest first.
     pub type PeriodPage = BoundedVec<Period, ConstU32<PERIODS_PER_PAGE>>;
+    /// Users for whom a hospital proposed new keys, with the block in which these lapse; the oldest proposal first.
+    pub type ProposalList = BoundedVec<(UserId, BlockNumber), ConstU32<MAX_STANDING_RECOVERIES>>;
 
     #[pallet::pallet]
     #[pallet::storage_version(STORAGE_VERSION)]
@@ -170,9 +175,20 @@ pub mod pallet {
     pub type LastRotation<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Moment>;
 
     /// The keys that a hospital proposed last for a user who has lost the present ones, until they become the user's.
-    /// Lapsed ones stay until others are proposed.
+    /// Lapsed ones stay until others are proposed for the user, or by the hospital.
     #[pallet::storage]
     pub type Recoveries<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Recovery>;
+
+    /// The users for whom the keys in [`Recoveries`] are a hospital's.
+    #[pallet::storage]
+    pub type Proposals<T: Config> =
+        StorageMap<_, Twox64Concat, HospitalId, ProposalList, ValueQuery>;
+
+    /// The first block in which a hospital, to whose keys for a user somebody objected, can propose keys for the user
+    /// again. Stays until it does.
+    #[pallet::storage]
+    pub type RecoveryPauses<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, HospitalId, BlockNumber>;
 
     /// Number of blocks for which new keys of a user wait for objections.
     #[pallet::storage]
@@ -232,7 +248,8 @@ pub mod pallet {
             account: AccountId,
             due: BlockNumber,
         },
-        /// Somebody objected to the new keys of a user. Only the council can make them the user's now.
+        /// Somebody objected to the new keys of a user, or the user rotated the keys. Only the council can make the
+        /// proposed keys the user's now. A user's objection follows a hospital's.
         #[codec(index = 7)]
         RecoveryObjected { user: UserId, objection: Objection },
         /// The keys that a hospital proposed for a user became the user's. [`KeysRotated`](Event::KeysRotated) follows.
@@ -307,8 +324,8 @@ pub mod pallet {
         /// The user had this sealing key before, so somebody may have stolen it. Use a new sealing key.
         #[codec(index = 19)]
         SealingKeyUsedBefore,
-        /// A hospital has proposed new keys for this user, and the proposal has not lapsed. If somebody objected to it,
-        /// another hospital can propose keys now, and the same hospital after it has lapsed.
+        /// A hospital has proposed new keys for this user, nobody objected, and the proposal has not lapsed. If the
+        /// keys are not the user's, object first.
         #[codec(index = 20)]
         RecoveryStands,
         /// No new keys are proposed for this user, or the proposal has lapsed. Propose keys first.
@@ -321,12 +338,39 @@ pub mod pallet {
         /// is a thief's, the council can complete the recovery.
         #[codec(index = 23)]
         RecoveryObjected,
-        /// The new keys still wait for objections. Retry from the block `due` of the recovery on.
+        /// The new keys still wait for objections. Retry from the block `due` of the recovery on; the council, from a
+        /// day after the proposal on.
         #[codec(index = 24)]
         RecoveryTooEarly,
         /// The signer is neither the user's current account nor the agent of an active hospital.
         #[codec(index = 25)]
         NotConcerned,
+        /// Somebody objected to earlier keys that this hospital proposed for this user. Retry when these would have
+        /// lapsed, or let another hospital of the user propose keys.
+        #[codec(index = 26)]
+        RecoveryPaused,
+        /// The consent to a recovery has expired, or is valid for more than `MAX_CONSENT_BLOCKS`. Let the user sign
+        /// again.
+        #[codec(index = 27)]
+        ConsentExpired,
+        /// `MAX_STANDING_RECOVERIES` proposals of this hospital have not lapsed. Complete some of them, or wait.
+        #[codec(index = 28)]
+        TooManyRecoveries,
+        /// The hospital suspended the registration more than `RECOVERY_AFTER_SUSPENSION_MILLIS` ago. If the user is
+        /// still a user of the hospital, reinstate the registration first.
+        #[codec(index = 29)]
+        SuspendedTooLong,
+        /// The call names another recovery than the one that stands, or the council named none. Read the recovery, and
+        /// decide again.
+        #[codec(index = 30)]
+        AnotherRecovery,
+        /// The user's keys were rotated after these keys were proposed. Suspend the user at every hospital if a thief
+        /// has the present keys, and propose keys again.
+        #[codec(index = 31)]
+        RotatedSinceProposal,
+        /// A hospital has proposed this account or this sealing key for the user. Rotate to other keys.
+        #[codec(index = 32)]
+        KeyProposed,
     }
 
     #[pallet::hooks]
@@ -485,13 +529,14 @@ pub mod pallet {
         /// [`NamingConsent`](epione_primitives::naming::NamingConsent) to
         /// [`Naming::Rotation`](epione_primitives::naming::Naming), so the user has its key.
         /// The old account loses all rights immediately. The user can rotate again only after a pause,
-        /// so nobody can fill the chain with versions of a profile. The rotation is an objection to a recovery.
+        /// so nobody can fill the chain with versions of a profile. The rotation is an objection to a recovery, and
+        /// uses none of its keys.
         ///
         /// Fails with [`NotUser`](Error::NotUser), [`NotRegistered`](Error::NotRegistered),
         /// [`RotatedTooRecently`](Error::RotatedTooRecently),
         /// [`NothingToRotate`](Error::NothingToRotate),
-        /// [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore), [`AccountInUse`](Error::AccountInUse),
-        /// [`InvalidConsent`](Error::InvalidConsent) or
+        /// [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore), [`KeyProposed`](Error::KeyProposed),
+        /// [`AccountInUse`](Error::AccountInUse), [`InvalidConsent`](Error::InvalidConsent) or
         /// [`TooManyVersions`](Error::TooManyVersions).
         #[pallet::call_index(5)]
         #[pallet::weight(T::WeightInfo::rotate_keys())]
@@ -508,27 +553,28 @@ pub mod pallet {
         }
 
         /// Proposes new keys for a user who has lost the present ones. Signed by the agent of a hospital at which the
-        /// user's registration has not ended. The new account signs a
+        /// user's registration is active, or was suspended in the last 30 days. The new account signs a
         /// [`NamingConsent`](epione_primitives::naming::NamingConsent) to
         /// [`Naming::Recovery`](epione_primitives::naming::Naming), so its key is the user's. The keys become the
         /// user's when the hospital completes the recovery, after a delay in which the user and the user's other
-        /// hospitals can object.
+        /// hospitals can object. The weight includes the user's objection, which needs no hospital's quota.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NotRegistered`](Error::NotRegistered),
-        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded), [`RecoveryStands`](Error::RecoveryStands),
-        /// [`InvalidConsent`](Error::InvalidConsent), [`AccountInUse`](Error::AccountInUse) or
-        /// [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore).
+        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded), [`SuspendedTooLong`](Error::SuspendedTooLong),
+        /// [`RecoveryStands`](Error::RecoveryStands), [`RecoveryPaused`](Error::RecoveryPaused),
+        /// [`ConsentExpired`](Error::ConsentExpired), [`InvalidConsent`](Error::InvalidConsent),
+        /// [`AccountInUse`](Error::AccountInUse), [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore) or
+        /// [`TooManyRecoveries`](Error::TooManyRecoveries).
         #[pallet::call_index(6)]
-        #[pallet::weight(T::WeightInfo::propose_recovery())]
+        #[pallet::weight(T::WeightInfo::propose_recovery().saturating_add(T::WeightInfo::object()))]
         pub fn propose_recovery(
             origin: OriginFor<T>,
             user: UserId,
-            account: AccountId,
+            next: NamedAccount,
             sealing_key_hash: Hash,
-            consent: Signature,
         ) -> DispatchResult {
             let hospital = Self::hospital_of_agent(origin)?;
-            let recovery = Self::propose(hospital, user, account, sealing_key_hash, &consent)?;
+            let recovery = Self::propose(hospital, user, next, sealing_key_hash)?;
             let Recovery { account, due, .. } = recovery;
             Self::deposit_event(Event::RecoveryProposed { hospital, user, account, due });
             Ok(())
@@ -537,7 +583,7 @@ pub mod pallet {
         /// Objects to the new keys that a hospital proposed for a user. The hospital cannot complete the recovery then.
         /// Signed by the user's current account, also if no registration of the user is in force; or by the agent of a
         /// hospital at which the user's registration has not ended. The hospital that proposed the keys withdraws them
-        /// so.
+        /// so. The user's objection replaces a hospital's.
         ///
         /// Fails with [`NotConcerned`](Error::NotConcerned), [`NotRegistered`](Error::NotRegistered),
         /// [`RegistrationHasEnded`](Error::RegistrationHasEnded), [`NoRecovery`](Error::NoRecovery) or
@@ -548,27 +594,31 @@ pub mod pallet {
             let signer = ensure_signed(origin)?;
             let objection = Self::objector(&signer, user)?;
             Self::put_objection(user, objection)?;
-            Self::deposit_event(Event::RecoveryObjected { user, objection });
             Ok(())
         }
 
         /// Makes the proposed keys a user's keys, as a rotation does. Signed by the agent of the hospital that proposed
-        /// them, after the delay, if nobody objected; or dispatched by the council as root, at any time until the
-        /// proposal lapses, even if somebody objected.
+        /// them, after the delay, if nobody objected; or dispatched by the council as root, from a day after the
+        /// proposal on until it lapses, even if somebody objected. The council names the recovery about which it
+        /// decided ([`Recovery::decision`]); for the agent, that is optional.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NoRecovery`](Error::NoRecovery),
-        /// [`AnotherHospital`](Error::AnotherHospital), [`RegistrationHasEnded`](Error::RegistrationHasEnded),
-        /// [`RecoveryObjected`](Error::RecoveryObjected), [`RecoveryTooEarly`](Error::RecoveryTooEarly),
-        /// [`SealingKeyUsedBefore`](Error::SealingKeyUsedBefore), [`AccountInUse`](Error::AccountInUse) or
-        /// [`TooManyVersions`](Error::TooManyVersions).
+        /// [`AnotherRecovery`](Error::AnotherRecovery), [`AnotherHospital`](Error::AnotherHospital),
+        /// [`RegistrationHasEnded`](Error::RegistrationHasEnded), [`RecoveryObjected`](Error::RecoveryObjected),
+        /// [`RecoveryTooEarly`](Error::RecoveryTooEarly), [`RotatedSinceProposal`](Error::RotatedSinceProposal),
+        /// [`AccountInUse`](Error::AccountInUse) or [`TooManyVersions`](Error::TooManyVersions).
         #[pallet::call_index(8)]
         #[pallet::weight(T::WeightInfo::complete_recovery())]
-        pub fn complete_recovery(origin: OriginFor<T>, user: UserId) -> DispatchResult {
+        pub fn complete_recovery(
+            origin: OriginFor<T>,
+            user: UserId,
+            decision: Option<Hash>,
+        ) -> DispatchResult {
             let completer = match ensure_root(origin.clone()) {
                 Ok(()) => None,
                 Err(_) => Some(Self::hospital_of_agent(origin)?),
             };
-            let (hospital, version) = Self::complete(user, completer)?;
+            let (hospital, version) = Self::complete(user, completer, decision)?;
             Self::deposit_event(Event::Recovered { hospital, user });
             Self::deposit_event(Event::KeysRotated { user, version });
             Ok(())

@@ -26,15 +26,16 @@ pub enum Holder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Debit {
     pub signer: Holder,
-    /// The hospital that answers for the signer.
-    pub hospital: HospitalId,
+    /// The hospital that answers for the signer. None for a transaction that no hospital can keep out by using up its
+    /// budget.
+    pub hospital: Option<HospitalId>,
     pub lane: Lane,
     pub cost: Cost,
 }
 
 impl Debit {
-    fn holders(&self) -> [Holder; 2] {
-        [self.signer, Holder::Hospital(self.hospital)]
+    fn holders(&self) -> impl Iterator<Item = Holder> {
+        [Some(self.signer), self.hospital.map(Holder::Hospital)].into_iter().flatten()
     }
 }
 
@@ -51,20 +52,20 @@ impl<T: Config> Pallet<T> {
     pub fn check(debit: &Debit) -> Result<(), Exhausted> {
         let limits = CurrentLimits::<T>::get();
         let share = limits.of(debit.lane);
-        let [signer, hospital] = debit.holders();
         let covered = |holder: Holder, budget: &Budget| {
             Self::usage(&holder, debit.lane).plus(debit.cost).is_within(budget)
         };
-        if !covered(signer, &share.account) {
+        let exhausted = |hospital| !covered(Holder::Hospital(hospital), &share.hospital);
+        if !covered(debit.signer, &share.account) {
             Err(Exhausted::Account)
-        } else if !covered(hospital, &share.hospital) {
+        } else if debit.hospital.is_some_and(exhausted) {
             Err(Exhausted::Hospital)
         } else {
             Ok(())
         }
     }
 
-    /// Adds a transaction to what its signer and its hospital used.
+    /// Adds a transaction to what its signer and its hospital, if one answers for it, used.
     pub fn debit(debit: &Debit) {
         Self::change(debit, |usage| usage.plus(debit.cost));
     }

@@ -2,9 +2,9 @@
 //!
 //! The chain has no fees. A transaction is debited instead: its weight for a window of
 //! [`WEIGHT_WINDOW_BLOCKS`], its bytes for a window of [`DAY_BLOCKS`]. Its signer is debited, and so is
-//! the hospital that answers for the signer. All users of one hospital therefore share one budget, and more
-//! users do not give a hospital more of the chain. Signers are users and duties of hospitals, not accounts
-//! ([`Holder`]), so a new account renews no budget.
+//! the hospital that answers for the signer, if one has to ([`Debit`]). All users of one hospital therefore share one
+//! budget, and more users do not give a hospital more of the chain. Signers are users and duties of hospitals, not
+//! accounts ([`Holder`]), so a new account renews no budget.
 //!
 //! Each [`Lane`] has its own budgets. Users cannot use up what their hospital's worker needs, other users' calls
 //! cannot use up what a rotation of keys needs, and an agent's announcements cannot use up what its votes need.

@@ -52,7 +52,8 @@ pub const B: HospitalId = HospitalId(1);
 /// A user's transaction.
 pub fn debit(user: u8, hospital: HospitalId, ref_time: u64, bytes: u64) -> Debit {
     let signer = Holder::User(UserId([user; 32]));
-    Debit { signer, hospital, lane: Lane::User, cost: Cost { ref_time, bytes } }
+    let (lane, cost) = (Lane::User, Cost { ref_time, bytes });
+    Debit { signer, hospital: Some(hospital), lane, cost }
 }
 
 pub fn externalities() -> TestExternalities {

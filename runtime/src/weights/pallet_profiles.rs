@@ -47,25 +47,26 @@ impl<T: frame_system::Config> pallet_profiles::WeightInfo for Measured<T> {
     /// At least 64_546 ns.
     fn rotate_keys() -> Weight {
         // By hand: 16 of these reads, the hospitals of a full list, which may be removed; one read and one write, the
-        // new sealing key; and one of each, an open recovery.
-        Weight::from_parts(67_791_000, 0).saturating_add(T::DbWeight::get().reads_writes(24, 8))
+        // new sealing key; and one read and two writes, an open recovery and the pause of its hospital.
+        Weight::from_parts(67_791_000, 0).saturating_add(T::DbWeight::get().reads_writes(24, 9))
     }
 
     /// An estimate until it is measured: the same signature as a rotation. It reads hospital and account, registration,
-    /// profile, earlier proposal, genesis hash, new account, sealing key and delay.
+    /// time, profile, earlier proposal, pause, genesis hash, new account, sealing key, delay, and the lists of two
+    /// hospitals. It writes the proposal, the pause and the lists, and removes 64 lapsed proposals.
     fn propose_recovery() -> Weight {
-        Weight::from_parts(68_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 1))
+        Weight::from_parts(90_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(13, 68))
     }
 
     /// An estimate until it is measured. It reads the account as a user's and as a hospital's, the hospital, the
-    /// registration and the recovery.
+    /// registration and the recovery. It writes the recovery and the pause.
     fn object() -> Weight {
-        Weight::from_parts(21_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 1))
+        Weight::from_parts(21_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 2))
     }
 
-    /// An estimate until it is measured. It reads hospital and account, recovery, registration, profile, sealing key,
-    /// the time and the new account, and writes what a rotation writes.
+    /// An estimate until it is measured. It reads hospital and account, recovery, registration, delay, profile, time,
+    /// new account and the hospital's list, and writes what a rotation writes, the pause and the list.
     fn complete_recovery() -> Weight {
-        Weight::from_parts(30_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 8))
+        Weight::from_parts(30_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 10))
     }
 }

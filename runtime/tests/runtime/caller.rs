@@ -399,7 +399,7 @@ fn a_removal_is_debited_to_a_former_hospital_if_the_present_one_has_used_up_its_
         let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
         let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
         let signer = Holder::User(UserId([99; 32]));
-        Quotas::debit(&Debit { signer, hospital: B, lane: Lane::Rotation, cost });
+        Quotas::debit(&Debit { signer, hospital: Some(B), lane: Lane::Rotation, cost });
         assert_eq!(refused(&patient, rotate_keys()), Some(HospitalQuotaExceeded));
         assert_eq!(refused(&patient, sharing::remove(0b10)), None);
         assert!(used_to_end_access(A) > 0);
@@ -455,7 +455,7 @@ fn a_hostile_hospital_cannot_lock_out_its_former_patients() {
             let budget = CurrentLimits::<Runtime>::get().of(lane).hospital;
             let signer = Holder::User(UserId([99; 32]));
             let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
-            Quotas::debit(&Debit { signer, hospital: B, lane, cost });
+            Quotas::debit(&Debit { signer, hospital: Some(B), lane, cost });
         }
         assert_eq!(refused(&user_seed(*PATIENT), relate()), None);
         assert_eq!(refused(&user_seed(*PATIENT), rotate_keys()), None);

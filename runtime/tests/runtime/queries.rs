@@ -263,7 +263,8 @@ fn a_requester_whose_only_hospital_is_suspended_withdraws_once_the_hospital_is_a
 fn exhaust(hospital: HospitalId, signer: UserId) {
     let budget = CurrentLimits::<Runtime>::get().users.hospital;
     let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
-    Quotas::debit(&Debit { signer: Holder::User(signer), hospital, lane: Lane::User, cost });
+    let (signer, hospital) = (Holder::User(signer), Some(hospital));
+    Quotas::debit(&Debit { signer, hospital, lane: Lane::User, cost });
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn valid(seed: &str, call: RuntimeCall) -> ValidTransaction {
 fn all(signer: Holder, hospital: HospitalId, lane: Lane) -> Debit {
     let budget = CurrentLimits::<Runtime>::get().of(lane).account;
     let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
-    Debit { signer, hospital, lane, cost }
+    Debit { signer, hospital: Some(hospital), lane, cost }
 }
 
 #[test]

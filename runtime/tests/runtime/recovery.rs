@@ -5,7 +5,7 @@ use epione_primitives::{
     api::runtime_decl_for_profiles_api::ProfilesApi,
     hospital::Duty,
     limits::RECOVERY_COMPLETION_BLOCKS,
-    naming::Naming,
+    naming::{NamedAccount, Naming},
     profile::{Objection, Role},
     refusal::Refusal::{self, *},
 };
@@ -14,7 +14,7 @@ use epione_runtime::{
     council_root, lanes::priority,
 };
 use frame_support::dispatch::GetDispatchInfo;
-use pallet_quotas::{Holder, Lane};
+use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
 use sp_runtime::DispatchError;
 
 use crate::{
@@ -36,9 +36,11 @@ const NEW_SEALING_KEY: Hash = Hash::repeat_byte(9);
 fn proposal(hospital: HospitalId, user: UserId) -> Call {
     let (pair, sealing_key_hash) = (key(NEW), NEW_SEALING_KEY);
     let version = Profiles::profile(user).map_or(0, |profile| profile.version);
-    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version };
+    let until = System::block_number() + 100;
+    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version, until };
     let consent = consent(&pair, naming);
-    Call::propose_recovery { user, account: account(&pair), sealing_key_hash, consent }
+    let next = NamedAccount { account: account(&pair), until, consent };
+    Call::propose_recovery { user, next, sealing_key_hash }
 }
 
 fn object() -> RuntimeCall {
@@ -46,7 +48,13 @@ fn object() -> RuntimeCall {
 }
 
 fn complete() -> RuntimeCall {
-    Call::complete_recovery { user: *PATIENT }.into()
+    Call::complete_recovery { user: *PATIENT, decision: None }.into()
+}
+
+/// What the council dispatches to complete the recovery that stands.
+fn decide() -> RuntimeCall {
+    let decision = Runtime::recovery(*PATIENT).map(|recovery| recovery.decision());
+    Call::complete_recovery { user: *PATIENT, decision }.into()
 }
 
 fn send(seed: &str, call: impl Into<RuntimeCall>) -> Result<(), DispatchError> {
@@ -109,15 +117,45 @@ fn a_hospital_cannot_stop_its_patient_from_objecting() {
         send("Alice//agent", proposal(A, *PATIENT)).unwrap();
         send("Alice//agent", Call::suspend { user: *PATIENT }).unwrap();
         assert_eq!(refused(&patient, rotate_keys()), Some(NotInForce));
-        assert_eq!(used_to_end_access(A), 0);
         send(&patient, object()).unwrap();
-        assert!(used_to_end_access(A) > 0);
+        // The proposal has paid for it.
+        assert_eq!(used_to_end_access(A), 0);
+        assert!(Quotas::usage(&Holder::User(*PATIENT), Lane::Rotation).ref_time > 0);
         let recovery = Runtime::recovery(*PATIENT).unwrap();
         assert_eq!(recovery.objection, Some(Objection::User));
         wait(chain);
         assert_eq!(send("Alice//agent", complete()), Err(Error::RecoveryObjected.into()));
         // A second objection changes nothing, so it gets no place in the block.
         assert_eq!(refused(&patient, object()), Some(NotInForce));
+    });
+}
+
+/// The hospital lets puppets of its own rotate keys until nothing is left of its quota for what ends access, or is
+/// suspended and hopes to be reinstated.
+#[test]
+fn a_hospital_without_quota_cannot_stop_its_patient_from_objecting() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
+        send("Alice//agent", proposal(A, *PATIENT)).unwrap();
+        let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
+        let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+        let (signer, hospital) = (Holder::User(user(30)), Some(A));
+        Quotas::debit(&Debit { signer, hospital, lane: Lane::Rotation, cost });
+        let used = used_to_end_access(A);
+        assert_eq!(refused(&patient, rotate_keys()), Some(HospitalQuotaExceeded));
+        assert_eq!(refused("Alice//agent", object()), None, "a hospital's objection");
+        assert_eq!(refused(&patient, object()), None, "replaces the hospital's");
+        assert_eq!(used_to_end_access(A), used);
+        let recovery = Runtime::recovery(*PATIENT).unwrap();
+        assert_eq!(recovery.objection, Some(Objection::User));
+    });
+    local(|_| {
+        register("Bob//agent", *PATIENT, Role::Patient);
+        send("Bob//agent", proposal(B, *PATIENT)).unwrap();
+        Hospitals::suspend(council(), B).unwrap();
+        assert_eq!(refused(&user_seed(*PATIENT), rotate_keys()), Some(HospitalNotActive));
+        send(&user_seed(*PATIENT), object()).unwrap();
     });
 }
 
@@ -143,7 +181,8 @@ fn a_recovery_pays_for_what_it_leaves_in_the_state() {
         let before = used();
         send("Alice//agent", proposal(A, *PATIENT)).unwrap();
         let proposed = used();
-        assert!(proposed - before > 512, "{before} {proposed}");
+        // The proposal, and the user's objection to it.
+        assert!(proposed - before > 1_024, "{before} {proposed}");
         wait(chain);
         send("Alice//agent", complete()).unwrap();
         assert!(used() - proposed > 512, "{proposed} {}", used());
@@ -197,16 +236,22 @@ fn another_hospital_of_the_patient_objects() {
 
 /// The thief of the phone objects. The council knows the patient from the hospital's staff.
 #[test]
-fn two_thirds_of_the_council_complete_a_recovery_at_once() {
+fn two_thirds_of_the_council_complete_a_recovery_in_spite_of_an_objection() {
     local(|chain| {
         register("Alice//agent", *PATIENT, Role::Patient);
         send("Alice//agent", proposal(A, *PATIENT)).unwrap();
+        let decided = decide();
         send(&user_seed(*PATIENT), object()).unwrap();
         let half = pallet_collective::RawOrigin::Members(2, 4).into();
-        assert!(CouncilRoot::dispatch(half, Box::new(complete())).is_err());
-        CouncilRoot::dispatch(council(), Box::new(complete())).unwrap();
-        let dispatched = council_root::Event::<Runtime>::Dispatched { result: Ok(()) };
-        System::assert_last_event(dispatched.into());
+        assert!(CouncilRoot::dispatch(half, Box::new(decided.clone())).is_err());
+        let dispatched = |call, result| {
+            CouncilRoot::dispatch(council(), Box::new(call)).unwrap();
+            System::assert_last_event(council_root::Event::<Runtime>::Dispatched { result }.into());
+        };
+        dispatched(decided.clone(), Err(Error::RecoveryTooEarly.into()));
+        wait(chain);
+        dispatched(complete(), Err(Error::AnotherRecovery.into()));
+        dispatched(decided, Ok(()));
         chain.next_block();
         assert_eq!(refused(NEW, relate()), None);
         assert_eq!(refused(&user_seed(*PATIENT), relate()), Some(UnknownAccount));
@@ -226,9 +271,7 @@ fn a_recovery_fits_into_a_motion_and_needs_two_thirds_of_the_votes() {
             })
         };
         let as_root = || {
-            RuntimeCall::from(council_root::Call::<Runtime>::dispatch {
-                call: Box::new(complete()),
-            })
+            RuntimeCall::from(council_root::Call::<Runtime>::dispatch { call: Box::new(decide()) })
         };
         assert_eq!(refused("Alice", motion(2, as_root())), Some(Refusal::WrongThreshold));
         assert_eq!(refused("Alice", motion(3, as_root())), None);
@@ -248,7 +291,7 @@ fn a_recovery_lapses() {
         let now = System::block_number();
         System::set_block_number(recovery.lapses);
         let agent = RuntimeOrigin::signed(account(&key("Alice//agent")));
-        let late = Profiles::complete_recovery(agent, *PATIENT);
+        let late = Profiles::complete_recovery(agent, *PATIENT, None);
         assert_eq!(late, Err(Error::NoRecovery.into()));
         System::set_block_number(now);
     });
@@ -262,7 +305,8 @@ fn what_was_accepted_for_the_stolen_keys_is_not_handed_out() {
         let requester = user(8);
         send("Bob//agent", proposal(B, requester)).unwrap();
         chain.reach(Runtime::recovery(requester).unwrap().due);
-        send("Bob//agent", Call::complete_recovery { user: requester }).unwrap();
+        let completion = Call::complete_recovery { user: requester, decision: None };
+        send("Bob//agent", completion).unwrap();
         let transfer = pallet_queries::Call::<Runtime>::transfer { query: QueryId(0) };
         let changed = pallet_queries::Error::<Runtime>::RequesterChanged;
         assert_eq!(send("Alice//agent", transfer), Err(changed.into()));

@@ -14,7 +14,7 @@ use std::{
 use clap::{ArgGroup, Args, Subcommand};
 use epione_client::{api::RegisterUser, naming};
 use epione_envelope::{keystore::ActorKeys, sealing_keys::SealingPublicKey};
-use epione_primitives::{AccountId, Hash, HospitalId, UserId, profile::Role};
+use epione_primitives::{AccountId, BlockNumber, Hash, HospitalId, UserId, profile::Role};
 use serde::Serialize;
 
 use standing::Change;
@@ -265,13 +265,20 @@ pub struct Consented {
     pub user: UserId,
     pub hospital: HospitalId,
     pub consent: String,
+    /// The last block in which a consent to new keys is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<BlockNumber>,
 }
 
 impl Output for Consented {}
 
 impl fmt::Display for Consented {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "--user {} --consent {}", self.user, self.consent)
+        write!(f, "--user {} --consent {}", self.user, self.consent)?;
+        if let Some(until) = self.until {
+            write!(f, " --until {until}")?;
+        }
+        Ok(())
     }
 }
 
@@ -296,11 +303,12 @@ async fn signed(
     let snapshot = chain.finalized().await?;
     let new = || UserId::of(&account.id(), keys.sealing.public().hash());
     let user = snapshot.user_of(&account.id()).await?.unwrap_or_else(new);
+    context.warn_of_recovery(user, &snapshot).await?;
     let replaced = snapshot.registration(hospital, user).await?;
     let version = replaced.map_or(0, |registration| registration.version);
     let genesis = chain.genesis_hash();
     let consent = naming::registration(&account, genesis, hospital, user, version);
-    Ok(Consented { user, hospital, consent })
+    Ok(Consented { user, hospital, consent, until: None })
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use clap::{ArgGroup, Args, Subcommand};
 use epione_client::{api::ProposedKeys, chain::calls::profiles, naming};
 use epione_envelope::keystore::ActorKeys;
 use epione_primitives::{
-    AccountId, BlockNumber, HospitalId, UserId,
-    limits::SLOT_MILLIS,
+    AccountId, BlockNumber, Hash, HospitalId, UserId,
+    limits::{MAX_CONSENT_BLOCKS, SLOT_MILLIS},
     profile::{Objection, Profile, Recovery},
 };
 use serde::Serialize;
@@ -68,6 +68,9 @@ pub struct ProposeArgs {
     /// The consent that `epione user consent --recover` printed for the user
     #[arg(long, value_name = "HEX")]
     pub consent: String,
+    /// The last block in which the consent is valid, as `epione user consent --recover` printed it
+    #[arg(long, value_name = "BLOCK")]
+    pub until: BlockNumber,
     /// Key file of the hospital's governance [default: the devnet's]
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
@@ -116,6 +119,8 @@ pub struct Proposed {
     pub user: UserId,
     /// Lapsed keys stay until others are proposed.
     pub recovery: Option<Recovery>,
+    /// What the council names if it completes the recovery: Blake2-256 of the hospital, the keys and the version.
+    pub decision: Option<Hash>,
     /// The block of the state that was read.
     #[serde(skip)]
     block: BlockNumber,
@@ -133,8 +138,12 @@ impl fmt::Display for Proposed {
         let Recovery { hospital, account, due, lapses, .. } = recovery;
         writeln!(f, "hospital {hospital} proposed new keys for user {user}: account {account}")?;
         match recovery.objection {
-            Some(Objection::User) => write!(f, "the user's present account objected"),
-            Some(Objection::Hospital(other)) => write!(f, "hospital {other} objected"),
+            Some(Objection::User) => {
+                write!(f, "the user's present account objected\n{}", council(*user, recovery))
+            }
+            Some(Objection::Hospital(other)) => {
+                write!(f, "hospital {other} objected\n{}", council(*user, recovery))
+            }
             None if due <= block => {
                 write!(f, "hospital {hospital} can complete the recovery, before block {lapses}")
             }
@@ -145,6 +154,14 @@ impl fmt::Display for Proposed {
             ),
         }
     }
+}
+
+/// What the council dispatches after an objection, if it decides for the recovery.
+fn council(user: UserId, recovery: &Recovery) -> String {
+    let decision = recovery.decision();
+    format!(
+        "the council can complete the recovery: profiles.completeRecovery({user}, {decision:?})"
+    )
 }
 
 /// How long this many blocks take.
@@ -212,6 +229,7 @@ pub async fn propose(args: &ProposeArgs, context: &Context) -> Result<Proposed, 
         user: args.user,
         account,
         sealing_key: hex::encode(sealing_key.as_bytes()),
+        until: args.until,
         consent: args.consent.clone(),
     };
     let spinner = progress::waiting(context, "waiting until the proposal is finalized");
@@ -276,7 +294,8 @@ async fn of_user(user: UserId, context: &Context) -> Result<Proposed, Failure> {
     let chain = context.chain().await?;
     let head = chain.finalized_head().await?;
     let recovery = chain.at(head.hash).recovery(user).await?;
-    Ok(Proposed { user, recovery, block: head.number })
+    let decision = recovery.as_ref().map(Recovery::decision);
+    Ok(Proposed { user, recovery, decision, block: head.number })
 }
 
 async fn profile(user: UserId, context: &Context) -> Result<Profile, Failure> {
@@ -306,8 +325,9 @@ pub(super) async fn consented(
     let version = profile(user, context).await?.version;
     let sealing_key = keys.sealing.public().hash();
     let genesis = chain.genesis_hash();
-    let consent = naming::recovery(&account, genesis, hospital, user, sealing_key, version);
-    Ok(Consented { user, hospital, consent })
+    let until = chain.finalized_head().await?.number.saturating_add(MAX_CONSENT_BLOCKS);
+    let consent = naming::recovery(&account, genesis, hospital, user, sealing_key, version, until);
+    Ok(Consented { user, hospital, consent, until: Some(until) })
 }
 
 #[cfg(test)]
@@ -326,7 +346,8 @@ mod tests {
             lapses: 2_000,
             objection,
         };
-        Proposed { user: UserId([1; 32]), recovery: Some(recovery), block }.to_string()
+        let decision = Some(recovery.decision());
+        Proposed { user: UserId([1; 32]), recovery: Some(recovery), decision, block }.to_string()
     }
 
     #[test]
@@ -336,6 +357,8 @@ mod tests {
         assert!(shown(1_999, Some(Objection::User)).contains("present account objected"));
         let other = Some(Objection::Hospital(HospitalId(5)));
         assert!(shown(5, other).contains("hospital 5 objected"));
+        assert!(shown(5, other).contains("profiles.completeRecovery(0x0101"));
+        assert!(!shown(5, None).contains("council"));
         assert!(shown(2_000, None).starts_with("no new keys are proposed"));
         assert_eq!(blocks(86_400), "72 hours");
     }

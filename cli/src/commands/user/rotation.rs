@@ -141,6 +141,7 @@ pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Fai
     let new = next_keys(args, &old, context)?;
     let chain = context.chain().await?;
     let (user, profile) = subject(chain, &old, &new).await?;
+    context.warn_of_recovery(user, &chain.finalized().await?).await?;
     let rotated_now = rotate_on_chain(chain, user, &profile, &old, &new).await?;
 
     let mut hospitals = Vec::new();

@@ -7,13 +7,16 @@ use epione_client::{
     signer::Account,
 };
 use epione_envelope::{account::Signer, keystore::ActorKeys, sealing_keys::SealingSuite};
-use epione_primitives::{Hash, HospitalId, UserId, limits::DAY_MILLIS};
+use epione_primitives::{BlockNumber, Hash, HospitalId, UserId, limits::DAY_MILLIS};
 
 use super::{
     fake::{ELSEWHERE, HOSPITAL, genesis},
     registrations::{body_of, confirm, patient_keys, renew},
     world::{Actor, Raw, Reply, World},
 };
+
+/// The last block in which the consents of these tests are valid.
+const UNTIL: BlockNumber = 100;
 
 /// New keys of the patient, on a new phone.
 fn new_keys(world: &World) -> ActorKeys {
@@ -24,9 +27,10 @@ fn new_keys(world: &World) -> ActorKeys {
 fn proposal(keys: &ActorKeys, hospital: HospitalId, user: UserId, version: u32) -> ProposedKeys {
     let account = Account::from(keys);
     let public = keys.sealing.public();
-    let consent = naming::recovery(&account, genesis(), hospital, user, public.hash(), version);
+    let (genesis, hash) = (genesis(), public.hash());
+    let consent = naming::recovery(&account, genesis, hospital, user, hash, version, UNTIL);
     let sealing_key = hex::encode(public.as_bytes());
-    ProposedKeys { user, account: keys.account(), sealing_key, consent }
+    ProposedKeys { user, account: keys.account(), sealing_key, until: UNTIL, consent }
 }
 
 /// What a hospital's staff sends for the world's patient.
@@ -132,7 +136,7 @@ async fn a_consent_to_something_else_is_rejected_before_anything_is_sent() {
     let with = |consent: String| ProposedKeys { consent, ..right.clone() };
     let account = Account::from(&keys);
     let hash = keys.sealing.public().hash();
-    let elsewhere = naming::recovery(&account, Hash::zero(), HOSPITAL, user, hash, version);
+    let elsewhere = naming::recovery(&account, Hash::zero(), HOSPITAL, user, hash, version, UNTIL);
     let registration = naming::registration(&account, genesis(), HOSPITAL, user, version);
     let another_key = good(&world, &other).sealing_key;
     for wrong in [
@@ -147,6 +151,8 @@ async fn a_consent_to_something_else_is_rejected_before_anything_is_sent() {
         with(hex::encode((0_u8, [0_u8; 64]).encode())),
         // A hospital that would like to open what others seal to the patient.
         ProposedKeys { sealing_key: another_key, ..right.clone() },
+        // It would like to propose the keys later than the patient wanted.
+        ProposedKeys { until: UNTIL + 1, ..right.clone() },
     ] {
         let refused = propose(&world, &world.governance, &wrong).await;
         assert_eq!(refused.refusal(), (400, "consent".into()), "{wrong:?}");

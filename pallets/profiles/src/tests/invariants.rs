@@ -8,8 +8,8 @@ use frame_support::assert_ok;
 
 use crate::{
     Accounts, EarlierPages, EarlierPeriods, InForce, LastRotation, Members, PeriodPage,
-    ProfileHistory, Profiles as Stored, Recoveries, RegistrationBodies, Registrations, SealingKeys,
-    mock::*,
+    ProfileHistory, Profiles as Stored, ProposalList, Proposals, Recoveries, RecoveryPauses,
+    RegistrationBodies, Registrations, SealingKeys, mock::*,
 };
 
 /// The error after `damage` to Alice, who has rotated her keys once and whose
@@ -122,11 +122,19 @@ fn recoveries_that_disagree_are_found() {
     };
     let stray = || Recoveries::<Test>::insert(UserId([9; 32]), good());
     assert!(after(stray).contains("for no user"));
+    let put = |recovery: Recovery| {
+        let listed = ProposalList::truncate_from(vec![(alice(), recovery.lapses)]);
+        Proposals::<Test>::insert(recovery.hospital, listed);
+        if recovery.objection.is_some() {
+            RecoveryPauses::<Test>::insert(alice(), recovery.hospital, recovery.lapses);
+        }
+        Recoveries::<Test>::insert(alice(), recovery);
+    };
     let with = |change: fn(&mut Recovery)| {
         after(|| {
             let mut recovery = good();
             change(&mut recovery);
-            Recoveries::<Test>::insert(alice(), recovery);
+            put(recovery);
         })
     };
     assert!(with(|recovery| recovery.hospital = B).contains("never registered there"));
@@ -138,12 +146,44 @@ fn recoveries_that_disagree_are_found() {
         alice_at_a();
         let origin = RuntimeOrigin::signed(account(1));
         assert_ok!(Profiles::rotate_keys(origin, Some(held(2, alice())), None));
-        Recoveries::<Test>::insert(alice(), good());
+        put(good());
         assert_ok!(Profiles::check_state());
-        let objection = Some(Objection::User);
-        Recoveries::<Test>::insert(alice(), Recovery { version: 1, objection, ..good() });
+        put(Recovery { version: 1, objection: Some(Objection::User), ..good() });
+        assert_ok!(Profiles::check_state());
+        RecoveryPauses::<Test>::remove(alice(), A);
+        let waits = Profiles::check_state().unwrap_err();
+        assert!(<&str>::from(waits).contains("does not wait after an objection"));
+        // Keys for an earlier profile, which have lapsed.
+        System::set_block_number(9);
+        put(Recovery { version: 1, ..good() });
         assert_ok!(Profiles::check_state());
     });
+}
+
+#[test]
+fn proposals_that_disagree_are_found() {
+    let of = |hospital| {
+        let listed = ProposalList::truncate_from(vec![(alice(), 9)]);
+        Proposals::<Test>::insert(hospital, listed);
+    };
+    assert!(after(|| of(A)).contains("is listed that is not stored"));
+    let objection = Some(Objection::User);
+    let unlisted = |listed: Option<HospitalId>| {
+        after(|| {
+            let (account, sealing_key_hash) = (account(3), sealing_key(3));
+            let (hospital, version, due, lapses) = (A, 2, 5, 9);
+            let recovery =
+                Recovery { hospital, account, sealing_key_hash, version, due, lapses, objection };
+            RecoveryPauses::<Test>::insert(alice(), A, 9);
+            Recoveries::<Test>::insert(alice(), recovery);
+            listed.into_iter().for_each(of);
+        })
+    };
+    for listed in [None, Some(B)] {
+        assert!(unlisted(listed).contains("not listed under the hospital"));
+    }
+    let stray = || RecoveryPauses::<Test>::insert(alice(), B, 9);
+    assert!(after(stray).contains("never registered there"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 mod directory;
 mod end_registration;
+mod hostile_recovery;
 mod in_force;
 mod invariants;
 mod recovery;

@@ -1,52 +1,73 @@
-//! New keys for a user who has lost the present ones, and everybody who tries to use this against the user.
+//! New keys for a user who has lost the present ones: who proposes, objects and completes.
 
 use epione_primitives::{
     Hash, HospitalId, UserId,
-    limits::{RECOVERY_BLOCKS, RECOVERY_COMPLETION_BLOCKS, ROTATION_PAUSE_MILLIS},
-    naming::Naming,
+    limits::{
+        DAY_BLOCKS, MAX_CONSENT_BLOCKS, RECOVERY_BLOCKS, RECOVERY_COMPLETION_BLOCKS,
+        ROTATION_PAUSE_MILLIS,
+    },
+    naming::{NamedAccount, Naming},
     profile::{Objection, Recovery},
 };
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 use sp_runtime::DispatchError::BadOrigin;
 
 use super::{only_agents, only_where_registered};
-use crate::{Error, Event, ProfileHistory, Profiles as Stored, Recoveries, mock::*};
+use crate::{Error, Event, ProfileHistory, Profiles as Stored, Proposals, Recoveries, mock::*};
 
 const C: HospitalId = HospitalId(2);
 /// The block of the proposals in these tests.
 const PROPOSED: u64 = 1;
-const DUE: u64 = PROPOSED + RECOVERY_BLOCKS as u64;
-const LAPSES: u64 = DUE + RECOVERY_COMPLETION_BLOCKS as u64;
+pub(super) const DUE: u64 = PROPOSED + RECOVERY_BLOCKS as u64;
+/// The first block in which the council can complete a recovery.
+pub(super) const DUE_FOR_COUNCIL: u64 = PROPOSED + DAY_BLOCKS as u64;
+pub(super) const LAPSES: u64 = DUE + RECOVERY_COMPLETION_BLOCKS as u64;
 
 /// The origin of a key's account.
-fn key_of(seed: u8) -> RuntimeOrigin {
+pub(super) fn key_of(seed: u8) -> RuntimeOrigin {
     RuntimeOrigin::signed(account(seed))
 }
 
+/// The last block in which the consents of these tests are valid.
+fn until() -> u32 {
+    System::block_number() as u32 + 10
+}
+
 fn naming(seed: u8, hospital: HospitalId, version: u32) -> Naming {
-    Naming::Recovery { hospital, user: alice(), sealing_key_hash: sealing_key(seed), version }
+    let (user, sealing_key_hash, until) = (alice(), sealing_key(seed), until());
+    Naming::Recovery { hospital, user, sealing_key_hash, version, until }
+}
+
+/// An account with the signature of a key's holder.
+fn named(of: u8, by: u8, naming: Naming) -> NamedAccount {
+    NamedAccount { account: account(of), until: until(), consent: signed(by, naming) }
 }
 
 /// A hospital proposes the keys with this seed for Alice, as their holder agreed.
-fn propose(hospital: HospitalId, seed: u8) -> DispatchResult {
-    let consent = signed(seed, naming(seed, hospital, profile().version));
-    Profiles::propose_recovery(by(hospital), alice(), account(seed), sealing_key(seed), consent)
+pub(super) fn propose(hospital: HospitalId, seed: u8) -> DispatchResult {
+    let next = named(seed, seed, naming(seed, hospital, profile().version));
+    Profiles::propose_recovery(by(hospital), alice(), next, sealing_key(seed))
 }
 
-fn object(origin: RuntimeOrigin) -> DispatchResult {
+pub(super) fn object(origin: RuntimeOrigin) -> DispatchResult {
     Profiles::object(origin, alice())
 }
 
-fn complete(origin: RuntimeOrigin) -> DispatchResult {
-    Profiles::complete_recovery(origin, alice())
+pub(super) fn complete(origin: RuntimeOrigin) -> DispatchResult {
+    Profiles::complete_recovery(origin, alice(), None)
 }
 
-fn recovery() -> Recovery {
+/// The council completes the recovery about which it decided.
+pub(super) fn decide(decided: &Recovery) -> DispatchResult {
+    Profiles::complete_recovery(RuntimeOrigin::root(), alice(), Some(decided.decision()))
+}
+
+pub(super) fn recovery() -> Recovery {
     Profiles::recovery(alice()).unwrap()
 }
 
 /// Alice at A and B, for whom A proposed the keys 2.
-fn proposed(test: impl FnOnce()) {
+pub(super) fn proposed(test: impl FnOnce()) {
     chain(|| {
         alice_at_a();
         assert_ok!(register(B, consent(1, B, alice())));
@@ -98,18 +119,19 @@ fn only_agents_of_hospitals_of_the_user_propose() {
     chain(|| {
         alice_at_a();
         let call = |origin| {
-            let consent = signed(2, naming(2, A, 1));
-            Profiles::propose_recovery(origin, alice(), account(2), sealing_key(2), consent)
+            let next = named(2, 2, naming(2, A, 1));
+            Profiles::propose_recovery(origin, alice(), next, sealing_key(2))
         };
         only_where_registered(call);
         only_agents(call);
         Recoveries::<Test>::remove(alice());
+        Proposals::<Test>::remove(A);
         assert_ok!(Profiles::end_registration(by(A), alice()));
         assert_noop!(call(by(A)), Error::<Test>::RegistrationHasEnded);
         let nobody = UserId([9; 32]);
-        let consent = signed(2, naming(2, A, 1));
+        let next = named(2, 2, naming(2, A, 1));
         assert_noop!(
-            Profiles::propose_recovery(by(A), nobody, account(2), sealing_key(2), consent),
+            Profiles::propose_recovery(by(A), nobody, next, sealing_key(2)),
             Error::<Test>::NotRegistered
         );
     });
@@ -140,6 +162,14 @@ fn the_holder_of_the_new_account_agrees_to_both_keys() {
             user: UserId([9; 32]),
             sealing_key_hash: sealing_key(2),
             version: 1,
+            until: until(),
+        };
+        let for_longer = Naming::Recovery {
+            hospital: A,
+            user: alice(),
+            sealing_key_hash: sealing_key(2),
+            version: 1,
+            until: until() + 1,
         };
         for consent in [
             signed(3, naming(2, A, 1)),
@@ -149,14 +179,41 @@ fn the_holder_of_the_new_account_agrees_to_both_keys() {
             // The hospital would like to open what others seal to the user.
             signed(2, naming(3, A, 1)),
             signed(2, another_user),
+            signed(2, for_longer),
             signed(2, Naming::Rotation { user: alice(), version: 1 }),
             consent(2, A, alice()),
         ] {
+            let next = NamedAccount { account: account(2), until: until(), consent };
             assert_noop!(
-                Profiles::propose_recovery(by(A), alice(), account(2), sealing_key(2), consent),
+                Profiles::propose_recovery(by(A), alice(), next, sealing_key(2)),
                 Error::<Test>::InvalidConsent
             );
         }
+    });
+}
+
+/// The patient signed, and did not come back. A year later the hospital proposes the keys.
+#[test]
+fn an_old_or_eternal_consent_to_new_keys_is_refused() {
+    chain(|| {
+        alice_at_a();
+        System::set_block_number(11);
+        let with = |until| {
+            let sealing_key_hash = sealing_key(2);
+            let naming = Naming::Recovery {
+                hospital: A,
+                user: alice(),
+                sealing_key_hash,
+                version: 1,
+                until,
+            };
+            let next = NamedAccount { account: account(2), until, consent: signed(2, naming) };
+            Profiles::propose_recovery(by(A), alice(), next, sealing_key_hash)
+        };
+        for until in [0, 10, 11 + MAX_CONSENT_BLOCKS + 1, u32::MAX] {
+            assert_noop!(with(until), Error::<Test>::ConsentExpired);
+        }
+        assert_ok!(with(11 + MAX_CONSENT_BLOCKS));
     });
 }
 
@@ -165,10 +222,14 @@ fn keys_that_were_used_are_refused() {
     chain(|| {
         alice_at_a();
         let with = |seed: u8, key: Hash| {
-            let naming =
-                Naming::Recovery { hospital: A, user: alice(), sealing_key_hash: key, version: 1 };
-            let consent = signed(seed, naming);
-            Profiles::propose_recovery(by(A), alice(), account(seed), key, consent)
+            let naming = Naming::Recovery {
+                hospital: A,
+                user: alice(),
+                sealing_key_hash: key,
+                version: 1,
+                until: until(),
+            };
+            Profiles::propose_recovery(by(A), alice(), named(seed, seed, naming), key)
         };
         assert_noop!(with(1, sealing_key(2)), Error::<Test>::AccountInUse);
         assert_noop!(with(2, sealing_key(1)), Error::<Test>::SealingKeyUsedBefore);
@@ -178,14 +239,13 @@ fn keys_that_were_used_are_refused() {
 }
 
 #[test]
-fn keys_that_were_used_since_the_proposal_are_refused() {
+fn an_account_that_was_used_since_the_proposal_is_refused() {
     proposed(|| {
         System::set_block_number(DUE);
         System::inc_providers(&account(2));
         assert_noop!(complete(by(A)), Error::<Test>::AccountInUse);
+        assert_noop!(decide(&recovery()), Error::<Test>::AccountInUse);
         System::dec_providers(&account(2)).unwrap();
-        assert_ok!(Profiles::rotate_keys(key_of(1), None, Some(sealing_key(2))));
-        assert_noop!(complete(RuntimeOrigin::root()), Error::<Test>::SealingKeyUsedBefore);
     });
 }
 
@@ -218,9 +278,8 @@ fn a_hospital_cannot_complete_a_recovery_early() {
 fn a_recovery_that_lapsed_cannot_be_completed() {
     proposed(|| {
         System::set_block_number(LAPSES);
-        for origin in [by(A), RuntimeOrigin::root()] {
-            assert_noop!(complete(origin), Error::<Test>::NoRecovery);
-        }
+        assert_noop!(complete(by(A)), Error::<Test>::NoRecovery);
+        assert_noop!(decide(&recovery()), Error::<Test>::NoRecovery);
         assert_noop!(object(key_of(1)), Error::<Test>::NoRecovery);
         System::set_block_number(LAPSES - 1);
         assert_ok!(complete(by(A)));
@@ -257,7 +316,7 @@ fn an_objection_of_the_user_stops_a_hospital() {
         assert_noop!(complete(by(A)), Error::<Test>::RecoveryObjected);
         assert_eq!(profile().account, account(1));
         // The hospital does not simply ask again.
-        assert_noop!(propose(A, 3), Error::<Test>::RecoveryStands);
+        assert_noop!(propose(A, 3), Error::<Test>::RecoveryPaused);
         System::set_block_number(LAPSES);
         assert_ok!(propose(A, 3));
     });
@@ -315,12 +374,25 @@ fn nobody_else_objects() {
     });
 }
 
+/// The council must know that somebody has the present keys.
 #[test]
-fn there_is_one_objection_to_one_recovery() {
+fn a_users_objection_replaces_a_hospitals() {
     proposed(|| {
         assert_ok!(object(by(B)));
-        assert_noop!(object(key_of(1)), Error::<Test>::RecoveryObjected);
+        assert_noop!(object(by(A)), Error::<Test>::RecoveryObjected);
         assert_eq!(recovery().objection, Some(Objection::Hospital(B)));
+        assert!(Profiles::can_object(alice()));
+        assert_ok!(object(key_of(1)));
+        assert_eq!(recovery().objection, Some(Objection::User));
+        assert!(!Profiles::can_object(alice()));
+        for origin in [key_of(1), by(A), by(B)] {
+            assert_noop!(object(origin), Error::<Test>::RecoveryObjected);
+        }
+    });
+    proposed(|| {
+        assert_ok!(object(by(B)));
+        assert_ok!(Profiles::rotate_keys(key_of(1), None, Some(sealing_key(3))));
+        assert_eq!(recovery().objection, Some(Objection::User));
     });
     chain(|| {
         alice_at_a();
@@ -334,25 +406,49 @@ fn a_rotation_is_an_objection() {
     proposed(|| {
         assert_ok!(Profiles::rotate_keys(key_of(1), None, Some(sealing_key(3))));
         assert_eq!(recovery().objection, Some(Objection::User));
+        let objected = Event::RecoveryObjected { user: alice(), objection: Objection::User };
+        System::assert_has_event(objected.into());
         System::set_block_number(DUE);
         assert_noop!(complete(by(A)), Error::<Test>::RecoveryObjected);
     });
 }
 
-/// The thief of the phone has the present keys, and objects or rotates again and again.
+#[test]
+fn a_rotation_is_no_objection_to_a_recovery_that_lapsed_or_has_one() {
+    let objected = || {
+        let objected = Event::RecoveryObjected { user: alice(), objection: Objection::User };
+        let objected = RuntimeEvent::from(objected);
+        System::events().iter().filter(|record| record.event == objected).count()
+    };
+    proposed(|| {
+        System::set_block_number(LAPSES);
+        assert_ok!(Profiles::rotate_keys(key_of(1), None, Some(sealing_key(3))));
+        assert_eq!((recovery().objection, objected()), (None, 0));
+    });
+    proposed(|| {
+        assert_ok!(object(key_of(1)));
+        assert_ok!(Profiles::rotate_keys(key_of(1), None, Some(sealing_key(3))));
+        assert_eq!(objected(), 1);
+    });
+}
+
+/// The thief of the phone has the present keys, and objects. Every hospital suspended the user, so the thief does not
+/// rotate.
 #[test]
 fn the_council_gives_a_user_new_keys_in_spite_of_a_thief() {
     proposed(|| {
+        for hospital in [A, B] {
+            assert_ok!(Profiles::suspend(by(hospital), alice()));
+        }
+        let decided = recovery();
+        // The thief cannot void the council's decision by an objection.
         assert_ok!(object(key_of(1)));
-        assert_ok!(complete(RuntimeOrigin::root()));
+        System::set_block_number(DUE_FOR_COUNCIL);
+        assert_ok!(decide(&decided));
         assert_eq!((profile().account, profile().version), (account(2), 2));
         System::assert_has_event(Event::Recovered { hospital: A, user: alice() }.into());
-    });
-    proposed(|| {
-        assert_ok!(Profiles::rotate_keys(key_of(1), Some(held(3, alice())), Some(sealing_key(3))));
-        assert_ok!(complete(RuntimeOrigin::root()));
-        assert_eq!((profile().account, profile().version), (account(2), 3));
-        assert_eq!(Profiles::user_of(account(3)), None);
+        // The council decided that the hospital was right.
+        assert_ok!(propose(A, 3));
     });
 }
 

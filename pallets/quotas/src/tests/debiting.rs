@@ -48,6 +48,22 @@ fn many_accounts_of_one_hospital_share_its_budget() {
 }
 
 #[test]
+fn what_needs_no_hospital_is_debited_to_its_signer_alone() {
+    run(|| {
+        for account in 1..=3 {
+            assert_eq!(spend(&debit(account, A, 100, 1)), Ok(()));
+        }
+        let before = Quotas::usage(&Holder::Hospital(A), Lane::User);
+        let alone = |ref_time| Debit { hospital: None, ..debit(4, A, ref_time, 1) };
+        assert_eq!(spend(&alone(60)), Ok(()));
+        assert_eq!(spend(&alone(41)), Err(Exhausted::Account));
+        Quotas::refund(&alone(60), 10);
+        assert_eq!(Quotas::usage(&Holder::User(UserId([4; 32])), Lane::User).ref_time, 50);
+        assert_eq!(Quotas::usage(&Holder::Hospital(A), Lane::User), before);
+    });
+}
+
+#[test]
 fn an_account_cannot_renew_its_budget_by_changing_hospitals() {
     run(|| {
         assert_eq!(spend(&debit(1, A, 100, 1)), Ok(()));

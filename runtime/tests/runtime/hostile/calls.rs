@@ -177,7 +177,7 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::RotateKeys => rotate_keys(signer, a, b),
         Deed::ProposeRecovery => propose_recovery(a, b, c),
         Deed::ObjectToRecovery => pallet_profiles::Call::object { user: user(a) }.into(),
-        Deed::CompleteRecovery => pallet_profiles::Call::complete_recovery { user: user(a) }.into(),
+        Deed::CompleteRecovery => complete_recovery(a, b),
         Deed::Relate => relate(a, b, c),
         Deed::Unrelate => unrelate(a, b, c),
         Deed::GiveConsent => give(a, b, c),
@@ -482,15 +482,19 @@ fn rotate_keys(signer: &str, a: u8, b: u8) -> RuntimeCall {
 fn propose_recovery(a: u8, b: u8, c: u8) -> RuntimeCall {
     let (user, next, sealing_key_hash) = (user(a), successor(b), Hash::repeat_byte(c));
     let version = Profiles::profile(user).map_or(0, |profile| profile.version);
-    let naming = Naming::Recovery { hospital: HOSTILE_HOSPITAL, user, sealing_key_hash, version };
+    let (hospital, until) = (HOSTILE_HOSPITAL, System::block_number() + 100);
+    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version, until };
     let consent = if c.is_multiple_of(4) { other_signature(c) } else { consent(&next, naming) };
-    pallet_profiles::Call::propose_recovery {
-        user,
-        account: account(&next),
-        sealing_key_hash,
-        consent,
-    }
-    .into()
+    let next = NamedAccount { account: account(&next), until, consent };
+    pallet_profiles::Call::propose_recovery { user, next, sealing_key_hash }.into()
+}
+
+/// Completes the recovery of a user; names it, or something else, or nothing.
+fn complete_recovery(a: u8, b: u8) -> RuntimeCall {
+    let user = user(a);
+    let standing = Profiles::recovery(user).map(|recovery| recovery.decision());
+    let decision = if b.is_multiple_of(3) { Some(Hash::repeat_byte(b)) } else { standing };
+    pallet_profiles::Call::complete_recovery { user, decision }.into()
 }
 
 fn relate(a: u8, b: u8, c: u8) -> RuntimeCall {
@@ -741,7 +745,7 @@ fn act_as_root(a: u8, b: u8) -> RuntimeCall {
             let name = vec![b'a' + b % 26].try_into().unwrap_or_default();
             RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { name })
         }
-        4 => pallet_profiles::Call::complete_recovery { user: user(b) }.into(),
+        4 => complete_recovery(b, b),
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {

@@ -3,12 +3,13 @@
 use codec::Decode;
 use epione_client::chain::{Call, DispatchFailure};
 use epione_primitives::{
-    AccountId, Hash, RecordPointer, Signature, UserId,
+    Hash, RecordPointer, Signature, UserId,
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, Purpose,
         SectionClass,
     },
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
+    naming::NamedAccount,
     ports::HashedBody,
     profile::{Objection, Recovery, RegistrationStatus, Role},
     query::{QueryId, Transfer},
@@ -206,8 +207,9 @@ fn transfer(facts: &mut Facts, id: QueryId) -> Result<(), DispatchFailure> {
 /// Does what the profiles pallet does about new keys when this hospital's agent calls it, without most of its checks.
 fn recover(facts: &mut Facts, change: &str, arguments: &mut &[u8]) -> Result<(), DispatchFailure> {
     if change == "propose_recovery" {
-        let (user, account, sealing_key_hash, _) =
-            <(UserId, AccountId, Hash, Signature)>::decode(arguments).unwrap();
+        let (user, next, sealing_key_hash) =
+            <(UserId, NamedAccount, Hash)>::decode(arguments).unwrap();
+        let account = next.account;
         let version = facts.profiles[&user].version;
         let (due, lapses, objection) = (facts.head + 10, facts.head + 20, None);
         let hospital = HOSPITAL;
