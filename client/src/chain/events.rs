@@ -137,6 +137,8 @@ pub enum ChainEvent {
         query: QueryId,
         patient: UserId,
         requester: UserId,
+        /// The patient, or a representative.
+        by: UserId,
         /// The hospital whose worker keeps the sealed grant.
         mailbox: HospitalId,
     },
@@ -145,12 +147,16 @@ pub enum ChainEvent {
         query: QueryId,
         patient: UserId,
         requester: UserId,
+        /// The patient, or a representative.
+        by: UserId,
     },
     /// The requester took back the query, or the patient the acceptance.
     QueryWithdrawn {
         query: QueryId,
         patient: UserId,
         requester: UserId,
+        /// The requester, the patient, or a representative.
+        by: UserId,
     },
     /// A hospital's worker hands out the sealed grant.
     QueryTransferred {
@@ -291,18 +297,20 @@ fn query_event(name: &str, fields: &[u8]) -> Known {
             requester,
             patient,
         }),
-        "Accepted" => read(fields, |(query, patient, requester, mailbox)| {
-            ChainEvent::QueryAccepted { query, patient, requester, mailbox }
+        "Accepted" => read(fields, |(query, patient, requester, by, mailbox)| {
+            ChainEvent::QueryAccepted { query, patient, requester, by, mailbox }
         }),
-        "Refused" => read(fields, |(query, patient, requester)| ChainEvent::QueryRefused {
+        "Refused" => read(fields, |(query, patient, requester, by)| ChainEvent::QueryRefused {
             query,
             patient,
             requester,
+            by,
         }),
-        "Withdrawn" => read(fields, |(query, patient, requester)| ChainEvent::QueryWithdrawn {
+        "Withdrawn" => read(fields, |(query, patient, requester, by)| ChainEvent::QueryWithdrawn {
             query,
             patient,
             requester,
+            by,
         }),
         "Transferred" => {
             read(fields, |(query, hospital)| ChainEvent::QueryTransferred { query, hospital })

@@ -26,7 +26,8 @@ fn tomorrow() -> Moment {
 }
 
 fn appoint(representative: UserId) -> RuntimeCall {
-    Call::appoint { representative, until: tomorrow() }.into()
+    let until = tomorrow().saturating_add(DAY_MILLIS);
+    Call::appoint { representative, until }.into()
 }
 
 fn dismiss(representative: UserId) -> RuntimeCall {
@@ -59,7 +60,7 @@ fn users_alone_make_the_calls_about_mandates() {
         let patient = user_seed(*PATIENT);
         let [appoint, dismiss, authorize, revoke] = calls();
         send(&patient, appoint).unwrap();
-        assert!(Mandates::represents_now(mother(), *PATIENT));
+        assert!(Mandates::representation_now(mother(), *PATIENT).is_some());
         send(&patient, dismiss).unwrap();
         send(&patient, authorize).unwrap();
         assert!(Mandates::can_revoke(*PATIENT, A));
@@ -82,7 +83,7 @@ fn no_hospital_keeps_a_mandate_in_force() {
         assert_eq!(refused(&patient, appoint(mother())), Some(NotInForce));
         let before = used_to_end_access(A);
         assert_eq!(refused(&patient, dismiss(mother())), None);
-        assert!(!Mandates::represents_now(mother(), *PATIENT));
+        assert_eq!(Mandates::representation_now(mother(), *PATIENT), None);
         assert_eq!(refused(&patient, Call::revoke { hospital: A }), None);
         assert!(used_to_end_access(A) > before);
         for call in [dismiss(mother()), Call::revoke { hospital: A }.into()] {
@@ -124,5 +125,7 @@ fn a_representative_answers_a_query_and_a_dismissal_ends_the_acceptance() {
         transfer(first).unwrap();
         send("user-7", dismiss(mother())).unwrap();
         assert_eq!(transfer(second), Err(Error::RepresentationOver.into()));
+        send("user-7", appoint(mother())).unwrap();
+        assert_eq!(transfer(second), Err(Error::RepresentationOver.into()), "it is not revived");
     });
 }
