@@ -519,17 +519,26 @@ mod tests {
     }
 
     #[test]
-    fn a_query_and_its_acceptance_name_both_parties_in_the_pallets_order() {
-        let (requester, patient) = (UserId([1; 32]), UserId([2; 32]));
+    fn a_query_and_its_answers_name_the_parties_in_the_pallets_order() {
+        let (requester, patient, by) = (UserId([1; 32]), UserId([2; 32]), UserId([4; 32]));
         let (query, mailbox) = (QueryId(7), HospitalId(3));
         assert_eq!(
             ChainEvent::read("Queries", "Asked", &(query, requester, patient).encode()).unwrap(),
             ChainEvent::QueryAsked { query, requester, patient }
         );
-        let fields = (query, patient, requester, mailbox).encode();
+        let fields = (query, patient, requester, by, mailbox).encode();
         assert_eq!(
             ChainEvent::read("Queries", "Accepted", &fields).unwrap(),
-            ChainEvent::QueryAccepted { query, patient, requester, mailbox }
+            ChainEvent::QueryAccepted { query, patient, requester, by, mailbox }
+        );
+        let fields = (query, patient, requester, by).encode();
+        assert_eq!(
+            ChainEvent::read("Queries", "Refused", &fields).unwrap(),
+            ChainEvent::QueryRefused { query, patient, requester, by }
+        );
+        assert_eq!(
+            ChainEvent::read("Queries", "Withdrawn", &fields).unwrap(),
+            ChainEvent::QueryWithdrawn { query, patient, requester, by }
         );
     }
 

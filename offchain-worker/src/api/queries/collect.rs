@@ -23,7 +23,7 @@ use epione_primitives::{
     release::ReleasedRecord,
 };
 
-use super::{answers_for, find, is_registered, unknown};
+use super::{find, is_registered, stands, unknown};
 use crate::{
     api::{
         ApiError, AppState,
@@ -175,7 +175,7 @@ async fn check_requester(
     accepted: &Acceptance,
     account: &AccountId,
 ) -> Result<(), ApiError> {
-    if !answers_for(finalized, accepted.by, query.patient).await? {
+    if !stands(finalized, query.patient, accepted).await? {
         return Err(representation_over());
     }
     if *account != accepted.audience || !has_same_keys(finalized, query, accepted).await? {
@@ -208,8 +208,8 @@ fn representation_over() -> ApiError {
     ApiError::conflict(
         "representation-over",
         "The user who accepted does not represent the patient any more",
-        "The patient has dismissed the representative who accepted, or the mandate has ended. Ask the patient again, \
-         with a new query.",
+        "The mandate by which the representative accepted has ended, by a dismissal or by its time, and a new one does \
+         not revive the acceptance. Ask the patient again, with a new query.",
     )
 }
 
@@ -366,7 +366,7 @@ pub(in crate::api) async fn reader_of(
     let now = finalized.time().await?.max(crate::now());
     let named = query.acceptance().filter(|it| it.grant == grant && now < it.until);
     let Some(accepted) = named else { return Ok(None) };
-    let may_read = answers_for(finalized, accepted.by, query.patient).await?
+    let may_read = stands(finalized, query.patient, accepted).await?
         && has_same_keys(finalized, &query, accepted).await?
         && finalized.transfer(id).await?.is_some()
         && is_registered(finalized, &query).await?;
