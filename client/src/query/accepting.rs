@@ -48,6 +48,8 @@ pub struct Considered {
     hash: Hash,
     /// The key to which the grant is sealed.
     recipient: SealingPublicKey,
+    /// When the mandate ends by which a representative looks at it.
+    mandate_ends: Option<Moment>,
 }
 
 /// For what a representative reads before answering. The receipt has it.
@@ -93,7 +95,7 @@ impl Queries {
         let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
         let user = state.user_of(&reader.worker().account().id()).await?;
         let user = user.ok_or(ReadError::UnknownReader)?;
-        check_answers(&state, id, &query, user).await?;
+        let mandate_ends = check_answers(&state, id, &query, user).await?;
         check_pending(id, &query, head)?;
         let terms = if user == query.patient {
             let sealed = state.query_terms(id).await?.ok_or(QueryError::Terms(id))?;
@@ -110,7 +112,18 @@ impl Queries {
         };
         let (records, unopened) = self.opened(&query, user, reader).await?;
         let (by, hash) = (user, query.considered(id, &requester.account, recipient.hash()));
-        Ok(Considered { id, query, requester, by, terms, records, unopened, hash, recipient })
+        Ok(Considered {
+            id,
+            query,
+            requester,
+            by,
+            terms,
+            records,
+            unopened,
+            hash,
+            recipient,
+            mandate_ends,
+        })
     }
 
     /// The asked records, opened with the patient's own keys or by a hospital's grant to the representative, and those
@@ -261,7 +274,7 @@ impl Queries {
         let head = self.chain.finalized_head().await?;
         let state = self.chain.at(head.hash);
         let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
-        check_answers(&state, id, &query, considered.by).await?;
+        let mandate_ends = check_answers(&state, id, &query, considered.by).await?;
         check_pending(id, &query, head)?;
         let profile = state.profile(query.requester).await?;
         let profile = profile.ok_or(QueryError::UnknownUser(query.requester))?;
@@ -276,7 +289,8 @@ impl Queries {
             return Err(QueryError::InactiveMailbox(mailbox));
         }
         // The acceptance will be in a later block than the final one, which is some seconds old.
-        check_end(until, now().max(state.time().await?))
+        check_end(until, now().max(state.time().await?))?;
+        check_mandate(until, mandate_ends)
     }
 }
 
@@ -286,20 +300,31 @@ pub fn check_end(until: Moment, now: Moment) -> Result<(), QueryError> {
     if is_possible { Ok(()) } else { Err(QueryError::WrongEnd) }
 }
 
-/// Checks that a user answers this query: its patient, or a representative who did not ask it.
+/// Checks that an acceptance ends at the latest with the mandate of the representative who gives it.
+fn check_mandate(until: Moment, mandate_ends: Option<Moment>) -> Result<(), QueryError> {
+    match mandate_ends {
+        Some(ends) if ends < until => Err(QueryError::BeyondMandate { ends }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a user answers this query: its patient, or a representative who did not ask it. Returns when the mandate
+/// of the representative ends.
 async fn check_answers(
     state: &Snapshot,
     id: QueryId,
     query: &Query,
     user: UserId,
-) -> Result<(), QueryError> {
+) -> Result<Option<Moment>, QueryError> {
     if user == query.patient {
-        return Ok(());
+        return Ok(None);
     }
-    if user == query.requester || !state.represents(user, query.patient).await? {
-        return Err(QueryError::NotPatient { query: id, user });
-    }
-    Ok(())
+    let mandate = match user == query.requester {
+        true => None,
+        false => state.representation(user, query.patient).await?,
+    };
+    let mandate = mandate.ok_or(QueryError::NotPatient { query: id, user })?;
+    Ok(Some(mandate.until))
 }
 
 /// Checks that the patient can answer in the block after this one.
@@ -341,6 +366,11 @@ impl std::fmt::Debug for Considered {
 }
 
 impl Considered {
+    /// Checks that an acceptance may end at a moment, as far as that depends on who gives it.
+    pub fn check_mandate(&self, until: Moment) -> Result<(), QueryError> {
+        check_mandate(until, self.mandate_ends)
+    }
+
     /// The hospital at which an opened record was written.
     pub fn hospital_of(&self, pointer: RecordPointer) -> Option<HospitalId> {
         let record = self.records.iter().find(|record| record.summary.pointer == pointer);
@@ -449,6 +479,14 @@ mod tests {
         for wrong in [0, now, now + MAX_QUERY_ACCESS_MILLIS + 1, Moment::MAX] {
             assert!(matches!(check_end(wrong, now), Err(QueryError::WrongEnd)), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_representatives_acceptance_does_not_outlast_the_mandate() {
+        assert!(check_mandate(Moment::MAX, None).is_ok(), "the patient needs no mandate");
+        assert!(check_mandate(100, Some(100)).is_ok());
+        let refused = check_mandate(101, Some(100));
+        assert!(matches!(refused, Err(QueryError::BeyondMandate { ends: 100 })), "{refused:?}");
     }
 
     #[test]

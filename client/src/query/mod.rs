@@ -260,6 +260,10 @@ async fn found(
         Some(_) => state.transfer(id).await?,
         None => None,
     };
-    let status = Status::of(&query, transfer.is_some(), block, now);
+    let stands = match query.acceptance() {
+        Some(acceptance) => state.stands(acceptance, query.patient).await?,
+        None => true,
+    };
+    let status = Status::of(&query, (stands, transfer.is_some()), block, now);
     Ok(Found { id, query, transfer, status })
 }

@@ -144,10 +144,12 @@ fn accepted(query: &Query) -> Result<&Acceptance, ApiError> {
     let title = match &query.answer {
         Some(Answer::Accepted(accepted)) => return Ok(accepted),
         None => "The patient has not accepted the query",
-        Some(Answer::Refused { .. }) => "The patient refused the query",
+        Some(Answer::Refused { .. }) => {
+            "The query was refused, by the patient or in the name of the patient"
+        }
         Some(Answer::Withdrawn { acceptance: None, .. }) => "The query was withdrawn",
         Some(Answer::Withdrawn { acceptance: Some(_), .. }) => {
-            "The patient withdrew the acceptance"
+            "The acceptance was withdrawn, by the patient or in the name of the patient"
         }
     };
     Err(ApiError::conflict(
@@ -313,7 +315,7 @@ async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError>
     } else if is("NotAccepted") {
         Err(ApiError::conflict(
             "not-accepted",
-            "The patient has just withdrawn the acceptance",
+            "The acceptance has just been withdrawn",
             "Nothing was handed out.",
         ))
     } else if is("Over") {

@@ -335,8 +335,8 @@ fn ask(network: &mut Network, play: &Play) {
     network.put(keys::transfer(QUERY), &transfer);
     network.push();
     if play.is_withdrawn {
-        let acceptance = Some(acceptance);
-        let answer = Some(Answer::Withdrawn { block: next(network), at: 12, acceptance });
+        let (block, acceptance) = (next(network), Some(acceptance));
+        let answer = Some(Answer::Withdrawn { by: PATIENT, block, at: 12, acceptance });
         network.put(keys::query(QUERY), &Query { answer, ..first });
         network.push();
     }
