@@ -181,6 +181,10 @@ async fn a_standing_authorization_stands_for_the_signature_of_the_patient_while_
     ] {
         only_missing(&of(None, over).await, Step::Authorization, "had not authorized");
     }
+    // What counts is the state after the signed block, as for the rights of the author.
+    let authorization = Some(mandate);
+    let revoked = Play { cosigned_by: None, authorization, is_revoked: true, ..Play::default() };
+    assert!(of_record(revoked).await.is_complete());
 }
 
 #[tokio::test]

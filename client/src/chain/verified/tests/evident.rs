@@ -74,6 +74,8 @@ pub(crate) struct Play {
     pub releaser: &'static str,
     /// What the patient had authorized the announcing hospital to do.
     pub authorization: Option<Mandate>,
+    /// Whether the patient ended this after the record was signed, and before it was announced.
+    pub is_revoked: bool,
 }
 
 impl Default for Play {
@@ -93,6 +95,7 @@ impl Default for Play {
             requester: "requester",
             releaser: "agent",
             authorization: None,
+            is_revoked: false,
         }
     }
 }
@@ -145,6 +148,9 @@ pub(crate) async fn played(play: &Play) -> Chain {
     register(&mut network, PATIENT, Role::Patient, "patient", active);
     register(&mut network, DOCTOR, Role::Doctor, "doctor", active);
     register(&mut network, REQUESTER, Role::Researcher, "requester", active);
+    if let Some(authorization) = &play.authorization {
+        network.put(keys::authorization(PATIENT, AT), authorization);
+    }
     (0..SIGNED).for_each(|_| network.push());
     network.change(1..5);
     network.push();
@@ -190,8 +196,9 @@ fn store(network: &mut Network, play: &Play) {
     let body_hash = BlakeTwo256::hash(&body);
     let subject = announced_header.subject(std::slice::from_ref(&announced), body_hash);
     let announced_at = next(network);
-    if let Some(authorization) = &play.authorization {
-        network.put(keys::authorization(PATIENT, AT), authorization);
+    if play.is_revoked {
+        let revoked = play.authorization.map(|it| Mandate { ended: Some(it.since), ..it });
+        network.put(keys::authorization(PATIENT, AT), &revoked.unwrap());
     }
     let announce = lite_blocks::announce(&announced_header, &entries, &body);
     send(network, play.announcer, &announce, play);
