@@ -4,7 +4,7 @@ use epione_primitives::{
     HospitalId, Moment, QueryId, UserId, limits::DAY_MILLIS, profile::Role, refusal::Refusal::*,
 };
 use epione_runtime::{Hospitals, Mandates, Quotas, Runtime, RuntimeCall, Timestamp};
-use pallet_quotas::{Holder, Lane};
+use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
 use sp_runtime::DispatchError;
 
 use crate::{
@@ -102,6 +102,23 @@ fn the_hospital_of_the_representative_answers_if_the_patients_is_suspended() {
         assert_eq!(used_to_end_access(B), 0);
         assert_eq!(refused(&user_seed(*PATIENT), dismiss(mother())), None);
         assert!(used_to_end_access(B) > 0);
+    });
+}
+
+/// A patient may appoint and dismiss a stranger, whose hospital pays nothing for it.
+#[test]
+fn a_patient_of_an_active_hospital_spends_no_budget_of_the_representatives_hospital() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        register("Bob//agent", mother(), Role::Patient);
+        let patient = user_seed(*PATIENT);
+        send(&patient, appoint(mother())).unwrap();
+        let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
+        let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+        let signer = Holder::User(user(30));
+        Quotas::debit(&Debit { signer, hospital: A, lane: Lane::Rotation, cost });
+        assert_eq!(refused(&patient, dismiss(mother())), Some(HospitalQuotaExceeded));
+        assert_eq!(used_to_end_access(B), 0);
     });
 }
 
