@@ -67,7 +67,8 @@ impl From<QueryError> for Failure {
             }
             QueryError::WrongEnd => OTHER_END,
             QueryError::BeyondMandate { .. } => {
-                "choose an earlier end with --until or --for, or ask the patient to renew the mandate; nothing was signed"
+                "choose an earlier end with --until or --for, or ask the patient to renew the mandate; nothing was \
+                 signed"
             }
             QueryError::Unkept(_) => {
                 "make sure that you can write to your folder for state (XDG_STATE_HOME, or .local/state), then run \

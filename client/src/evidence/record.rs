@@ -156,8 +156,8 @@ impl Facts {
         })
     }
 
-    /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state after
-    /// the signed block, as for the rights of those who signed.
+    /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state
+    /// after the signed block, as for the rights of those who signed.
     fn standing_authorization(
         &self,
         evidence: &Evidence,

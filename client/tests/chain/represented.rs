@@ -95,7 +95,7 @@ async fn a_grant_opens_only_with_the_signature_of_the_representative_who_accepte
         }
 
         if signer == DOCTOR {
-            // Even a mailbox that hands out everything is not asked after a dismissal, and a new mandate is another one.
+            // Even a mailbox that hands out everything is not asked after a dismissal. A new mandate is another one.
             let dismissed = mandates::dismiss(patient(), doctor());
             let again = mandates::appoint(doctor(), until);
             for call in [dismissed, again] {

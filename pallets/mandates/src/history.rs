@@ -58,8 +58,8 @@ fn after(number: u32) -> Result<u32, ArithmeticError> {
     number.checked_add(1).ok_or(ArithmeticError::Overflow)
 }
 
-/// The newest mandate or an earlier one, whichever was in force at a moment. Mandates began in order and do not overlap,
-/// so only the last that had begun can have been. An earlier one is found by halving.
+/// The newest mandate or an earlier one, whichever was in force at a moment. Mandates began in order and do not
+/// overlap, so only the last that had begun can have been. An earlier one is found by halving.
 fn in_force(
     newest: Mandate,
     count: impl Fn() -> u32,

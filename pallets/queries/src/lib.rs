@@ -359,9 +359,9 @@ pub mod pallet {
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
         /// [`OwnQuery`](Error::OwnQuery), [`NotPending`](Error::NotPending), [`Expired`](Error::Expired),
-        /// [`InvalidRecords`](Error::InvalidRecords),
-        /// [`NotAsked`](Error::NotAsked), [`WrongUntil`](Error::WrongUntil),
-        /// [`BeyondMandate`](Error::BeyondMandate), [`UnknownHospital`](Error::UnknownHospital), [`RequesterChanged`](Error::RequesterChanged) or
+        /// [`InvalidRecords`](Error::InvalidRecords), [`NotAsked`](Error::NotAsked),
+        /// [`WrongUntil`](Error::WrongUntil), [`BeyondMandate`](Error::BeyondMandate),
+        /// [`UnknownHospital`](Error::UnknownHospital), [`RequesterChanged`](Error::RequesterChanged) or
         /// [`NotInForce`](Error::NotInForce).
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::accept())]

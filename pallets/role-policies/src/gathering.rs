@@ -21,14 +21,14 @@ impl<T: Config> Pallet<T> {
     /// Decides by the relationships, registrations and policies in force at `at` (ms): now, if
     /// absent.
     ///
-    /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and
-    /// one policy set; the patient's registration there, and the requester's there and at the
-    /// hospitals that the set names, with the periods in which those were active; the requester's credentials that the
-    /// set names, with the periods in which their issuers were active; whether the requester represents the patient,
-    /// and for a submission whether the hospital is authorized; the requester's other registrations, if they are
-    /// related to the patient or represent the patient, but are registered at none of these; for a moment before the newest set, when one version
-    /// began for each halving of their number; for a moment before the newest relationship of a kind, or the newest
-    /// credential or mandate, one earlier one for each halving of their number.
+    /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and one policy set; the
+    /// patient's registration there, and the requester's there and at the hospitals that the set names, with the
+    /// periods in which those were active; the requester's credentials that the set names, with the periods in which
+    /// their issuers were active; whether the requester represents the patient, and for a submission whether the
+    /// hospital is authorized; the requester's other registrations, if they are related to the patient or represent the
+    /// patient, but are registered at none of these; for a moment before the newest set, when one version began for
+    /// each halving of their number; for a moment before the newest relationship of a kind, or the newest credential or
+    /// mandate, one earlier one for each halving of their number.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
         Self::answer(&request, at.unwrap_or_else(T::Time::now))
     }

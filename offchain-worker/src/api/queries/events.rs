@@ -51,8 +51,8 @@ struct Wanted {
 
 /// Streams the changes of the caller's queries, or of those to a patient whom the caller represents, when they are
 /// finalized: one event named `query` for each, whose data is JSON. The stream ends after some minutes, and when the
-/// client reads too slowly, and for a representative when the mandate is over. Then connect again, and read the list first (`GET /v1/queries`), because changes in between
-/// are not repeated.
+/// client reads too slowly, and for a representative when the mandate is over. Then connect again, and read the list
+/// first (`GET /v1/queries`), because changes in between are not repeated.
 #[utoipa::path(
     get,
     path = "/v1/queries/events",

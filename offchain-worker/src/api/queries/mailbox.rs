@@ -40,8 +40,8 @@ const SECTIONS: usize = MAX_QUERIED_RECORDS as usize * MAX_SECTIONS as usize;
 /// Keeps a patient's sealed grant for the requester of a query. For the query's patient, and for a user who represents
 /// the patient in the last finalized block: while the query is pending, or if it is the grant that was accepted with
 /// and this worker is its mailbox. The worker keeps the newest three grants of each of them for a query until it learns
-/// which one the chain names. Accept on the chain first, and bring the grant when the acceptance is final: a mailbox then has no
-/// grant of a query that the patient did not accept.
+/// which one the chain names. Accept on the chain first, and bring the grant when the acceptance is final: a mailbox
+/// then has no grant of a query that the patient did not accept.
 #[utoipa::path(
     put,
     path = "/v1/queries/{id}/grant",
