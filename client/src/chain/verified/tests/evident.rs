@@ -39,6 +39,8 @@ use crate::chain::{
 };
 
 pub(crate) const REQUESTER: UserId = UserId([0x33; 32]);
+/// A parent of the patient.
+pub(crate) const PARENT: UserId = UserId([0x44; 32]);
 /// The hospital that approves, and keeps the sealed grant.
 pub(crate) const OTHER: HospitalId = HospitalId(1);
 pub(crate) const RECORD: RecordPointer = RecordPointer { height: 1, index: 0 };
@@ -76,6 +78,9 @@ pub(crate) struct Play {
     pub authorization: Option<Mandate>,
     /// Whether the patient ended this after the record was signed, and before it was announced.
     pub is_revoked: bool,
+    /// Who accepts and withdraws, by the state, and the mandate by which they represent the patient.
+    pub by: UserId,
+    pub representation: Option<Mandate>,
 }
 
 impl Default for Play {
@@ -95,6 +100,8 @@ impl Default for Play {
             requester: "requester",
             releaser: "agent",
             authorization: None,
+            by: PATIENT,
+            representation: None,
             is_revoked: false,
         }
     }
@@ -148,6 +155,7 @@ pub(crate) async fn played(play: &Play) -> Chain {
     register(&mut network, PATIENT, Role::Patient, "patient", active);
     register(&mut network, DOCTOR, Role::Doctor, "doctor", active);
     register(&mut network, REQUESTER, Role::Researcher, "requester", active);
+    register(&mut network, PARENT, Role::Patient, "parent", active);
     if let Some(authorization) = &play.authorization {
         network.put(keys::authorization(PATIENT, AT), authorization);
     }
@@ -320,9 +328,12 @@ fn ask(network: &mut Network, play: &Play) {
     let considered = first.considered(QUERY, &audience, sealing_key);
     let signed = play.accepted.unwrap_or(GRANT);
     let accept = queries::accept(QUERY, considered, &records, signed, UNTIL, OTHER);
+    if let Some(mandate) = &play.representation {
+        network.put(keys::representative(PATIENT, play.by), mandate);
+    }
     send(network, play.accepter, &accept, play);
     let acceptance = Acceptance {
-        by: PATIENT,
+        by: play.by,
         records: records.clone(),
         grant: GRANT,
         until: UNTIL,
@@ -343,7 +354,7 @@ fn ask(network: &mut Network, play: &Play) {
     network.push();
     if play.is_withdrawn {
         let (block, acceptance) = (next(network), Some(acceptance));
-        let answer = Some(Answer::Withdrawn { by: PATIENT, block, at: 12, acceptance });
+        let answer = Some(Answer::Withdrawn { by: play.by, block, at: 12, acceptance });
         network.put(keys::query(QUERY), &Query { answer, ..first });
         network.push();
     }
