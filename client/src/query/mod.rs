@@ -17,11 +17,13 @@
 //! hospital's grant.
 
 mod accepting;
+mod checking;
 mod error;
 mod status;
 mod unsent;
 
-pub use accepting::{Considered, Requester, Unopened, check_end};
+pub use accepting::{Considered, Requester, Unopened};
+pub use checking::check_end;
 pub use error::QueryError;
 pub use status::{Status, answer_in_words};
 pub use unsent::UnsentGrants;
