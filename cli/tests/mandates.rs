@@ -168,8 +168,18 @@ fn a_dismissed_parents_acceptance_is_not_handed_out(case: &Case) {
     let dismiss = ["mandate", "dismiss", "--as", CHILD, "--representative", &case.mother];
     case.send(&dismiss).unwrap();
     assert!(!case.represents(&case.mother));
-    fails(case.collect(&query), "does not represent the patient any more");
+    fails(case.collect(&query), "the mandate of that time has ended");
+    let shown = case.network.run(&["query", "show", &query]);
+    assert_eq!(shown["status"], json!("ended-with-mandate"));
     fails(case.send(&dismiss), "NotRepresentative");
+    // To appoint her again does not revive what she accepted before.
+    case.appoint(&case.mother, "1d");
+    fails(case.collect(&query), "the mandate of that time has ended");
+    let second = case.ask();
+    fails(case.accept(&second, MOTHER, &["--record", "1/0"]), "your mandate to act");
+    let refused = case.send(&["query", "refuse", &second, "--as", MOTHER]).unwrap();
+    assert_eq!(refused["inNameOf"], json!(case.child), "{refused}");
+    case.send(&dismiss).unwrap();
     fails(case.send(&["query", "withdraw", &query, "--as", MOTHER]), "NotParty");
     case.send(&["query", "withdraw", &query, "--as", CHILD]).unwrap();
 }
@@ -215,10 +225,16 @@ fn a_child_who_is_of_age_answers_with_keys_that_the_parents_do_not_have(case: &C
     let password = case.network.write("password", "only for a test\n");
     let (password, keys) = (password.to_str().unwrap(), case.network.file("child-2.json"));
     let keys = keys.to_str().unwrap();
+    case.appoint(&case.father, "1d");
     let rotate = ["user", "rotate-keys", "--as", CHILD, "--to", keys];
     let (_, rotated) =
         case.network.outcome(&[&rotate[..], &["--password-file", password]].concat());
     assert_eq!(rotated["rotatedNow"], json!(true), "{rotated}");
+    // New keys end no mandate, so the command says who acts still, and how to end it.
+    assert_eq!(rotated["mandates"][0]["representative"], json!(case.father), "{rotated}");
+    assert!(text(&rotated["mandates"][0]["end"]).contains("mandate dismiss"), "{rotated}");
+    let dismiss = ["mandate", "dismiss", "--as", keys, "--representative", &case.father];
+    case.send(&[&dismiss[..], &["--password-file", password]].concat()).unwrap();
     let confirm = ["user", "confirm-keys", "--user", &case.child, "--keys", keys];
     case.network.run(&[&confirm[..], &["--hospital", "0"]].concat());
 

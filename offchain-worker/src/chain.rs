@@ -16,6 +16,7 @@ use epione_primitives::{
     access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, SignedAt},
     hospital::{Duty, Hospital},
+    mandate::Mandate,
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
@@ -95,11 +96,11 @@ pub struct Identity {
 pub enum QueryChange {
     /// The requester asked the patient.
     Asked,
-    /// The patient accepted.
+    /// The patient accepted, or a representative.
     Accepted,
-    /// The patient refused.
+    /// The patient refused, or a representative.
     Refused,
-    /// The requester withdrew the query, or the patient the acceptance.
+    /// The requester withdrew the query, or the patient or a representative the acceptance.
     Withdrawn,
     /// The chain recorded that a hospital's worker hands out the patient's sealed grant.
     Transferred,
@@ -112,6 +113,8 @@ pub struct QueryNews {
     pub change: QueryChange,
     pub patient: UserId,
     pub requester: UserId,
+    /// The user who made the change; none if a hospital did.
+    pub by: Option<UserId>,
 }
 
 /// The chain's state after earlier blocks. Nodes keep all of them.
@@ -181,8 +184,8 @@ pub trait FinalState: Send + Sync {
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>>;
     /// The grant that answered a request, by the request's hash.
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
-    /// Whether a user represents a patient at the block's time.
-    fn represents(&self, user: UserId, patient: UserId) -> Answer<'_, bool>;
+    /// The mandate by which a user represents a patient at the block's time.
+    fn representation(&self, user: UserId, patient: UserId) -> Answer<'_, Option<Mandate>>;
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>>;
     /// The record that the sealed grant of a query is handed out.
     fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>>;
@@ -316,24 +319,24 @@ impl ChainView for NodeChain {
 
 /// The change of a query that an event reports. The event of a transfer names no users, so they are read.
 async fn news_of(state: &Snapshot, event: ChainEvent) -> Result<Option<QueryNews>, ViewError> {
-    let news = |query, change, patient, requester| {
-        Ok(Some(QueryNews { query, change, patient, requester }))
+    let news = |query, change, (patient, requester), by| {
+        Ok(Some(QueryNews { query, change, patient, requester, by }))
     };
     match event {
         ChainEvent::QueryAsked { query, requester, patient } => {
-            news(query, QueryChange::Asked, patient, requester)
+            news(query, QueryChange::Asked, (patient, requester), Some(requester))
         }
-        ChainEvent::QueryAccepted { query, patient, requester, .. } => {
-            news(query, QueryChange::Accepted, patient, requester)
+        ChainEvent::QueryAccepted { query, patient, requester, by, .. } => {
+            news(query, QueryChange::Accepted, (patient, requester), Some(by))
         }
-        ChainEvent::QueryRefused { query, patient, requester } => {
-            news(query, QueryChange::Refused, patient, requester)
+        ChainEvent::QueryRefused { query, patient, requester, by } => {
+            news(query, QueryChange::Refused, (patient, requester), Some(by))
         }
-        ChainEvent::QueryWithdrawn { query, patient, requester } => {
-            news(query, QueryChange::Withdrawn, patient, requester)
+        ChainEvent::QueryWithdrawn { query, patient, requester, by } => {
+            news(query, QueryChange::Withdrawn, (patient, requester), Some(by))
         }
         ChainEvent::QueryTransferred { query, .. } => match state.query(query).await? {
-            Some(it) => news(query, QueryChange::Transferred, it.patient, it.requester),
+            Some(it) => news(query, QueryChange::Transferred, (it.patient, it.requester), None),
             None => Ok(None),
         },
         _ => Ok(None),
@@ -439,8 +442,8 @@ impl FinalState for Snapshot {
         Box::pin(async move { Ok(self.answer(request).await?) })
     }
 
-    fn represents(&self, user: UserId, patient: UserId) -> Answer<'_, bool> {
-        Box::pin(async move { Ok(self.represents(user, patient).await?) })
+    fn representation(&self, user: UserId, patient: UserId) -> Answer<'_, Option<Mandate>> {
+        Box::pin(async move { Ok(self.representation(user, patient).await?) })
     }
 
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>> {

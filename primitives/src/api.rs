@@ -165,8 +165,8 @@ sp_api::decl_runtime_apis! {
         ) -> Vec<(UserId, Mandate)>;
         /// The newest mandate of each hospital that a patient authorized to submit, in force or not, ascending.
         fn authorizations(patient: UserId) -> Vec<(HospitalId, Mandate)>;
-        /// Whether the user represents the patient now.
-        fn represents(user: UserId, patient: UserId) -> bool;
+        /// The mandate by which the user represents the patient now.
+        fn representation(user: UserId, patient: UserId) -> Option<Mandate>;
     }
 
     /// Reads pallet-queries. Lists are newest first. They begin before `before`, or with the newest entry if absent,

@@ -12,6 +12,7 @@ use crate::{
     access::{AccessRequest, Decision, Purpose},
     approval::BallotOutcome,
     credential::AttributeId,
+    mandate::Mandate,
     profile::Role,
     release::SectionSet,
     sharing::SlotSet,
@@ -113,8 +114,12 @@ pub trait Credentials {
 
 /// What patients let others do in their names. Implemented by pallet-mandates.
 pub trait Mandates {
+    /// The mandate by which the user represented the patient at a moment.
+    fn representation(user: UserId, patient: UserId, at: Moment) -> Option<Mandate>;
     /// Whether the user was the patient's representative at a moment.
-    fn represents(user: UserId, patient: UserId, at: Moment) -> bool;
+    fn represents(user: UserId, patient: UserId, at: Moment) -> bool {
+        Self::representation(user, patient, at).is_some()
+    }
     /// Whether the patient had authorized the hospital, at a moment, to submit without the patient's signature.
     fn authorizes(patient: UserId, hospital: HospitalId, at: Moment) -> bool;
     /// For benchmarks: makes the user a representative of the patient, and authorizes the hospital.

@@ -15,6 +15,7 @@ use crate::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, UserId,
     access::Purpose,
     limits::{MAX_QUERIED_RECORDS, MAX_SEALED_TERMS_BYTES},
+    mandate::Mandate,
     release::ReleasedRecord,
 };
 
@@ -118,11 +119,11 @@ impl Query {
 pub enum Answer {
     /// The patient accepted.
     Accepted(Acceptance),
-    /// The patient refused.
-    Refused { block: BlockNumber, at: Moment },
-    /// With an acceptance, the patient withdrew it. Without one, the requester withdrew the pending query, or one of
-    /// the two withdrew a query that had expired without an answer.
-    Withdrawn { block: BlockNumber, at: Moment, acceptance: Option<Acceptance> },
+    /// The patient refused, or a user who represented the patient then.
+    Refused { by: UserId, block: BlockNumber, at: Moment },
+    /// With an acceptance, the patient or a representative withdrew it. Without one, the requester withdrew the pending
+    /// query, or one of the three withdrew a query that had expired without an answer.
+    Withdrawn { by: UserId, block: BlockNumber, at: Moment, acceptance: Option<Acceptance> },
 }
 
 /// What a patient accepted, or a representative for the patient.
@@ -130,7 +131,7 @@ pub enum Answer {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Acceptance {
     /// Who accepted: the patient, or a user who represented the patient then. A representative's acceptance is handed
-    /// out only while the mandate is in force.
+    /// out only while the mandate of that time is in force.
     pub by: UserId,
     /// As [`QueriedRecords`] requires, and with sections only for which the requester asked.
     pub records: QueriedRecords,
@@ -148,6 +149,15 @@ pub struct Acceptance {
     pub block: BlockNumber,
     /// The time of that block.
     pub at: Moment,
+}
+
+impl Acceptance {
+    /// Whether the acceptance stands, as far as it depends on who gave it: the patient's always does, and that of a
+    /// representative while the mandate is in force by which they gave it. `mandate` is the one by which they represent
+    /// the patient now, if any. One that began after the acceptance does not revive it.
+    pub fn stands(&self, patient: UserId, mandate: Option<Mandate>) -> bool {
+        self.by == patient || mandate.is_some_and(|mandate| mandate.since <= self.at)
+    }
 }
 
 /// The mailbox's record that it hands out the sealed grant of a query. It is never changed or deleted.

@@ -41,7 +41,10 @@ fn what_a_patient_considers_is_the_question_without_its_answer_and_the_keys() {
     let parts: [&[u8]; 5] = [b"epione/query", &7_u32.to_le_bytes(), &question, &[8; 32], &[9; 32]];
     let considered = query.considered(ID, &audience(), KEY);
     assert_eq!(considered, BlakeTwo256::hash(&parts.concat()));
-    let refused = Query { answer: Some(Answer::Refused { block: 11, at: 33_000 }), ..query };
+    let refused = Query {
+        answer: Some(Answer::Refused { by: UserId([2; 32]), block: 11, at: 33_000 }),
+        ..query
+    };
     assert_eq!(refused.considered(ID, &audience(), KEY), considered);
 }
 

@@ -382,8 +382,8 @@ impl_runtime_apis! {
             Mandates::authorizations(patient)
         }
 
-        fn represents(user: UserId, patient: UserId) -> bool {
-            Mandates::represents_now(user, patient)
+        fn representation(user: UserId, patient: UserId) -> Option<Mandate> {
+            Mandates::representation_now(user, patient)
         }
     }
 

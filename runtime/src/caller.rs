@@ -264,9 +264,12 @@ fn responsible(
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
 /// records; the mailbox and the requester's hospital of a query; those at which a representative is registered, without
-/// which the representative sends no transaction; or the one that a patient authorized. None if the call does not end
-/// access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in
+/// which the representative neither reads nor accepts; or the one that a patient authorized. None if the call does not
+/// end access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is in
 /// force.
+///
+/// A patient appoints whom they like, also somebody of a hospital that does not know the patient. So the hospitals of
+/// the representative answer only if the signer is registered at no active hospital.
 ///
 /// A consent may share records of many hospitals. Each of these is one at which the patient is or was registered, and
 /// those answer in any case ([`responsible`]).
@@ -292,8 +295,14 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
             Queries::can_refuse(user, &query).then(|| vec![query.hospital])
         }
         RuntimeCall::Mandates(pallet_mandates::Call::dismiss { patient, representative }) => {
-            Mandates::can_dismiss(user, *patient, *representative)
-                .then(|| Profiles::in_force(*representative))
+            Mandates::can_dismiss(user, *patient, *representative).then(|| {
+                let active = Hospitals::active();
+                let is_active = |id: &HospitalId| active.binary_search(id).is_ok();
+                match Profiles::in_force(user).iter().any(is_active) {
+                    true => Vec::new(),
+                    false => Profiles::in_force(*representative),
+                }
+            })
         }
         RuntimeCall::Mandates(pallet_mandates::Call::revoke { hospital }) => {
             Mandates::can_revoke(user, *hospital).then(|| vec![*hospital])

@@ -362,6 +362,12 @@ fn check_queries() -> Result<(), TryRuntimeError> {
             records.iter().all(|record| is_own(record.pointer)),
             "a query is about a record of another patient"
         );
+        if let Some(Answer::Refused { by, .. } | Answer::Withdrawn { by, .. }) = answer {
+            ensure!(
+                by == requester || may_have_answered(by, patient),
+                "a query was ended by somebody whom its patient never appointed"
+            );
+        }
         if let Some(
             Answer::Accepted(acceptance) | Answer::Withdrawn { acceptance: Some(acceptance), .. },
         ) = answer
@@ -372,15 +378,18 @@ fn check_queries() -> Result<(), TryRuntimeError> {
     Ok(())
 }
 
+/// Whether a user is the patient, or represents or represented the patient.
+fn may_have_answered(user: UserId, patient: UserId) -> bool {
+    user == patient || pallet_mandates::Representatives::<Runtime>::contains_key(patient, user)
+}
+
 fn check_acceptance(
     requester: UserId,
     patient: UserId,
     acceptance: &Acceptance,
 ) -> Result<(), TryRuntimeError> {
-    let was_appointed =
-        pallet_mandates::Representatives::<Runtime>::contains_key(patient, acceptance.by);
     ensure!(
-        acceptance.by == patient || was_appointed,
+        may_have_answered(acceptance.by, patient),
         "a query was accepted by somebody whom its patient never appointed"
     );
     ensure!(Hospitals::exists(acceptance.mailbox), "the mailbox of a query is no hospital");

@@ -287,6 +287,55 @@ async fn by_patient(
     Ok(Changed { patient, delegate, until: until.map(moment), block })
 }
 
+/// A mandate that is in force after its patient changed keys, and the command that ends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    #[serde(flatten)]
+    pub delegate: Delegate,
+    /// RFC 3339.
+    pub until: String,
+    pub end: String,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { delegate, until, end } = self;
+        match delegate {
+            Delegate::Representative(user) => write!(f, "user {user} still represents you")?,
+            Delegate::Hospital(hospital) => {
+                write!(f, "hospital {hospital} still submits without your signature")?;
+            }
+        }
+        write!(f, " until {until}; new keys do not end that, but this does:\n  {end}")
+    }
+}
+
+/// What others may do in a user's name now. Those who had the user's keys may have let them.
+pub(super) async fn standing(
+    user: UserId,
+    signer: &KeySource,
+    context: &Context,
+) -> Result<Vec<Standing>, Failure> {
+    let state = context.chain().await?.finalized().await?;
+    let now = state.time().await?;
+    let (representatives, _) = representatives(&state, user).await?;
+    let hospitals = state.authorizations(user).await?;
+    let representatives =
+        representatives.into_iter().map(|(user, it)| (Delegate::Representative(user), it));
+    let hospitals = hospitals.into_iter().map(|(hospital, it)| (Delegate::Hospital(hospital), it));
+    let in_force = representatives.chain(hospitals).filter(|(_, mandate)| mandate.in_force(now));
+    let standing = in_force.map(|(delegate, mandate)| {
+        let (verb, option, whom) = match delegate {
+            Delegate::Representative(user) => ("dismiss", "--representative", user.to_string()),
+            Delegate::Hospital(hospital) => ("revoke", "--hospital", hospital.to_string()),
+        };
+        let end = context.command(["mandate", verb]).with([option.to_owned(), whom]);
+        let end = end.with(["--as"]).with([signer]).to_string();
+        Standing { delegate, until: moment(mandate.until), end }
+    });
+    Ok(standing.collect())
+}
+
 /// Lists what a patient lets others do.
 pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure> {
     let patient = match (&args.signer, args.patient) {

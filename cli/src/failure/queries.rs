@@ -20,6 +20,7 @@ impl From<QueryFault> for Failure {
             | QueryFault::Canceled(_)
             | QueryFault::Withdrawn(_)
             | QueryFault::Over { .. }
+            | QueryFault::MandateEnded { .. }
             | QueryFault::OtherKeys(_) => "ask the patient again: `epione query ask --help`",
             QueryFault::OtherMailbox { .. } => "leave out --worker",
             QueryFault::NoTransfer { .. } => "rerun the command",
@@ -65,6 +66,10 @@ impl From<QueryError> for Failure {
                 "choose another hospital with --mailbox; nothing was signed, nothing was sent"
             }
             QueryError::WrongEnd => OTHER_END,
+            QueryError::BeyondMandate { .. } => {
+                "choose an earlier end with --until or --for, or ask the patient to renew the mandate; nothing was \
+                 signed"
+            }
             QueryError::Unkept(_) => {
                 "make sure that you can write to your folder for state (XDG_STATE_HOME, or .local/state), then run \
                  the command again; nothing was signed, nothing was sent"
@@ -89,7 +94,7 @@ impl From<QueryError> for Failure {
 
 /// What to do after the chain refused a call about a query, where that is not to correct the arguments.
 fn after_refused_query(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 14] = [
+    const EACH: [(&str, &str); 15] = [
         (
             "NotPending",
             "nothing was changed: the query has an answer already, perhaps of an earlier run; run the command again, \
@@ -99,6 +104,10 @@ fn after_refused_query(failure: &DispatchFailure) -> Option<&'static str> {
         ("NotParty", "nothing was changed: sign with the key file of its requester or patient"),
         ("NotPatient", "nothing was changed: sign with the key file of its patient"),
         ("WrongUntil", "nothing was changed: choose another end with --until or --for"),
+        (
+            "BeyondMandate",
+            "nothing was changed: choose an end before that of your mandate with --until or --for",
+        ),
         ("UnknownHospital", "nothing was changed: choose another hospital with --mailbox"),
         ("Expired", "nothing was changed: the requester must ask again"),
         (
@@ -157,6 +166,7 @@ mod tests {
             ("NotParty", "requester or patient"),
             ("NotPatient", "of its patient"),
             ("WrongUntil", "--until"),
+            ("BeyondMandate", "of your mandate"),
             ("UnknownHospital", "--mailbox"),
             ("Expired", "ask again"),
         ] {

@@ -137,6 +137,8 @@ pub enum ChainEvent {
         query: QueryId,
         patient: UserId,
         requester: UserId,
+        /// The patient, or a representative.
+        by: UserId,
         /// The hospital whose worker keeps the sealed grant.
         mailbox: HospitalId,
     },
@@ -145,12 +147,16 @@ pub enum ChainEvent {
         query: QueryId,
         patient: UserId,
         requester: UserId,
+        /// The patient, or a representative.
+        by: UserId,
     },
     /// The requester took back the query, or the patient the acceptance.
     QueryWithdrawn {
         query: QueryId,
         patient: UserId,
         requester: UserId,
+        /// The requester, the patient, or a representative.
+        by: UserId,
     },
     /// A hospital's worker hands out the sealed grant.
     QueryTransferred {
@@ -291,18 +297,20 @@ fn query_event(name: &str, fields: &[u8]) -> Known {
             requester,
             patient,
         }),
-        "Accepted" => read(fields, |(query, patient, requester, mailbox)| {
-            ChainEvent::QueryAccepted { query, patient, requester, mailbox }
+        "Accepted" => read(fields, |(query, patient, requester, by, mailbox)| {
+            ChainEvent::QueryAccepted { query, patient, requester, by, mailbox }
         }),
-        "Refused" => read(fields, |(query, patient, requester)| ChainEvent::QueryRefused {
+        "Refused" => read(fields, |(query, patient, requester, by)| ChainEvent::QueryRefused {
             query,
             patient,
             requester,
+            by,
         }),
-        "Withdrawn" => read(fields, |(query, patient, requester)| ChainEvent::QueryWithdrawn {
+        "Withdrawn" => read(fields, |(query, patient, requester, by)| ChainEvent::QueryWithdrawn {
             query,
             patient,
             requester,
+            by,
         }),
         "Transferred" => {
             read(fields, |(query, hospital)| ChainEvent::QueryTransferred { query, hospital })
@@ -511,17 +519,26 @@ mod tests {
     }
 
     #[test]
-    fn a_query_and_its_acceptance_name_both_parties_in_the_pallets_order() {
-        let (requester, patient) = (UserId([1; 32]), UserId([2; 32]));
+    fn a_query_and_its_answers_name_the_parties_in_the_pallets_order() {
+        let (requester, patient, by) = (UserId([1; 32]), UserId([2; 32]), UserId([4; 32]));
         let (query, mailbox) = (QueryId(7), HospitalId(3));
         assert_eq!(
             ChainEvent::read("Queries", "Asked", &(query, requester, patient).encode()).unwrap(),
             ChainEvent::QueryAsked { query, requester, patient }
         );
-        let fields = (query, patient, requester, mailbox).encode();
+        let fields = (query, patient, requester, by, mailbox).encode();
         assert_eq!(
             ChainEvent::read("Queries", "Accepted", &fields).unwrap(),
-            ChainEvent::QueryAccepted { query, patient, requester, mailbox }
+            ChainEvent::QueryAccepted { query, patient, requester, by, mailbox }
+        );
+        let fields = (query, patient, requester, by).encode();
+        assert_eq!(
+            ChainEvent::read("Queries", "Refused", &fields).unwrap(),
+            ChainEvent::QueryRefused { query, patient, requester, by }
+        );
+        assert_eq!(
+            ChainEvent::read("Queries", "Withdrawn", &fields).unwrap(),
+            ChainEvent::QueryWithdrawn { query, patient, requester, by }
         );
     }
 

@@ -1,6 +1,8 @@
 //! Reads of mandates: what patients let others do in their names.
 
-use epione_primitives::{HospitalId, UserId, limits::MAX_PAGE, mandate::Mandate};
+use epione_primitives::{
+    HospitalId, UserId, limits::MAX_PAGE, mandate::Mandate, query::Acceptance,
+};
 
 use super::{ChainError, Snapshot};
 
@@ -31,11 +33,28 @@ impl Snapshot {
         self.read("MandatesApi_authorizations", patient).await
     }
 
-    /// Whether a user represents a patient at the block's time.
-    pub async fn represents(&self, user: UserId, patient: UserId) -> Result<bool, ChainError> {
+    /// The mandate by which a user represents a patient at the block's time.
+    pub async fn representation(
+        &self,
+        user: UserId,
+        patient: UserId,
+    ) -> Result<Option<Mandate>, ChainError> {
         if let Some(state) = self.proven().await? {
-            return state.represents(user, patient).await;
+            return state.representation(user, patient).await;
         }
-        self.read("MandatesApi_represents", (user, patient)).await
+        self.read("MandatesApi_representation", (user, patient)).await
+    }
+
+    /// Whether an acceptance of a query to a patient stands at the block's time, as far as it depends on who gave it.
+    pub async fn stands(
+        &self,
+        acceptance: &Acceptance,
+        patient: UserId,
+    ) -> Result<bool, ChainError> {
+        let mandate = match acceptance.by == patient {
+            true => None,
+            false => self.representation(acceptance.by, patient).await?,
+        };
+        Ok(acceptance.stands(patient, mandate))
     }
 }

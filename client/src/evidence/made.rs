@@ -161,7 +161,6 @@ impl Plan {
         if let Some(Announcement { announced_at, .. }) = announcement {
             let (announcer, body) = (header.announcer, header.body_hash);
             let sought = Sought::Announce { announcer, body };
-            self.wanted.add(announced_at, [keys::authorization(entry.patient, announcer)]);
             self.add_call(announced_at, &keys::hospital(announcer), sought);
         }
         let ballot: Option<Ballot> = proving.value(keys::ballot(id)).await?;
@@ -182,6 +181,7 @@ impl Plan {
             let values = [keys::registration(hospital, user), keys::profile(user), keys::now()];
             self.wanted.add(signed_at.number, values);
         }
+        self.wanted.add(signed_at.number, [keys::authorization(patient, hospital)]);
     }
 
     async fn add_query(&mut self, proving: &Proving<'_>, id: QueryId) -> Result<(), EvidenceError> {

@@ -12,7 +12,10 @@ use super::{
     check::{Evidence, Signing},
     transaction::{Party, Proof, Step, Subject, Transaction, Verdict},
 };
-use crate::chain::{ProofFault, calls::queries, keys};
+use crate::{
+    chain::{ProofFault, calls::queries, keys},
+    query::answer_in_words,
+};
 
 /// Judges the proofs of a query.
 pub(super) fn transaction(evidence: &Evidence, id: QueryId) -> Result<Transaction, ProofFault> {
@@ -26,9 +29,8 @@ pub(super) fn transaction(evidence: &Evidence, id: QueryId) -> Result<Transactio
         hand_over(evidence, id, accepted, transfer.as_ref())?,
     ];
     let note = match &query.answer {
-        Some(Answer::Withdrawn { block, acceptance: Some(_), .. }) => Some(format!(
-            "the patient withdrew the acceptance in chain block {block}; nothing is handed out since then"
-        )),
+        Some(Answer::Withdrawn { acceptance: Some(_), .. }) => answer_in_words(&query)
+            .map(|withdrawn| format!("{withdrawn}; nothing is handed out since then")),
         _ => None,
     };
     Ok(Transaction { subject: Subject::Query(id), patient: query.patient, proofs, note })
@@ -97,25 +99,21 @@ fn accept(
 fn may_accept(
     evidence: &Evidence,
     patient: UserId,
-    &Acceptance { by, block, at, .. }: &Acceptance,
+    acceptance: &Acceptance,
 ) -> Result<bool, ProofFault> {
+    let Acceptance { by, block, .. } = *acceptance;
     if by == patient {
         return Ok(true);
     }
     let mandate: Option<Mandate> =
         evidence.chain.after(block, &keys::representative(patient, by))?;
-    Ok(mandate.is_some_and(|mandate| mandate.in_force(at)))
+    Ok(acceptance.stands(patient, mandate.filter(|mandate| mandate.in_force(acceptance.at))))
 }
 
 /// Why a query has no acceptance.
 fn unanswered(query: &Query, evidence: &Evidence) -> String {
     match &query.answer {
-        Some(Answer::Refused { block, .. }) => {
-            format!("the patient refused in chain block {block}")
-        }
-        Some(Answer::Accepted(_) | Answer::Withdrawn { .. }) => {
-            "it was withdrawn without an answer".into()
-        }
+        Some(_) => answer_in_words(query).unwrap_or_default(),
         None if query.is_pending(evidence.chain.head.number) => {
             format!("the patient can answer before chain block {}", query.expires)
         }

@@ -3,7 +3,7 @@
 
 use epione_envelope::{FormatError, record::Record};
 use epione_primitives::{
-    Hash, RecordPointer,
+    BlockNumber, Hash, RecordPointer,
     approval::{Approval, Ballot},
     block::{
         AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry, Header, Stage,
@@ -128,7 +128,9 @@ impl Facts {
         let announced_at = self.announcement.announced_at;
         let verdict = match judge(&record, evidence.genesis, announced_at, signers.as_ref()) {
             Ok(Cosignature::Valid) => Verdict::Proven,
-            Ok(Cosignature::Absent) => return self.standing_authorization(evidence),
+            Ok(Cosignature::Absent) => {
+                return self.standing_authorization(evidence, record.signed_at().number);
+            }
             Ok(Cosignature::Invalid) => Verdict::wrong(
                 "the patient's account did not make what is in the record as the patient's signature",
                 self.announcer(),
@@ -154,24 +156,29 @@ impl Facts {
         })
     }
 
-    /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state after
-    /// the announcement.
-    fn standing_authorization(&self, evidence: &Evidence) -> Result<Proof, ProofFault> {
-        let (patient, block) = (self.entry.patient, self.announcement.announced_at);
+    /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state
+    /// after the signed block, as for the rights of those who signed.
+    fn standing_authorization(
+        &self,
+        evidence: &Evidence,
+        block: BlockNumber,
+    ) -> Result<Proof, ProofFault> {
+        let patient = self.entry.patient;
         let key = keys::authorization(patient, self.header.announcer);
         let mandate: Option<Mandate> = evidence.chain.after(block, &key)?;
-        let time = evidence.chain.time_of(block)?;
+        // The genesis block has neither mandates nor a time.
+        let time = mandate.map(|_| evidence.chain.time_of(block)).transpose()?;
         let by = Party::User(patient);
         let hash = Some(self.entry.hash);
-        if mandate.is_none_or(|mandate| !mandate.in_force(time)) {
+        let in_force = mandate.zip(time).is_some_and(|(mandate, time)| mandate.in_force(time));
+        if !in_force {
             let verdict = Verdict::missing(
                 "the patient did not sign the record, and had not authorized the hospital to submit without",
             );
             return Ok(Proof { hash, ..Proof::new(Step::Authorization, by, verdict) });
         }
-        let (block, time) = (Some(block), Some(time));
         let proof = Proof::new(Step::StandingAuthorization, by, Verdict::Proven);
-        Ok(Proof { hash, block, time, ..proof })
+        Ok(Proof { hash, block: Some(block), time, ..proof })
     }
 
     /// The record in an announced body.

@@ -11,7 +11,7 @@ use super::{check::decode, *};
 use crate::chain::{
     Chain, ProofFault,
     disclosed::{AT, PATIENT, account},
-    evident::{GRANT, OTHER, Play, QUERY, RECORD, REQUESTER, UNANSWERED, played},
+    evident::{GRANT, OTHER, PARENT, Play, QUERY, RECORD, REQUESTER, UNANSWERED, played},
 };
 
 fn about(subjects: &[Subject]) -> BTreeSet<Subject> {
@@ -130,6 +130,31 @@ async fn a_withdrawn_acceptance_was_an_acceptance() {
 }
 
 #[tokio::test]
+async fn an_acceptance_of_a_representative_is_proven_with_the_mandate_of_that_time() {
+    // The acceptance was given at 10.
+    let mandate = Mandate { since: 10, until: Moment::MAX, ended: None };
+    let of = async |representation| {
+        let (accepter, is_withdrawn) = ("parent", true);
+        let play = Play { accepter, by: PARENT, representation, is_withdrawn, ..Play::default() };
+        of_query(play).await
+    };
+    let query = of(Some(mandate)).await;
+    assert!(query.is_complete(), "{query:?}");
+    assert_eq!(proof(&query, Step::Accept).by, Some(Party::User(PARENT)));
+    let note = query.note.unwrap();
+    assert!(note.contains("withdrew the acceptance in the name of the patient"), "{note}");
+    let others = [
+        None,
+        Some(Mandate { since: 11, ..mandate }),
+        Some(Mandate { ended: Some(10), ..mandate }),
+        Some(Mandate { until: 10, since: 1, ..mandate }),
+    ];
+    for other in others {
+        only_wrong(&of(other).await, Step::Accept, "did not represent the patient", None);
+    }
+}
+
+#[tokio::test]
 async fn a_hospital_that_approved_something_else_is_named() {
     let approved = Some(Hash::repeat_byte(9));
     let record = of_record(Play { approved, ..Play::default() }).await;
@@ -181,6 +206,10 @@ async fn a_standing_authorization_stands_for_the_signature_of_the_patient_while_
     ] {
         only_missing(&of(None, over).await, Step::Authorization, "had not authorized");
     }
+    // What counts is the state after the signed block, as for the rights of the author.
+    let authorization = Some(mandate);
+    let revoked = Play { cosigned_by: None, authorization, is_revoked: true, ..Play::default() };
+    assert!(of_record(revoked).await.is_complete());
 }
 
 #[tokio::test]

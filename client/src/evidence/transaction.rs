@@ -41,7 +41,7 @@ impl fmt::Display for Subject {
 pub enum Step {
     /// The patient signed the record.
     Authorization,
-    /// The patient had authorized the hospital to submit without the patient's signature.
+    /// The patient had authorized the hospital to submit without the patient's signature, when the author signed.
     StandingAuthorization,
     /// The hospital announced the record.
     Store,

@@ -15,16 +15,18 @@ use epione_envelope::{
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::Purpose,
-    hospital::HospitalStatus,
-    limits::MAX_QUERY_ACCESS_MILLIS,
     profile::Role,
     query::{QueriedRecords, Query, QueryId, terms_hash},
     release::{ReleasedRecord, SectionSet},
 };
 
-use super::{Queries, QueryError, UnsentGrants, queries, status::answer_in_words};
+use super::{
+    Queries, QueryError, UnsentGrants,
+    checking::{check_answers, check_end, check_mandate, check_pending, is_active, is_in_force},
+    queries,
+};
 use crate::{
-    chain::{BlockRef, ChainError, Snapshot, SubmitError},
+    chain::{BlockRef, SubmitError},
     now,
     reader::{Intent, OpenRecord, QueryFault, ReadError, Reader, VerifiedRecord, account_at},
     worker::WorkerClient,
@@ -48,6 +50,8 @@ pub struct Considered {
     hash: Hash,
     /// The key to which the grant is sealed.
     recipient: SealingPublicKey,
+    /// When the mandate ends by which a representative looks at it.
+    mandate_ends: Option<Moment>,
 }
 
 /// For what a representative reads before answering. The receipt has it.
@@ -93,7 +97,7 @@ impl Queries {
         let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
         let user = state.user_of(&reader.worker().account().id()).await?;
         let user = user.ok_or(ReadError::UnknownReader)?;
-        check_answers(&state, id, &query, user).await?;
+        let mandate_ends = check_answers(&state, id, &query, user).await?;
         check_pending(id, &query, head)?;
         let terms = if user == query.patient {
             let sealed = state.query_terms(id).await?.ok_or(QueryError::Terms(id))?;
@@ -110,7 +114,18 @@ impl Queries {
         };
         let (records, unopened) = self.opened(&query, user, reader).await?;
         let (by, hash) = (user, query.considered(id, &requester.account, recipient.hash()));
-        Ok(Considered { id, query, requester, by, terms, records, unopened, hash, recipient })
+        Ok(Considered {
+            id,
+            query,
+            requester,
+            by,
+            terms,
+            records,
+            unopened,
+            hash,
+            recipient,
+            mandate_ends,
+        })
     }
 
     /// The asked records, opened with the patient's own keys or by a hospital's grant to the representative, and those
@@ -261,7 +276,7 @@ impl Queries {
         let head = self.chain.finalized_head().await?;
         let state = self.chain.at(head.hash);
         let query = state.query(id).await?.ok_or(QueryFault::Unknown(id))?;
-        check_answers(&state, id, &query, considered.by).await?;
+        let mandate_ends = check_answers(&state, id, &query, considered.by).await?;
         check_pending(id, &query, head)?;
         let profile = state.profile(query.requester).await?;
         let profile = profile.ok_or(QueryError::UnknownUser(query.requester))?;
@@ -276,39 +291,9 @@ impl Queries {
             return Err(QueryError::InactiveMailbox(mailbox));
         }
         // The acceptance will be in a later block than the final one, which is some seconds old.
-        check_end(until, now().max(state.time().await?))
+        check_end(until, now().max(state.time().await?))?;
+        check_mandate(until, mandate_ends)
     }
-}
-
-/// Checks that an acceptance which is signed now may end at a moment.
-pub fn check_end(until: Moment, now: Moment) -> Result<(), QueryError> {
-    let is_possible = now < until && until <= now.saturating_add(MAX_QUERY_ACCESS_MILLIS);
-    if is_possible { Ok(()) } else { Err(QueryError::WrongEnd) }
-}
-
-/// Checks that a user answers this query: its patient, or a representative who did not ask it.
-async fn check_answers(
-    state: &Snapshot,
-    id: QueryId,
-    query: &Query,
-    user: UserId,
-) -> Result<(), QueryError> {
-    if user == query.patient {
-        return Ok(());
-    }
-    if user == query.requester || !state.represents(user, query.patient).await? {
-        return Err(QueryError::NotPatient { query: id, user });
-    }
-    Ok(())
-}
-
-/// Checks that the patient can answer in the block after this one.
-fn check_pending(id: QueryId, query: &Query, head: BlockRef) -> Result<(), QueryError> {
-    if let Some(how) = answer_in_words(query) {
-        return Err(QueryError::Answered { query: id, how });
-    }
-    let is_pending = query.is_pending(head.number.saturating_add(1));
-    if is_pending { Ok(()) } else { Err(QueryError::Expired(id)) }
 }
 
 /// Whether the call of this error has no effect, and cannot have one later.
@@ -321,19 +306,6 @@ fn has_no_effect(error: &SubmitError) -> bool {
     }
 }
 
-/// Whether the requester may ask for the hospital that the query names.
-async fn is_in_force(state: &Snapshot, query: &Query) -> Result<bool, ChainError> {
-    let registration = state.registration(query.hospital, query.requester).await?;
-    let time = state.time().await?;
-    let is_registered = registration.is_some_and(|it| it.in_force(time));
-    Ok(is_registered && is_active(state, query.hospital).await?)
-}
-
-async fn is_active(state: &Snapshot, hospital: HospitalId) -> Result<bool, ChainError> {
-    let hospital = state.hospital(hospital).await?;
-    Ok(hospital.is_some_and(|it| it.status == HospitalStatus::Active))
-}
-
 impl std::fmt::Debug for Considered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Considered").field("id", &self.id).finish_non_exhaustive()
@@ -341,6 +313,11 @@ impl std::fmt::Debug for Considered {
 }
 
 impl Considered {
+    /// Checks that an acceptance may end at a moment, as far as that depends on who gives it.
+    pub fn check_mandate(&self, until: Moment) -> Result<(), QueryError> {
+        check_mandate(until, self.mandate_ends)
+    }
+
     /// The hospital at which an opened record was written.
     pub fn hospital_of(&self, pointer: RecordPointer) -> Option<HospitalId> {
         let record = self.records.iter().find(|record| record.summary.pointer == pointer);
@@ -432,23 +409,13 @@ fn chosen(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::ChainError;
 
     const QUERY: QueryId = QueryId(7);
 
     fn record(height: u32, sections: u64) -> ReleasedRecord {
         let pointer = RecordPointer { height, index: 0 };
         ReleasedRecord { pointer, sections: SectionSet(sections) }
-    }
-
-    #[test]
-    fn an_acceptance_ends_in_the_future_and_within_366_days() {
-        let now = 1_000;
-        for good in [now + 1, now + MAX_QUERY_ACCESS_MILLIS] {
-            assert!(check_end(good, now).is_ok(), "{good}");
-        }
-        for wrong in [0, now, now + MAX_QUERY_ACCESS_MILLIS + 1, Moment::MAX] {
-            assert!(matches!(check_end(wrong, now), Err(QueryError::WrongEnd)), "{wrong}");
-        }
     }
 
     #[test]

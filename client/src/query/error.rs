@@ -1,7 +1,7 @@
 //! Why a query was not asked or answered.
 
 use epione_envelope::SealError;
-use epione_primitives::{HospitalId, QueryId, RecordPointer, UserId, release::SectionSet};
+use epione_primitives::{HospitalId, Moment, QueryId, RecordPointer, UserId, release::SectionSet};
 
 use crate::{
     chain::{ChainError, SubmitError},
@@ -67,6 +67,10 @@ pub enum QueryError {
     InactiveMailbox(HospitalId),
     #[error("an acceptance must end in the future, and at most 366 days from now")]
     WrongEnd,
+    #[error(
+        "your mandate to act for the patient ends at {ends} (Unix time in milliseconds): an acceptance must end by then"
+    )]
+    BeyondMandate { ends: Moment },
     #[error("the sealed keys cannot be kept on this machine until the hospital has them: {0}")]
     Unkept(std::io::Error),
     /// The acceptance is final.

@@ -17,11 +17,13 @@
 //! hospital's grant.
 
 mod accepting;
+mod checking;
 mod error;
 mod status;
 mod unsent;
 
-pub use accepting::{Considered, Requester, Unopened, check_end};
+pub use accepting::{Considered, Requester, Unopened};
+pub use checking::check_end;
 pub use error::QueryError;
 pub use status::{Status, answer_in_words};
 pub use unsent::UnsentGrants;
@@ -260,6 +262,10 @@ async fn found(
         Some(_) => state.transfer(id).await?,
         None => None,
     };
-    let status = Status::of(&query, transfer.is_some(), block, now);
+    let stands = match query.acceptance() {
+        Some(acceptance) => state.stands(acceptance, query.patient).await?,
+        None => true,
+    };
+    let status = Status::of(&query, (stands, transfer.is_some()), block, now);
     Ok(Found { id, query, transfer, status })
 }

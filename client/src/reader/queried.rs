@@ -10,6 +10,7 @@ use std::time::Duration;
 use epione_envelope::query::{ExpectedQuery, QueryGrant};
 use epione_primitives::{
     AccountId, BlockNumber, HospitalId, Moment, UserId,
+    mandate::Mandate,
     query::{Acceptance, Answer, Query, QueryId, Transfer},
 };
 use futures::StreamExt;
@@ -33,12 +34,13 @@ pub enum QueryFault {
     NotRequester { query: QueryId, user: UserId },
     #[error("the patient has not answered query {0} yet")]
     NotAnswered(QueryId),
-    #[error("the patient refused query {0}")]
+    #[error("query {0} was refused, by its patient or in the name of the patient")]
     Refused(QueryId),
     #[error("query {0} was withdrawn before the patient accepted")]
     Canceled(QueryId),
     #[error(
-        "the patient withdrew the acceptance of query {0}: what was not collected before stays sealed"
+        "the patient, or somebody in the name of the patient, withdrew the acceptance of query {0}: what was not \
+         collected before stays sealed"
     )]
     Withdrawn(QueryId),
     #[error("the acceptance of query {query} ended at {until} (Unix time in milliseconds)")]
@@ -60,6 +62,11 @@ pub enum QueryFault {
         "query {query} was accepted by user {by}, who did not represent its patient then: nothing was opened"
     )]
     NotRepresented { query: QueryId, by: UserId },
+    #[error(
+        "user {by} accepted query {query} as a representative, and the mandate of that time has ended: nothing is \
+         handed out any more"
+    )]
+    MandateEnded { query: QueryId, by: UserId },
     #[error(
         "the chain has no transfer of the grant of query {query}, {} s after the worker sent it: nothing was opened; \
          check that the node keeps up with the chain, try again, and tell the hospital if this happens again",
@@ -101,6 +108,9 @@ impl Reader {
         if mailbox != asked {
             return Err(QueryFault::OtherMailbox { query: id, mailbox, asked }.into());
         }
+        if !state.stands(acceptance, query.patient).await? {
+            return Err(QueryFault::MandateEnded { query: id, by: acceptance.by }.into());
+        }
         let acceptor = self.acceptor(id, query.patient, acceptance).await?;
         let collected = self.worker.collect(id).await?;
         if let Some(what) = disagreement(acceptance, &collected.grant) {
@@ -129,9 +139,11 @@ impl Reader {
         acceptance: &Acceptance,
     ) -> Result<AccountId, ReadError> {
         let (by, state) = (acceptance.by, state_after(&self.chain, acceptance.block).await?);
-        if by != patient && !state.represents(by, patient).await? {
-            return Err(QueryFault::NotRepresented { query, by }.into());
-        }
+        let mandate = match by == patient {
+            true => None,
+            false => state.representation(by, patient).await?,
+        };
+        check_acceptor(query, patient, acceptance, mandate)?;
         let unknown = || ChainError::UnknownBlock(acceptance.block.to_string());
         Ok(state.profile(by).await?.ok_or_else(unknown)?.account)
     }
@@ -192,6 +204,20 @@ pub(crate) fn accepted(id: QueryId, query: &Query) -> Result<&Acceptance, QueryF
         Some(Answer::Withdrawn { .. }) => Err(QueryFault::Withdrawn(id)),
         Some(Answer::Accepted(acceptance)) => Ok(acceptance),
     }
+}
+
+/// Checks that who accepted could do so: the patient, or a user who represented the patient by this mandate after the
+/// block of the acceptance.
+fn check_acceptor(
+    query: QueryId,
+    patient: UserId,
+    acceptance: &Acceptance,
+    mandate: Option<Mandate>,
+) -> Result<(), QueryFault> {
+    if acceptance.stands(patient, mandate) {
+        return Ok(());
+    }
+    Err(QueryFault::NotRepresented { query, by: acceptance.by })
 }
 
 /// The acceptance by which this user may collect with this account now.

@@ -5,8 +5,8 @@ use epione_client::{
         Chain,
         calls::{mandates, queries as calls},
     },
-    query::Queries,
-    reader::ReadError,
+    query::{Queries, Status},
+    reader::{QueryFault, ReadError},
 };
 use epione_envelope::{
     development,
@@ -92,6 +92,20 @@ async fn a_grant_opens_only_with_the_signature_of_the_representative_who_accepte
             (DOCTOR, text) => assert_eq!(text.unwrap(), "all well"),
             (_, Err(ReadError::Grant(GrantError::Open(_)))) => {}
             (_, other) => panic!("the patient did not accept: {other:?}"),
+        }
+
+        if signer == DOCTOR {
+            // Even a mailbox that hands out everything is not asked after a dismissal. A new mandate is another one.
+            let dismissed = mandates::dismiss(patient(), doctor());
+            let again = mandates::appoint(doctor(), until);
+            for call in [dismissed, again] {
+                chain.submit(&call, &account(PATIENT)).await.unwrap();
+                let ended = opened(&reader, &chain, id).await.unwrap_err();
+                let fault = QueryFault::MandateEnded { query: id, by: doctor() };
+                assert!(matches!(&ended, ReadError::Query(it) if *it == fault), "{ended}");
+                let status = queries.show(id).await.unwrap().status;
+                assert_eq!(status, Status::EndedWithMandate);
+            }
         }
     }
 }

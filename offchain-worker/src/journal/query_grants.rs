@@ -1,19 +1,19 @@
 //! Sealed grants of patients, which the worker keeps for the requesters of queries. The worker cannot open them.
 //!
-//! A grant is pending until the chain has the acceptance that names it. A patient may bring several grants for the
-//! same query: an interrupted acceptance may name an earlier one. The worker keeps the newest ones, until it learns
-//! which one the chain names.
+//! A grant is pending until the chain has the acceptance that names it. A patient or representative may bring several
+//! grants for the same query: an interrupted acceptance may name an earlier one. The worker keeps the newest ones of
+//! each, until it learns which one the chain names. Nobody replaces a grant that somebody else brought.
 
 use epione_primitives::{Hash, HospitalId, Moment, UserId, query::QueryId};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Pending grants for one query, at most. A later one replaces the oldest.
+/// Pending grants of one user for one query, at most. A later one replaces the oldest.
 pub const EACH_QUERY: u32 = 3;
-/// Queries of one patient with pending grants, at most.
+/// Queries for which one user has brought pending grants, at most.
 pub const PENDING_EACH: u32 = 8;
-/// Grants of one patient, at most.
-pub const EACH_PATIENT: u32 = 32;
-/// Grants of all patients, at most.
+/// Grants that one user has brought, at most.
+pub const EACH_BRINGER: u32 = 32;
+/// Grants of all users, at most.
 pub const ALL: u32 = 4_096;
 /// Bytes of all grants, at most.
 pub const ALL_BYTES: u64 = 512 << 20;
@@ -24,7 +24,8 @@ pub const PARTS: u32 = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptGrant {
     pub query: QueryId,
-    pub patient: UserId,
+    /// The patient, or a representative.
+    pub bringer: UserId,
     /// The requester's hospital.
     pub hospital: HospitalId,
     /// Blake2-256 of `bytes`.
@@ -38,15 +39,15 @@ pub struct KeptGrant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     Kept,
-    /// The patient has as many grants here as one patient may have.
-    NoneForPatient,
+    /// The user has brought as many grants as one user may.
+    NoneForBringer,
     /// The worker keeps as many grants for requesters of this hospital as it may.
     NoneForHospital,
     /// The worker keeps as many grants as it may.
     None,
 }
 
-/// Keeps a grant, in place of the oldest one if there are too many for the same query, if there is room for it.
+/// Keeps a grant, in place of the user's oldest one if there are too many for the same query, if there is room for it.
 /// Otherwise nothing changes.
 pub fn keep(tx: &Connection, grant: &KeptGrant, now: Moment) -> rusqlite::Result<Room> {
     tx.execute_batch("SAVEPOINT keep_query_grant")?;
@@ -60,22 +61,22 @@ pub fn keep(tx: &Connection, grant: &KeptGrant, now: Moment) -> rusqlite::Result
 }
 
 fn insert(tx: &Connection, grant: &KeptGrant, now: Moment) -> rusqlite::Result<()> {
-    let KeptGrant { query, patient, hospital, hash, bytes, ends } = grant;
+    let KeptGrant { query, bringer, hospital, hash, bytes, ends } = grant;
     let (ends, now, size) = (*ends as i64, now as i64, bytes.len() as i64);
     tx.prepare_cached(
-        "INSERT INTO query_grants (query, hash, patient, hospital, ends, at, size, bytes)
+        "INSERT INTO query_grants (query, hash, bringer, hospital, ends, at, size, bytes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (query, hash) DO UPDATE SET ends = excluded.ends, at = excluded.at",
     )?
-    .execute(params![query.0, hash.0, patient.0, hospital.0, ends, now, size, bytes])?;
+    .execute(params![query.0, hash.0, bringer.0, hospital.0, ends, now, size, bytes])?;
     tx.prepare_cached(
         "DELETE FROM query_grants
-         WHERE query = ?1 AND accepted = 0 AND hash <> ?2 AND hash NOT IN (
-             SELECT hash FROM query_grants WHERE query = ?1 AND hash <> ?2
+         WHERE query = ?1 AND bringer = ?4 AND accepted = 0 AND hash <> ?2 AND hash NOT IN (
+             SELECT hash FROM query_grants WHERE query = ?1 AND bringer = ?4 AND hash <> ?2
              ORDER BY at DESC, rowid DESC LIMIT ?3
          )",
     )?
-    .execute(params![query.0, hash.0, EACH_QUERY - 1])
+    .execute(params![query.0, hash.0, EACH_QUERY - 1, bringer.0])
     .map(drop)
 }
 
@@ -83,14 +84,14 @@ fn insert(tx: &Connection, grant: &KeptGrant, now: Moment) -> rusqlite::Result<(
 fn room(tx: &Connection, grant: &KeptGrant) -> rusqlite::Result<Room> {
     let pending: u32 = tx
         .prepare_cached(
-            "SELECT count(DISTINCT query) FROM query_grants WHERE patient = ?1 AND accepted = 0",
+            "SELECT count(DISTINCT query) FROM query_grants WHERE bringer = ?1 AND accepted = 0",
         )?
-        .query_row([grant.patient.0], |row| row.get(0))?;
-    let of_patient: u32 = tx
-        .prepare_cached("SELECT count(*) FROM query_grants WHERE patient = ?1")?
-        .query_row([grant.patient.0], |row| row.get(0))?;
-    if pending > PENDING_EACH || of_patient > EACH_PATIENT {
-        return Ok(Room::NoneForPatient);
+        .query_row([grant.bringer.0], |row| row.get(0))?;
+    let of_bringer: u32 = tx
+        .prepare_cached("SELECT count(*) FROM query_grants WHERE bringer = ?1")?
+        .query_row([grant.bringer.0], |row| row.get(0))?;
+    if pending > PENDING_EACH || of_bringer > EACH_BRINGER {
+        return Ok(Room::NoneForBringer);
     }
     let exceeds = |(count, bytes): (u32, i64), parts: u32| {
         count > ALL / parts || bytes > (ALL_BYTES / u64::from(parts)) as i64
@@ -138,8 +139,8 @@ pub fn hashes_of(connection: &Connection, query: QueryId) -> rusqlite::Result<Ve
 }
 
 const PENDING: &str = "SELECT DISTINCT query FROM query_grants WHERE accepted = 0 ORDER BY query";
-const OF_PATIENT: &str =
-    "SELECT DISTINCT query FROM query_grants WHERE patient = ?1 ORDER BY query";
+const OF_BRINGER: &str =
+    "SELECT DISTINCT query FROM query_grants WHERE bringer = ?1 ORDER BY query";
 const ACCEPTED: &str = "SELECT query FROM query_grants WHERE accepted = 1 ORDER BY at LIMIT ?1";
 const FORGET_ENDED: &str = "DELETE FROM query_grants WHERE ends < ?1";
 const FORGET_OVER: &str =
@@ -150,11 +151,11 @@ pub fn pending(connection: &Connection) -> rusqlite::Result<Vec<QueryId>> {
     connection.prepare_cached(PENDING)?.query_map([], |row| Ok(QueryId(row.get(0)?)))?.collect()
 }
 
-/// The queries with grants of one patient.
-pub fn of_patient(connection: &Connection, patient: UserId) -> rusqlite::Result<Vec<QueryId>> {
+/// The queries for which one user brought grants.
+pub fn of_bringer(connection: &Connection, bringer: UserId) -> rusqlite::Result<Vec<QueryId>> {
     connection
-        .prepare_cached(OF_PATIENT)?
-        .query_map([patient.0], |row| Ok(QueryId(row.get(0)?)))?
+        .prepare_cached(OF_BRINGER)?
+        .query_map([bringer.0], |row| Ok(QueryId(row.get(0)?)))?
         .collect()
 }
 
@@ -208,7 +209,7 @@ mod tests {
     fn grant(query: u32, content: &[u8]) -> KeptGrant {
         KeptGrant {
             query: QueryId(query),
-            patient: SOMEBODY,
+            bringer: SOMEBODY,
             hospital: HospitalId(1),
             hash: Hash::from(*blake3::hash(content).as_bytes()),
             bytes: content.to_vec(),
@@ -216,12 +217,12 @@ mod tests {
         }
     }
 
-    /// A grant of another patient for each query.
+    /// A grant of another user for each query.
     fn of_another(query: u32, hospital: u16) -> KeptGrant {
-        let mut patient = [0; 32];
-        patient[..4].copy_from_slice(&query.to_le_bytes());
-        let (patient, hospital) = (UserId(patient), HospitalId(hospital));
-        KeptGrant { patient, hospital, ..grant(query, &query.to_le_bytes()) }
+        let mut bringer = [0; 32];
+        bringer[..4].copy_from_slice(&query.to_le_bytes());
+        let (bringer, hospital) = (UserId(bringer), HospitalId(hospital));
+        KeptGrant { bringer, hospital, ..grant(query, &query.to_le_bytes()) }
     }
 
     async fn keep_in(journal: &Journal, grant: KeptGrant) -> Room {
@@ -275,14 +276,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_patient_has_few_pending_grants_and_few_in_all() {
+    async fn nobody_replaces_or_crowds_out_a_grant_that_somebody_else_brought() {
+        let journal = Journal::in_memory().await.unwrap();
+        let own = grant(7, b"own");
+        assert_eq!(keep_in(&journal, own.clone()).await, Room::Kept);
+        // A representative brings as many as one user may.
+        let bringer = UserId([2; 32]);
+        let queries = [7, 7, 7, 7].into_iter().chain(0..PENDING_EACH - 1);
+        for (number, query) in (0_u8..).zip(queries) {
+            let brought = KeptGrant { bringer, ..grant(query, &[number, 1]) };
+            assert_eq!(keep_in(&journal, brought).await, Room::Kept, "{query}");
+        }
+        assert_eq!(found(&journal, &own).await, Some(own.bytes));
+        assert_eq!(keep_in(&journal, grant(8, b"another")).await, Room::Kept);
+    }
+
+    #[tokio::test]
+    async fn one_user_has_few_pending_grants_and_few_in_all() {
         let journal = Journal::in_memory().await.unwrap();
         for query in 0..PENDING_EACH {
             let kept = keep_in(&journal, grant(query, &query.to_le_bytes())).await;
             assert_eq!(kept, Room::Kept);
         }
         let more = grant(99, b"more");
-        assert_eq!(keep_in(&journal, more.clone()).await, Room::NoneForPatient);
+        assert_eq!(keep_in(&journal, more.clone()).await, Room::NoneForBringer);
         assert_eq!(found(&journal, &more).await, None);
         assert_eq!(keep_in(&journal, grant(0, b"another for the same query")).await, Room::Kept);
         assert_eq!(keep_in(&journal, of_another(100, 1)).await, Room::Kept);
@@ -290,18 +307,18 @@ mod tests {
         for query in 0..PENDING_EACH {
             accept_in(&journal, &grant(query, &query.to_le_bytes()), 20).await;
         }
-        for query in PENDING_EACH..EACH_PATIENT - 1 {
+        for query in PENDING_EACH..EACH_BRINGER - 1 {
             let grant = grant(query, &query.to_le_bytes());
             assert_eq!(keep_in(&journal, grant.clone()).await, Room::Kept, "{query}");
             accept_in(&journal, &grant, 20).await;
         }
-        assert_eq!(keep_in(&journal, more).await, Room::NoneForPatient);
-        let own = journal.read(|c| of_patient(c, SOMEBODY)).await.unwrap();
-        assert_eq!(own.len(), EACH_PATIENT as usize - 1);
+        assert_eq!(keep_in(&journal, more).await, Room::NoneForBringer);
+        let own = journal.read(|c| of_bringer(c, SOMEBODY)).await.unwrap();
+        assert_eq!(own.len(), EACH_BRINGER as usize - 1);
         // An acceptance that ended makes room.
         assert_eq!(journal.write(|tx| forget_over(tx, 2_000)).await.unwrap(), 0);
         let forgotten = journal.write(|tx| forget_over(tx, 2_001)).await.unwrap();
-        assert_eq!(forgotten, EACH_PATIENT as usize - 1);
+        assert_eq!(forgotten, EACH_BRINGER as usize - 1);
         assert_eq!(journal.read(pending).await.unwrap(), [QueryId(0), QueryId(100)]);
     }
 
@@ -375,7 +392,7 @@ mod tests {
         assert_eq!(journal.read(|c| accepted(c, 2)).await.unwrap(), [QueryId(2), QueryId(1)]);
         accept_in(&journal, &grant(2, &2_u32.to_le_bytes()), 50).await;
         assert_eq!(journal.read(|c| accepted(c, 2)).await.unwrap(), [QueryId(1), QueryId(3)]);
-        for statement in [PENDING, OF_PATIENT, ACCEPTED, FORGET_ENDED, FORGET_OVER] {
+        for statement in [PENDING, OF_BRINGER, ACCEPTED, FORGET_ENDED, FORGET_OVER] {
             let plan = journal.read(move |connection| {
                 let mut explained =
                     connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;

@@ -97,7 +97,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE query_grants (
         query INTEGER NOT NULL,
         hash BLOB NOT NULL,
-        patient BLOB NOT NULL,
+        bringer BLOB NOT NULL,
         hospital INTEGER NOT NULL,
         ends INTEGER NOT NULL,
         accepted INTEGER NOT NULL DEFAULT 0,
@@ -107,7 +107,7 @@ const MIGRATIONS: &[&str] = &[
         bytes BLOB NOT NULL,
         PRIMARY KEY (query, hash)
     ) STRICT;
-    CREATE INDEX query_grants_by_patient ON query_grants (patient, accepted, query);
+    CREATE INDEX query_grants_by_bringer ON query_grants (bringer, accepted, query);
     CREATE INDEX query_grants_by_hospital ON query_grants (hospital, size);
     CREATE INDEX query_grants_by_hash ON query_grants (hash);
     CREATE INDEX query_grants_by_end ON query_grants (ends);

@@ -10,14 +10,12 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Whether a user was a patient's representative at a moment.
-    pub fn represented(user: UserId, patient: UserId, at: Moment) -> bool {
-        let Some(newest) = Representatives::<T>::get(patient, user) else {
-            return false;
-        };
+    /// The mandate by which a user represented a patient at a moment.
+    pub fn representation_at(user: UserId, patient: UserId, at: Moment) -> Option<Mandate> {
+        let newest = Representatives::<T>::get(patient, user)?;
         let count = || EarlierRepresentationCount::<T>::get(patient, user);
         let earlier = |number| EarlierRepresentations::<T>::get((patient, user, number));
-        in_force(&newest, count, earlier, at)
+        in_force(newest, count, earlier, at)
     }
 
     /// Whether a patient had authorized a hospital at a moment.
@@ -27,7 +25,7 @@ impl<T: Config> Pallet<T> {
         };
         let count = || EarlierAuthorizationCount::<T>::get(patient, hospital);
         let earlier = |number| EarlierAuthorizations::<T>::get((patient, hospital, number));
-        in_force(&newest, count, earlier, at)
+        in_force(newest, count, earlier, at).is_some()
     }
 
     /// Stores a representative's mandate that is over after the earlier ones.
@@ -60,16 +58,16 @@ fn after(number: u32) -> Result<u32, ArithmeticError> {
     number.checked_add(1).ok_or(ArithmeticError::Overflow)
 }
 
-/// Whether the newest mandate or an earlier one was in force at a moment. Mandates began in order and do not overlap,
-/// so only the last that had begun can have been. An earlier one is found by halving.
+/// The newest mandate or an earlier one, whichever was in force at a moment. Mandates began in order and do not
+/// overlap, so only the last that had begun can have been. An earlier one is found by halving.
 fn in_force(
-    newest: &Mandate,
+    newest: Mandate,
     count: impl Fn() -> u32,
     earlier: impl Fn(u32) -> Option<Mandate>,
     at: Moment,
-) -> bool {
+) -> Option<Mandate> {
     if newest.since <= at {
-        return newest.in_force(at);
+        return Some(newest).filter(|newest| newest.in_force(at));
     }
     // Those below `begun` had begun at the moment; those from `later` on had not.
     let (mut begun, mut later) = (0, count());
@@ -81,5 +79,5 @@ fn in_force(
             later = middle;
         }
     }
-    begun.checked_sub(1).and_then(earlier).is_some_and(|last| last.in_force(at))
+    begun.checked_sub(1).and_then(earlier).filter(|last| last.in_force(at))
 }

@@ -32,14 +32,15 @@ impl<T: Config> Pallet<T> {
         all
     }
 
-    /// Whether a user represents a patient now.
-    pub fn represents_now(user: UserId, patient: UserId) -> bool {
-        Self::represented(user, patient, T::Time::now())
+    /// The mandate by which a user represents a patient now.
+    pub fn representation_now(user: UserId, patient: UserId) -> Option<Mandate> {
+        Self::representation_at(user, patient, T::Time::now())
     }
 
     /// Whether a dismissal of a patient's representative by this user succeeds now.
     pub fn can_dismiss(user: UserId, patient: UserId, representative: UserId) -> bool {
-        (user == patient || user == representative) && Self::represents_now(representative, patient)
+        (user == patient || user == representative)
+            && Self::representation_now(representative, patient).is_some()
     }
 
     /// Whether a revocation of the hospital's authorization by this user succeeds now.
@@ -49,8 +50,8 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> ports::Mandates for Pallet<T> {
-    fn represents(user: UserId, patient: UserId, at: Moment) -> bool {
-        Self::represented(user, patient, at)
+    fn representation(user: UserId, patient: UserId, at: Moment) -> Option<Mandate> {
+        Self::representation_at(user, patient, at)
     }
 
     fn authorizes(patient: UserId, hospital: HospitalId, at: Moment) -> bool {

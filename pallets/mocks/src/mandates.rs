@@ -48,9 +48,9 @@ pub fn authorize_between(patient: UserId, hospital: HospitalId, since: Moment, u
 pub struct Mandates;
 
 impl ports::Mandates for Mandates {
-    fn represents(user: UserId, patient: UserId, at: Moment) -> bool {
+    fn representation(user: UserId, patient: UserId, at: Moment) -> Option<Mandate> {
         REPRESENTATIVES.with_borrow(|all| {
-            all.get(&(user, patient)).is_some_and(|mandate| mandate.in_force(at))
+            all.get(&(user, patient)).copied().filter(|mandate| mandate.in_force(at))
         })
     }
 

@@ -41,7 +41,7 @@ impl<T: Config> Pallet<T> {
         let asked = (query.block, query.at);
         let accepted = accepted(query).map(|acceptance| (acceptance.block, acceptance.at));
         let ended = match query.answer {
-            Some(Answer::Refused { block, at } | Answer::Withdrawn { block, at, .. }) => {
+            Some(Answer::Refused { block, at, .. } | Answer::Withdrawn { block, at, .. }) => {
                 Some((block, at))
             }
             Some(Answer::Accepted(_)) | None => None,
@@ -174,6 +174,16 @@ fn check_query(query: &Query) -> Result<(), TryRuntimeError> {
             && (1..=MAX_QUERY_ACCESS_MILLIS).contains(&lasts)
     });
     ensure!(is_accepted, "an acceptance is one that no patient can give");
+    let is_by_party = match &query.answer {
+        Some(Answer::Refused { by, .. } | Answer::Withdrawn { by, acceptance: Some(_), .. }) => {
+            *by != query.requester
+        }
+        Some(Answer::Withdrawn { by, block, acceptance: None, .. }) => {
+            *by == query.requester || *block >= query.expires
+        }
+        Some(Answer::Accepted(_)) | None => true,
+    };
+    ensure!(is_by_party, "a query was ended by somebody who cannot end it");
     Ok(())
 }
 

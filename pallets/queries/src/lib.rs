@@ -10,9 +10,10 @@
 //! the patient withdrew the acceptance, after its end, after the requester's keys changed, and while the requester's
 //! registration at the query's hospital is not in force.
 //!
-//! A representative in force answers for the patient, and the acceptance names who gave it. A dismissal ends also what
-//! was not handed out yet: the transfer fails unless the acceptor still represents the patient. A requester who
-//! represents the patient does not answer their own query.
+//! A representative in force answers for the patient, and every answer names who gave it. An acceptance of a
+//! representative ends at the latest with the mandate by which it was given, and a dismissal ends what was not handed
+//! out yet: the transfer fails unless this mandate is still in force. To appoint the same representative again revives
+//! nothing. A requester who represents the patient does not answer their own query.
 //!
 //! No policy and no class of sections is involved: the patient alone decides. What a requester already opened stays
 //! open to the requester.
@@ -26,7 +27,8 @@
 //!    and an end within the longest time; none was asked in the future;
 //! 2. an acceptance names ordered records with sections only for which the requester asked, and an end within the
 //!    longest time; it was given after the question and before the query expired, not by the requester, and withdrawn
-//!    later;
+//!    later; the requester refuses nothing, withdraws no acceptance, and nobody else withdraws a query before it
+//!    expired;
 //! 3. a patient's queries and a requester's queries are numbered without gaps, ascend, belong to that user, and are
 //!    together all queries;
 //! 4. a list of pending queries contains queries without an answer of that user, ascending, with their requesters and
@@ -163,13 +165,19 @@ pub mod pallet {
         Asked { query: QueryId, requester: UserId, patient: UserId },
         /// The patient or a representative accepted. The worker of the mailbox keeps the sealed grant.
         #[codec(index = 1)]
-        Accepted { query: QueryId, patient: UserId, requester: UserId, mailbox: HospitalId },
+        Accepted {
+            query: QueryId,
+            patient: UserId,
+            requester: UserId,
+            by: UserId,
+            mailbox: HospitalId,
+        },
         /// The patient or a representative refused.
         #[codec(index = 2)]
-        Refused { query: QueryId, patient: UserId, requester: UserId },
+        Refused { query: QueryId, patient: UserId, requester: UserId, by: UserId },
         /// The requester withdrew the query, or the patient or a representative the acceptance.
         #[codec(index = 3)]
-        Withdrawn { query: QueryId, patient: UserId, requester: UserId },
+        Withdrawn { query: QueryId, patient: UserId, requester: UserId, by: UserId },
         /// A mailbox hands out the sealed grant. Its worker may do so after this event is finalized.
         #[codec(index = 4)]
         Transferred { query: QueryId, hospital: HospitalId },
@@ -265,13 +273,16 @@ pub mod pallet {
         /// Ask again after one was answered or expired.
         #[codec(index = 25)]
         TooManyOfHospital,
-        /// The representative who accepted does not represent the patient any more. The requester can ask again.
+        /// The mandate by which a representative accepted is over. The requester can ask again.
         #[codec(index = 26)]
         RepresentationOver,
         /// The requester represents the patient, and cannot answer their own query. The patient or another
         /// representative answers it.
         #[codec(index = 27)]
         OwnQuery,
+        /// A representative's acceptance must end at the latest with the mandate. Choose an earlier end.
+        #[codec(index = 28)]
+        BeyondMandate,
     }
 
     #[pallet::hooks]
@@ -344,12 +355,12 @@ pub mod pallet {
         /// Accepts a pending query, for all of its sections or some of them. `considered` is [`Query::considered`] of
         /// the query and of the requester's account and sealing key to which the grant is sealed. `grant` is the hash
         /// of the sealed grant. The worker of the mailbox hands it out before the moment `until`. Signed by the
-        /// current account of the patient, or of a representative whose mandate is in force.
+        /// current account of the patient, or of a representative whose mandate is in force, and ends after `until`.
         ///
         /// Fails with [`UnknownQuery`](Error::UnknownQuery), [`NotPatient`](Error::NotPatient),
         /// [`OwnQuery`](Error::OwnQuery), [`NotPending`](Error::NotPending), [`Expired`](Error::Expired),
-        /// [`InvalidRecords`](Error::InvalidRecords),
-        /// [`NotAsked`](Error::NotAsked), [`WrongUntil`](Error::WrongUntil),
+        /// [`InvalidRecords`](Error::InvalidRecords), [`NotAsked`](Error::NotAsked),
+        /// [`WrongUntil`](Error::WrongUntil), [`BeyondMandate`](Error::BeyondMandate),
         /// [`UnknownHospital`](Error::UnknownHospital), [`RequesterChanged`](Error::RequesterChanged) or
         /// [`NotInForce`](Error::NotInForce).
         #[pallet::call_index(1)]
@@ -363,12 +374,13 @@ pub mod pallet {
             until: Moment,
             mailbox: HospitalId,
         ) -> DispatchResult {
-            let (asked, by) = Self::pending_to_signer(origin, query)?;
+            let (asked, by, acts_until) = Self::pending_to_signer(origin, query)?;
             ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
             ensure!(is_part_of(&records, &asked.records), Error::<T>::NotAsked);
             let (block, at) = (Self::block(), T::Time::now());
             let latest = at.saturating_add(MAX_QUERY_ACCESS_MILLIS);
             ensure!(at < until && until <= latest, Error::<T>::WrongUntil);
+            ensure!(until <= acts_until, Error::<T>::BeyondMandate);
             ensure!(Self::is_active(mailbox), Error::<T>::UnknownHospital);
             let (Some(audience), Some(sealing_key)) =
                 (T::Users::account(asked.requester), T::Users::sealing_key(asked.requester))
@@ -383,7 +395,7 @@ pub mod pallet {
                 Acceptance { by, records, grant, until, audience, sealing_key, mailbox, block, at };
             let Query { patient, requester, .. } = asked;
             Self::answer(query, asked, Answer::Accepted(acceptance));
-            Self::deposit_event(Event::Accepted { query, patient, requester, mailbox });
+            Self::deposit_event(Event::Accepted { query, patient, requester, by, mailbox });
             Ok(())
         }
 
@@ -395,12 +407,12 @@ pub mod pallet {
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::refuse())]
         pub fn refuse(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
-            let (asked, _) = Self::pending_to_signer(origin, query)?;
+            let (asked, by, _) = Self::pending_to_signer(origin, query)?;
             let (block, at) = (Self::block(), T::Time::now());
 
             let Query { patient, requester, .. } = asked;
-            Self::answer(query, asked, Answer::Refused { block, at });
-            Self::deposit_event(Event::Refused { query, patient, requester });
+            Self::answer(query, asked, Answer::Refused { by, block, at });
+            Self::deposit_event(Event::Refused { query, patient, requester, by });
             Ok(())
         }
 
@@ -416,13 +428,13 @@ pub mod pallet {
         pub fn withdraw(origin: OriginFor<T>, query: QueryId) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let asked = Queries::<T>::get(query).ok_or(Error::<T>::UnknownQuery)?;
-            let signer = T::Users::by_account(&who).ok_or(Error::<T>::NotParty)?;
-            let acceptance = Self::withdrawn_by(signer, &asked)?.cloned();
+            let by = T::Users::by_account(&who).ok_or(Error::<T>::NotParty)?;
+            let acceptance = Self::withdrawn_by(by, &asked)?.cloned();
             let (block, at) = (Self::block(), T::Time::now());
 
             let Query { patient, requester, .. } = asked;
-            Self::answer(query, asked, Answer::Withdrawn { block, at, acceptance });
-            Self::deposit_event(Event::Withdrawn { query, patient, requester });
+            Self::answer(query, asked, Answer::Withdrawn { by, block, at, acceptance });
+            Self::deposit_event(Event::Withdrawn { query, patient, requester, by });
             Ok(())
         }
 
@@ -448,8 +460,9 @@ pub mod pallet {
                 == Some(&accepted.audience)
                 && T::Users::sealing_key(asked.requester) == Some(accepted.sealing_key);
             ensure!(is_audience, Error::<T>::RequesterChanged);
-            let may_answer = Self::answers_for(accepted.by, asked.patient);
-            ensure!(may_answer, Error::<T>::RepresentationOver);
+            let mandate = T::Mandates::representation(accepted.by, asked.patient, at);
+            let stands = accepted.stands(asked.patient, mandate);
+            ensure!(stands, Error::<T>::RepresentationOver);
             ensure!(Self::is_in_force(asked.requester, asked.hospital), Error::<T>::NotInForce);
             ensure!(!Transfers::<T>::contains_key(query), Error::<T>::AlreadyTransferred);
 
@@ -492,9 +505,17 @@ pub mod pallet {
                 && Self::answers_for(user, query.patient)
         }
 
-        /// Whether a user answers queries to a patient: the patient, or a representative whose mandate is in force.
+        /// Until when a user answers queries to a patient: the patient always, a representative in force until the end
+        /// of the mandate. None if the user does not answer them.
+        fn answers_until(user: UserId, patient: UserId) -> Option<Moment> {
+            if user == patient {
+                return Some(Moment::MAX);
+            }
+            T::Mandates::representation(user, patient, T::Time::now()).map(|it| it.until)
+        }
+
         fn answers_for(user: UserId, patient: UserId) -> bool {
-            user == patient || T::Mandates::represents(user, patient, T::Time::now())
+            Self::answers_until(user, patient).is_some()
         }
 
         fn is_active(hospital: HospitalId) -> bool {
@@ -513,19 +534,21 @@ pub mod pallet {
             })
         }
 
-        /// The pending query, and the user whose current account signed: the patient, or a representative.
+        /// The pending query, and the user whose current account signed, the patient or a representative, with until
+        /// when they answer.
         fn pending_to_signer(
             origin: OriginFor<T>,
             id: QueryId,
-        ) -> Result<(Query, UserId), DispatchError> {
+        ) -> Result<(Query, UserId, Moment), DispatchError> {
             let who = ensure_signed(origin)?;
             let query = Queries::<T>::get(id).ok_or(Error::<T>::UnknownQuery)?;
             let signer = T::Users::by_account(&who).ok_or(Error::<T>::NotPatient)?;
-            ensure!(Self::answers_for(signer, query.patient), Error::<T>::NotPatient);
+            let until = Self::answers_until(signer, query.patient);
+            let until = until.ok_or(Error::<T>::NotPatient)?;
             ensure!(signer != query.requester, Error::<T>::OwnQuery);
             ensure!(query.answer.is_none(), Error::<T>::NotPending);
             ensure!(query.is_pending(Self::block()), Error::<T>::Expired);
-            Ok((query, signer))
+            Ok((query, signer, until))
         }
 
         /// Stores a new query under the next id and the next numbers.

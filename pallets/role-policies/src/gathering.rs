@@ -21,14 +21,14 @@ impl<T: Config> Pallet<T> {
     /// Decides by the relationships, registrations and policies in force at `at` (ms): now, if
     /// absent.
     ///
-    /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and
-    /// one policy set; the patient's registration there, and the requester's there and at the
-    /// hospitals that the set names, with the periods in which those were active; the requester's credentials that the
-    /// set names, with the periods in which their issuers were active; whether the requester represents the patient,
-    /// and for a submission whether the hospital is authorized; the requester's other registrations, if they are
-    /// related to the patient but registered at none of these; for a moment before the newest set, when one version
-    /// began for each halving of their number; for a moment before the newest relationship of a kind, or the newest
-    /// credential or mandate, one earlier one for each halving of their number.
+    /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and one policy set; the
+    /// patient's registration there, and the requester's there and at the hospitals that the set names, with the
+    /// periods in which those were active; the requester's credentials that the set names, with the periods in which
+    /// their issuers were active; whether the requester represents the patient, and for a submission whether the
+    /// hospital is authorized; the requester's other registrations, if they are related to the patient or represent the
+    /// patient, but are registered at none of these; for a moment before the newest set, when one version began for
+    /// each halving of their number; for a moment before the newest relationship of a kind, or the newest credential or
+    /// mandate, one earlier one for each halving of their number.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
         Self::answer(&request, at.unwrap_or_else(T::Time::now))
     }
@@ -74,13 +74,16 @@ impl<T: Config> Pallet<T> {
             .filter(|place| T::Hospitals::active_at(*place, at))
             .collect();
         let mut related = Self::kinds_in_force((patient, requester, hospital), at);
-        // Relationships do not count for a professional whose hospitals are all suspended or removed.
+        let mut represents_patient = T::Mandates::represents(requester, patient, at);
+        // Neither counts for a requester whose hospitals are all suspended or removed, or who is registered nowhere.
         let is_registered = || {
             let mut hospitals = T::Users::hospitals(requester, at).into_iter();
             hospitals.any(|place| T::Hospitals::active_at(place, at))
         };
-        if !related.is_empty() && requester_at.is_empty() && !is_registered() {
+        let counts = !related.is_empty() || represents_patient;
+        if counts && requester_at.is_empty() && !is_registered() {
             related.clear();
+            represents_patient = false;
         }
         let mut credentials = credentials(policies, role, hospital);
         credentials.retain(|(attribute, issuer)| {
@@ -100,7 +103,7 @@ impl<T: Config> Pallet<T> {
             requester_at,
             patient_registered: T::Users::registered(hospital, patient, at),
             credentials,
-            represents_patient: T::Mandates::represents(requester, patient, at),
+            represents_patient,
             related,
         })
     }

@@ -271,6 +271,15 @@ fn queries_that_refer_to_nothing_are_found() {
             }
         });
     });
+    let by_stranger = "a query was ended by somebody whom its patient never appointed";
+    let (by, block, at) = (user(9), 1, 1);
+    finds(by_stranger, || ask(|query| query.answer = Some(Answer::Refused { by, block, at })));
+    finds(by_stranger, || {
+        ask(|query| {
+            let acceptance = query.acceptance().cloned();
+            query.answer = Some(Answer::Withdrawn { by, block, at, acceptance });
+        });
+    });
     let nowhere = "the mailbox of a query is no hospital";
     let move_mailbox = |query: &mut Query| {
         if let Some(Answer::Accepted(acceptance)) = &mut query.answer {
@@ -282,7 +291,7 @@ fn queries_that_refer_to_nothing_are_found() {
         ask(|query| {
             move_mailbox(query);
             let acceptance = query.acceptance().cloned();
-            query.answer = Some(Answer::Withdrawn { block: 1, at: 1, acceptance });
+            query.answer = Some(Answer::Withdrawn { by: *PATIENT, block: 1, at: 1, acceptance });
         });
     });
 }

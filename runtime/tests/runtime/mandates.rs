@@ -4,7 +4,7 @@ use epione_primitives::{
     HospitalId, Moment, QueryId, UserId, limits::DAY_MILLIS, profile::Role, refusal::Refusal::*,
 };
 use epione_runtime::{Hospitals, Mandates, Quotas, Runtime, RuntimeCall, Timestamp};
-use pallet_quotas::{Holder, Lane};
+use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
 use sp_runtime::DispatchError;
 
 use crate::{
@@ -26,7 +26,8 @@ fn tomorrow() -> Moment {
 }
 
 fn appoint(representative: UserId) -> RuntimeCall {
-    Call::appoint { representative, until: tomorrow() }.into()
+    let until = tomorrow().saturating_add(DAY_MILLIS);
+    Call::appoint { representative, until }.into()
 }
 
 fn dismiss(representative: UserId) -> RuntimeCall {
@@ -59,7 +60,7 @@ fn users_alone_make_the_calls_about_mandates() {
         let patient = user_seed(*PATIENT);
         let [appoint, dismiss, authorize, revoke] = calls();
         send(&patient, appoint).unwrap();
-        assert!(Mandates::represents_now(mother(), *PATIENT));
+        assert!(Mandates::representation_now(mother(), *PATIENT).is_some());
         send(&patient, dismiss).unwrap();
         send(&patient, authorize).unwrap();
         assert!(Mandates::can_revoke(*PATIENT, A));
@@ -82,7 +83,7 @@ fn no_hospital_keeps_a_mandate_in_force() {
         assert_eq!(refused(&patient, appoint(mother())), Some(NotInForce));
         let before = used_to_end_access(A);
         assert_eq!(refused(&patient, dismiss(mother())), None);
-        assert!(!Mandates::represents_now(mother(), *PATIENT));
+        assert_eq!(Mandates::representation_now(mother(), *PATIENT), None);
         assert_eq!(refused(&patient, Call::revoke { hospital: A }), None);
         assert!(used_to_end_access(A) > before);
         for call in [dismiss(mother()), Call::revoke { hospital: A }.into()] {
@@ -101,6 +102,23 @@ fn the_hospital_of_the_representative_answers_if_the_patients_is_suspended() {
         assert_eq!(used_to_end_access(B), 0);
         assert_eq!(refused(&user_seed(*PATIENT), dismiss(mother())), None);
         assert!(used_to_end_access(B) > 0);
+    });
+}
+
+/// A patient may appoint and dismiss a stranger, whose hospital pays nothing for it.
+#[test]
+fn a_patient_of_an_active_hospital_spends_no_budget_of_the_representatives_hospital() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        register("Bob//agent", mother(), Role::Patient);
+        let patient = user_seed(*PATIENT);
+        send(&patient, appoint(mother())).unwrap();
+        let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
+        let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+        let signer = Holder::User(user(30));
+        Quotas::debit(&Debit { signer, hospital: A, lane: Lane::Rotation, cost });
+        assert_eq!(refused(&patient, dismiss(mother())), Some(HospitalQuotaExceeded));
+        assert_eq!(used_to_end_access(B), 0);
     });
 }
 
@@ -124,5 +142,7 @@ fn a_representative_answers_a_query_and_a_dismissal_ends_the_acceptance() {
         transfer(first).unwrap();
         send("user-7", dismiss(mother())).unwrap();
         assert_eq!(transfer(second), Err(Error::RepresentationOver.into()));
+        send("user-7", appoint(mother())).unwrap();
+        assert_eq!(transfer(second), Err(Error::RepresentationOver.into()), "it is not revived");
     });
 }

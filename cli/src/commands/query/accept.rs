@@ -160,6 +160,7 @@ pub async fn accept(args: &AcceptArgs, context: &Context) -> Result<Accepted, Fa
     let considered = queries.consider(id, &reader).await;
     spinner.finish_and_clear();
     let considered = considered.map_err(explained)?;
+    considered.check_mandate(until).map_err(explained)?;
     let parts: Vec<ReleasedRecord> = args.records.iter().map(|part| part.0).collect();
     let accepted = considered.choose(&parts)?;
     let mailbox = match named {

@@ -107,11 +107,14 @@ async fn end(args: &AnswerArgs, context: &Context, withdraws: bool) -> Result<An
 
 /// What a party wants to be so, if it is so already.
 fn ended_before(found: &Found, user: UserId, withdraws: bool) -> Option<Answered> {
-    let (query, is_patient) = (&found.query, user == found.query.patient);
-    let block = match query.answer.as_ref()? {
-        Answer::Refused { block, .. } if !withdraws && is_patient => *block,
-        Answer::Withdrawn { block, .. } if withdraws && (is_patient || user == query.requester) => {
-            *block
+    let query = &found.query;
+    let is_party = |by: UserId| user == by || user == query.patient;
+    let block = match *query.answer.as_ref()? {
+        Answer::Refused { by, block, .. } if !withdraws && is_party(by) => block,
+        Answer::Withdrawn { by, block, .. }
+            if withdraws && (is_party(by) || user == query.requester) =>
+        {
+            block
         }
         _ => return None,
     };
@@ -159,9 +162,16 @@ mod tests {
             };
             Found { id: QueryId(7), query, transfer: None, status }
         };
-        let refused = found(Some(Answer::Refused { block: 9, at: 1 }), Status::Refused);
-        let withdrawn = Answer::Withdrawn { block: 9, at: 1, acceptance: None };
+        let refused_by = |by| found(Some(Answer::Refused { by, block: 9, at: 1 }), Status::Refused);
+        let refused = refused_by(PATIENT);
+        let withdrawn = Answer::Withdrawn { by: REQUESTER, block: 9, at: 1, acceptance: None };
         let withdrawn = found(Some(withdrawn), Status::Canceled);
+        // A representative's refusal is done for the patient and for the representative, and says who did it.
+        for party in [PATIENT, UserId([4; 32])] {
+            let again = ended_before(&refused_by(UserId([4; 32])), party, false);
+            let said = again.unwrap().to_string();
+            assert!(said.contains("refused in the name of the patient in chain block 9"), "{said}");
+        }
         let again = ended_before(&refused, PATIENT, false).unwrap().to_string();
         assert!(again.contains("the patient refused in chain block 9"), "{again}");
         for party in [PATIENT, REQUESTER] {
@@ -169,6 +179,7 @@ mod tests {
             assert!(again.contains("the requester withdrew the query in chain block 9"), "{again}");
         }
         assert_eq!(ended_before(&refused, REQUESTER, false), None);
+        assert_eq!(ended_before(&refused, UserId([4; 32]), false), None);
         assert_eq!(ended_before(&refused, PATIENT, true), None);
         assert_eq!(ended_before(&withdrawn, PATIENT, false), None);
         assert_eq!(ended_before(&withdrawn, UserId([3; 32]), true), None);

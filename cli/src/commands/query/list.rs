@@ -109,7 +109,7 @@ async fn asked_patient(args: &InboxArgs, context: &Context) -> Result<UserId, Fa
     let user = context.user_with(&args.signer.public()?.account).await?;
     let patient = args.patient.unwrap_or(user);
     let state = context.chain().await?.finalized().await?;
-    if patient == user || state.represents(user, patient).await? {
+    if patient == user || state.representation(user, patient).await?.is_some() {
         return Ok(patient);
     }
     let list = context.command(["mandate", "list", "--patient"]).with([patient.to_string()]);

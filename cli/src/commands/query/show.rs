@@ -232,6 +232,10 @@ impl fmt::Display for Described {
             (Status::Refused | Status::Canceled | Status::Withdrawn, Some(answer)) => {
                 write!(f, "\n  {answer}")
             }
+            (Status::EndedWithMandate, _) => write!(
+                f,
+                "\n  the mandate by which it was accepted has ended: nothing is handed out any more"
+            ),
             _ => Ok(()),
         }
     }
@@ -356,7 +360,8 @@ mod tests {
     fn an_acceptance_stays_visible_after_its_withdrawal() {
         let transfer =
             Transfer { hospital: HospitalId(3), grant: Hash::repeat_byte(1), block: 25, at: 1_500 };
-        let answer = Answer::Withdrawn { block: 30, at: 1_800, acceptance: Some(acceptance()) };
+        let (by, acceptance) = (UserId([1; 32]), Some(acceptance()));
+        let answer = Answer::Withdrawn { by, block: 30, at: 1_800, acceptance };
         let found = found(Some(answer), Some(transfer), Status::Withdrawn);
         let described = Described::new(found, asker(None));
         let text = described.to_string();
@@ -375,6 +380,16 @@ mod tests {
     }
 
     #[test]
+    fn an_acceptance_says_that_it_ended_with_the_mandate() {
+        let by_other = Acceptance { by: UserId([4; 32]), ..acceptance() };
+        let found = found(Some(Answer::Accepted(by_other)), None, Status::EndedWithMandate);
+        let text = Described::new(found, asker(None)).to_string();
+        assert!(text.starts_with("query 7  ended with mandate"), "{text}");
+        assert!(text.contains("in the name of the patient, accepted in chain block 20"), "{text}");
+        assert!(text.ends_with("has ended: nothing is handed out any more"), "{text}");
+    }
+
+    #[test]
     fn an_acceptance_without_a_transfer_is_not_told_as_a_look() {
         let described =
             |answer, status| Described::new(found(Some(answer), None, status), asker(None));
@@ -387,10 +402,15 @@ mod tests {
         assert_eq!(serde_json::to_value(&shown).unwrap()["termsRemoved"], json!(true));
 
         let (at, acceptance) = (1_800, None);
-        let withdrawn = Answer::Withdrawn { block: 30, at, acceptance };
+        let withdrawn = Answer::Withdrawn { by: UserId([2; 32]), block: 30, at, acceptance };
         let text = described(withdrawn, Status::Canceled).to_string();
         assert!(text.ends_with("\n  the requester withdrew the query in chain block 30"), "{text}");
-        let refused = described(Answer::Refused { block: 30, at }, Status::Refused).to_string();
-        assert!(refused.ends_with("\n  the patient refused in chain block 30"), "{refused}");
+        let refused =
+            |by| described(Answer::Refused { by, block: 30, at }, Status::Refused).to_string();
+        let by_patient = refused(UserId([1; 32]));
+        assert!(by_patient.ends_with("\n  the patient refused in chain block 30"), "{by_patient}");
+        let by_other = refused(UserId([4; 32]));
+        let said = "refused in the name of the patient in chain block 30";
+        assert!(by_other.ends_with(said), "{by_other}");
     }
 }

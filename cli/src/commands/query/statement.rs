@@ -301,6 +301,14 @@ impl fmt::Display for Statement {
             let sections = wording::sections(*sections);
             write!(f, "\nYou do not accept {sections} of record {pointer}.")?;
         }
+        let is_partial = !left_out.is_empty() || !asking.unopened.is_empty();
+        if self.in_name_of.is_some() && is_partial {
+            write!(
+                f,
+                "\nThis answers the whole query: nobody can accept the rest of it afterwards, nor records of other \
+                 hospitals. The requester would have to ask again."
+            )?;
+        }
         write!(
             f,
             "\nHospital {mailbox_name} ({mailbox}) keeps the sealed keys, and cannot open them. What the requester has \
@@ -415,6 +423,8 @@ mod tests {
         let sentence = format!("Query 7: in the name of patient {patient}, you let researcher");
         assert!(for_patient.contains(&sentence), "{for_patient}");
         assert!(for_patient.contains("is sealed to the patient"), "{for_patient}");
+        assert!(for_patient.contains("answers the whole query: nobody can accept the rest"));
+        assert!(!text.contains("answers the whole query"), "{text}");
         let own = Statement { mailbox: HospitalId(5), ..statement() }.to_string();
         assert!(own.ends_with("Choose another with --mailbox."), "{own}");
         let unopened = vec![UnopenedRecord {

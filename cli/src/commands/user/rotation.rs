@@ -22,7 +22,10 @@ use epione_primitives::{
 use serde::Serialize;
 
 use crate::{
-    commands::keys,
+    commands::{
+        keys,
+        mandate::{self, Standing},
+    },
     context::{Context, Output},
     failure::{AWAITING_CONFIRMATION, Failure},
     identity::{self, KeySource},
@@ -53,6 +56,9 @@ pub struct Rotated {
     /// The command with which the staff of a hospital that waits can confirm the keys; absent if no hospital waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
+    /// What others may still do in the user's name: new keys end no mandate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mandates: Vec<Standing>,
 }
 
 /// The result at a hospital.
@@ -124,6 +130,9 @@ impl fmt::Display for Rotated {
                  {confirm}"
             )?;
         }
+        for mandate in &self.mandates {
+            writeln!(f, "{mandate}")?;
+        }
         if self.passed() {
             write!(f, "from now on, use the new key file")
         } else {
@@ -160,7 +169,16 @@ pub async fn rotate(args: &RotateArgs, context: &Context) -> Result<Rotated, Fai
     let sealing_key_hash = public.sealing.hash();
     let waits = hospitals.iter().any(|it| it.outcome == Outcome::AwaitingConfirmation);
     let confirm = waits.then(|| confirmation(args, user));
-    Ok(Rotated { user, account: public.account, sealing_key_hash, rotated_now, hospitals, confirm })
+    let mandates = mandate::standing(user, &args.next, context).await?;
+    Ok(Rotated {
+        user,
+        account: public.account,
+        sealing_key_hash,
+        rotated_now,
+        hospitals,
+        confirm,
+        mandates,
+    })
 }
 
 /// The command of a hospital's staff. They use their own node, and the public half of the new key file.
@@ -272,6 +290,7 @@ async fn renew(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::mandate::Delegate;
 
     fn rotated(outcomes: &[Outcome]) -> Rotated {
         let waits = outcomes.contains(&Outcome::AwaitingConfirmation);
@@ -292,6 +311,7 @@ mod tests {
             rotated_now: true,
             hospitals: (0..).zip(outcomes).map(renewal).collect(),
             confirm: waits.then(|| confirmation(&args, user)),
+            mandates: Vec::new(),
         }
     }
 
@@ -313,5 +333,31 @@ mod tests {
         let done = rotated(&[Outcome::Renewed, Outcome::RenewedBefore, Outcome::Ended]);
         assert!(done.passed());
         assert!(!done.to_string().contains("confirm"), "{done}");
+    }
+
+    #[test]
+    fn a_rotation_names_the_mandates_that_it_does_not_end() {
+        let standing = |delegate, end: &str| Standing {
+            delegate,
+            until: "2030-01-01T00:00:00Z".into(),
+            end: end.into(),
+        };
+        let user = Delegate::Representative(UserId([4; 32]));
+        let mandates = vec![
+            standing(user, "epione mandate dismiss"),
+            standing(Delegate::Hospital(HospitalId(7)), "epione mandate revoke"),
+        ];
+        let rotated = Rotated { mandates, ..rotated(&[Outcome::Renewed]) };
+        let text = rotated.to_string();
+        for said in [
+            "0x0404040404040404040404040404040404040404040404040404040404040404 still represents you until 2030-01-01",
+            "new keys do not end that, but this does:\n  epione mandate dismiss\n",
+            "hospital 7 still submits without your signature until 2030-01-01",
+            "\n  epione mandate revoke\n",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        let json = serde_json::to_value(&rotated).unwrap();
+        assert_eq!(json["mandates"][1]["hospital"], 7);
     }
 }

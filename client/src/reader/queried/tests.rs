@@ -109,17 +109,35 @@ fn only_the_requester_collects_with_the_accepted_account_before_the_end() {
 #[test]
 fn nothing_is_collected_without_an_acceptance_that_still_holds() {
     let accepted = acceptance(&grant(&PLACES));
-    let (block, at) = (30, 600);
-    let withdrawn = |acceptance| Some(Answer::Withdrawn { block, at, acceptance });
+    let (by, block, at) = (PATIENT, 30, 600);
+    let withdrawn = |acceptance| Some(Answer::Withdrawn { by, block, at, acceptance });
     for (answer, expected) in [
         (None, QueryFault::NotAnswered(QUERY)),
-        (Some(Answer::Refused { block, at }), QueryFault::Refused(QUERY)),
+        (Some(Answer::Refused { by, block, at }), QueryFault::Refused(QUERY)),
         (withdrawn(None), QueryFault::Canceled(QUERY)),
         (withdrawn(Some(accepted)), QueryFault::Withdrawn(QUERY)),
     ] {
         let asked = query(answer);
         let refused = collectable(QUERY, &asked, (REQUESTER, &researcher().id()), 1);
         assert_eq!(refused.err(), Some(expected));
+    }
+}
+
+#[test]
+fn nobody_but_the_patient_or_a_representative_of_that_time_accepts() {
+    let by_patient = acceptance(&grant(&PLACES));
+    let by = UserId([4; 32]);
+    let by_other = Acceptance { by, ..by_patient.clone() };
+    let since = |since| Some(Mandate { since, until: UNTIL, ended: None });
+    let check = |accepted, mandate| check_acceptor(QUERY, PATIENT, accepted, mandate);
+    assert_eq!(check(&by_patient, None), Ok(()));
+    // The acceptance was given at 500.
+    for mandate in [since(0), since(500)] {
+        assert_eq!(check(&by_other, mandate), Ok(()), "{mandate:?}");
+    }
+    for mandate in [None, since(501)] {
+        let refused = Err(QueryFault::NotRepresented { query: QUERY, by });
+        assert_eq!(check(&by_other, mandate), refused, "{mandate:?}");
     }
 }
 

@@ -23,7 +23,7 @@ use epione_primitives::{
     release::ReleasedRecord,
 };
 
-use super::{answers_for, find, is_registered, unknown};
+use super::{find, is_registered, stands, unknown};
 use crate::{
     api::{
         ApiError, AppState,
@@ -144,10 +144,12 @@ fn accepted(query: &Query) -> Result<&Acceptance, ApiError> {
     let title = match &query.answer {
         Some(Answer::Accepted(accepted)) => return Ok(accepted),
         None => "The patient has not accepted the query",
-        Some(Answer::Refused { .. }) => "The patient refused the query",
+        Some(Answer::Refused { .. }) => {
+            "The query was refused, by the patient or in the name of the patient"
+        }
         Some(Answer::Withdrawn { acceptance: None, .. }) => "The query was withdrawn",
         Some(Answer::Withdrawn { acceptance: Some(_), .. }) => {
-            "The patient withdrew the acceptance"
+            "The acceptance was withdrawn, by the patient or in the name of the patient"
         }
     };
     Err(ApiError::conflict(
@@ -175,7 +177,7 @@ async fn check_requester(
     accepted: &Acceptance,
     account: &AccountId,
 ) -> Result<(), ApiError> {
-    if !answers_for(finalized, accepted.by, query.patient).await? {
+    if !stands(finalized, query.patient, accepted).await? {
         return Err(representation_over());
     }
     if *account != accepted.audience || !has_same_keys(finalized, query, accepted).await? {
@@ -208,8 +210,8 @@ fn representation_over() -> ApiError {
     ApiError::conflict(
         "representation-over",
         "The user who accepted does not represent the patient any more",
-        "The patient has dismissed the representative who accepted, or the mandate has ended. Ask the patient again, \
-         with a new query.",
+        "The mandate by which the representative accepted has ended, by a dismissal or by its time, and a new one does \
+         not revive the acceptance. Ask the patient again, with a new query.",
     )
 }
 
@@ -313,7 +315,7 @@ async fn record(state: &AppState, collected: &Collected) -> Result<(), ApiError>
     } else if is("NotAccepted") {
         Err(ApiError::conflict(
             "not-accepted",
-            "The patient has just withdrawn the acceptance",
+            "The acceptance has just been withdrawn",
             "Nothing was handed out.",
         ))
     } else if is("Over") {
@@ -366,7 +368,7 @@ pub(in crate::api) async fn reader_of(
     let now = finalized.time().await?.max(crate::now());
     let named = query.acceptance().filter(|it| it.grant == grant && now < it.until);
     let Some(accepted) = named else { return Ok(None) };
-    let may_read = answers_for(finalized, accepted.by, query.patient).await?
+    let may_read = stands(finalized, query.patient, accepted).await?
         && has_same_keys(finalized, &query, accepted).await?
         && finalized.transfer(id).await?.is_some()
         && is_registered(finalized, &query).await?;

@@ -27,7 +27,7 @@ use crate::{
         ApiError, AppState,
         caller::{Caller, signed},
     },
-    journal::query_grants::{self, EACH_PATIENT, EACH_QUERY, KeptGrant, PENDING_EACH, Room},
+    journal::query_grants::{self, EACH_BRINGER, EACH_QUERY, KeptGrant, PENDING_EACH, Room},
 };
 
 /// How long the worker keeps a grant after its acceptance ended, in milliseconds: 30 days.
@@ -39,9 +39,9 @@ const SECTIONS: usize = MAX_QUERIED_RECORDS as usize * MAX_SECTIONS as usize;
 
 /// Keeps a patient's sealed grant for the requester of a query. For the query's patient, and for a user who represents
 /// the patient in the last finalized block: while the query is pending, or if it is the grant that was accepted with
-/// and this worker is its mailbox. The worker keeps the newest three grants for a query until it learns which one the
-/// chain names. Accept on the chain first, and bring the grant when the acceptance is final: a mailbox then has no
-/// grant of a query that the patient did not accept.
+/// and this worker is its mailbox. The worker keeps the newest three grants of each of them for a query until it learns
+/// which one the chain names. Accept on the chain first, and bring the grant when the acceptance is final: a mailbox
+/// then has no grant of a query that the patient did not accept.
 #[utoipa::path(
     put,
     path = "/v1/queries/{id}/grant",
@@ -64,9 +64,8 @@ pub(in crate::api) async fn put(
     signed(state, request, MAX_GRANT_BYTES, |caller, received| async move {
         let user = caller.user()?;
         let (id, query) = find(&caller, &id).await?.ok_or_else(unknown)?;
-        let patient = query.patient;
         let state_now = caller.state.as_ref();
-        if user == query.requester || !answers_for(state_now, user, patient).await? {
+        if user == query.requester || !answers_for(state_now, user, query.patient).await? {
             return Err(unknown());
         }
         let grant = QueryGrant::decode_exactly(&received.bytes)
@@ -76,8 +75,8 @@ pub(in crate::api) async fn put(
         let ends = until_when(&query, hash, caller.identity.hospital, head)?;
         check_terms(&caller, id, &query, grant.terms()).await?;
         check_sections(&query, &grant)?;
-        let (hospital, bytes) = (query.hospital, received.bytes.to_vec());
-        keep(state, KeptGrant { query: id, patient, hospital, hash, bytes, ends }).await?;
+        let (bringer, hospital, bytes) = (user, query.hospital, received.bytes.to_vec());
+        keep(state, KeptGrant { query: id, bringer, hospital, hash, bytes, ends }).await?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -166,19 +165,19 @@ fn check_sections(query: &Query, grant: &QueryGrant) -> Result<(), ApiError> {
 }
 
 async fn keep(state: &AppState, grant: KeptGrant) -> Result<(), ApiError> {
-    let patient = grant.patient;
+    let bringer = grant.bringer;
     let (room, grant) = try_keep(state, grant).await?;
     if room == Room::Kept {
         return Ok(());
     }
-    make_room(state, room, patient).await?;
+    make_room(state, room, bringer).await?;
     match try_keep(state, grant).await?.0 {
         Room::Kept => Ok(()),
-        Room::NoneForPatient => Err(ApiError::conflict(
+        Room::NoneForBringer => Err(ApiError::conflict(
             "too-many-query-grants",
             "You have brought too many grants",
             format!(
-                "This worker keeps {EACH_PATIENT} grants of a patient, up to {EACH_QUERY} for a query, and for \
+                "This worker keeps {EACH_BRINGER} grants that one user brings, up to {EACH_QUERY} for a query, and for \
                  {PENDING_EACH} queries that wait for an answer. Nothing was stored. Answer some of these queries on \
                  the chain first, or choose another hospital as the mailbox."
             ),
@@ -212,12 +211,12 @@ fn full(detail: &str) -> ApiError {
 }
 
 /// Forgets what is of no use any more: grants whose acceptance ended, and those that the chain does not accept, of the
-/// patient or of all.
-async fn make_room(state: &AppState, room: Room, patient: UserId) -> Result<(), ApiError> {
+/// user or of all.
+async fn make_room(state: &AppState, room: Room, bringer: UserId) -> Result<(), ApiError> {
     let now = crate::now();
     state.journal.write(move |tx| query_grants::forget_over(tx, now)).await?;
     let doubtful = state.journal.read(move |connection| match room {
-        Room::NoneForPatient => query_grants::of_patient(connection, patient),
+        Room::NoneForBringer => query_grants::of_bringer(connection, bringer),
         Room::Kept | Room::NoneForHospital | Room::None => {
             query_grants::accepted(connection, ROUND)
         }

@@ -20,7 +20,7 @@ use epione_primitives::{
     UserId,
     hospital::HospitalStatus,
     profile::RegistrationStatus,
-    query::{Query, QueryId},
+    query::{Acceptance, Query, QueryId},
 };
 
 use super::{ApiError, caller::Caller};
@@ -38,7 +38,20 @@ async fn answers_for(
     user: UserId,
     patient: UserId,
 ) -> Result<bool, ViewError> {
-    Ok(user == patient || state.represents(user, patient).await?)
+    Ok(user == patient || state.representation(user, patient).await?.is_some())
+}
+
+/// Whether an acceptance stands in this state, as far as it depends on who gave it.
+async fn stands(
+    state: &dyn FinalState,
+    patient: UserId,
+    accepted: &Acceptance,
+) -> Result<bool, ViewError> {
+    let mandate = match accepted.by == patient {
+        true => None,
+        false => state.representation(accepted.by, patient).await?,
+    };
+    Ok(accepted.stands(patient, mandate))
 }
 
 /// The response if the query does not exist, or if it is not for the caller to do this. It does not say which.

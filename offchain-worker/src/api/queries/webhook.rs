@@ -101,7 +101,8 @@ async fn notified(
     asked: &mut Asked,
     news: &QueryNews,
 ) -> Option<&'static str> {
-    if matches!(news.change, QueryChange::Accepted | QueryChange::Refused) {
+    // A representative's answer is not the patient's own.
+    if news.by == Some(news.patient) {
         return None;
     }
     for attempt in 1..=ATTEMPTS {
@@ -164,6 +165,7 @@ mod tests {
             change,
             patient: UserId([patient; 32]),
             requester: UserId([requester; 32]),
+            by: Some(UserId([requester; 32])),
         };
         let (mut asked, begun) = (Asked::default(), Instant::now());
         let question = news(QueryChange::Asked, 1, 2);

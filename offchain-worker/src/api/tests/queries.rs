@@ -47,7 +47,7 @@ use crate::{
     },
     chain::{QueryChange, QueryNews},
     config::Limits,
-    journal::query_grants::{self, EACH_PATIENT, EACH_QUERY, KeptGrant, PENDING_EACH},
+    journal::query_grants::{self, EACH_BRINGER, EACH_QUERY, KeptGrant, PENDING_EACH},
 };
 
 pub const QUERY: QueryId = QueryId(5);
@@ -141,11 +141,11 @@ pub fn answer(facts: &mut Facts, id: QueryId, answer: Answer) {
 }
 
 fn refusal() -> Answer {
-    Answer::Refused { block: 1, at: 1 }
+    Answer::Refused { by: UserId([1; 32]), block: 1, at: 1 }
 }
 
 fn withdrawal(acceptance: Option<Acceptance>) -> Answer {
-    Answer::Withdrawn { block: 2, at: 2, acceptance }
+    Answer::Withdrawn { by: UserId([1; 32]), block: 2, at: 2, acceptance }
 }
 
 /// A world in which the patient has brought a grant for the stranger's query, and accepted with it.
@@ -167,12 +167,12 @@ pub fn transfers(world: &World) -> usize {
     world.chain.facts().calls.iter().filter(|call| call.name == "transfer").count()
 }
 
-fn reply_of(reply: &Reply) -> GrantReply {
+pub fn reply_of(reply: &Reply) -> GrantReply {
     assert_eq!(reply.status, 200, "{reply:?}");
     serde_json::from_slice(&reply.body).unwrap()
 }
 
-async fn follow_link(world: &World, url: &str) -> Reply {
+pub async fn follow_link(world: &World, url: &str) -> Reply {
     let target = url.strip_prefix(world.base.as_str().trim_end_matches('/')).unwrap();
     Raw::get(target).send_with(world, Default::default()).await
 }
@@ -445,7 +445,7 @@ async fn a_requester_who_does_not_read_the_grant_keeps_the_place() {
     // As long as a grant may be. The worker cannot open it.
     let long = KeptGrant {
         query: QUERY,
-        patient: world.patient.user,
+        bringer: world.patient.user,
         hospital: HOSPITAL,
         hash: Hash::repeat_byte(9),
         bytes: vec![1; MAX_GRANT_BYTES],
@@ -602,9 +602,9 @@ async fn a_grant_that_an_interrupted_acceptance_named_is_not_lost_when_the_patie
 #[tokio::test]
 async fn acceptances_that_ended_or_were_withdrawn_make_room() {
     let (world, _, _) = accepted().await;
-    let keep = |id: u32, patient: UserId| KeptGrant {
+    let keep = |id: u32, bringer: UserId| KeptGrant {
         query: QueryId(id),
-        patient,
+        bringer,
         hospital: HOSPITAL,
         hash: Hash::from_low_u64_be(id.into()),
         bytes: vec![1],
@@ -612,7 +612,7 @@ async fn acceptances_that_ended_or_were_withdrawn_make_room() {
     };
     // All are accepted, as far as the journal knows.
     let (patient, until) = (world.patient.user, crate::now() + HOUR);
-    let others: Vec<_> = (100..100 + EACH_PATIENT).map(|id| keep(id, patient)).collect();
+    let others: Vec<_> = (100..100 + EACH_BRINGER).map(|id| keep(id, patient)).collect();
     world
         .journal
         .write(move |tx| {
@@ -629,7 +629,7 @@ async fn acceptances_that_ended_or_were_withdrawn_make_room() {
     ask(&world, next);
     let grant = grant(&world, next);
     assert_eq!(bring(&world, &world.patient, next, &grant).await.status, 204);
-    let kept = world.journal.read(move |c| query_grants::of_patient(c, patient)).await.unwrap();
+    let kept = world.journal.read(move |c| query_grants::of_bringer(c, patient)).await.unwrap();
     assert_eq!(kept, [QUERY, next]);
     // One whose acceptance ended goes first when it uses up the hospital's part of the bytes.
     let ended = move |tx: &rusqlite::Transaction<'_>| {
@@ -673,7 +673,13 @@ async fn a_patient_has_few_grants_for_pending_queries_and_answered_ones_make_roo
 }
 
 pub fn changed(world: &World, query: QueryId, change: QueryChange) -> QueryNews {
-    QueryNews { query, change, patient: world.patient.user, requester: world.stranger.user }
+    let (patient, requester) = (world.patient.user, world.stranger.user);
+    let by = match change {
+        QueryChange::Asked | QueryChange::Withdrawn => Some(requester),
+        QueryChange::Accepted | QueryChange::Refused => Some(patient),
+        QueryChange::Transferred => None,
+    };
+    QueryNews { query, change, patient, requester, by }
 }
 
 /// Finalizes a block with these changes, and tells them.

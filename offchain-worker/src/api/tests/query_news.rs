@@ -21,6 +21,7 @@ use super::{
     fake::HOSPITAL,
     grants::committed,
     queries::{QUERY, ask, changed, tell},
+    represented::{appoint, dismiss},
     world::{Actor, Raw, World},
 };
 use crate::{
@@ -97,7 +98,7 @@ async fn kept_grants_are_looked_after_while_a_block_cannot_be_read() {
     let (world, _) = committed().await;
     let kept = KeptGrant {
         query: QUERY,
-        patient: world.patient.user,
+        bringer: world.patient.user,
         hospital: HOSPITAL,
         hash: Hash::repeat_byte(1),
         bytes: vec![1],
@@ -191,6 +192,7 @@ async fn users_are_told_the_changes_of_their_own_queries() {
         change: QueryChange::Asked,
         patient: world.doctor.user,
         requester: UserId([1; 32]),
+        by: Some(UserId([1; 32])),
     };
     tell(&world, &[of_others, changed(&world, QUERY, QueryChange::Asked)]).await;
     for stream in &mut streams {
@@ -209,11 +211,30 @@ async fn a_representative_is_told_the_changes_of_queries_to_the_patient() {
     let parameters = format!("?patient={}", world.patient.user);
     assert_eq!(stream_of(&world, &world.doctor, &parameters).await.status(), 403);
     assert_eq!(stream_of(&world, &world.doctor, "?patient=nobody").await.status(), 400);
-    let pair = (world.doctor.user, world.patient.user);
-    world.chain.facts().representatives.insert(pair);
+    appoint(&world);
     let mut stream = stream_of(&world, &world.doctor, &parameters).await;
-    tell(&world, &[changed(&world, QUERY, QueryChange::Asked)]).await;
+    // What the patient asks others for is not the representative's business.
+    let asked_by_patient = QueryNews {
+        query: QueryId(1),
+        change: QueryChange::Asked,
+        patient: UserId([1; 32]),
+        requester: world.patient.user,
+        by: Some(world.patient.user),
+    };
+    tell(&world, &[asked_by_patient, changed(&world, QUERY, QueryChange::Asked)]).await;
     assert_eq!(next_event(&mut stream).await, json!({ "query": 5, "kind": "asked" }));
+    // A dismissal ends the stream.
+    dismiss(&world);
+    tell(&world, &[changed(&world, QUERY, QueryChange::Withdrawn)]).await;
+    let ended = async {
+        let mut rest = Vec::new();
+        while let Some(chunk) = stream.chunk().await.unwrap() {
+            rest.extend(chunk);
+        }
+        String::from_utf8(rest).unwrap()
+    };
+    let rest = timeout(PATIENCE, ended).await.unwrap();
+    assert!(!rest.contains("withdrawn"), "{rest}");
 }
 
 #[tokio::test]
@@ -234,6 +255,24 @@ async fn one_user_has_few_streams_and_a_closed_one_makes_room() {
         }
     };
     timeout(PATIENCE, again).await.unwrap();
+}
+
+/// Somebody whom the patient did not mean to act any more cannot answer behind the patient's back.
+#[tokio::test]
+async fn the_webhook_is_told_what_a_representative_answered() {
+    let (world, _) = committed().await;
+    let (url, mut told) = program().await;
+    tokio::spawn(notify_of_queries(world.state.clone(), url));
+    let by = Some(world.doctor.user);
+    let kinds = [QueryChange::Accepted, QueryChange::Refused, QueryChange::Withdrawn];
+    let changes = kinds.map(|kind| QueryNews { by, ..changed(&world, QUERY, kind) });
+    tell(&world, &changes).await;
+    let patient = json!(world.patient.user);
+    // The first request was refused, and is repeated.
+    for kind in ["accepted", "accepted", "refused", "withdrawn"] {
+        let json = timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
+        assert_eq!(json, json!({ "patient": patient, "query": 5, "kind": kind }));
+    }
 }
 
 /// A program that does not accept the first request. Returns its URL, and what it is told.
@@ -272,6 +311,10 @@ async fn the_webhook_is_told_what_others_did_with_queries_of_this_hospitals_pati
         QueryNews { patient: elsewhere, ..changed(&world, QueryId(1), QueryChange::Asked) },
         changed(&world, QueryId(2), QueryChange::Accepted),
         changed(&world, QueryId(3), QueryChange::Refused),
+        QueryNews {
+            by: Some(world.patient.user),
+            ..changed(&world, QueryId(4), QueryChange::Withdrawn)
+        },
         changed(&world, QUERY, QueryChange::Asked),
         // The requester asks again and again.
         changed(&world, QueryId(6), QueryChange::Asked),

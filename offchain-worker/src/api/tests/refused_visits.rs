@@ -280,6 +280,18 @@ async fn an_author_or_a_patient_who_was_suspended_at_the_signed_block_is_refused
     send(&world, &visit).await.progress();
 }
 
+#[tokio::test]
+async fn an_authorization_that_began_after_the_signed_block_stands_for_no_signature() {
+    let world = World::new().await;
+    world.chain.facts().cosigning = true;
+    let before = world.chain.next_block();
+    // As if the patient had authorized the hospital.
+    world.chain.facts().cosigning = false;
+    assert_signed_block_refused(&world, before, 403, "denied").await;
+    let visit = signed_at(&world, world.chain.newest(), &world.doctor).await;
+    send(&world, &visit).await.progress();
+}
+
 /// A visit that names the nurse, signed by `by` as the nurse.
 async fn nursed(world: &World, nurse: &Actor, by: &Actor) -> VisitRequest {
     let visit = world.builder().text(SectionKind::Symptoms, "A cough.");

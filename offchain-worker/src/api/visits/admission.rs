@@ -82,6 +82,19 @@ pub(super) fn check_sizes(state: &AppState, visit: &VisitRequest) -> Result<(), 
     Ok(())
 }
 
+/// Decides once more, by the state after the signed block, if the patient did not sign: a standing authorization stands
+/// for the patient's signature only if it was in force then, because everybody judges the record by that state.
+pub(super) async fn check_standing_authorization(
+    state: &AppState,
+    terms: &VisitTerms,
+) -> Result<(), ApiError> {
+    if terms.cosigned {
+        return Ok(());
+    }
+    let after = state.view.after(terms.signed_at).await?;
+    authorize(&*after.ok_or_else(|| unknown_block(terms.signed_at))?, terms).await
+}
+
 /// Decides by the policies.
 pub(super) async fn authorize(
     finalized: &dyn FinalState,

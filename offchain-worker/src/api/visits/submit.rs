@@ -13,6 +13,7 @@ use epione_primitives::{AccountId, Hash};
 use super::{
     admission::{
         authorize, check_addressed, check_freshness, check_signatures, check_sizes, check_staff,
+        check_standing_authorization,
     },
     draft::{command_of, draft_of},
     fresh_keys,
@@ -86,6 +87,7 @@ async fn accept(
     authorize(&*caller.state, &terms).await?;
     check_freshness(state, terms.signed_at).await?;
     let author = check_signatures(state, &terms, &draft).await?;
+    check_standing_authorization(state, &terms).await?;
     let keys = fresh_keys::of(state, caller, visit.patient).await?;
     // Only now, so that users who may not submit take no places from those who may, and nor do visits that wait for
     // their patients' keys.

@@ -31,8 +31,8 @@ fn a_representative_acts_from_the_appointment_until_its_end() {
             assert_eq!(represents(MOTHER, at), expected, "{at}");
         }
         assert!(!represents(FATHER, BEGIN));
-        assert!(!Mandates::represented(MOTHER, OTHER_PATIENT, BEGIN));
-        assert!(!Mandates::represented(CHILD, MOTHER, BEGIN), "it is not mutual");
+        assert_eq!(Mandates::representation_at(MOTHER, OTHER_PATIENT, BEGIN), None);
+        assert_eq!(Mandates::representation_at(CHILD, MOTHER, BEGIN), None, "it is not mutual");
     });
 }
 
@@ -90,6 +90,23 @@ fn to_appoint_again_replaces_the_end_and_changes_no_answer_about_the_past() {
         }
         assert_eq!(EarlierRepresentationCount::<Test>::get(CHILD, MOTHER), 0);
         assert!(!represents(MOTHER, BEGIN + 200));
+    });
+}
+
+/// What a representative did by a mandate is judged by that mandate: a new appointment is another one.
+#[test]
+fn a_renewal_keeps_the_beginning_of_the_mandate_and_a_new_appointment_does_not() {
+    run(|| {
+        let since = |at| Mandates::representation_at(MOTHER, CHILD, at).map(|it| it.since);
+        assert_ok!(appoint(MOTHER, UNTIL));
+        pass(10);
+        assert_ok!(appoint(MOTHER, UNTIL + 1));
+        assert_eq!(since(BEGIN + 10), Some(BEGIN));
+        assert_ok!(dismiss(CHILD, MOTHER));
+        pass(10);
+        assert_eq!(since(BEGIN + 20), None);
+        assert_ok!(appoint(MOTHER, UNTIL));
+        assert_eq!((since(BEGIN + 20), since(BEGIN + 9)), (Some(BEGIN + 20), Some(BEGIN)));
     });
 }
 

@@ -48,6 +48,7 @@ fn an_acceptance_names_the_requesters_keys_of_that_moment() {
             query: id,
             patient: PATIENT,
             requester: RESEARCHER,
+            by: PATIENT,
             mailbox: HOME,
         };
         System::assert_last_event(event.into());

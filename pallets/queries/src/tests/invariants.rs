@@ -80,6 +80,24 @@ fn acceptances_that_no_patient_can_give_are_found() {
 }
 
 #[test]
+fn queries_that_were_ended_by_somebody_else_are_found() {
+    let broken: [fn(&mut Query); 3] = [
+        |query| query.answer = Some(Answer::Refused { by: RESEARCHER, block: 1, at: BEGIN }),
+        |query| {
+            let (by, acceptance) = (RESEARCHER, query.acceptance().cloned());
+            query.answer = Some(Answer::Withdrawn { by, block: 1, at: BEGIN, acceptance });
+        },
+        |query| {
+            let (by, acceptance) = (PATIENT, None);
+            query.answer = Some(Answer::Withdrawn { by, block: 1, at: BEGIN, acceptance });
+        },
+    ];
+    for breaks in broken {
+        finds("a query was ended by somebody who cannot end it", || change(ACCEPTED, breaks));
+    }
+}
+
+#[test]
 fn answers_out_of_order_and_in_the_future_are_found() {
     let broken: [fn(&mut Query); 8] = [
         |query| query.block = 2,
@@ -89,10 +107,10 @@ fn answers_out_of_order_and_in_the_future_are_found() {
         |query| accepted(query).block = 2,
         |query| accepted(query).at = BEGIN + 1,
         |query| {
-            let acceptance = query.acceptance().cloned();
-            query.answer = Some(Answer::Withdrawn { block: 0, at: BEGIN, acceptance });
+            let (by, acceptance) = (PATIENT, query.acceptance().cloned());
+            query.answer = Some(Answer::Withdrawn { by, block: 0, at: BEGIN, acceptance });
         },
-        |query| query.answer = Some(Answer::Refused { block: 2, at: BEGIN }),
+        |query| query.answer = Some(Answer::Refused { by: PATIENT, block: 2, at: BEGIN }),
     ];
     for breaks in broken {
         finds("a query was answered before it was asked, or in the future", || {
@@ -101,7 +119,7 @@ fn answers_out_of_order_and_in_the_future_are_found() {
     }
     let late: [fn(&mut Query); 2] = [
         |query| accepted(query).block = EXPIRES,
-        |query| query.answer = Some(Answer::Refused { block: EXPIRES, at: BEGIN }),
+        |query| query.answer = Some(Answer::Refused { by: PATIENT, block: EXPIRES, at: BEGIN }),
     ];
     for breaks in late {
         finds("a query was accepted or refused after it expired", || change(ACCEPTED, breaks));

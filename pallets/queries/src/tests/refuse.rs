@@ -12,9 +12,10 @@ fn a_refusal_is_stored_with_its_time() {
         System::set_block_number(7);
         pass(30);
         assert_ok!(refuse(user(PATIENT), id));
-        assert_eq!(query(id).answer, Some(Answer::Refused { block: 7, at: BEGIN + 30 }));
+        let (by, requester) = (PATIENT, RESEARCHER);
+        assert_eq!(query(id).answer, Some(Answer::Refused { by, block: 7, at: BEGIN + 30 }));
         assert_eq!(query(id).acceptance(), None);
-        let event = Event::<Test>::Refused { query: id, patient: PATIENT, requester: RESEARCHER };
+        let event = Event::<Test>::Refused { query: id, patient: PATIENT, requester, by };
         System::assert_last_event(event.into());
     });
 }

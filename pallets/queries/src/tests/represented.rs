@@ -6,7 +6,7 @@ use epione_mocks::{
 use epione_primitives::{AccountId, QueryId, UserId, query::Answer};
 use frame_support::{assert_noop, assert_ok, dispatch::DispatchResult};
 
-use crate::{Error, mock::*};
+use crate::{Error, Event, mock::*};
 
 fn accepted_by(id: QueryId) -> Option<UserId> {
     query(id).acceptance().map(|acceptance| acceptance.by)
@@ -20,15 +20,24 @@ fn transfer_at_home(id: QueryId) -> DispatchResult {
 fn a_representative_accepts_refuses_and_withdraws() {
     run(|| {
         let [accepted, refused] = [ask(), ask()];
+        let (patient, requester, by) = (PATIENT, RESEARCHER, PARENT);
         add_representative(PARENT, PATIENT);
         assert_ok!(dispatch(acceptance(accepted), user(PARENT)));
         assert_eq!(accepted_by(accepted), Some(PARENT));
+        let event =
+            Event::<Test>::Accepted { query: accepted, patient, requester, by, mailbox: HOME };
+        System::assert_last_event(event.into());
         assert!(Queries::can_refuse(PARENT, &query(refused)));
         assert_ok!(refuse(user(PARENT), refused));
-        assert!(matches!(query(refused).answer, Some(Answer::Refused { .. })));
+        let expected = Answer::Refused { by, block: 1, at: BEGIN };
+        assert_eq!(query(refused).answer, Some(expected));
+        let event = Event::<Test>::Refused { query: refused, patient, requester, by };
+        System::assert_last_event(event.into());
         assert!(Queries::can_withdraw(PARENT, &query(accepted)));
         assert_ok!(withdraw(user(PARENT), accepted));
         assert_eq!(accepted_by(accepted), None);
+        let event = Event::<Test>::Withdrawn { query: accepted, patient, requester, by };
+        System::assert_last_event(event.into());
     });
 }
 
@@ -63,17 +72,34 @@ fn nobody_answers_whose_representation_is_over_or_of_another_patient() {
 }
 
 #[test]
-fn a_representation_that_is_over_by_itself_ends_what_was_not_handed_out() {
+fn a_representatives_acceptance_ends_at_the_latest_with_the_mandate() {
     run(|| {
         let [accepted, late] = [ask(), ask()];
         represent_between(PARENT, PATIENT, BEGIN, BEGIN + 10);
-        assert_ok!(dispatch(acceptance(accepted), user(PARENT)));
+        let until = |id, until| acceptance_of(id, asked_records(), until, HOME);
+        let beyond = until(accepted, BEGIN + 11);
+        assert_noop!(dispatch(beyond, user(PARENT)), Error::<Test>::BeyondMandate);
+        assert_ok!(dispatch(until(accepted, BEGIN + 10), user(PARENT)));
         pass(9);
         assert!(Queries::can_refuse(PARENT, &query(late)));
         pass(1);
-        assert_noop!(dispatch(acceptance(late), user(PARENT)), Error::<Test>::NotPatient);
-        assert_noop!(transfer_at_home(accepted), Error::<Test>::RepresentationOver);
+        let late = until(late, BEGIN + 11);
+        assert_noop!(dispatch(late, user(PARENT)), Error::<Test>::NotPatient);
+        assert_noop!(transfer_at_home(accepted), Error::<Test>::Over);
         assert_ok!(withdraw(user(PATIENT), accepted));
+    });
+}
+
+/// The patient shortens the mandate, which keeps its beginning.
+#[test]
+fn a_mandate_that_ends_earlier_than_its_acceptance_ends_it() {
+    run(|| {
+        let accepted = ask();
+        add_representative(PARENT, PATIENT);
+        assert_ok!(dispatch(acceptance(accepted), user(PARENT)));
+        represent_between(PARENT, PATIENT, 0, BEGIN + 10);
+        pass(10);
+        assert_noop!(transfer_at_home(accepted), Error::<Test>::RepresentationOver);
     });
 }
 
@@ -104,8 +130,25 @@ fn an_acceptance_is_not_transferred_after_the_dismissal_of_who_gave_it() {
             assert_noop!(transfer_at_home(id), Error::<Test>::RepresentationOver);
         }
         assert_ok!(transfer_at_home(by_patient));
+    });
+}
+
+#[test]
+fn a_new_appointment_revives_no_acceptance_that_a_dismissal_ended() {
+    run(|| {
         add_representative(PARENT, PATIENT);
-        assert_ok!(transfer_at_home(by_parent));
+        let [before, renewed] = [ask(), ask()];
+        assert_ok!(dispatch(acceptance(before), user(PARENT)));
+        remove_representative(PARENT, PATIENT);
+        pass(1);
+        represent_between(PARENT, PATIENT, BEGIN + 1, UNTIL);
+        assert_noop!(transfer_at_home(before), Error::<Test>::RepresentationOver);
+        // What the representative accepts by the new mandate is handed out, also after a renewal.
+        assert_ok!(dispatch(acceptance(renewed), user(PARENT)));
+        pass(1);
+        represent_between(PARENT, PATIENT, BEGIN + 1, UNTIL + 1);
+        assert_ok!(transfer_at_home(renewed));
+        assert_noop!(transfer_at_home(before), Error::<Test>::RepresentationOver);
     });
 }
 

@@ -1,9 +1,14 @@
 use epione_mocks::{Users, end_registration, pass, set_active, user_account};
-use epione_primitives::{AccountId, QueryId, query::Answer};
+use epione_primitives::{AccountId, QueryId, UserId, query::Answer};
 use frame_support::{assert_noop, assert_ok};
 
 use super::accounts_of_no_user;
 use crate::{Error, Event, PendingOfPatient, Terms, mock::*};
+
+/// The event of a withdrawal by this user.
+fn withdrawn(query: QueryId, by: UserId) -> Event<Test> {
+    Event::Withdrawn { query, patient: PATIENT, requester: RESEARCHER, by }
+}
 
 #[test]
 fn a_requester_withdraws_a_pending_query() {
@@ -12,10 +17,10 @@ fn a_requester_withdraws_a_pending_query() {
         System::set_block_number(7);
         pass(30);
         assert_ok!(withdraw(user(RESEARCHER), id));
-        let expected = Answer::Withdrawn { block: 7, at: BEGIN + 30, acceptance: None };
+        let (by, at) = (RESEARCHER, BEGIN + 30);
+        let expected = Answer::Withdrawn { by, block: 7, at, acceptance: None };
         assert_eq!(query(id).answer, Some(expected));
-        let event = Event::<Test>::Withdrawn { query: id, patient: PATIENT, requester: RESEARCHER };
-        System::assert_last_event(event.into());
+        System::assert_last_event(withdrawn(id, by).into());
         assert_noop!(withdraw(user(RESEARCHER), id), Error::<Test>::NotPending);
     });
 }
@@ -30,11 +35,10 @@ fn a_patient_withdraws_an_acceptance_which_stays_readable() {
         System::set_block_number(7);
         pass(30);
         assert_ok!(withdraw(user(PATIENT), id));
-        let expected = Answer::Withdrawn { block: 7, at: BEGIN + 30, acceptance };
+        let expected = Answer::Withdrawn { by: PATIENT, block: 7, at: BEGIN + 30, acceptance };
         assert_eq!(query(id).answer, Some(expected));
         assert_eq!(query(id).acceptance(), None);
-        let event = Event::<Test>::Withdrawn { query: id, patient: PATIENT, requester: RESEARCHER };
-        System::assert_last_event(event.into());
+        System::assert_last_event(withdrawn(id, PATIENT).into());
     });
 }
 
@@ -98,7 +102,8 @@ fn either_party_withdraws_an_expired_query_and_so_removes_its_terms() {
             assert_noop!(withdraw(user(STRANGER), id), Error::<Test>::NotParty);
             assert!(Terms::<Test>::contains_key(id));
             assert_ok!(withdraw(user(party), id));
-            let expected = Answer::Withdrawn { block: EXPIRES, at: BEGIN, acceptance: None };
+            let (by, at) = (party, BEGIN);
+            let expected = Answer::Withdrawn { by, block: EXPIRES, at, acceptance: None };
             assert_eq!(query(id).answer, Some(expected));
             assert!(!Terms::<Test>::contains_key(id));
             assert!(!PendingOfPatient::<Test>::contains_key(PATIENT));

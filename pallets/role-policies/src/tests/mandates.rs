@@ -1,5 +1,7 @@
 //! What a patient lets others do in the patient's name.
 
+use epione_mocks::set_active;
+
 use super::*;
 
 #[test]
@@ -28,6 +30,27 @@ fn by_default_a_representative_reads_where_the_patient_is_registered() {
         let elsewhere = AccessRequest { hospital: AWAY, ..request(RESEARCHER, Action::ReadText) };
         assert!(!RolePolicies::decide(elsewhere, None).is_allowed());
         assert!(decide(RESEARCHER, Action::ReadText).is_allowed());
+    });
+}
+
+/// Somebody whom no hospital vouches for any more reads nothing, whatever the patient had allowed.
+#[test]
+fn a_representative_who_is_registered_at_no_active_hospital_reads_nothing() {
+    run(|| {
+        represent_between(SPECIALIST, PATIENT, START, START + 100);
+        let allowed = || allowed_by(0, "representative reads");
+        assert_eq!(decide(SPECIALIST, Action::ReadText), allowed());
+        set_active(AWAY, false);
+        assert!(!decide(SPECIALIST, Action::ReadText).is_allowed());
+        set_active(AWAY, true);
+        assert_eq!(decide(SPECIALIST, Action::ReadText), allowed());
+        pass(10);
+        end_registration(AWAY, SPECIALIST);
+        assert!(!decide(SPECIALIST, Action::ReadText).is_allowed());
+        let before = request(SPECIALIST, Action::ReadText);
+        assert_eq!(RolePolicies::decide(before, Some(START + 9)), allowed());
+        register(HOME, SPECIALIST, START + 10);
+        assert_eq!(decide(SPECIALIST, Action::ReadText), allowed());
     });
 }
 

@@ -192,10 +192,12 @@ fn gather(
         }
     }
     let mut related = kinds_in_force(known, (patient, requester, hospital), at)?;
-    // Relationships do not count for a professional whose hospitals are all suspended or removed.
-    if !related.is_empty() && requester_at.is_empty() && !registered_anywhere(known, requester, at)?
-    {
+    let mut represents_patient = represents(known, requester, patient, at)?;
+    // Neither counts for a requester whose hospitals are all suspended or removed, or who is registered nowhere.
+    let counts = !related.is_empty() || represents_patient;
+    if counts && requester_at.is_empty() && !registered_anywhere(known, requester, at)? {
         related.clear();
+        represents_patient = false;
     }
     let named = credentials(policies, requesters_role, hospital);
     known.need(named.iter().flat_map(|(attribute, issuer)| {
@@ -220,7 +222,7 @@ fn gather(
         requester_at,
         patient_registered: registered(known, hospital, patient, at)?,
         credentials,
-        represents_patient: represents(known, requester, patient, at)?,
+        represents_patient,
         related,
     }))
 }

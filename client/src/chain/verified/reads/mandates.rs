@@ -39,15 +39,15 @@ impl VerifiedState {
         self.compute([keys::admitted()], |known| authorizations(known, patient)).await
     }
 
-    pub(in crate::chain) async fn represents(
+    pub(in crate::chain) async fn representation(
         &self,
         user: UserId,
         patient: UserId,
-    ) -> Result<bool, ChainError> {
+    ) -> Result<Option<Mandate>, ChainError> {
         let hints = [keys::now(), keys::representative(patient, user)];
         self.compute(hints, |known| {
             let now = known.value_or_default(keys::now())?;
-            represents(known, user, patient, now)
+            representation(known, user, patient, now)
         })
         .await
     }
@@ -72,6 +72,16 @@ pub(super) fn represents(
     patient: UserId,
     at: Moment,
 ) -> Result<bool, Gap> {
+    Ok(representation(known, user, patient, at)?.is_some())
+}
+
+/// The mandate by which a user represented a patient at a moment.
+fn representation(
+    known: &mut Known,
+    user: UserId,
+    patient: UserId,
+    at: Moment,
+) -> Result<Option<Mandate>, Gap> {
     let newest = keys::representative(patient, user);
     let count = keys::earlier_representations(patient, user);
     let earlier = |number| keys::earlier_representation(patient, user, number);
@@ -88,10 +98,10 @@ pub(super) fn authorizes(
     let newest = keys::authorization(patient, hospital);
     let count = keys::earlier_authorizations(patient, hospital);
     let earlier = |number| keys::earlier_authorization(patient, hospital, number);
-    in_force(known, newest, count, earlier, at)
+    Ok(in_force(known, newest, count, earlier, at)?.is_some())
 }
 
-/// Whether the newest mandate or an earlier one was in force at a moment. An earlier one is found by halving, as the
+/// The newest mandate or an earlier one, whichever was in force at a moment. An earlier one is found by halving, as the
 /// pallet finds it.
 fn in_force(
     known: &mut Known,
@@ -99,10 +109,10 @@ fn in_force(
     count: StorageKey,
     earlier: impl Fn(u32) -> StorageKey,
     at: Moment,
-) -> Result<bool, Gap> {
-    let Some(newest) = known.value::<Mandate>(newest)? else { return Ok(false) };
+) -> Result<Option<Mandate>, Gap> {
+    let Some(newest) = known.value::<Mandate>(newest)? else { return Ok(None) };
     if newest.since <= at {
-        return Ok(newest.in_force(at));
+        return Ok(Some(newest).filter(|newest| newest.in_force(at)));
     }
     let (mut begun, mut later): (u32, u32) = (0, known.value_or_default(count)?);
     while begun < later {
@@ -114,9 +124,9 @@ fn in_force(
             later = middle;
         }
     }
-    let Some(last) = begun.checked_sub(1) else { return Ok(false) };
+    let Some(last) = begun.checked_sub(1) else { return Ok(None) };
     let last: Option<Mandate> = known.value(earlier(last))?;
-    Ok(last.is_some_and(|last| last.in_force(at)))
+    Ok(last.filter(|last| last.in_force(at)))
 }
 
 #[cfg(test)]
@@ -150,6 +160,11 @@ mod tests {
             let expected = at < 40 && at % 10 < 5;
             assert_eq!(represents(&mut known, USER, PATIENT, at), Ok(expected), "{at}");
         }
+        let since = |known: &mut Known, at| {
+            representation(known, USER, PATIENT, at).map(|found| found.map(|it| it.since))
+        };
+        assert_eq!(since(&mut known, 14), Ok(Some(10)));
+        assert_eq!(since(&mut known, 34), Ok(Some(30)));
     }
 
     #[test]

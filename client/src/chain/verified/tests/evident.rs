@@ -39,6 +39,8 @@ use crate::chain::{
 };
 
 pub(crate) const REQUESTER: UserId = UserId([0x33; 32]);
+/// A parent of the patient.
+pub(crate) const PARENT: UserId = UserId([0x44; 32]);
 /// The hospital that approves, and keeps the sealed grant.
 pub(crate) const OTHER: HospitalId = HospitalId(1);
 pub(crate) const RECORD: RecordPointer = RecordPointer { height: 1, index: 0 };
@@ -74,6 +76,11 @@ pub(crate) struct Play {
     pub releaser: &'static str,
     /// What the patient had authorized the announcing hospital to do.
     pub authorization: Option<Mandate>,
+    /// Whether the patient ended this after the record was signed, and before it was announced.
+    pub is_revoked: bool,
+    /// Who accepts and withdraws, by the state, and the mandate by which they represent the patient.
+    pub by: UserId,
+    pub representation: Option<Mandate>,
 }
 
 impl Default for Play {
@@ -93,6 +100,9 @@ impl Default for Play {
             requester: "requester",
             releaser: "agent",
             authorization: None,
+            by: PATIENT,
+            representation: None,
+            is_revoked: false,
         }
     }
 }
@@ -145,6 +155,10 @@ pub(crate) async fn played(play: &Play) -> Chain {
     register(&mut network, PATIENT, Role::Patient, "patient", active);
     register(&mut network, DOCTOR, Role::Doctor, "doctor", active);
     register(&mut network, REQUESTER, Role::Researcher, "requester", active);
+    register(&mut network, PARENT, Role::Patient, "parent", active);
+    if let Some(authorization) = &play.authorization {
+        network.put(keys::authorization(PATIENT, AT), authorization);
+    }
     (0..SIGNED).for_each(|_| network.push());
     network.change(1..5);
     network.push();
@@ -190,8 +204,9 @@ fn store(network: &mut Network, play: &Play) {
     let body_hash = BlakeTwo256::hash(&body);
     let subject = announced_header.subject(std::slice::from_ref(&announced), body_hash);
     let announced_at = next(network);
-    if let Some(authorization) = &play.authorization {
-        network.put(keys::authorization(PATIENT, AT), authorization);
+    if play.is_revoked {
+        let revoked = play.authorization.map(|it| Mandate { ended: Some(it.since), ..it });
+        network.put(keys::authorization(PATIENT, AT), &revoked.unwrap());
     }
     let announce = lite_blocks::announce(&announced_header, &entries, &body);
     send(network, play.announcer, &announce, play);
@@ -313,9 +328,12 @@ fn ask(network: &mut Network, play: &Play) {
     let considered = first.considered(QUERY, &audience, sealing_key);
     let signed = play.accepted.unwrap_or(GRANT);
     let accept = queries::accept(QUERY, considered, &records, signed, UNTIL, OTHER);
+    if let Some(mandate) = &play.representation {
+        network.put(keys::representative(PATIENT, play.by), mandate);
+    }
     send(network, play.accepter, &accept, play);
     let acceptance = Acceptance {
-        by: PATIENT,
+        by: play.by,
         records: records.clone(),
         grant: GRANT,
         until: UNTIL,
@@ -335,8 +353,8 @@ fn ask(network: &mut Network, play: &Play) {
     network.put(keys::transfer(QUERY), &transfer);
     network.push();
     if play.is_withdrawn {
-        let acceptance = Some(acceptance);
-        let answer = Some(Answer::Withdrawn { block: next(network), at: 12, acceptance });
+        let (block, acceptance) = (next(network), Some(acceptance));
+        let answer = Some(Answer::Withdrawn { by: play.by, block, at: 12, acceptance });
         network.put(keys::query(QUERY), &Query { answer, ..first });
         network.push();
     }

@@ -21,6 +21,7 @@ use epione_primitives::{
     block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     hospital::{Duty, Hospital, HospitalStatus},
     limits,
+    mandate::Mandate,
     ports::HashedBody,
     profile::{Period, Profile, Recovery, Registration, RegistrationStatus, Role},
     query::{Query, QueryId, Transfer},
@@ -85,8 +86,8 @@ pub struct Facts {
     pub other_purposes: Vec<Purpose>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
-    /// Pairs of representative and patient.
-    pub representatives: HashSet<(UserId, UserId)>,
+    /// The mandates of pairs of representative and patient.
+    pub representatives: HashMap<(UserId, UserId), Mandate>,
     pub queries: BTreeMap<QueryId, Query>,
     pub transfers: HashMap<QueryId, Transfer>,
     /// The changes of queries in each block.
@@ -412,8 +413,8 @@ impl FinalState for FakeChain {
         self.answer(|facts| facts.tallies.get(&requester).copied().unwrap_or_default())
     }
 
-    fn represents(&self, user: UserId, patient: UserId) -> Answer<'_, bool> {
-        self.answer(|facts| facts.representatives.contains(&(user, patient)))
+    fn representation(&self, user: UserId, patient: UserId) -> Answer<'_, Option<Mandate>> {
+        self.answer(|facts| facts.representatives.get(&(user, patient)).copied())
     }
 
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>> {

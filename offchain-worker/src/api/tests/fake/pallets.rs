@@ -187,9 +187,8 @@ fn transfer(facts: &mut Facts, id: QueryId) -> Result<(), DispatchFailure> {
     if !is_audience {
         return Err(refused("RequesterChanged"));
     }
-    let may_answer = accepted.by == query.patient
-        || facts.representatives.contains(&(accepted.by, query.patient));
-    if !may_answer {
+    let mandate = facts.representatives.get(&(accepted.by, query.patient)).copied();
+    if !accepted.stands(query.patient, mandate) {
         return Err(refused("RepresentationOver"));
     }
     let registration = facts.registrations.get(&(query.hospital, query.requester));
