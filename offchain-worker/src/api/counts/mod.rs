@@ -28,7 +28,7 @@ use super::{
     caller::{Caller, signed},
 };
 use crate::{
-    chain::{SharingState, ViewError},
+    chain::{FinalState, ViewError},
     journal::{
         counts::{self, StoredCount},
         sections::{self, Match},
@@ -136,7 +136,7 @@ async fn exact(
     requester: UserId,
     question: &Question,
 ) -> Result<(u32, u32), ApiError> {
-    let sharing = state.sharing.sharing().await?;
+    let sharing = state.view.finalized().await?;
     let (wanted, purpose) = (question.wanted.clone(), question.purpose);
     let found = state.journal.read(move |it| sections::matches(it, &wanted, RECORDS)).await?;
     let most = state.discovery.patients;
@@ -158,7 +158,7 @@ async fn exact(
 
 /// How many of a patient's records have a matching section that the patient shares with the requester.
 async fn shared(
-    sharing: &dyn SharingState,
+    sharing: &dyn FinalState,
     requester: UserId,
     purpose: Purpose,
     records: &[Match],

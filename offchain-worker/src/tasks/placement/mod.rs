@@ -22,7 +22,7 @@ use futures::{StreamExt, stream};
 
 use crate::{
     backoff::Backoff,
-    chain::{CallError, ChainCalls, SharingState, SharingView, ViewError},
+    chain::{CallError, ChainCalls, ChainView, FinalState, ViewError},
     journal::{
         Journal, JournalError,
         sections::{self, Unplaced},
@@ -41,7 +41,7 @@ const PARALLEL: usize = 8;
 
 /// What the task works with.
 pub struct Placing {
-    pub sharing: Arc<dyn SharingView>,
+    pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
     pub journal: Journal,
     pub metrics: Metrics,
@@ -97,7 +97,7 @@ impl Placing {
         if due.is_empty() {
             return Ok(false);
         }
-        let state = self.sharing.sharing().await?;
+        let state = self.view.finalized().await?;
         let mut batches = Vec::new();
         for (patient, records) in by_patient(&due) {
             batches.extend(self.batches(state.as_ref(), patient, &records).await?);
@@ -113,7 +113,7 @@ impl Placing {
     /// What is to be placed of new records of a patient.
     async fn batches(
         &self,
-        state: &dyn SharingState,
+        state: &dyn FinalState,
         patient: UserId,
         records: &[Unplaced],
     ) -> Result<Vec<Batch>, PlacingError> {
@@ -222,7 +222,7 @@ fn concerns(version: &ConsentVersion, record: &Unplaced) -> bool {
 
 /// Where the sections of records are now.
 async fn placements(
-    state: &dyn SharingState,
+    state: &dyn FinalState,
     records: &[Unplaced],
 ) -> Result<BTreeMap<RecordPointer, Placements>, ViewError> {
     let pointers: Vec<_> = records.iter().map(|record| record.pointer).collect();

@@ -27,7 +27,7 @@ impl World {
     async fn new() -> Self {
         let chain = FakeChain::default();
         let placing = Placing {
-            sharing: Arc::new(chain.clone()),
+            view: Arc::new(chain.clone()),
             calls: Arc::new(chain.clone()),
             journal: Journal::in_memory().await.unwrap(),
             metrics: Metrics::new().unwrap(),

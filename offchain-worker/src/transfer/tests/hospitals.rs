@@ -52,6 +52,10 @@ impl ChainView for Seat {
         self.chain.finalized()
     }
 
+    fn after_number(&self, number: BlockNumber) -> Answer<'_, Box<dyn FinalState>> {
+        self.chain.after_number(number)
+    }
+
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
         self.chain.body(hash)
     }

@@ -25,8 +25,8 @@ use epione_primitives::{
     profile::{Period, Profile, Recovery, Registration, RegistrationStatus, Role},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
-    release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
-    sharing::{Placement, Placements, SlotSet},
+    release::{Release, Request, Review, ReviewId, Right, Tally},
+    sharing::{ConsentVersion, Placements, SlotId, SlotSet},
 };
 use futures::{FutureExt, future::BoxFuture};
 
@@ -74,15 +74,8 @@ pub struct Facts {
     pub refusals: Vec<Request>,
     /// The hashes of the requests that were answered, and the grants that answered them; none if it was a refusal.
     pub answers: HashMap<Hash, Option<Hash>>,
-    /// The sections in [`pallets::SLOT`] of their patients, whose consents admit everybody for every purpose but
-    /// emergencies.
-    pub shared: HashMap<RecordPointer, SectionSet>,
     /// What the patients share by their consents.
     pub slots: slots::FakeSlots,
-    /// Whom the consents do not admit.
-    pub outsiders: HashSet<UserId>,
-    /// For what the consents are not.
-    pub other_purposes: Vec<Purpose>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     /// Pairs of representative and patient.
@@ -111,7 +104,7 @@ pub struct Facts {
     /// How long it takes until a call is finalized.
     pub latency: Duration,
     pub away: bool,
-    /// Whether the node answers.
+    /// The number of reads after which the node does not answer any more.
     pub leaves_after: Option<u32>,
 }
 
@@ -169,7 +162,7 @@ impl FakeChain {
             related: facts.related.clone(),
             rescuers: facts.rescuers.clone(),
             cosigning: facts.cosigning,
-            shared: facts.shared.clone(),
+            slots: facts.slots.clone(),
             ..Facts::default()
         };
         facts.past.insert(before.number, past);
@@ -270,6 +263,14 @@ impl ChainView for FakeChain {
     fn finalized(&self) -> Answer<'_, Box<dyn FinalState>> {
         let state = self.clone();
         self.answer(|_| Box::new(state) as Box<dyn FinalState>)
+    }
+
+    fn after_number(&self, number: BlockNumber) -> Answer<'_, Box<dyn FinalState>> {
+        let newest = self.clone();
+        self.answer(move |facts| {
+            let state = facts.past.get(&number).cloned().unwrap_or(newest);
+            Box::new(state) as Box<dyn FinalState>
+        })
     }
 
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
@@ -388,20 +389,36 @@ impl FinalState for FakeChain {
         self.answer(|facts| facts.receipts.get(&grant).map(|release| release.request.requester))
     }
 
-    fn admitting(&self, _: UserId, requester: UserId, purpose: Purpose) -> Answer<'_, SlotSet> {
-        self.answer(|facts| pallets::admitting(facts, requester, purpose))
+    fn admitting(
+        &self,
+        patient: UserId,
+        requester: UserId,
+        purpose: Purpose,
+    ) -> Answer<'_, SlotSet> {
+        self.answer(|facts| {
+            facts.slots.asked += 1;
+            facts.away |= facts.slots.leaves_when_asked;
+            slots::admitting(facts, patient, requester, purpose)
+        })
     }
 
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {
         self.answer(|facts| {
-            let placed = |pointer: &RecordPointer| {
-                let sections = facts.shared.get(pointer).copied().unwrap_or_default();
-                let placement = Placement { slot: pallets::SLOT, sections };
-                let placements = (!sections.is_empty()).then_some(placement);
-                Placements::truncate_from(placements.into_iter().collect())
-            };
-            records.iter().map(placed).collect()
+            let placed = &facts.slots.placed;
+            records.iter().map(|pointer| placed.get(pointer).cloned().unwrap_or_default()).collect()
         })
+    }
+
+    fn consents(&self, patient: UserId) -> Answer<'_, Vec<(SlotId, ConsentVersion)>> {
+        let unreadable = self.facts().slots.unreadable.contains(&patient);
+        let consents = self.answer(move |facts| facts.slots.consents.get(&patient).cloned());
+        async move {
+            match consents.await? {
+                _ if unreadable => Err(ViewError::Failed("the consents cannot be read".into())),
+                consents => Ok(consents.unwrap_or_default()),
+            }
+        }
+        .boxed()
     }
 
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
