@@ -12,6 +12,7 @@ pub mod renewals;
 mod schema;
 pub mod sections;
 mod sweep;
+pub mod tried;
 pub mod verified;
 pub mod visits;
 

@@ -143,6 +143,12 @@ const MIGRATIONS: &[&str] = &[
         modalities TEXT,
         PRIMARY KEY (height, position, section)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tried_placements (
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        PRIMARY KEY (height, position, slot)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE counts (
         requester BLOB NOT NULL,
         day INTEGER NOT NULL,

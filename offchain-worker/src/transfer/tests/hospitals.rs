@@ -199,7 +199,6 @@ impl Region {
         let state = AppState::new(Services {
             public_url: "http://127.0.0.1:1".parse().unwrap(),
             view: view.clone(),
-            sharing: Arc::new(self.chain.clone()),
             calls: Arc::new(self.chain.clone()),
             store: store.clone(),
             reserve: Reserve::new(&store, 0),

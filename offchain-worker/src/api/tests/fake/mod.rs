@@ -99,6 +99,8 @@ pub struct Facts {
     pub afterwards: Option<Change>,
     /// A change while the worker reads the next record.
     pub while_reading: Option<Change>,
+    /// Whether the worker never learns what became of its calls, which take effect.
+    pub silent: bool,
     /// Whether calls are never finalized.
     pub stalled: bool,
     /// How long it takes until a call is finalized.
@@ -508,7 +510,8 @@ impl ChainCalls for FakeChain {
         }
         async move {
             tokio::time::sleep(latency).await;
-            self.include(call).map_err(CallError::Failed)
+            let included = self.include(call).map_err(CallError::Failed);
+            if self.facts().silent { Err(CallError::TimedOut) } else { included }
         }
         .boxed()
     }
