@@ -4,6 +4,7 @@
 pub mod commands;
 pub mod counts;
 mod error;
+pub mod matches;
 pub mod nonces;
 pub mod offers;
 pub mod query_grants;

@@ -139,9 +139,19 @@ const MIGRATIONS: &[&str] = &[
         position INTEGER NOT NULL,
         section INTEGER NOT NULL,
         kind INTEGER NOT NULL,
-        -- Between spaces, or null.
-        modalities TEXT,
+        signed_at INTEGER NOT NULL,
         PRIMARY KEY (height, position, section)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX indexed_sections_by_kind
+        ON indexed_sections (kind, signed_at, height, position, section);
+    CREATE TABLE indexed_modalities (
+        modality TEXT NOT NULL,
+        signed_at INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        section INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        PRIMARY KEY (modality, signed_at, height, position, section)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE tried_placements (
         height INTEGER NOT NULL,

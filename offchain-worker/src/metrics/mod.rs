@@ -75,6 +75,9 @@ metrics! {
     records_closed: IntGauge = "records_closed",
         "Committed records of this hospital that no key of the worker opens. They are neither counted nor placed by \
          kind.";
+    sections_indexed: IntGauge = "sections_indexed_at",
+        "Unix time at which the index of sections contained every lite block of the node's finalized state. If it is \
+         old, counts and placing by kind are behind.";
     records_to_place: IntGauge = "records_to_place",
         "Committed records of this hospital of which the worker has not decided yet which sections their patients \
          share by kind.";

@@ -99,6 +99,8 @@ pub struct Facts {
     pub afterwards: Option<Change>,
     /// A change while the worker reads the next record.
     pub while_reading: Option<Change>,
+    /// Records whose bytes the node cannot read.
+    pub unreadable_records: HashSet<RecordPointer>,
     /// Whether the worker never learns what became of its calls, which take effect.
     pub silent: bool,
     /// Whether calls are never finalized.
@@ -280,12 +282,20 @@ impl ChainView for FakeChain {
     }
 
     fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
-        self.answer(|facts| {
+        let bytes = self.answer(|facts| {
             if let Some(change) = facts.while_reading.take() {
                 change(facts);
             }
             facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone())
-        })
+        });
+        let unreadable = self.facts().unreadable_records.contains(&pointer);
+        async move {
+            match bytes.await? {
+                _ if unreadable => Err(ViewError::Failed("the record cannot be read".into())),
+                bytes => Ok(bytes),
+            }
+        }
+        .boxed()
     }
 
     fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
