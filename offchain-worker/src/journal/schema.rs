@@ -163,12 +163,19 @@ const MIGRATIONS: &[&str] = &[
         requester BLOB NOT NULL,
         day INTEGER NOT NULL,
         question BLOB NOT NULL,
-        floor INTEGER NOT NULL,
+        hospital INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        -- Null until it is answered.
+        floor INTEGER,
         patients INTEGER,
-        records INTEGER,
         PRIMARY KEY (requester, day, question)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX counts_by_day ON counts (day);
+    CREATE INDEX counts_by_hospital ON counts (day, hospital);
+    CREATE TABLE count_days (
+        day INTEGER PRIMARY KEY,
+        block INTEGER NOT NULL,
+        height INTEGER NOT NULL
+    ) STRICT;
 ",
 ];
 
