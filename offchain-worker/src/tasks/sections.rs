@@ -36,7 +36,7 @@ const RETRY: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(
 /// Lite blocks of one step, at most. A step ends after the first one with own records.
 const BLOCKS: u32 = 256;
 /// Failed attempts in a row after which the records that cause them are skipped.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 10;
 /// How often the records that did not open are tried again.
 const REOPEN: Duration = Duration::from_secs(3_600);
 /// Modalities of a section, at most.
