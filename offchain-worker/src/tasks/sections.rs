@@ -458,6 +458,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_node_that_is_behind_does_not_make_the_index_begin_earlier() {
+        let (world, _) = committed().await;
+        world.chain.facts().head_age = 3_600_000;
+        let committed_at = crate::now() - 60_000;
+        world.chain.facts().records.get_mut(&POINTER).unwrap().1.time = committed_at;
+        assert!(indexer(&world).step(Trouble::Waits).await.unwrap());
+        assert_eq!(found(&world, Wanted::default()).await.len(), 1);
+        assert_eq!(world.journal.read(sections::waiting).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
     async fn a_record_that_the_node_does_not_have_yet_is_not_skipped() {
         let (world, _) = committed().await;
         world.chain.facts().while_reading = Some(Box::new(|facts| facts.records.clear()));

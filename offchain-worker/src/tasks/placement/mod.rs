@@ -245,6 +245,7 @@ impl Placing {
         let noted = self.journal.write(move |tx| {
             let done: Vec<_> = done.iter().map(|record| record.pointer).collect();
             sections::placed(tx, &done)?;
+            tried::conclude(tx, &done)?;
             for record in again {
                 let pause = RETRY.after(record.attempts.saturating_add(1));
                 let due = now().saturating_add(millis(pause));
