@@ -49,8 +49,8 @@ pub struct Looks {
     /// The queries that the patient accepted; newest first. Those without a transfer: no hospital has recorded that it
     /// handed out the keys.
     pub queries: HandedOut,
-    /// What the patient noted of own readings, newest first. A reading with their own key leaves nothing on the chain unless
-    /// the patient notes it.
+    /// What the patient noted of own readings, newest first. A reading with their own key leaves nothing on the chain
+    /// unless the patient notes it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own_reads: Vec<NotedRead>,
     /// Whether the limit left out older ones.

@@ -1,6 +1,6 @@
 //! `epione records get --note`: the patient notes on the chain what they read with their own key. Nothing depends on a
-//! note: the key opens the records without it. The folder of each record keeps which of its sections are to be noted, so
-//! that a later run makes up for a note that failed.
+//! note: the key opens the records without it. The folder of each record keeps which of its sections are to be noted,
+//! so that a later run makes up for a note that failed.
 
 use std::{fmt, path::PathBuf};
 
