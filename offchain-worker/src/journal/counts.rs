@@ -1,6 +1,6 @@
-//! The questions of requesters about numbers of patients, and today's answers. The same question has the same answer for
-//! a day, all questions of a day are about one state, and their number is limited, also after a restart. A question is
-//! charged before it is answered, so that failures are not free.
+//! The questions of requesters about numbers of patients, and today's answers. The same question has the same answer
+//! for a day, all questions of a day are about one state, and their number is limited, also after a restart. A question
+//! is charged before it is answered, so that failures are not free.
 
 use epione_primitives::{BlockNumber, HospitalId, UserId};
 use rusqlite::{Connection, OptionalExtension, params};

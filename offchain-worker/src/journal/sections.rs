@@ -1,6 +1,6 @@
 //! The index of sections: which kinds of sections the hospital's own committed records have. It is filled from the
-//! chain with the patient keys, so it can be made again at any time. The worker counts by it, and places new sections in
-//! the slots of their patients.
+//! chain with the patient keys, so it can be made again at any time. The worker counts by it, and places new sections
+//! in the slots of their patients.
 
 use codec::Encode;
 use epione_envelope::record::SectionKind;

@@ -2,8 +2,8 @@
 //!
 //! The task reads the chain block by block and opens the descriptions with the patient keys, which the hospital has
 //! anyway. It resumes where it stopped, and begins again at the first block if the journal was lost. Then it does not
-//! know which records were placed by kind, and leaves all of them to their patients. Nothing waits for it. A record that
-//! cannot be read again and again is skipped, and tried again later.
+//! know which records were placed by kind, and leaves all of them to their patients. Nothing waits for it. A record
+//! that cannot be read again and again is skipped, and tried again later.
 
 use std::{
     collections::BTreeSet,

@@ -186,8 +186,8 @@ fn placed(placements: &Placements, slots: SlotSet) -> SectionSet {
 
 fn too_much(patients: u32) -> ApiError {
     ApiError::too_large(format!(
-        "More than {patients} patients or {SECTIONS} sections would have to be looked at: ask for fewer kinds, or for a \
-         shorter time."
+        "More than {patients} patients or {SECTIONS} sections would have to be looked at: ask for fewer kinds, or for \
+         a shorter time."
     ))
 }
 

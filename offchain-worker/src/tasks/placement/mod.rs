@@ -1,10 +1,10 @@
 //! Places the sections of new records in the slots of their patients, as the patients' consents say by kind.
 //!
 //! Each record is considered once: by the consents that are in force when the worker sees it committed, and that were
-//! given before it was committed. Earlier records are placed by the patient's client. Before each call, the journal notes
-//! the records and the slot; a call of which the worker does not know whether it took effect is never repeated, because
-//! the patient may have removed the sections since. Of records from before the journal began, it places nothing, for the
-//! same reason.
+//! given before it was committed. Earlier records are placed by the patient's client. Before each call, the journal
+//! notes the records and the slot; a call of which the worker does not know whether it took effect is never repeated,
+//! because the patient may have removed the sections since. Of records from before the journal began, it places
+//! nothing, for the same reason.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
