@@ -158,19 +158,36 @@ fn accesses_and_refusals_are_listed(case: &Case) {
     case.fails(&["audit", "who-looked", "--as", "//Nobody"], "no user");
 }
 
-/// A reading by the own key leaves nothing on the chain, unless the patient wants it.
+/// A reading with the own key leaves nothing on the chain, unless the patient wants it. Each reading is noted once.
 fn a_patient_notes_an_own_reading(case: &Case) {
     let noted = || case.network.run(&["audit", "who-looked", "--as", PATIENT])["ownReads"].clone();
     let unnoted = case.read(PATIENT, &["--own-key"]).unwrap();
     assert!(unnoted.get("notes").is_none() && noted().is_null(), "{unnoted}");
-    let read = case.read(PATIENT, &["--own-key", "--note"]).unwrap();
+    let out = case.network.file("noted");
+    let get = ["records", "get", "--as", PATIENT, "--patient", &case.patient, "--all"];
+    let get = [&get[..], &["--own-key", "--note", "--out", out.to_str().unwrap()]].concat();
+    let read = case.network.run(&get);
     let records = json!([{ "pointer": { "height": 1, "index": 0 }, "sections": [0, 1] }]);
     let note = &read["notes"][0];
     assert_eq!(note["records"], records, "{read}");
-    let noted = noted();
-    assert_eq!(noted.as_array().unwrap().len(), 1, "{noted}");
-    assert_eq!((&noted[0]["records"], &noted[0]["block"]), (&records, &note["block"]));
-    assert_eq!(noted[0]["note"], json!(0));
+    let first = noted();
+    assert_eq!(first.as_array().unwrap().len(), 1, "{first}");
+    assert_eq!((&first[0]["records"], &first[0]["block"]), (&records, &note["block"]));
+    assert_eq!(first[0]["note"], json!(0));
+
+    let (status, again) = case.network.outcome(&get);
+    assert_eq!(status, 1, "{again}");
+    assert!(text(&again["noteFailure"]["error"]).starts_with("earlier runs"), "{again}");
+    // As after a run whose note failed.
+    let kept = Path::new(text(&read["records"][0]["directory"])).join("record.json");
+    let mut folder: Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert!(folder.get("unnoted").is_none(), "{folder}");
+    folder["unnoted"] = json!([0, 1]);
+    fs::write(&kept, folder.to_string()).unwrap();
+    let made_up = case.network.run(&get);
+    assert_eq!(made_up["notes"][0]["records"], records, "{made_up}");
+    assert_eq!(noted().as_array().unwrap().len(), 2);
+    assert!(!fs::read_to_string(&kept).unwrap().contains("unnoted"));
 }
 
 fn refer(case: &Case, by: &str, expires: &str) -> Result<Value, Value> {

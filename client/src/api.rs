@@ -33,7 +33,7 @@
 
 mod counts;
 
-pub use counts::{CountReply, CountRequest, Counted, InvalidMonth, MAX_MODALITY_BYTES, Month};
+pub use counts::{CountReply, CountRequest, InvalidMonth, MAX_MODALITY_BYTES, Month};
 
 use codec::{DecodeAll, Encode};
 use epione_envelope::{frames::Frames, signature::Extraction};

@@ -1,10 +1,6 @@
 //! The chain as the worker's API needs it: finalized state, bodies by hash, and the agent's calls. The traits are
 //! narrow, so that the API is tested without a node. [`NodeChain`] implements them with the node.
 
-mod sharing;
-
-pub use sharing::{SharingState, SharingView};
-
 use std::{error::Error, sync::OnceLock};
 
 use epione_client::{
@@ -21,7 +17,7 @@ use epione_primitives::{
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
     release::{Review, ReviewId, Tally},
-    sharing::{Placements, SlotSet},
+    sharing::{ConsentVersion, Placements, SlotId, SlotSet},
 };
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -133,6 +129,8 @@ pub trait ChainView: PastStates {
     fn head(&self) -> Answer<'_, BlockNumber>;
     /// The state after the last finalized block.
     fn finalized(&self) -> Answer<'_, Box<dyn FinalState>>;
+    /// The state after the finalized block with this number.
+    fn after_number(&self, number: BlockNumber) -> Answer<'_, Box<dyn FinalState>>;
     /// A body by its hash. The body is checked against the hash.
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>>;
     /// The bytes of a committed record.
@@ -182,6 +180,8 @@ pub trait FinalState: Send + Sync {
     ) -> Answer<'_, SlotSet>;
     /// In which slots the sections of each of these records are, at most 64, in their order.
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>>;
+    /// The newest version of the consent of each of a patient's slots, in force or not.
+    fn consents(&self, patient: UserId) -> Answer<'_, Vec<(SlotId, ConsentVersion)>>;
     /// The grant that answered a request, by the request's hash.
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
     /// The mandate by which a user represents a patient at the block's time.
@@ -290,6 +290,14 @@ impl ChainView for NodeChain {
             let chain = self.chain()?;
             let head = self.high_water.head_of(&chain).await?.ok_or(ViewError::Away)?;
             Ok(Box::new(chain.at(head.hash)) as Box<dyn FinalState>)
+        })
+    }
+
+    fn after_number(&self, number: BlockNumber) -> Answer<'_, Box<dyn FinalState>> {
+        Box::pin(async move {
+            let chain = self.chain()?;
+            let hash = chain.canonical_hash(number).await?.ok_or(ViewError::Away)?;
+            Ok(Box::new(chain.at(hash)) as Box<dyn FinalState>)
         })
     }
 
@@ -436,6 +444,10 @@ impl FinalState for Snapshot {
 
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {
         Box::pin(async move { Ok(self.placements(records).await?) })
+    }
+
+    fn consents(&self, patient: UserId) -> Answer<'_, Vec<(SlotId, ConsentVersion)>> {
+        Box::pin(async move { Ok(self.consents(patient).await?) })
     }
 
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {

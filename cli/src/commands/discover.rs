@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::Args;
 use epione_client::{
-    api::{CountRequest, Counted, Month},
+    api::{CountRequest, Month},
     worker::WorkerClient,
 };
 use epione_envelope::record::SectionKind;
@@ -21,7 +21,7 @@ use crate::{
     failure::Failure,
     identity::{self, KeySource},
     progress, table,
-    wording::legible,
+    wording::{counted, legible},
     words::argument,
 };
 
@@ -77,7 +77,7 @@ pub struct Answered {
     pub floor: u32,
     /// At least so many. Absent: fewer patients than the floor.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub found: Option<Counted>,
+    pub patients: Option<u32>,
 }
 
 /// A hospital that did not answer, and why.
@@ -94,8 +94,8 @@ pub struct Unanswered {
 #[serde(rename_all = "camelCase")]
 pub struct Discovered {
     pub hospitals: Vec<Answered>,
-    /// The sum of what was found: at least so many. A patient of several hospitals is counted at each.
-    pub total: Counted,
+    /// The sum: at least so many. A patient of several hospitals is counted at each.
+    pub total: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unanswered: Vec<Unanswered>,
 }
@@ -104,11 +104,8 @@ impl Discovered {
     fn new(mut hospitals: Vec<Answered>, mut unanswered: Vec<Unanswered>) -> Self {
         hospitals.sort_by_key(|answered| answered.hospital);
         unanswered.sort_by_key(|unanswered| unanswered.hospital);
-        let mut total = Counted { patients: 0, records: 0 };
-        for found in hospitals.iter().filter_map(|answered| answered.found) {
-            total.patients = total.patients.saturating_add(found.patients);
-            total.records = total.records.saturating_add(found.records);
-        }
+        let numbers = hospitals.iter().filter_map(|answered| answered.patients);
+        let total = numbers.fold(0, u32::saturating_add);
         Self { hospitals, total, unanswered }
     }
 }
@@ -125,23 +122,20 @@ impl fmt::Display for Discovered {
         for Unanswered { hospital, name, reason } in &self.unanswered {
             writeln!(f, "hospital {hospital} ({name}) DID NOT ANSWER: {reason}")?;
         }
-        let heading = ["HOSPITAL", "NAME", "PATIENTS", "RECORDS"].map(String::from);
+        let heading = ["HOSPITAL", "NAME", "PATIENTS"].map(String::from);
         let rows = self.hospitals.iter().map(|answered| {
-            let (patients, records) = match answered.found {
-                Some(Counted { patients, records }) => {
-                    (format!("at least {patients}"), format!("at least {records}"))
-                }
-                None => (format!("fewer than {}", answered.floor), "not told".into()),
+            let patients = match answered.patients {
+                Some(patients) => format!("at least {patients}"),
+                None => format!("fewer than {}", answered.floor),
             };
-            [answered.hospital.to_string(), answered.name.clone(), patients, records]
+            [answered.hospital.to_string(), answered.name.clone(), patients]
         });
         let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
         writeln!(f, "{}", table::lines(&rows).join("\n"))?;
-        let Counted { patients, records } = self.total;
         write!(
             f,
-            "together at least {patients} patients and {records} records; a patient of several hospitals is counted at \
-             each"
+            "together at least {}; a patient of several hospitals is counted at each",
+            counted(self.total, "patient", "patients")
         )
     }
 }
@@ -200,7 +194,7 @@ async fn ask(
     name: String,
 ) -> Result<Answered, Unanswered> {
     match worker.count(&question).await {
-        Ok(reply) => Ok(Answered { hospital, name, floor: reply.floor, found: reply.found }),
+        Ok(reply) => Ok(Answered { hospital, name, floor: reply.floor, patients: reply.patients }),
         Err(error) => {
             Err(Unanswered { hospital, name, reason: legible(error.to_string().as_bytes()) })
         }
@@ -224,9 +218,8 @@ mod tests {
         Cli::try_parse_from(words).map(|cli| cli.args)
     }
 
-    fn answered(hospital: u16, found: Option<(u32, u32)>) -> Answered {
-        let found = found.map(|(patients, records)| Counted { patients, records });
-        Answered { hospital: HospitalId(hospital), name: "A".into(), floor: 10, found }
+    fn answered(hospital: u16, patients: Option<u32>) -> Answered {
+        Answered { hospital: HospitalId(hospital), name: "A".into(), floor: 10, patients }
     }
 
     #[test]
@@ -278,11 +271,10 @@ mod tests {
 
     #[test]
     fn lower_bounds_are_added_and_a_hospital_without_an_answer_is_named() {
-        let found =
-            vec![answered(2, Some((20, 30))), answered(0, None), answered(1, Some((10, 10)))];
+        let found = vec![answered(2, Some(20)), answered(0, None), answered(1, Some(10))];
         let complete = Discovered::new(found.clone(), Vec::new());
         assert!(complete.passed());
-        assert_eq!(complete.total, Counted { patients: 30, records: 40 });
+        assert_eq!(complete.total, 30);
         let text = complete.to_string();
         assert!(text.contains("fewer than 10") && text.contains("at least 20"), "{text}");
         assert!(text.ends_with("counted at each"), "{text}");
@@ -296,6 +288,6 @@ mod tests {
         assert!(text.starts_with("hospital 7 (B) DID NOT ANSWER: away\n"), "{text}");
         let json = serde_json::to_value(&partial).unwrap();
         assert_eq!(json["unanswered"][0]["hospital"], 7);
-        assert_eq!(json["hospitals"][2]["found"]["patients"], 20);
+        assert_eq!(json["hospitals"][2]["patients"], 20);
     }
 }

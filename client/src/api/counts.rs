@@ -43,17 +43,10 @@ pub struct CountRequest {
 pub struct CountReply {
     /// The hospital counts no fewer patients than this.
     pub floor: u32,
-    /// Absent: fewer than `floor` patients share such a section with the caller, or none.
+    /// At least so many patients: the number is rounded down to a multiple of the floor. Absent: fewer than `floor`
+    /// patients share such a section with the caller, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub found: Option<Counted>,
-}
-
-/// Numbers of patients and of their records. Each is at least so large: it is rounded down to a multiple of the floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Counted {
-    pub patients: u32,
-    pub records: u32,
+    pub patients: Option<u32>,
 }
 
 /// A calendar month (UTC), the only unit of time in which counts are asked: shorter periods would help to find a single
@@ -193,7 +186,9 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<CountRequest>(wrong).is_err(), "{wrong}");
         }
-        let few = CountReply { floor: 10, found: None };
+        let few = CountReply { floor: 10, patients: None };
         assert_eq!(serde_json::to_string(&few).unwrap(), r#"{"floor":10}"#);
+        let some = CountReply { floor: 10, patients: Some(20) };
+        assert_eq!(serde_json::to_string(&some).unwrap(), r#"{"floor":10,"patients":20}"#);
     }
 }

@@ -26,7 +26,8 @@ const STRANGERS_WAITING: usize = 64;
 /// Streams of changes of queries that are open at once: of all users together, and of one.
 const STREAMS: usize = 512;
 const STREAMS_EACH: usize = 4;
-/// Counts of patients at once. Each reads much of the chain's state, and one requester has one of them.
+/// Counts of patients at once. Each reads much of the chain's state, and the requesters of one hospital have one of
+/// them.
 const COUNTS: usize = 2;
 /// The memory for short bodies is this fraction of `receive_bytes`, in addition to it.
 const SHORT_FRACTION: usize = 8;
@@ -35,7 +36,7 @@ const SHORT_FRACTION: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Holder {
     Account(AccountId),
-    /// Another hospital, which fetches segments.
+    /// Another hospital, which fetches segments, or whose requesters ask for counts.
     Hospital(HospitalId),
     /// Whoever holds links of a grant, until its requester is known.
     Grant(Hash),

@@ -52,7 +52,7 @@ use axum::{
 use url::Url;
 
 use crate::{
-    chain::{ChainCalls, ChainView, SharingView},
+    chain::{ChainCalls, ChainView},
     config::{Discovery, Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
@@ -67,8 +67,6 @@ pub struct Services {
     /// URL at which clients reach this API.
     pub public_url: Url,
     pub view: Arc<dyn ChainView>,
-    /// What patients share, for counts.
-    pub sharing: Arc<dyn SharingView>,
     pub calls: Arc<dyn ChainCalls>,
     pub store: Store,
     /// What offers leave free for this hospital's own visits.

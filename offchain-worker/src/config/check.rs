@@ -195,8 +195,12 @@ impl Discovery {
         if !(1..=1_000).contains(&self.counts_per_day) {
             return refuse("discovery.counts_per_day", "must be from 1 to 1000");
         }
-        if !(1..=100_000).contains(&self.patients) {
-            return refuse("discovery.patients", "must be from 1 to 100000");
+        if !(1..=100_000).contains(&self.counts_per_hospital) {
+            return refuse("discovery.counts_per_hospital", "must be from 1 to 100000");
+        }
+        // A question that is refused tells that there are more patients: so it must be above every floor.
+        if !(1_000..=100_000).contains(&self.patients) {
+            return refuse("discovery.patients", "must be from 1000 to 100000");
         }
         Ok(())
     }

@@ -218,9 +218,12 @@ settings! {
         /// The worker tells no number of patients below this, and rounds larger numbers down to a multiple of it. At
         /// least 5.
         pub floor: u32,
-        /// Different questions of one requester that the worker answers a day (UTC).
+        /// Questions of one requester on which the worker works in a day (UTC). Repeated ones are free if they were
+        /// answered.
         pub counts_per_day: u32,
-        /// Patients of one question, at most: the worker reads the consents of each from the chain.
+        /// Questions of all requesters of one hospital on which the worker works in a day.
+        pub counts_per_hospital: u32,
+        /// Patients of one question, at most: the worker reads the consents of each from the chain. At least 1000.
         pub patients: u32,
     }
 }
@@ -389,7 +392,7 @@ impl Default for Scrub {
 
 impl Default for Discovery {
     fn default() -> Self {
-        Self { floor: 10, counts_per_day: 20, patients: 2_048 }
+        Self { floor: 10, counts_per_day: 20, counts_per_hospital: 200, patients: 2_048 }
     }
 }
 

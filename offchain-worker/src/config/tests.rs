@@ -150,7 +150,8 @@ fn a_group_of_fewer_than_five_patients_is_never_counted() {
         ("floor = 4", "discovery.floor"),
         ("floor = 1001", "discovery.floor"),
         ("counts_per_day = 0", "discovery.counts_per_day"),
-        ("patients = 0", "discovery.patients"),
+        ("counts_per_hospital = 0", "discovery.counts_per_hospital"),
+        ("patients = 999", "discovery.patients"),
     ] {
         let error = with_table(&format!("[discovery]\n{line}")).unwrap_err().to_string();
         assert!(error.contains(key), "{error}");

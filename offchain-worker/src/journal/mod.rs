@@ -4,6 +4,7 @@
 pub mod commands;
 pub mod counts;
 mod error;
+pub mod matches;
 pub mod nonces;
 pub mod offers;
 pub mod query_grants;
@@ -12,6 +13,7 @@ pub mod renewals;
 mod schema;
 pub mod sections;
 mod sweep;
+pub mod tried;
 pub mod verified;
 pub mod visits;
 

@@ -139,20 +139,43 @@ const MIGRATIONS: &[&str] = &[
         position INTEGER NOT NULL,
         section INTEGER NOT NULL,
         kind INTEGER NOT NULL,
-        -- Between spaces, or null.
-        modalities TEXT,
+        signed_at INTEGER NOT NULL,
         PRIMARY KEY (height, position, section)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX indexed_sections_by_kind
+        ON indexed_sections (kind, signed_at, height, position, section);
+    CREATE TABLE indexed_modalities (
+        modality TEXT NOT NULL,
+        signed_at INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        section INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        PRIMARY KEY (modality, signed_at, height, position, section)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tried_placements (
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        PRIMARY KEY (height, position, slot)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE counts (
         requester BLOB NOT NULL,
         day INTEGER NOT NULL,
         question BLOB NOT NULL,
-        floor INTEGER NOT NULL,
+        hospital INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        -- Null until it is answered.
+        floor INTEGER,
         patients INTEGER,
-        records INTEGER,
         PRIMARY KEY (requester, day, question)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX counts_by_day ON counts (day);
+    CREATE INDEX counts_by_hospital ON counts (day, hospital);
+    CREATE TABLE count_days (
+        day INTEGER PRIMARY KEY,
+        block INTEGER NOT NULL,
+        height INTEGER NOT NULL
+    ) STRICT;
 ",
 ];
 

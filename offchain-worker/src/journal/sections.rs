@@ -1,6 +1,6 @@
 //! The index of sections: which kinds of sections the hospital's own committed records have. It is filled from the
-//! chain with the patient keys, so it can be made again at any time. The worker counts by it, and places new sections in
-//! the slots of their patients.
+//! chain with the patient keys, so it can be made again at any time. The worker counts by it, and places new sections
+//! in the slots of their patients.
 
 use codec::Encode;
 use epione_envelope::record::SectionKind;
@@ -26,7 +26,7 @@ pub struct IndexedSection {
     pub section: u16,
     /// The codec index of its kind.
     pub kind: u8,
-    /// The imaging modalities of DICOM media, as DICOM spells them.
+    /// The imaging modalities of DICOM media, as DICOM spells them: at most 16.
     pub modalities: Vec<String>,
 }
 
@@ -40,27 +40,6 @@ pub fn set_of(kinds: &[SectionKind]) -> KindSet {
     KindSet(kinds.iter().fold(0, |set, kind| set | (1_u32 << index_of(*kind))))
 }
 
-/// Which sections are counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Sections of these kinds. Absent: of any kind.
-    pub kinds: Option<KindSet>,
-    /// Media of this modality. Absent: any section.
-    pub modality: Option<String>,
-    /// Signed at this moment or later.
-    pub from: Option<Moment>,
-    /// Signed before this moment.
-    pub before: Option<Moment>,
-}
-
-/// A record with sections that match, and which of its sections these are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Match {
-    pub patient: UserId,
-    pub pointer: RecordPointer,
-    pub sections: SectionSet,
-}
-
 /// A record whose sections are not placed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unplaced {
@@ -72,7 +51,7 @@ pub struct Unplaced {
 }
 
 /// A point in time as SQLite stores it.
-fn stored(moment: Moment) -> i64 {
+pub(super) fn stored(moment: Moment) -> i64 {
     i64::try_from(moment).unwrap_or(i64::MAX)
 }
 
@@ -80,7 +59,7 @@ fn moment(stored: i64) -> Moment {
     Moment::try_from(stored).unwrap_or_default()
 }
 
-fn pointer(row: &Row<'_>, first: usize) -> rusqlite::Result<RecordPointer> {
+pub(super) fn pointer(row: &Row<'_>, first: usize) -> rusqlite::Result<RecordPointer> {
     Ok(RecordPointer { height: row.get(first)?, index: row.get(first + 1)? })
 }
 
@@ -129,13 +108,21 @@ fn add_record(tx: &Connection, record: &IndexedRecord) -> rusqlite::Result<()> {
     if !is_new {
         return Ok(());
     }
+    let (height, position, signed_at) = (pointer.height, pointer.index, stored(*signed_at));
     let mut insert = tx.prepare_cached(
-        "INSERT INTO indexed_sections (height, position, section, kind, modalities)
+        "INSERT INTO indexed_sections (height, position, section, kind, signed_at)
          VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
+    let mut insert_modality = tx.prepare_cached(
+        "INSERT OR IGNORE INTO indexed_modalities
+         (height, position, section, kind, signed_at, modality) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
     for IndexedSection { section, kind, modalities } in sections {
-        let modalities = (!modalities.is_empty()).then(|| format!(" {} ", modalities.join(" ")));
-        insert.execute(params![pointer.height, pointer.index, section, kind, modalities])?;
+        insert.execute(params![height, position, section, kind, signed_at])?;
+        for modality in modalities {
+            insert_modality
+                .execute(params![height, position, section, kind, signed_at, modality])?;
+        }
     }
     Ok(())
 }
@@ -167,56 +154,21 @@ pub fn closed_after(
         .collect()
 }
 
-/// Replaces a record that did not open before.
+/// Replaces a record that did not open before. It is counted from now on, but not placed: its patient may have removed
+/// sections since it was committed.
 pub fn reopen(tx: &Connection, record: &IndexedRecord) -> rusqlite::Result<()> {
     let RecordPointer { height, index } = record.pointer;
-    tx.prepare_cached(
-        "DELETE FROM indexed_records WHERE height = ?1 AND position = ?2 AND closed = 1",
-    )?
-    .execute(params![height, index])?;
-    add_record(tx, record)
-}
-
-const MATCHES: &str = "SELECT r.patient, r.height, r.position, s.section
-     FROM indexed_records AS r JOIN indexed_sections AS s
-       ON s.height = r.height AND s.position = r.position
-     WHERE (?1 IS NULL OR (?1 >> s.kind) & 1 = 1)
-       AND (?2 IS NULL OR instr(s.modalities, ?2) > 0)
-       AND (?3 IS NULL OR r.signed_at >= ?3)
-       AND (?4 IS NULL OR r.signed_at < ?4)
-     ORDER BY r.patient, r.height, r.position, s.section";
-
-/// The records with sections that match, by patient. None if there are more than `most` records.
-pub fn matches(
-    connection: &Connection,
-    wanted: &Wanted,
-    most: usize,
-) -> rusqlite::Result<Option<Vec<Match>>> {
-    let Wanted { kinds, modality, from, before } = wanted;
-    let modality = modality.as_ref().map(|modality| format!(" {modality} "));
-    let mut query = connection.prepare_cached(MATCHES)?;
-    let mut rows = query.query(params![
-        kinds.map(|kinds| i64::from(kinds.0)),
-        modality,
-        from.map(stored),
-        before.map(stored)
-    ])?;
-    let mut found: Vec<Match> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (patient, at) = (UserId(row.get(0)?), pointer(row, 1)?);
-        let section: u16 = row.get(3)?;
-        if let Some(last) = found.last_mut().filter(|last| last.pointer == at) {
-            last.sections.insert(section);
-            continue;
-        }
-        if found.len() >= most {
-            return Ok(None);
-        }
-        let mut sections = SectionSet::default();
-        sections.insert(section);
-        found.push(Match { patient, pointer: at, sections });
+    let was_closed = tx
+        .prepare_cached(
+            "DELETE FROM indexed_records WHERE height = ?1 AND position = ?2 AND closed = 1",
+        )?
+        .execute(params![height, index])?
+        > 0;
+    if was_closed {
+        add_record(tx, record)?;
+        placed(tx, &[record.pointer])?;
     }
-    Ok(Some(found))
+    Ok(())
 }
 
 /// Records whose sections are to be placed at a moment, in the order of the chain.
@@ -296,7 +248,10 @@ mod tests {
     use epione_primitives::Word;
 
     use super::*;
-    use crate::journal::Journal;
+    use crate::journal::{
+        Journal,
+        matches::{Wanted, matches},
+    };
 
     const DAY: Moment = 86_400_000;
 
@@ -329,10 +284,10 @@ mod tests {
         journal
     }
 
-    async fn found(journal: &Journal, wanted: Wanted, most: usize) -> Option<Vec<(u8, u32, u64)>> {
-        let found = journal.read(move |it| matches(it, &wanted, most)).await.unwrap()?;
-        let shown = found.iter().map(|it| (it.patient.0[0], it.pointer.height, it.sections.0));
-        Some(shown.collect())
+    /// Patient, height and sections of what is found.
+    async fn found(journal: &Journal, wanted: Wanted) -> Vec<(u8, u32, u64)> {
+        let found = matches(journal, &wanted, 99, 99).await.unwrap().unwrap();
+        found.iter().map(|it| (it.patient.0[0], it.pointer.height, it.sections.0)).collect()
     }
 
     #[test]
@@ -344,38 +299,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sections_are_found_by_kind_modality_and_time() {
-        let mut scan = record(at(3, 0), 1, 30, &[6, 3]);
-        scan.sections[0].modalities = vec!["CT".into(), "PT".into()];
-        let records =
-            vec![record(at(1, 0), 2, 10, &[0, 1]), record(at(2, 0), 1, 20, &[1, 1]), scan];
-        let journal = journal(records).await;
-        assert_eq!(journal.read(height).await.unwrap(), Some(7));
-
-        let all = found(&journal, Wanted::default(), 9).await.unwrap();
-        assert_eq!(all, [(1, 2, 0b11), (1, 3, 0b11), (2, 1, 0b11)]);
-        let kinds = Some(KindSet(1 << 1));
-        let diagnoses = found(&journal, Wanted { kinds, ..Wanted::default() }, 9).await.unwrap();
-        assert_eq!(diagnoses, [(1, 2, 0b11), (2, 1, 0b10)]);
-        for (modality, expected) in [("CT", 1), ("PT", 1), ("C", 0), ("CT PT", 1), ("MR", 0)] {
-            let wanted = Wanted { modality: Some(modality.into()), ..Wanted::default() };
-            assert_eq!(found(&journal, wanted, 9).await.unwrap().len(), expected, "{modality}");
-        }
-        let (from, before) = (Some(20 * DAY), Some(30 * DAY));
-        let period = Wanted { from, before, ..Wanted::default() };
-        assert_eq!(found(&journal, period, 9).await.unwrap(), [(1, 2, 0b11)]);
-        assert_eq!(found(&journal, Wanted::default(), 2).await, None);
-        assert_eq!(found(&journal, Wanted::default(), 3).await.unwrap().len(), 3);
-    }
-
-    #[tokio::test]
     async fn a_record_is_indexed_once_and_one_that_does_not_open_is_only_counted() {
         let journal =
             journal(vec![record(at(1, 0), 1, 1, &[1]), record(at(1, 1), 2, 1, &[])]).await;
         let again = record(at(1, 0), 1, 1, &[2, 3]);
         journal.write(move |tx| add(tx, 1, &[again])).await.unwrap();
         assert_eq!(journal.read(height).await.unwrap(), Some(7), "the height never falls");
-        let all = found(&journal, Wanted::default(), 9).await.unwrap();
+        let all = found(&journal, Wanted::default()).await;
         assert_eq!(all, [(1, 1, 0b1)]);
         assert_eq!(journal.read(closed).await.unwrap(), 1);
         assert_eq!(journal.read(waiting).await.unwrap(), 1);
@@ -393,8 +323,10 @@ mod tests {
         let reopened = journal.write(move |tx| opened.iter().try_for_each(|it| reopen(tx, it)));
         reopened.await.unwrap();
         let kinds = Some(KindSet(0b11_0000));
-        let reopened = found(&journal, Wanted { kinds, ..Wanted::default() }, 9).await.unwrap();
+        let reopened = found(&journal, Wanted { kinds, ..Wanted::default() }).await;
         assert_eq!(reopened, [(2, 1, 0b1)], "a record that is open is not replaced");
+        let waiting = journal.read(waiting).await.unwrap();
+        assert_eq!(waiting, 1, "a record that opens later is not placed");
         assert!(page(None).await.is_empty());
     }
 
@@ -406,7 +338,7 @@ mod tests {
         journal.write(|tx| begin(tx, 9 * DAY)).await.unwrap();
         let later = record(at(3, 0), 1, 2, &[1]);
         journal.write(move |tx| add(tx, 3, &[later])).await.unwrap();
-        assert_eq!(found(&journal, Wanted::default(), 9).await.unwrap().len(), 3);
+        assert_eq!(found(&journal, Wanted::default()).await.len(), 3);
         let due = journal.read(|it| unplaced(it, 0, 9)).await.unwrap();
         assert_eq!(due.iter().map(|it| it.pointer).collect::<Vec<_>>(), [at(2, 0), at(3, 0)]);
     }

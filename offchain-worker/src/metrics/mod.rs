@@ -71,10 +71,13 @@ metrics! {
          missed (too many came at once).";
     counts: IntCounterVec = "counts_total" ["result"],
         "Questions of requesters how many patients share something with them, by result: answered, repeated (asked \
-         before today), or beyond-limit (the requester's daily limit).";
+         before today), or beyond-limit (the daily limit of the requester, or of the requester's hospital).";
     records_closed: IntGauge = "records_closed",
-        "Committed records of this hospital that no key of the worker opens. They are neither counted nor placed by \
-         kind.";
+        "Committed records of this hospital that no key of the worker opens, or that the worker cannot read. They are \
+         neither counted nor placed by kind.";
+    sections_indexed: IntGauge = "sections_indexed_at",
+        "Unix time at which the index of sections contained every lite block of the node's finalized state. If it is \
+         old, counts and placing by kind are behind.";
     records_to_place: IntGauge = "records_to_place",
         "Committed records of this hospital of which the worker has not decided yet which sections their patients \
          share by kind.";

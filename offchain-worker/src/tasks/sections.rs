@@ -2,9 +2,14 @@
 //!
 //! The task reads the chain block by block and opens the descriptions with the patient keys, which the hospital has
 //! anyway. It resumes where it stopped, and begins again at the first block if the journal was lost. Then it does not
-//! know which records were placed by kind, and leaves all of them to their patients. Nothing waits for it.
+//! know which records were placed by kind, and leaves all of them to their patients. Nothing waits for it. A record
+//! that cannot be read again and again is skipped, and tried again later.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use epione_client::lite::modality;
 use epione_envelope::{
@@ -12,7 +17,7 @@ use epione_envelope::{
     keys::PatientKeys,
     record::{Payload, Record},
 };
-use epione_primitives::{Hash, Moment, RecordPointer};
+use epione_primitives::{Hash, Moment, RecordPointer, UserId};
 
 use crate::{
     backoff::Backoff,
@@ -30,6 +35,12 @@ const POLL: Duration = Duration::from_secs(3);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 /// Lite blocks of one step, at most. A step ends after the first one with own records.
 const BLOCKS: u32 = 256;
+/// Failed attempts in a row after which the records that cause them are skipped.
+const ATTEMPTS: u32 = 10;
+/// How often the records that did not open are tried again.
+const REOPEN: Duration = Duration::from_secs(3_600);
+/// Modalities of a section, at most.
+const MODALITIES: usize = 16;
 
 /// What the task works with.
 pub struct Indexer {
@@ -58,22 +69,26 @@ pub enum IndexError {
 
 /// Fills the index. Never returns.
 pub async fn run(indexer: &Indexer) {
-    let mut failures = 0;
-    while let Err(error) = indexer.reopen().await {
-        failures += 1;
-        indexer.fail(&error);
-        tokio::time::sleep(RETRY.after(failures)).await;
-    }
-    failures = 0;
+    let (mut failures, mut reopened) = (0_u32, None::<Instant>);
     loop {
-        match indexer.step().await {
+        if reopened.is_none_or(|at| at.elapsed() >= REOPEN) {
+            match indexer.reopen().await {
+                Ok(()) => reopened = Some(Instant::now()),
+                Err(error) => indexer.fail(&error),
+            }
+        }
+        let trouble = if failures < ATTEMPTS { Trouble::Waits } else { Trouble::Skips };
+        match indexer.step(trouble).await {
             Ok(true) => failures = 0,
             Ok(false) => {
                 failures = 0;
                 tokio::time::sleep(POLL).await;
             }
             Err(error) => {
-                failures += 1;
+                // While the node is away, no attempt says anything about a record.
+                if !error.is_away() {
+                    failures = failures.saturating_add(1);
+                }
                 indexer.fail(&error);
                 tokio::time::sleep(RETRY.after(failures)).await;
             }
@@ -81,15 +96,39 @@ pub async fn run(indexer: &Indexer) {
     }
 }
 
+/// What becomes of a record that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The index waits for it.
+    Waits,
+    /// It is noted as one that does not open, and tried again later.
+    Skips,
+}
+
+impl IndexError {
+    fn is_away(&self) -> bool {
+        matches!(
+            self,
+            Self::View(ViewError::Away) | Self::Keys(HospitalKeysError::View(ViewError::Away))
+        )
+    }
+
+    /// Whether other records can still be read.
+    fn concerns_one_record(&self) -> bool {
+        !self.is_away() && !matches!(self, Self::Journal(_) | Self::Interrupted)
+    }
+}
+
 impl Indexer {
     /// Adds the next lite blocks. Returns whether there was one.
-    pub(crate) async fn step(&self) -> Result<bool, IndexError> {
+    pub(crate) async fn step(&self, trouble: Trouble) -> Result<bool, IndexError> {
         let identity = self.view.identity().await?;
         let state = self.view.finalized().await?;
         let known = match self.journal.read(sections::height).await? {
             Some(known) => known,
             None => {
-                let begun = state.time().await?;
+                // The node may be behind, so that its state is older than what another journal has placed.
+                let begun = state.time().await?.max(crate::now());
                 self.journal.write(move |tx| sections::begin(tx, begun)).await?;
                 0
             }
@@ -102,12 +141,19 @@ impl Indexer {
                 for index in 0..header.records {
                     let pointer = RecordPointer { height: next, index };
                     let record = self.record(identity, state.as_ref(), pointer, header.time);
-                    records.push(record.await?);
+                    records.push(match record.await {
+                        Err(error) if trouble == Trouble::Skips && error.concerns_one_record() => {
+                            self.fail(&error);
+                            unread(pointer, header.time)
+                        }
+                        record => record?,
+                    });
                 }
             }
             height = next;
         }
         if height == known {
+            self.metrics.sections_indexed.set(seconds(crate::now()));
             return Ok(false);
         }
         let added = self.journal.write(move |tx| {
@@ -130,9 +176,13 @@ impl Indexer {
             let Some((last, _)) = page.last() else { break };
             after = Some(*last);
             for (pointer, committed_at) in page {
-                let record = self.record(identity, state.as_ref(), pointer, committed_at).await?;
-                if !record.sections.is_empty() {
-                    self.journal.write(move |tx| sections::reopen(tx, &record)).await?;
+                match self.record(identity, state.as_ref(), pointer, committed_at).await {
+                    Ok(record) if !record.sections.is_empty() => {
+                        self.journal.write(move |tx| sections::reopen(tx, &record)).await?;
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.concerns_one_record() => self.fail(&error),
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -191,12 +241,23 @@ impl Indexer {
     }
 
     fn fail(&self, error: &IndexError) {
-        if matches!(error, IndexError::View(ViewError::Away)) {
+        if error.is_away() {
             return;
         }
         self.metrics.task_failures.with_label_values(&["sections"]).inc();
         tracing::warn!(%error, "the index of sections could not be filled; retrying");
     }
+}
+
+/// A record that is skipped. Its patient may not be known: nothing is counted or placed of it.
+fn unread(pointer: RecordPointer, committed_at: Moment) -> IndexedRecord {
+    let (patient, signed_at, sections) = (UserId([0; 32]), committed_at, Vec::new());
+    IndexedRecord { pointer, patient, signed_at, committed_at, sections }
+}
+
+/// A moment as metrics have it.
+fn seconds(moment: Moment) -> i64 {
+    i64::try_from(moment / 1_000).unwrap_or(i64::MAX)
 }
 
 /// Opens the descriptions of a record's sections. A modality that is stated by a FHIR imaging study of the record is
@@ -226,7 +287,8 @@ fn describe(
         });
     }
     for (section, _) in indexed.iter_mut().zip(unnamed).filter(|(_, unnamed)| *unnamed) {
-        section.modalities = stated.iter().filter(|code| is_code(code)).cloned().collect();
+        let codes = stated.iter().filter(|code| is_code(code));
+        section.modalities = codes.take(MODALITIES).cloned().collect();
     }
     Ok(indexed)
 }
@@ -239,7 +301,7 @@ fn is_code(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use epione_envelope::{record::SectionKind, sealing_keys::SealingSuite};
-    use epione_primitives::{UserId, release::SectionSet};
+    use epione_primitives::release::SectionSet;
 
     use super::*;
     use crate::{
@@ -249,7 +311,7 @@ mod tests {
             visits::sealed,
             world::World,
         },
-        journal::sections::{Match, Wanted},
+        journal::matches::{Match, Wanted, matches},
     };
 
     const DICOM: &[u8] = include_bytes!("../../../samples/phantom-mr.dcm");
@@ -266,7 +328,7 @@ mod tests {
     }
 
     async fn found(world: &World, wanted: Wanted) -> Vec<Match> {
-        world.journal.read(move |it| sections::matches(it, &wanted, 99)).await.unwrap().unwrap()
+        matches(&world.journal, &wanted, 99, 99).await.unwrap().unwrap()
     }
 
     /// A visit with a study and files, which is committed as the block of this height.
@@ -290,9 +352,9 @@ mod tests {
         let other = crate::api::tests::fake::ELSEWHERE;
         world.chain.commit(elsewhere, world.patient.user, other, &bytes);
         let indexer = indexer(&world);
-        assert!(indexer.step().await.unwrap());
-        assert!(indexer.step().await.unwrap());
-        assert!(!indexer.step().await.unwrap());
+        assert!(indexer.step(Trouble::Waits).await.unwrap());
+        assert!(indexer.step(Trouble::Waits).await.unwrap());
+        assert!(!indexer.step(Trouble::Waits).await.unwrap());
         assert_eq!(world.journal.read(sections::height).await.unwrap(), Some(2));
 
         let all = found(&world, Wanted::default()).await;
@@ -319,7 +381,7 @@ mod tests {
         let study = r#"{"resourceType":"ImagingStudy","modality":[{"code":"CT"},{"code":"P T"}]}"#;
         commit_study(&world, 1, study, &["MR-1.dcm", "scan.dcm", "ct-2.dcm"]).await;
         let indexer = indexer(&world);
-        assert!(indexer.step().await.unwrap());
+        assert!(indexer.step(Trouble::Waits).await.unwrap());
         let of = async |modality: &str| -> Vec<u64> {
             let wanted = Wanted { modality: Some(modality.into()), ..Wanted::default() };
             found(&world, wanted).await.iter().map(|it| it.sections.0).collect()
@@ -338,7 +400,7 @@ mod tests {
         let nonsense = RecordPointer { height: 3, index: 0 };
         world.chain.commit(nonsense, world.patient.user, HOSPITAL, b"nonsense");
         let indexer = indexer(&world);
-        while indexer.step().await.unwrap() {}
+        while indexer.step(Trouble::Waits).await.unwrap() {}
         assert_eq!(world.metrics.records_closed.get(), 2);
         assert_eq!(found(&world, Wanted::default()).await.len(), 1);
     }
@@ -353,7 +415,7 @@ mod tests {
             Indexer { hospital_keys, ..indexer(&world) }
         };
         let without = with(Vec::new());
-        assert!(without.step().await.unwrap());
+        assert!(without.step(Trouble::Waits).await.unwrap());
         without.reopen().await.unwrap();
         assert_eq!(world.metrics.records_closed.get(), 1);
         assert!(found(&world, Wanted::default()).await.is_empty());
@@ -367,14 +429,14 @@ mod tests {
         let (world, _) = committed().await;
         world.chain.facts().away = true;
         let first = indexer(&world);
-        assert!(matches!(first.step().await, Err(IndexError::View(ViewError::Away))));
+        assert!(matches!(first.step(Trouble::Waits).await, Err(IndexError::View(ViewError::Away))));
         world.chain.facts().away = false;
-        assert!(first.step().await.unwrap());
+        assert!(first.step(Trouble::Waits).await.unwrap());
         let all = found(&world, Wanted::default()).await;
 
         let lost = Indexer { journal: Journal::in_memory().await.unwrap(), ..indexer(&world) };
-        while lost.step().await.unwrap() {}
-        let again = lost.journal.read(|it| sections::matches(it, &Wanted::default(), 9)).await;
+        while lost.step(Trouble::Waits).await.unwrap() {}
+        let again = matches(&lost.journal, &Wanted::default(), 9, 9).await;
         assert_eq!(again.unwrap().unwrap(), all);
     }
 
@@ -383,16 +445,27 @@ mod tests {
         let (world, _) = committed().await;
         let bytes = world.chain.facts().records[&POINTER].2.clone();
         let indexer = indexer(&world);
-        assert!(indexer.step().await.unwrap());
+        assert!(indexer.step(Trouble::Waits).await.unwrap());
         assert_eq!(world.journal.read(sections::waiting).await.unwrap(), 0);
         let later = RecordPointer { height: 2, index: 0 };
         world.chain.commit(later, world.patient.user, HOSPITAL, &bytes);
         let committed_at = crate::now() + 1_000;
         world.chain.facts().records.get_mut(&later).unwrap().1.time = committed_at;
-        assert!(indexer.step().await.unwrap());
+        assert!(indexer.step(Trouble::Waits).await.unwrap());
         let due = world.journal.read(|it| sections::unplaced(it, crate::now(), 9)).await.unwrap();
         let due: Vec<_> = due.iter().map(|it| (it.pointer, it.committed_at)).collect();
         assert_eq!(due, [(later, committed_at)]);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_behind_does_not_make_the_index_begin_earlier() {
+        let (world, _) = committed().await;
+        world.chain.facts().head_age = 3_600_000;
+        let committed_at = crate::now() - 60_000;
+        world.chain.facts().records.get_mut(&POINTER).unwrap().1.time = committed_at;
+        assert!(indexer(&world).step(Trouble::Waits).await.unwrap());
+        assert_eq!(found(&world, Wanted::default()).await.len(), 1);
+        assert_eq!(world.journal.read(sections::waiting).await.unwrap(), 0);
     }
 
     #[tokio::test]
@@ -400,7 +473,68 @@ mod tests {
         let (world, _) = committed().await;
         world.chain.facts().while_reading = Some(Box::new(|facts| facts.records.clear()));
         let indexer = indexer(&world);
-        assert!(matches!(indexer.step().await, Err(IndexError::NoRecord(POINTER))));
+        assert!(matches!(indexer.step(Trouble::Waits).await, Err(IndexError::NoRecord(POINTER))));
         assert_eq!(world.journal.read(sections::height).await.unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn one_record_that_cannot_be_read_does_not_stop_the_index_for_long() {
+        let (world, _) = committed().await;
+        let bytes = world.chain.facts().records[&POINTER].2.clone();
+        let next = RecordPointer { height: 2, index: 0 };
+        world.chain.commit(next, world.patient.user, HOSPITAL, &bytes);
+        world.chain.facts().unreadable_records.insert(POINTER);
+        let indexer = indexer(&world);
+        assert!(indexer.step(Trouble::Waits).await.is_err());
+        while indexer.step(Trouble::Skips).await.unwrap() {}
+        assert_eq!(world.metrics.records_closed.get(), 1);
+        let pointers = async || -> Vec<RecordPointer> {
+            found(&world, Wanted::default()).await.iter().map(|it| it.pointer).collect()
+        };
+        assert_eq!(pointers().await, [next]);
+        assert!(world.metrics.sections_indexed.get() > 0);
+
+        // Still unreadable, then readable again. The next record is not held back.
+        indexer.reopen().await.unwrap();
+        assert_eq!(world.metrics.records_closed.get(), 1);
+        world.chain.facts().unreadable_records.clear();
+        indexer.reopen().await.unwrap();
+        assert_eq!(pointers().await, [POINTER, next]);
+        assert_eq!(world.metrics.records_closed.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn no_record_is_skipped_while_the_node_is_away() {
+        let (world, _) = committed().await;
+        let indexer = indexer(&world);
+        world.chain.facts().while_reading = Some(Box::new(|facts| facts.away = true));
+        let failed = indexer.step(Trouble::Skips).await;
+        assert!(failed.is_err_and(|error| error.is_away()));
+        assert_eq!(world.journal.read(sections::height).await.unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_states_many_modalities_has_sixteen_of_them() {
+        let world = World::new().await;
+        let codes = (0..40).map(|number| format!(r#"{{"code":"M{number:02}"}}"#));
+        let codes: Vec<_> = codes.collect();
+        let study = |codes: &[String]| {
+            format!(r#"{{"resourceType":"ImagingStudy","modality":[{}]}}"#, codes.join(","))
+        };
+        let visit = codes
+            .chunks(10)
+            .fold(world.builder(), |visit, codes| visit.text(SectionKind::Report, study(codes)));
+        let visit = visit.file(SectionKind::Media, world.file("scan.dcm", DICOM));
+        let visit = visit.build(&world.doctor.account(), world.chain.newest()).await.unwrap();
+        world.submit(&visit).await;
+        let record = sealed(&world).await.last().unwrap().record.clone();
+        world.chain.commit(POINTER, world.patient.user, HOSPITAL, &record);
+        assert!(indexer(&world).step(Trouble::Waits).await.unwrap());
+        let mut known = 0;
+        for number in 0..40 {
+            let wanted = Wanted { modality: Some(format!("M{number:02}")), ..Wanted::default() };
+            known += found(&world, wanted).await.len();
+        }
+        assert_eq!(known, MODALITIES);
     }
 }

@@ -109,7 +109,6 @@ async fn services(opened: &Opened) -> anyhow::Result<Services> {
     Ok(Services {
         public_url: config.public_url.clone(),
         view: chain.view.clone(),
-        sharing: chain.view.clone(),
         calls: chain.view.clone(),
         store: storage.store.clone(),
         reserve: storage.reserve.clone(),

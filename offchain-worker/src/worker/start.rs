@@ -111,8 +111,8 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         metrics: metrics.clone(),
     };
     tasks.spawn(async move { tasks::sections::run(&indexer).await });
-    let (sharing, calls_to_place) = (opened.chain.view.clone(), Arc::clone(&calls));
-    let placing = Placing { sharing, calls: calls_to_place, journal, metrics };
+    let (view_to_place, calls_to_place) = (Arc::clone(&view), Arc::clone(&calls));
+    let placing = Placing { view: view_to_place, calls: calls_to_place, journal, metrics };
     tasks.spawn(async move { tasks::placement::run(&placing).await });
     let rewrap = Rewrap { hospital_keys, view, calls, metrics: opened.metrics.clone() };
     tasks.spawn(async move { tasks::rewrap::run(&rewrap).await });

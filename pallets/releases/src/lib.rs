@@ -11,7 +11,7 @@
 //! the chain sees.
 //!
 //! A patient reads own records by the own key, without any of this. Such a reading leaves nothing on the chain, unless
-//! the patient notes it ([`Call::note`]): for the patient's own order, and as no proof for anybody else.
+//! the patient notes it ([`Call::note`]): for the patient's own records, and as no proof for anybody else.
 //!
 //! The chain does not see which sections are text and which are media. So it compares the rights with all sections
 //! together ([`Right::open`]): while one section is private, each action needs its right to private sections. The

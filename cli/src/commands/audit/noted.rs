@@ -1,4 +1,4 @@
-//! What a patient noted of own readings by the own key.
+//! What a patient noted of readings with their own key.
 
 use std::fmt;
 
@@ -36,8 +36,8 @@ impl NotedRead {
 impl fmt::Display for NotedRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.is_own {
-            true => "you, by your own key (noted)",
-            false => "the patient, by the own key (noted)",
+            true => "you, with your own key (noted)",
+            false => "the patient, with their own key (noted)",
         };
         write!(f, "{}  {who}  block {}  note {}", self.at, self.block, self.note)?;
         self.records.iter().try_for_each(|ReleasedRecord { pointer, sections }| {
@@ -62,9 +62,9 @@ mod tests {
         let records = ReleasedRecords::truncate_from(vec![read]);
         let read = OwnRead { records, block: 42, at: 0 };
         let own = NotedRead::new((3, read.clone()), true).to_string();
-        assert!(own.contains("you, by your own key (noted)  block 42  note 3"), "{own}");
+        assert!(own.contains("you, with your own key (noted)  block 42  note 3"), "{own}");
         assert!(own.ends_with("read 1/0 sections 0,1"), "{own}");
         let others = NotedRead::new((3, read), false).to_string();
-        assert!(others.contains("the patient, by the own key (noted)"), "{others}");
+        assert!(others.contains("the patient, with their own key (noted)"), "{others}");
     }
 }

@@ -49,8 +49,8 @@ pub struct Looks {
     /// The queries that the patient accepted; newest first. Those without a transfer: no hospital has recorded that it
     /// handed out the keys.
     pub queries: HandedOut,
-    /// What the patient noted of own readings, newest first. A reading by the own key leaves nothing on the chain unless
-    /// the patient notes it.
+    /// What the patient noted of own readings, newest first. A reading with their own key leaves nothing on the chain
+    /// unless the patient notes it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own_reads: Vec<NotedRead>,
     /// Whether the limit left out older ones.
@@ -164,6 +164,8 @@ impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.looks.is_empty() && self.queries.0.is_empty() && self.own_reads.is_empty() {
             writeln!(f, "no one has read records of {}", self.patient)?;
+        } else if self.looks.is_empty() && self.queries.0.is_empty() {
+            writeln!(f, "no one else has read records of {}", self.patient)?;
         }
         if !self.looks.is_empty() {
             let header = ["WHEN", "WHO", "WHERE", "WHY", "BY POLICY", "BLOCK", "RECEIPT"];
@@ -269,7 +271,10 @@ impl Occasion {
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::{RecordPointer, release::SectionSet};
+    use epione_primitives::{
+        RecordPointer,
+        release::{OwnRead, ReleasedRecords, SectionSet},
+    };
 
     use super::*;
 
@@ -309,6 +314,29 @@ mod tests {
         );
         let all = detail(None, one);
         assert!(all.ends_with(" read 1/0 sections 1 (requested: 1/0 all sections)"), "{all}");
+    }
+
+    #[test]
+    fn a_patient_who_only_noted_own_readings_is_not_no_one() {
+        let pointer = RecordPointer { height: 1, index: 0 };
+        let records = vec![ReleasedRecord { pointer, sections: SectionSet(1) }];
+        let read = OwnRead { records: ReleasedRecords::truncate_from(records), block: 42, at: 0 };
+        let mut looks = Looks {
+            patient: UserId([1; 32]),
+            looks: Vec::new(),
+            queries: HandedOut(Vec::new()),
+            own_reads: Vec::new(),
+            more: false,
+            refused: None,
+            more_refused: None,
+        };
+        assert!(looks.to_string().starts_with("no one has read records of "), "{looks}");
+        looks.own_reads.push(NotedRead::new((0, read), true));
+        let text = looks.to_string();
+        assert!(text.starts_with("no one else has read records of "), "{text}");
+        assert!(text.contains("you, with your own key (noted)"), "{text}");
+        looks.looks.push(look(None, SectionSet(1)));
+        assert!(!looks.to_string().contains("no one"), "{looks}");
     }
 
     #[test]

@@ -84,7 +84,10 @@ async fn save(
     };
     for ((pointer, folder), opened) in folders.into_iter().zip(opened) {
         let saved = match opened {
-            Ok(record) => files::save(reader, &record, folder, context).await,
+            Ok(record) => {
+                let saved = files::save(reader, &record, folder, context).await;
+                saved.map(|(saved, _)| saved)
+            }
             Err(error) => Err(files::interrupted(error.into(), &folder)),
         };
         retrieved.adds(pointer, saved);

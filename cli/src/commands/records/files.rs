@@ -11,7 +11,8 @@ use epione_client::{
     reader::{OpenContent, OpenRecord, OpenSection, Reader, RecordSummary, save_text, saved},
 };
 use epione_primitives::{
-    HospitalId, RecordId, RecordPointer, UserId, block::SignedAt, sharing::SlotId,
+    HospitalId, RecordId, RecordPointer, UserId, block::SignedAt, release::SectionSet,
+    sharing::SlotId,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -74,20 +75,20 @@ pub struct RetrievedFile {
     pub sha256: String,
 }
 
-/// Writes the missing sections into a record's folder.
+/// Writes the missing sections into a record's folder. Also returns which sections are to be noted on the chain.
 pub(super) async fn save(
     reader: &Reader,
     record: &OpenRecord,
     mut folder: Folder,
     context: &Context,
-) -> Result<RetrievedRecord, Failure> {
+) -> Result<(RetrievedRecord, SectionSet), Failure> {
     folder.reopen()?;
     for section in &record.sections {
         let saved = save_section(reader, record, section, &mut folder, context).await;
         saved.map_err(|failure| interrupted(failure, &folder))?;
     }
     folder.finish()?;
-    Ok(retrieved(&record.summary, &folder, false))
+    Ok((retrieved(&record.summary, &folder, false), folder.unnoted()))
 }
 
 /// A record of which earlier runs read all that is granted.

@@ -20,7 +20,7 @@ use super::{
     access::Access,
     files,
     kept::Folder,
-    note,
+    note::{self, Read},
     wanted::{Wanted, unknown},
 };
 use crate::{context::Context, failure::Failure, interrupt};
@@ -65,8 +65,8 @@ struct Retrieval<'a> {
     context: &'a Context,
     access: Access<'a>,
     retrieved: Retrieved,
-    /// What this run has read, and earlier runs had not.
-    read: Vec<ReleasedRecord>,
+    /// What is to be noted on the chain.
+    read: Vec<Read>,
 }
 
 /// A record of which sections are still to be fetched into its folder.
@@ -109,8 +109,14 @@ impl Retrieval<'_> {
         let mut folder = Folder::look(&self.args.out, &record).await?;
         let sections = folder.missing(&record);
         if sections.is_empty() {
-            self.retrieved.records.push(files::already_there(&record.summary, folder)?);
+            let unnoted = folder.unnoted();
+            let there = files::already_there(&record.summary, folder)?;
+            self.reads(pointer, unnoted, &there.directory);
+            self.retrieved.records.push(there);
             return Ok(None);
+        }
+        if self.args.note {
+            folder.will_note(sections);
         }
         if let Err(failure) = folder.prepare(sections) {
             folder.abandon();
@@ -126,26 +132,27 @@ impl Retrieval<'_> {
     async fn read(&mut self, hospital: HospitalId, batch: Vec<Incomplete>) {
         let (mut wanted, mut folders) = (Vec::new(), Vec::new());
         for Incomplete { record, sections, folder } in batch {
-            folders.push((record.summary.clone(), sections, folder));
+            folders.push((record.summary.clone(), folder));
             wanted.push((record, sections));
         }
         let (reader, opened) = match self.access.open(hospital, wanted).await {
             Ok(opened) => opened,
             Err(failure) => {
                 let is_refused = failure.denial.is_some();
-                for (summary, _, folder) in folders {
+                for (summary, folder) in folders {
                     self.not_opened(&summary, folder, failure.clone(), is_refused);
                 }
                 return;
             }
         };
-        for ((summary, sections, folder), opened) in folders.into_iter().zip(opened) {
+        for ((summary, folder), opened) in folders.into_iter().zip(opened) {
             match opened {
                 Ok(record) => {
                     let saved = files::save(&reader, &record, folder, self.context).await;
-                    if saved.is_ok() {
-                        self.read.push(ReleasedRecord { pointer: summary.pointer, sections });
-                    }
+                    let saved = saved.map(|(saved, unnoted)| {
+                        self.reads(summary.pointer, unnoted, &saved.directory);
+                        saved
+                    });
                     self.retrieved.adds(summary.pointer, saved);
                 }
                 Err(error) => {
@@ -157,9 +164,21 @@ impl Retrieval<'_> {
         self.retrieved.names(self.access.receipts(&reader).await);
     }
 
-    /// Notes on the chain what was read. If that fails, the records are still there.
+    /// Sections of a record are here that are to be noted on the chain, if there are any.
+    fn reads(&mut self, pointer: RecordPointer, sections: SectionSet, folder: &Path) {
+        if self.args.note && !sections.is_empty() {
+            let record = ReleasedRecord { pointer, sections };
+            self.read.push(Read { record, folder: folder.to_owned() });
+        }
+    }
+
+    /// Notes on the chain what was read. If that fails, the records are still there, and the next run notes them.
     async fn note(&mut self) {
         let read = mem::take(&mut self.read);
+        if read.is_empty() {
+            self.retrieved.note_failure = Some(note::nothing(!self.retrieved.records.is_empty()));
+            return;
+        }
         let (notes, failure) = note::note(read, &self.access.account(), self.context).await;
         self.retrieved.notes = notes;
         self.retrieved.note_failure = failure;

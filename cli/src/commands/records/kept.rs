@@ -54,6 +54,9 @@ struct Note {
     record_id: RecordId,
     pointer: RecordPointer,
     sections: BTreeMap<u16, Noted>,
+    /// Sections that a run with --note read, and whose note is not known to be on the chain.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    unnoted: BTreeSet<u16>,
 }
 
 /// A section that was read.
@@ -70,6 +73,7 @@ impl Folder {
         let mut folder = Self::at(out, record.summary.pointer, record.summary.record_id);
         if let Some(note) = folder.read()? {
             folder.noted = Some(note.sections.keys().copied().collect());
+            folder.note.unnoted.clone_from(&note.unnoted);
             folder.verify(record, note).await?;
         }
         Ok(folder)
@@ -78,7 +82,8 @@ impl Folder {
     fn at(out: &Path, pointer: RecordPointer, record_id: RecordId) -> Self {
         let name = format!("{}-{}", pointer.height, pointer.index);
         let (done, unfinished) = (out.join(&name), out.join(format!("{name}.partial")));
-        let note = Note { record_id, pointer, sections: BTreeMap::new() };
+        let (sections, unnoted) = Default::default();
+        let note = Note { record_id, pointer, sections, unnoted };
         let is_done = fs::symlink_metadata(&done).is_ok();
         let (files, noted, lock) = (BTreeMap::new(), None, None);
         Self { done, unfinished, note, files, is_done, noted, lock }
@@ -139,6 +144,21 @@ impl Folder {
             missing.insert(section);
         }
         missing
+    }
+
+    /// The sections will be noted on the chain. The folder says so until they are, from the time on at which it is
+    /// prepared.
+    pub fn will_note(&mut self, sections: SectionSet) {
+        self.note.unnoted.extend(sections.iter());
+    }
+
+    /// The sections that are here, and are to be noted on the chain.
+    pub fn unnoted(&self) -> SectionSet {
+        let mut unnoted = SectionSet::default();
+        for section in self.note.unnoted.iter().filter(|it| self.files.contains_key(it)) {
+            unnoted.insert(*section);
+        }
+        unnoted
     }
 
     /// Makes the folder and locks it, and checks that files of the missing sections can be written in it.
@@ -258,13 +278,24 @@ impl Folder {
     }
 }
 
+/// Records in a record's folder that sections are noted on the chain now.
+pub(super) fn are_noted(folder: &Path, sections: SectionSet) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::file(folder, &error);
+    let lock = fs::File::open(folder).map_err(failed)?;
+    lock.try_lock().map_err(|_| busy(folder))?;
+    let mut note = read_note(folder).map_err(failed)?;
+    note.unnoted.retain(|section| !sections.contains(*section));
+    let json = serde_json::to_vec_pretty(&note).map_err(|error| failed(error.into()))?;
+    private::replace(&folder.join(NOTE), &json).map_err(failed)
+}
+
 /// The records that runs of the command saved in a folder, with the descriptions of their sections. Other folders in it
 /// are left out.
 pub(in crate::commands) fn saved_in(out: &Path) -> Result<Vec<Saved>, Failure> {
     let mut saved = Vec::new();
     for entry in fs::read_dir(out).map_err(|error| Failure::file(out, &error))? {
         let folder = entry.map_err(|error| Failure::file(out, &error))?.path();
-        let Note { record_id, pointer, sections } = match read_note(&folder) {
+        let Note { record_id, pointer, sections, .. } = match read_note(&folder) {
             Ok(note) => note,
             Err(error) if is_other(error.kind()) => continue,
             Err(error) => {
@@ -357,6 +388,32 @@ mod tests {
         let note = folder.read().unwrap();
         folder.noted = note.map(|note| note.sections.into_keys().collect());
         folder
+    }
+
+    #[test]
+    fn the_folder_says_what_is_to_be_noted_until_it_is() {
+        let out = tempfile::tempdir().unwrap();
+        let description = Description::of(SectionKind::Report, "text/plain", "", b"well").unwrap();
+        let mut first = folder(out.path());
+        first.will_note(missing(&[0, 1]));
+        first.prepare(missing(&[0, 1])).unwrap();
+        first.expect(0, "00-report.txt", description).unwrap();
+        assert!(first.unnoted().is_empty(), "nothing is read yet");
+        let (name, media_type) = ("00-report.txt".into(), "text/plain".into());
+        first.keep(0, RetrievedFile { name, media_type, bytes: 4, sha256: String::new() });
+        assert_eq!(first.unnoted(), missing(&[0]));
+        first.finish().unwrap();
+        let done = first.done.clone();
+        are_noted(&done, missing(&[0])).unwrap_err();
+        drop(first);
+
+        let unnoted = || read_note(&done).unwrap().unnoted.into_iter().collect::<Vec<_>>();
+        assert_eq!(unnoted(), [0, 1]);
+        are_noted(&done, missing(&[0])).unwrap();
+        assert_eq!(unnoted(), [1]);
+        assert_eq!(read_note(&done).unwrap().sections.len(), 1);
+        are_noted(&done, missing(&[1])).unwrap();
+        assert!(!fs::read_to_string(done.join(NOTE)).unwrap().contains("unnoted"));
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub struct GetArgs {
     /// For the patient only: read with the patient's own key, which needs no permission of a hospital
     #[arg(long, conflicts_with_all = ["purpose", "emergency"])]
     pub own_key: bool,
-    /// With --own-key: note on the chain that you read these records, for your own order. Everybody can see the note.
-    /// Nothing depends on it, and it proves nothing to others
+    /// With --own-key: note on the chain that you read these records, for your own records. Everybody can see the
+    /// note. Nothing depends on it, and it proves nothing to others
     #[arg(long, requires = "own_key", conflicts_with_all = ["purpose", "emergency", "range", "frame"])]
     pub note: bool,
     /// With --own-key: the key file from before a rotation, if a hospital's profile of the patient is still sealed to

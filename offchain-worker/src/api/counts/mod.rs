@@ -1,9 +1,9 @@
 //! `POST /v1/counts`: how many patients share sections of some kinds with the caller.
 //!
-//! The chain says which sections a patient shares with the caller now; the index of sections says their kinds. The
-//! worker answers no number below a floor, and rounds every other down to a multiple of it. Against the comparison of
-//! answers, the same question has the same answer for a day, the questions of a day are limited, and a month is the
-//! shortest period (ADR 044).
+//! The chain says which sections a patient shares with the caller; the index of sections says their kinds. The worker
+//! answers no number below a floor, and rounds every other down to a multiple of it. Against the comparison of answers,
+//! all questions of a day are about one finalized block, their number is limited, and a month is the shortest period
+//! (ADR 044).
 
 mod question;
 
@@ -12,9 +12,9 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use epione_client::api::{CountReply, CountRequest, Counted, MAX_JSON_BYTES, Problem};
+use epione_client::api::{CountReply, CountRequest, MAX_JSON_BYTES, Problem};
 use epione_primitives::{
-    UserId,
+    HospitalId, Moment, UserId,
     access::Purpose,
     limits::{DAY_MILLIS, MAX_RELEASED_RECORDS},
     profile::RegistrationStatus,
@@ -26,18 +26,20 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{
     ApiError, AppState,
     caller::{Caller, signed},
+    limits::Holder,
 };
 use crate::{
-    chain::{SharingState, ViewError},
+    chain::{FinalState, ViewError},
     journal::{
-        counts::{self, StoredCount},
-        sections::{self, Match},
+        counts::{self, Asked, Charge, DayState, Most, StoredCount},
+        matches::{Match, matches},
+        sections,
     },
 };
 use question::Question;
 
-/// Matching records of one question, at most: those of 16 visits of each patient, if `discovery.patients` is 2,048.
-const RECORDS: usize = 32_768;
+/// Sections of one question that are looked at, at most.
+const SECTIONS: usize = 65_536;
 /// Patients whose consents are read at once.
 const PARALLEL: usize = 8;
 
@@ -50,7 +52,7 @@ const PARALLEL: usize = 8;
     request_body = CountRequest,
     security(("signed" = [])),
     responses(
-        (status = 200, description = "The rounded numbers, if they reach the floor", body = CountReply),
+        (status = 200, description = "The rounded number, if it reaches the floor", body = CountReply),
         (status = "default", description = "What happened and what to do", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -60,125 +62,120 @@ pub(super) async fn count(
 ) -> Result<Json<CountReply>, ApiError> {
     let state = &state;
     signed(state, request, MAX_JSON_BYTES, |caller, received| async move {
-        let requester = registered(&caller).await?;
+        let (requester, hospital) = registered(&caller).await?;
         let question = Question::of(&received.json::<CountRequest>()?)?;
-        let _slot = state.count_slot(caller.holder()).await?;
-        let StoredCount { floor, found } = answer(state, &caller, requester, &question).await?;
-        let found = found.map(|(patients, records)| Counted { patients, records });
-        Ok(Json(CountReply { floor, found }))
+        let _slot = state.count_slot(Holder::Hospital(hospital)).await?;
+        let now = caller.state.time().await?;
+        let day = u32::try_from(now / DAY_MILLIS).unwrap_or(u32::MAX);
+        let asked = Asked { requester, hospital, day, question: question.hash() };
+        let StoredCount { floor, patients } = answer(state, now, asked, &question).await?;
+        Ok(Json(CountReply { floor, patients }))
     })
     .await
 }
 
-/// The caller, if their registration at a hospital is in force. Their role does not matter: consents name roles.
-async fn registered(caller: &Caller) -> Result<UserId, ApiError> {
+/// The caller, and a hospital at which their registration is in force: the one with the lowest number. Their role does
+/// not matter: consents name roles.
+async fn registered(caller: &Caller) -> Result<(UserId, HospitalId), ApiError> {
     let user = caller.user()?;
     let registrations = caller.state.registrations(user).await?;
-    let is_active = |status| status == RegistrationStatus::Active;
-    if registrations.iter().any(|(_, registration)| is_active(registration.status)) {
-        Ok(user)
-    } else {
-        Err(ApiError::forbidden("Your registration is in force at no hospital."))
-    }
+    let active = registrations
+        .iter()
+        .filter(|(_, registration)| registration.status == RegistrationStatus::Active)
+        .map(|(hospital, _)| *hospital)
+        .min();
+    let hospital =
+        active.ok_or_else(|| ApiError::forbidden("Your registration is in force at no hospital."));
+    Ok((user, hospital?))
 }
 
-/// The answer of today: the one that the requester got before, or a new one.
+/// The answer of today: the one that the requester got before, or a new one. `now` is the chain's time, which nobody
+/// can set back.
 async fn answer(
     state: &AppState,
-    caller: &Caller,
-    requester: UserId,
+    now: Moment,
+    asked: Asked,
     question: &Question,
 ) -> Result<StoredCount, ApiError> {
-    // The chain's clock cannot be set back.
-    let day = u32::try_from(caller.state.time().await? / DAY_MILLIS).unwrap_or(u32::MAX);
-    let (hash, most) = (question.hash(), state.discovery.counts_per_day);
-    let known = state.journal.read(move |it| {
-        Ok((counts::find(it, requester, day, hash)?, counts::asked(it, requester, day)?))
-    });
+    let most = Most {
+        of_requester: state.discovery.counts_per_day,
+        of_hospital: state.discovery.counts_per_hospital,
+    };
     let result = |name: &str| state.metrics.counts.with_label_values(&[name]).inc();
-    match known.await? {
-        (Some(known), _) => {
+    match state.journal.write(move |tx| counts::charge(tx, asked, most)).await? {
+        Charge::Known(known) => {
             result("repeated");
             return Ok(known);
         }
-        (None, asked) if asked >= most => {
+        Charge::Beyond => {
             result("beyond-limit");
-            return Err(too_many_questions(most));
+            return Err(too_many_questions(most, now));
         }
-        (None, _) => {}
+        Charge::Charged => {}
     }
     let floor = state.discovery.floor;
-    let (patients, records) = exact(state, requester, question).await?;
-    let count = StoredCount { floor, found: rounded(patients, records, floor) };
-    let kept = state.journal.write(move |tx| counts::keep(tx, requester, day, hash, count, most));
-    match kept.await? {
-        Some(kept) => {
-            result("answered");
-            Ok(kept)
-        }
-        None => {
-            result("beyond-limit");
-            Err(too_many_questions(most))
-        }
-    }
+    let patients = exact(state, asked, question).await?;
+    let count = StoredCount { floor, patients: rounded(patients, floor) };
+    let kept = state.journal.write(move |tx| counts::keep(tx, asked, count)).await?;
+    result("answered");
+    Ok(kept)
 }
 
-/// Both numbers, rounded down to a multiple of the floor. None if there are fewer patients than the floor: their number
-/// of records would say that there are some.
-fn rounded(patients: u32, records: u32, floor: u32) -> Option<(u32, u32)> {
-    let down = |number: u32| number.saturating_sub(number.checked_rem(floor).unwrap_or_default());
-    (patients >= floor).then(|| (down(patients), down(records)))
+/// A number of patients, rounded down to a multiple of the floor. None if it is below the floor.
+fn rounded(patients: u32, floor: u32) -> Option<u32> {
+    let above = patients.checked_rem(floor).unwrap_or_default();
+    (patients >= floor).then(|| patients.saturating_sub(above))
 }
 
-/// How many patients share a matching section with a requester now, and how many records have one.
-async fn exact(
-    state: &AppState,
-    requester: UserId,
-    question: &Question,
-) -> Result<(u32, u32), ApiError> {
-    let sharing = state.sharing.sharing().await?;
-    let (wanted, purpose) = (question.wanted.clone(), question.purpose);
-    let found = state.journal.read(move |it| sections::matches(it, &wanted, RECORDS)).await?;
+/// How many patients share a matching section with a requester, in the state of the day.
+async fn exact(state: &AppState, asked: Asked, question: &Question) -> Result<u32, ApiError> {
+    let block = state.view.head().await?;
+    let of_day = state.journal.write(move |tx| {
+        let height = sections::height(tx)?.unwrap_or_default();
+        counts::state_of(tx, asked.day, DayState { block, height })
+    });
+    let DayState { block, height } = of_day.await?;
+    let sharing = state.view.after_number(block).await?;
     let most = state.discovery.patients;
+    let found = matches(&state.journal, &question.wanted, height, SECTIONS).await?;
     let found = found.ok_or_else(|| too_much(most))?;
     let patients: Vec<Vec<Match>> =
         found.chunk_by(|one, next| one.patient == next.patient).map(<[Match]>::to_vec).collect();
     if patients.len() > most as usize {
         return Err(too_much(most));
     }
-    let sharing = sharing.as_ref();
+    let (sharing, requester, purpose) = (sharing.as_ref(), asked.requester, question.purpose);
     let shared = stream::iter(patients)
-        .map(|records| async move { shared(sharing, requester, purpose, &records).await })
+        .map(|records| async move { shares(sharing, requester, purpose, &records).await })
         .buffer_unordered(PARALLEL)
-        .try_collect::<Vec<u32>>();
-    let shared = shared.await?;
-    let patients = shared.iter().filter(|records| **records > 0).count();
-    Ok((u32::try_from(patients).unwrap_or(u32::MAX), shared.iter().sum()))
+        .try_fold(0_u32, |all, shares| async move { Ok(all.saturating_add(shares.into())) });
+    Ok(shared.await?)
 }
 
-/// How many of a patient's records have a matching section that the patient shares with the requester.
-async fn shared(
-    sharing: &dyn SharingState,
+/// Whether a patient shares a matching section of one of these records with the requester.
+async fn shares(
+    sharing: &dyn FinalState,
     requester: UserId,
     purpose: Purpose,
     records: &[Match],
-) -> Result<u32, ViewError> {
-    let Some(Match { patient, .. }) = records.first() else { return Ok(0) };
+) -> Result<bool, ViewError> {
+    let Some(Match { patient, .. }) = records.first() else { return Ok(false) };
     let slots = sharing.admitting(*patient, requester, purpose).await?;
     if slots.is_empty() {
-        return Ok(0);
+        return Ok(false);
     }
-    let mut shared = 0_u32;
     for page in records.chunks(MAX_RELEASED_RECORDS as usize) {
         let pointers: Vec<_> = page.iter().map(|record| record.pointer).collect();
         let placements = sharing.placements(&pointers).await?;
-        let is_shared = |(record, placements): &(&Match, Placements)| {
-            !placed(placements, slots).intersection(record.sections).is_empty()
+        let mut records = page.iter().zip(placements);
+        let is_shared = |(record, placements): (&Match, Placements)| {
+            !placed(&placements, slots).intersection(record.sections).is_empty()
         };
-        let count = page.iter().zip(placements).filter(is_shared).count();
-        shared = shared.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        if records.any(is_shared) {
+            return Ok(true);
+        }
     }
-    Ok(shared)
+    Ok(false)
 }
 
 /// The sections of a record that are in one of these slots.
@@ -189,22 +186,23 @@ fn placed(placements: &Placements, slots: SlotSet) -> SectionSet {
 
 fn too_much(patients: u32) -> ApiError {
     ApiError::too_large(format!(
-        "More than {patients} patients or {RECORDS} records would have to be looked at: ask for fewer kinds, or for a \
-         shorter time."
+        "More than {patients} patients or {SECTIONS} sections would have to be looked at: ask for fewer kinds, or for \
+         a shorter time."
     ))
 }
 
-fn too_many_questions(most: u32) -> ApiError {
+fn too_many_questions(most: Most, now: Moment) -> ApiError {
+    let Most { of_requester, of_hospital } = most;
     ApiError::new(
         StatusCode::TOO_MANY_REQUESTS,
         "too-many-questions",
-        "You have asked too many questions today",
+        "Too many questions were asked today",
         format!(
-            "This hospital answers {most} different questions of one requester a day. It answers again what you have \
-             asked today. The day ends at midnight UTC."
+            "This hospital works on {of_requester} different questions of one requester a day, and on {of_hospital} of \
+             all requesters of one hospital. It answers again what you have asked today. The day ends at midnight UTC."
         ),
     )
-    .ends_after(DAY_MILLIS.saturating_sub(crate::now() % DAY_MILLIS).div_ceil(1_000))
+    .ends_after(DAY_MILLIS.saturating_sub(now % DAY_MILLIS).div_ceil(1_000))
 }
 
 #[cfg(test)]
@@ -213,14 +211,10 @@ mod tests {
 
     #[test]
     fn numbers_below_the_floor_are_not_told_and_others_are_rounded_down() {
-        for (patients, records, told) in [
-            (0, 0, None),
-            (9, 900, None),
-            (10, 19, Some((10, 10))),
-            (19, 20, Some((10, 20))),
-            (20, 29, Some((20, 20))),
-        ] {
-            assert_eq!(rounded(patients, records, 10), told);
+        for (patients, told) in
+            [(0, None), (9, None), (10, Some(10)), (19, Some(10)), (20, Some(20)), (29, Some(20))]
+        {
+            assert_eq!(rounded(patients, 10), told);
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use codec::Encode;
 use epione_client::api::{CountRequest, MAX_MODALITY_BYTES};
-use epione_primitives::access::Purpose;
+use epione_envelope::record::SectionKind;
+use epione_primitives::{Word, access::Purpose, sharing::KindSet};
 
 use crate::{
     api::ApiError,
-    journal::sections::{self, Wanted},
+    journal::{matches::Wanted, sections},
 };
 
 /// What a requester asks.
@@ -28,7 +29,7 @@ impl Question {
             return Err(malformed("`from` is after `to`: exchange the two months."));
         }
         let wanted = Wanted {
-            kinds: (!kinds.is_empty()).then(|| sections::set_of(kinds)),
+            kinds: Some(sections::set_of(kinds)).filter(|kinds| !is_any(*kinds)),
             modality: modality.as_deref().map(code).transpose()?,
             from: from.map(|month| month.begins()),
             before: to.map(|month| month.ends()),
@@ -42,6 +43,11 @@ impl Question {
         let asked = (purpose, kinds, modality, from, before);
         blake3::hash(&asked.encode()).into()
     }
+}
+
+/// Whether a set of kinds excludes none: it is empty, or has all.
+fn is_any(kinds: KindSet) -> bool {
+    kinds == KindSet(0) || kinds == sections::set_of(SectionKind::ALL)
 }
 
 /// A code as the index has it.
@@ -61,9 +67,6 @@ fn malformed(detail: &str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use epione_envelope::record::SectionKind;
-    use epione_primitives::sharing::KindSet;
-
     use super::*;
 
     fn request(json: &str) -> CountRequest {
@@ -87,6 +90,13 @@ mod tests {
         ] {
             assert_ne!(first, hash(other), "{other}");
         }
+    }
+
+    #[test]
+    fn all_kinds_are_the_same_as_any_kind() {
+        let any = request(r#"{"purpose":"research"}"#);
+        let all = CountRequest { kinds: SectionKind::ALL.to_vec(), ..any.clone() };
+        assert_eq!(Question::of(&all).unwrap(), Question::of(&any).unwrap());
     }
 
     #[test]

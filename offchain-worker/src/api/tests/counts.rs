@@ -3,11 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use epione_client::api::{CountReply, CountRequest, Counted};
+use epione_client::api::{CountReply, CountRequest};
 use epione_envelope::record::SectionKind;
 use epione_primitives::{
     Moment, RecordPointer, UserId,
     access::Purpose,
+    limits::DAY_MILLIS,
     profile::{RegistrationStatus, Role},
     release::SectionSet,
     sharing::{KindSet, SlotId},
@@ -15,13 +16,16 @@ use epione_primitives::{
 use object_store::memory::InMemory;
 
 use super::{
-    fake::{HOSPITAL, slots::consent},
+    fake::{ELSEWHERE, HOSPITAL, slots::consent},
     world::{Actor, Raw, World},
 };
 use crate::{
     api::limits::Holder,
     config::{Discovery, Limits},
-    journal::sections::{self, IndexedRecord, IndexedSection},
+    journal::{
+        counts::{self, Asked, Most},
+        sections::{self, IndexedRecord, IndexedSection},
+    },
 };
 
 const SLOT: SlotId = SlotId(1);
@@ -70,9 +74,10 @@ async fn share(world: &World, records: Vec<IndexedRecord>, shared: SectionSet) {
             facts.slots.place(record.pointer, SLOT, shared);
         }
     }
+    let height = records.iter().map(|record| record.pointer.height).max().unwrap();
     let added = world.journal.write(move |tx| {
         sections::begin(tx, 0)?;
-        sections::add(tx, 1, &records)
+        sections::add(tx, height, &records)
     });
     added.await.unwrap();
 }
@@ -83,10 +88,17 @@ async fn cohort(numbers: std::ops::Range<u32>) -> (World, Actor) {
 }
 
 async fn cohort_in(world: World, numbers: std::ops::Range<u32>) -> (World, Actor) {
+    // Noon of tomorrow on the chain: a test that runs at midnight has one day, too.
+    let rest_of_day = DAY_MILLIS - crate::now() % DAY_MILLIS;
+    world.chain.facts().ahead = rest_of_day + DAY_MILLIS / 2;
     let researcher = Actor::new("Researcher");
     world.register(&researcher, Role::Researcher);
     join(&world, numbers).await;
     (world, researcher)
+}
+
+fn next_day(world: &World) {
+    world.chain.facts().ahead += DAY_MILLIS;
 }
 
 async fn join(world: &World, numbers: std::ops::Range<u32>) {
@@ -104,10 +116,10 @@ fn diagnoses() -> CountRequest {
     }
 }
 
-async fn found(world: &World, by: &Actor, question: &CountRequest) -> Option<(u32, u32)> {
-    let CountReply { floor, found } = world.client(by).count(question).await.unwrap();
+async fn found(world: &World, by: &Actor, question: &CountRequest) -> Option<u32> {
+    let CountReply { floor, patients } = world.client(by).count(question).await.unwrap();
     assert_eq!(floor, 10);
-    found.map(|Counted { patients, records }| (patients, records))
+    patients
 }
 
 async fn refusal(world: &World, by: &Actor, question: &CountRequest) -> (u16, String) {
@@ -116,7 +128,7 @@ async fn refusal(world: &World, by: &Actor, question: &CountRequest) -> (u16, St
 
 #[tokio::test]
 async fn patients_are_counted_from_the_floor_on_and_rounded_down() {
-    for (patients, counted) in [(9, None), (10, Some((10, 10))), (19, Some((10, 10)))] {
+    for (patients, counted) in [(9, None), (10, Some(10)), (19, Some(10))] {
         let (world, researcher) = cohort(1..patients + 1).await;
         assert_eq!(found(&world, &researcher, &diagnoses()).await, counted, "{patients}");
         assert_eq!(world.metrics.counts.with_label_values(&["answered"]).get(), 1);
@@ -130,30 +142,33 @@ async fn a_patient_with_many_records_is_one_patient() {
     share(&world, more, DIAGNOSIS).await;
     assert_eq!(found(&world, &researcher, &diagnoses()).await, None);
     join(&world, 10..11).await;
-    // The answer of today stays; another question has a new one.
-    assert_eq!(found(&world, &researcher, &diagnoses()).await, None);
-    let from = Some("2026-01".parse().unwrap());
-    let question = CountRequest { from, ..diagnoses() };
-    assert_eq!(found(&world, &researcher, &question).await, Some((10, 110)));
+    next_day(&world);
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(10));
 }
 
 #[tokio::test]
-async fn the_same_question_has_the_same_answer_for_a_day() {
+async fn all_questions_of_a_day_are_about_one_moment() {
     let (world, researcher) = cohort(1..11).await;
-    let first = found(&world, &researcher, &diagnoses()).await;
-    join(&world, 11..31).await;
-    assert_eq!(found(&world, &researcher, &diagnoses()).await, first);
-    assert_eq!(world.metrics.counts.with_label_values(&["repeated"]).get(), 1);
-    // Written otherwise, it is the same.
-    let kinds = vec![SectionKind::Diagnosis; 3];
-    let same = CountRequest { kinds, ..diagnoses() };
-    assert_eq!(found(&world, &researcher, &same).await, first);
-    // Another requester, and the next day.
     let other = Actor::new("OtherResearcher");
     world.register(&other, Role::Researcher);
-    assert_eq!(found(&world, &other, &diagnoses()).await, Some((30, 30)));
-    world.chain.facts().ahead = 86_400_000;
-    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some((30, 30)));
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(10));
+    // The consents of the next block, and what is indexed later, count tomorrow.
+    world.chain.next_block();
+    world.chain.facts().slots.withdraw(patient(1));
+    join(&world, 11..31).await;
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(10));
+    let kinds = vec![SectionKind::Diagnosis; 3];
+    let same = CountRequest { kinds, ..diagnoses() };
+    assert_eq!(found(&world, &researcher, &same).await, Some(10));
+    assert_eq!(world.metrics.counts.with_label_values(&["repeated"]).get(), 2);
+    for from in ["2025-12", "2026-01"] {
+        let from = Some(from.parse().unwrap());
+        let equivalent = CountRequest { from, ..diagnoses() };
+        assert_eq!(found(&world, &researcher, &equivalent).await, Some(10));
+    }
+    assert_eq!(found(&world, &other, &diagnoses()).await, Some(10));
+    next_day(&world);
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(20), "of 29 patients");
 }
 
 #[tokio::test]
@@ -173,14 +188,42 @@ async fn the_different_questions_of_a_day_are_limited_also_after_a_restart() {
     let refused = restarted.count(&question(most)).await.unwrap_err();
     assert!(refused.to_string().contains("different questions"), "{refused}");
     // What was asked today is answered, and others may ask.
-    assert_eq!(restarted.count(&question(0)).await.unwrap().found.map(|it| it.patients), Some(10));
+    assert_eq!(restarted.count(&question(0)).await.unwrap().patients, Some(10));
     let other = Actor::new("OtherResearcher");
     world.register(&other, Role::Researcher);
-    assert_eq!(found(&world, &other, &question(most)).await, Some((10, 10)));
+    assert_eq!(found(&world, &other, &question(most)).await, Some(10));
     // The next day begins at midnight of the chain.
-    world.chain.facts().ahead = 86_400_000;
-    assert_eq!(found(&world, &researcher, &question(most)).await, Some((10, 10)));
+    next_day(&world);
+    assert_eq!(found(&world, &researcher, &question(most)).await, Some(10));
     assert_eq!(world.metrics.counts.with_label_values(&["beyond-limit"]).get(), 2);
+}
+
+#[tokio::test]
+async fn all_requesters_of_a_hospital_have_a_limit_together() {
+    let (world, researcher) = cohort(1..11).await;
+    let Discovery { counts_per_day, counts_per_hospital, .. } = Discovery::default();
+    let most = Most { of_requester: counts_per_day, of_hospital: counts_per_hospital };
+    let now = crate::now() + world.chain.facts().ahead;
+    let day = u32::try_from(now / DAY_MILLIS).unwrap();
+    let ask_all = world.journal.write(move |tx| {
+        (0..counts_per_hospital).try_for_each(|number| {
+            let (requester, question) = (patient(1_000_000 + number), [0; 32]);
+            let asked = Asked { requester, hospital: HOSPITAL, day, question };
+            counts::charge(tx, asked, most).map(drop)
+        })
+    });
+    ask_all.await.unwrap();
+    let refused = refusal(&world, &researcher, &diagnoses()).await;
+    assert_eq!(refused, (429, "too-many-questions".into()));
+    move_elsewhere(&world, &researcher);
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(10));
+}
+
+/// The requester's registration is at another hospital.
+fn move_elsewhere(world: &World, requester: &Actor) {
+    let mut facts = world.chain.facts();
+    let registration = facts.registrations.remove(&(HOSPITAL, requester.user)).unwrap();
+    facts.registrations.insert((ELSEWHERE, requester.user), registration);
 }
 
 #[tokio::test]
@@ -241,11 +284,11 @@ async fn only_what_is_shared_with_the_requester_for_the_purpose_now_counts() {
             facts.slots.placed.remove(&pointer(number));
         }
     }
-    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some((20, 20)));
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(20));
     world.chain.facts().slots.placed.remove(&pointer(11));
     let from = Some("2026-01".parse().unwrap());
     let question = CountRequest { from, ..diagnoses() };
-    assert_eq!(found(&world, &researcher, &question).await, Some((10, 10)));
+    assert_eq!(found(&world, &researcher, &question).await, Some(10));
     let audit = CountRequest { purpose: Purpose::Audit, ..diagnoses() };
     assert_eq!(found(&world, &researcher, &audit).await, None);
 }
@@ -264,7 +307,7 @@ async fn kinds_modality_and_months_choose_the_sections() {
             to: month(to),
             purpose: Purpose::Research,
         };
-        found(&world, &researcher, &question).await.map_or(0, |(patients, _)| patients)
+        found(&world, &researcher, &question).await.unwrap_or(0)
     };
     use SectionKind::{Diagnosis, Media, Report};
     assert_eq!(ask(&[], None, "", "").await, 30);
@@ -287,26 +330,31 @@ async fn a_question_about_too_many_patients_is_refused_before_their_consents_are
     let refused = refusal(&world, &researcher, &diagnoses()).await;
     assert_eq!(refused, (413, "too-large".into()));
     assert_eq!(world.chain.facts().slots.asked, 0);
-    // It was not answered, so it does not count.
-    let to = Some("2026-01".parse().unwrap());
-    let question = CountRequest { to, ..diagnoses() };
-    assert_eq!(refusal(&world, &researcher, &question).await.0, 413);
+    // It is not free: the worker has searched the index.
+    for _ in 1..Discovery::default().counts_per_day {
+        assert_eq!(refusal(&world, &researcher, &diagnoses()).await.0, 413);
+    }
+    let refused = refusal(&world, &researcher, &diagnoses()).await;
+    assert_eq!(refused, (429, "too-many-questions".into()));
     assert_eq!(world.metrics.counts.with_label_values(&["answered"]).get(), 0);
 }
 
 #[tokio::test]
-async fn a_requester_has_one_of_the_places_for_counts() {
+async fn the_requesters_of_a_hospital_have_one_of_the_places_for_counts() {
     let limits = Limits { request_timeout: Duration::from_secs(2), ..Limits::default() };
     let objects = Arc::new(InMemory::new());
     let world = World::with(objects.clone(), objects, limits).await;
     let (world, researcher) = cohort_in(world, 1..11).await;
-    let held = world.state.count_slot(Holder::Account(researcher.account().id())).await.unwrap();
-    assert_eq!(refusal(&world, &researcher, &diagnoses()).await, (429, "busy".into()));
     let other = Actor::new("OtherResearcher");
     world.register(&other, Role::Researcher);
-    assert_eq!(found(&world, &other, &diagnoses()).await, Some((10, 10)));
+    let held = world.state.count_slot(Holder::Hospital(HOSPITAL)).await.unwrap();
+    for by in [&researcher, &other] {
+        assert_eq!(refusal(&world, by, &diagnoses()).await, (429, "busy".into()));
+    }
+    move_elsewhere(&world, &other);
+    assert_eq!(found(&world, &other, &diagnoses()).await, Some(10));
     drop(held);
-    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some((10, 10)));
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(10));
 }
 
 #[tokio::test]
@@ -335,9 +383,12 @@ async fn a_question_that_is_not_one_is_refused() {
 async fn a_node_that_does_not_answer_gives_no_count() {
     let (world, researcher) = cohort(1..11).await;
     // Everything that the caller needs is known, and then the node is away.
-    world.chain.facts().leaves_after = Some(8);
-    let refused = refusal(&world, &researcher, &diagnoses()).await;
-    assert_eq!(refused.0, 503);
-    world.chain.facts().away = false;
-    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some((10, 10)));
+    world.chain.facts().slots.leaves_when_asked = true;
+    assert_eq!(refusal(&world, &researcher, &diagnoses()).await.0, 503);
+    {
+        let mut facts = world.chain.facts();
+        facts.slots.leaves_when_asked = false;
+        facts.away = false;
+    }
+    assert_eq!(found(&world, &researcher, &diagnoses()).await, Some(10));
 }

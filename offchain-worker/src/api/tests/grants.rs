@@ -22,11 +22,12 @@ use epione_primitives::{
     limits::MAX_REFUSALS_PER_DAY,
     profile::{Profile, RegistrationStatus, Role},
     release::{Release, ReleasedRecord, Request, Right, SectionSet},
+    sharing::{KindSet, SlotId, Term},
 };
 use object_store::memory::InMemory;
 
 use super::{
-    fake::{ELSEWHERE, HOSPITAL, failure, genesis},
+    fake::{ELSEWHERE, Facts, HOSPITAL, failure, genesis, slots::consent},
     registrations::{delay, renew, rotated},
     visits::sealed,
     world::{Actor, Raw, Reply, World, noise},
@@ -70,9 +71,26 @@ async fn ask(world: &World, by: &Actor) -> Reply {
     send(world, by, &request(world, by, &[POINTER])).await
 }
 
-/// The patient shares the sections of these bits, and no others.
+const SLOT: SlotId = SlotId(2);
+
+/// The patient shares the sections of these bits, and no others, with doctors and researchers for treatment.
 pub fn share(world: &World, pointer: RecordPointer, sections: u64) {
-    world.chain.facts().shared.insert(pointer, SectionSet(sections));
+    let mut version = consent(Role::Doctor, KindSet(0), 0);
+    let either = Term::AtLeast { met: 1, of: 2 };
+    let audience = vec![Term::Role(Role::Doctor), Term::Role(Role::Researcher), either];
+    version.consent.audience = audience.try_into().unwrap();
+    version.consent.purposes = vec![Purpose::Treatment].try_into().unwrap();
+    let mut facts = world.chain.facts();
+    facts.slots.give(world.patient.user, SLOT, version);
+    set_shared(&mut facts, pointer, sections);
+}
+
+/// Replaces the sections of a record in the slot.
+pub fn set_shared(facts: &mut Facts, pointer: RecordPointer, sections: u64) {
+    facts.slots.remove(pointer, SLOT, SectionSet::ALL);
+    if sections != 0 {
+        facts.slots.place(pointer, SLOT, SectionSet(sections));
+    }
 }
 
 fn receipts(world: &World) -> Vec<Release> {

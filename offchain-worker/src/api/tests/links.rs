@@ -83,7 +83,7 @@ async fn a_link_ends_when_the_consent_ends() {
     let granted = world.client(&world.doctor).grant(&asked).await.unwrap();
     let url = &granted.reply.links[0].url;
     assert_eq!(follow(&world, url).await.status, 200);
-    world.chain.facts().outsiders.insert(world.doctor.user);
+    world.chain.facts().slots.withdraw(world.patient.user);
     assert_eq!(follow(&world, url).await.refusal(), (403, "forbidden".into()));
 }
 

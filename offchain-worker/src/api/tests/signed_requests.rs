@@ -11,12 +11,15 @@ use epione_primitives::{
     limits::{MAX_CLOCK_LEAD_MILLIS, MAX_REQUEST_AGE_MILLIS},
     profile::Role,
     release::{Request, Right, SectionSet},
+    sharing::{Consent, Term},
 };
 use object_store::memory::InMemory;
 
 use super::{
     fake::{ELSEWHERE, failure},
-    grants::{POINTER, committed, committed_in, of_sections, open, request, send, share},
+    grants::{
+        POINTER, committed, committed_in, of_sections, open, request, send, set_shared, share,
+    },
     world::{Actor, Raw, World},
 };
 use crate::config::Limits;
@@ -219,14 +222,18 @@ async fn what_is_shared_with_others_or_for_another_purpose_is_private() {
         let asked = request(&world, &researcher, &[POINTER]);
         send(&world, &researcher, &asked).await
     };
-    world.chain.facts().outsiders.insert(researcher.user);
+    let change = |change: fn(&mut Consent)| {
+        let mut facts = world.chain.facts();
+        let consents = facts.slots.consents.get_mut(&world.patient.user).unwrap();
+        consents.iter_mut().for_each(|(_, version)| change(&mut version.consent));
+    };
+    change(|it| it.audience = vec![Term::Role(Role::Nurse)].try_into().unwrap());
     assert_eq!(asked().await.refusal(), (403, "denied".into()));
-    world.chain.facts().outsiders.clear();
-    let purpose = request(&world, &researcher, &[POINTER]).purpose;
-    world.chain.facts().other_purposes = vec![purpose];
+    change(|it| it.audience = vec![Term::Role(Role::Researcher)].try_into().unwrap());
+    change(|it| it.purposes = vec![Purpose::Research].try_into().unwrap());
     assert_eq!(asked().await.refusal(), (403, "denied".into()));
     assert_eq!(receipts(&world), 0);
-    world.chain.facts().other_purposes.clear();
+    change(|it| it.purposes = vec![Purpose::Treatment].try_into().unwrap());
     assert_eq!(asked().await.status, 200);
 }
 
@@ -236,7 +243,7 @@ async fn a_section_that_becomes_private_meanwhile_is_not_handed_out() {
     let researcher = researcher(&world);
     share(&world, POINTER, 0b101);
     world.chain.facts().meanwhile = Some(Box::new(|facts| {
-        facts.shared.insert(POINTER, SectionSet(0b100));
+        set_shared(facts, POINTER, 0b100);
     }));
     let asked = request(&world, &researcher, &[POINTER]);
     assert_refused(&world, &researcher, &asked, (409, "changed")).await;

@@ -121,7 +121,6 @@ impl Parts {
         AppState::new(Services {
             public_url: base.clone(),
             view: view.clone(),
-            sharing: view.clone(),
             calls: view.clone(),
             store: self.store.clone(),
             reserve: Reserve::of(|| Some(FREE_BYTES), RESERVED_BYTES),

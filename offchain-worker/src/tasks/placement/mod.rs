@@ -1,9 +1,10 @@
 //! Places the sections of new records in the slots of their patients, as the patients' consents say by kind.
 //!
 //! Each record is considered once: by the consents that are in force when the worker sees it committed, and that were
-//! given before it was committed. Earlier records are placed by the patient's client. The journal notes a record when
-//! all its placements are final. A worker that was killed meanwhile reads from the chain what it has placed already. Of
-//! records from before the journal began, it places nothing: their patients may have removed sections since.
+//! given before it was committed. Earlier records are placed by the patient's client. Before each call, the journal
+//! notes the records and the slot; a call of which the worker does not know whether it took effect is never repeated,
+//! because the patient may have removed the sections since. Of records from before the journal began, it places
+//! nothing, for the same reason.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +14,7 @@ use std::{
 
 use epione_client::chain::calls;
 use epione_primitives::{
-    RecordPointer, UserId,
+    Moment, RecordPointer, UserId,
     limits::{MAX_PLACED_RECORDS, MAX_RELEASED_RECORDS},
     release::{ReleasedRecord, SectionSet},
     sharing::{ConsentVersion, KindSet, Placements, SlotId},
@@ -22,10 +23,11 @@ use futures::{StreamExt, stream};
 
 use crate::{
     backoff::Backoff,
-    chain::{CallError, ChainCalls, SharingState, SharingView, ViewError},
+    chain::{CallError, ChainCalls, ChainView, FinalState, ViewError},
     journal::{
         Journal, JournalError,
         sections::{self, Unplaced},
+        tried,
     },
     metrics::Metrics,
     millis, now,
@@ -34,14 +36,14 @@ use crate::{
 /// How often the journal is read when nothing is left to place.
 const POLL: Duration = Duration::from_secs(3);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
-/// Records of one step, at most.
-const RECORDS: u32 = 512;
-/// Calls that wait for finality at once.
+/// Records of one step, at most. The next step begins when the calls of all of them are final.
+const RECORDS: u32 = 64;
+/// Patients whose calls wait for finality at once.
 const PARALLEL: usize = 8;
 
 /// What the task works with.
 pub struct Placing {
-    pub sharing: Arc<dyn SharingView>,
+    pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
     pub journal: Journal,
     pub metrics: Metrics,
@@ -87,37 +89,75 @@ pub async fn run(placing: &Placing) {
 }
 
 impl Placing {
-    /// Decides about the records that are due, and places their sections. Returns whether there were any.
+    /// Decides about records that are due, and places their sections. Returns whether there were any.
     pub(crate) async fn step(&self) -> Result<bool, PlacingError> {
-        let (due, waiting) = self
-            .journal
-            .read(|it| Ok((sections::unplaced(it, now(), RECORDS)?, sections::waiting(it)?)))
-            .await?;
-        self.metrics.records_to_place.set(waiting);
+        let due = self.journal.read(|it| sections::unplaced(it, now(), RECORDS)).await?;
+        self.report().await?;
         if due.is_empty() {
             return Ok(false);
         }
-        let state = self.sharing.sharing().await?;
-        let mut batches = Vec::new();
-        for (patient, records) in by_patient(&due) {
-            batches.extend(self.batches(state.as_ref(), patient, &records).await?);
+        let state = self.view.finalized().await?;
+        let at = state.time().await?;
+        let state = state.as_ref();
+        let patients = stream::iter(by_patient(due))
+            .map(|(patient, records)| self.consider(state, at, patient, records));
+        let mut considered = patients.buffer_unordered(PARALLEL);
+        let mut result = Ok(true);
+        while let Some(one) = considered.next().await {
+            // The others are placed all the same.
+            if let Err(error) = one {
+                result = Err(error);
+            }
         }
-        let submitted = stream::iter(batches).map(|batch| self.place(batch));
-        let failed: Vec<Vec<RecordPointer>> =
-            submitted.buffer_unordered(PARALLEL).filter_map(std::future::ready).collect().await;
-        let failed: BTreeSet<RecordPointer> = failed.into_iter().flatten().collect();
-        self.note(due, &failed).await?;
-        Ok(true)
+        self.report().await?;
+        result
+    }
+
+    /// Places the sections of new records of a patient, and notes what is done. If that fails, only this patient's
+    /// records wait.
+    async fn consider(
+        &self,
+        state: &dyn FinalState,
+        at: Moment,
+        patient: UserId,
+        records: Vec<Unplaced>,
+    ) -> Result<(), PlacingError> {
+        let failed = match self.place_all(state, at, patient, &records).await {
+            Ok(failed) => failed,
+            Err(PlacingError::View(error)) if !matches!(error, ViewError::Away) => {
+                self.fail(&error.into());
+                records.iter().map(|record| record.pointer).collect()
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(self.note(records, &failed).await?)
+    }
+
+    /// Places the sections of records of a patient. Returns the records of calls that failed.
+    async fn place_all(
+        &self,
+        state: &dyn FinalState,
+        at: Moment,
+        patient: UserId,
+        records: &[Unplaced],
+    ) -> Result<BTreeSet<RecordPointer>, PlacingError> {
+        let mut failed = BTreeSet::new();
+        for batch in self.batches(state, at, patient, records).await? {
+            if !self.place(&batch).await? {
+                failed.extend(batch.records.iter().map(|record| record.pointer));
+            }
+        }
+        Ok(failed)
     }
 
     /// What is to be placed of new records of a patient.
     async fn batches(
         &self,
-        state: &dyn SharingState,
+        state: &dyn FinalState,
+        at: Moment,
         patient: UserId,
         records: &[Unplaced],
     ) -> Result<Vec<Batch>, PlacingError> {
-        let at = state.time().await?;
         let mut consents = state.consents(patient).await?;
         consents.retain(|(_, version)| version.in_force(at) && version.consent.kinds.0 != 0);
         if consents.is_empty() {
@@ -129,7 +169,7 @@ impl Placing {
             let mut placed = Vec::new();
             for record in records.iter().filter(|record| concerns(&version, record)) {
                 let (pointer, kinds) = (record.pointer, version.consent.kinds);
-                let of_kinds = self.of_kinds(pointer, kinds).await?;
+                let of_kinds = self.untried(pointer, slot, kinds).await?;
                 let sections = of_kinds.without(in_slot(placements.get(&pointer), slot));
                 if !sections.is_empty() {
                     placed.push(ReleasedRecord { pointer, sections });
@@ -145,59 +185,84 @@ impl Placing {
         Ok(batches)
     }
 
-    async fn of_kinds(
+    /// The sections of these kinds of a record. None if they were to be placed in the slot before.
+    async fn untried(
         &self,
         pointer: RecordPointer,
+        slot: SlotId,
         kinds: KindSet,
     ) -> Result<SectionSet, JournalError> {
-        self.journal.read(move |it| sections::of_kinds(it, pointer, kinds)).await
+        let sections = self.journal.read(move |it| {
+            if tried::contains(it, pointer, slot)? {
+                Ok(SectionSet::default())
+            } else {
+                sections::of_kinds(it, pointer, kinds)
+            }
+        });
+        sections.await
     }
 
-    /// Submits a call; returns when it is final. Returns the records of a call that failed.
-    async fn place(&self, batch: Batch) -> Option<Vec<RecordPointer>> {
+    /// Submits a call; returns when it is final. Returns false if it had no effect. What was submitted is noted before:
+    /// only a call that certainly had no effect is repeated, because the patient may have removed the sections since.
+    async fn place(&self, batch: &Batch) -> Result<bool, JournalError> {
         let Batch { patient, slot, version, records } = batch;
-        let call = calls::sharing::place_by_kind(patient, slot, version, &records);
+        let slot = *slot;
+        let pointers: Vec<_> = records.iter().map(|record| record.pointer).collect();
+        let noted = pointers.clone();
+        self.journal.write(move |tx| tried::note(tx, &noted, slot)).await?;
+        let call = calls::sharing::place_by_kind(*patient, slot, *version, records);
         match self.calls.submit(call).await {
             Ok(()) => {
                 let placed = records.iter().map(|record| u64::from(record.sections.0.count_ones()));
                 self.metrics.sections_placed.inc_by(placed.sum());
-                None
+                Ok(true)
             }
-            Err(error) => {
+            Err(error @ (CallError::Failed(_) | CallError::Refused(_))) => {
                 self.fail(&error.into());
-                Some(records.iter().map(|record| record.pointer).collect())
+                self.journal.write(move |tx| tried::forget(tx, &pointers, slot)).await?;
+                Ok(false)
+            }
+            Err(error @ (CallError::TimedOut | CallError::View(_))) => {
+                self.metrics.task_failures.with_label_values(&["placement"]).inc();
+                tracing::warn!(
+                    %error, slot = slot.0, records = ?pointers,
+                    "it is not known whether sections were placed by kind; the worker does not place them again: the \
+                     patient can do so"
+                );
+                Ok(true)
             }
         }
     }
 
-    /// Notes which records are done, and when the others are due again.
+    /// Notes which records of a patient are done, and when the others are due again.
     async fn note(
         &self,
-        due: Vec<Unplaced>,
+        records: Vec<Unplaced>,
         failed: &BTreeSet<RecordPointer>,
     ) -> Result<(), JournalError> {
         let (again, done): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|record| failed.contains(&record.pointer));
-        let waiting = self.journal.write(move |tx| {
+            records.into_iter().partition(|record| failed.contains(&record.pointer));
+        let noted = self.journal.write(move |tx| {
             let done: Vec<_> = done.iter().map(|record| record.pointer).collect();
             sections::placed(tx, &done)?;
+            tried::conclude(tx, &done)?;
             for record in again {
                 let pause = RETRY.after(record.attempts.saturating_add(1));
                 let due = now().saturating_add(millis(pause));
                 sections::postpone(tx, &[record.pointer], due)?;
             }
-            sections::waiting(tx)
+            Ok(())
         });
-        self.metrics.records_to_place.set(waiting.await?);
+        noted.await
+    }
+
+    async fn report(&self) -> Result<(), JournalError> {
+        self.metrics.records_to_place.set(self.journal.read(sections::waiting).await?);
         Ok(())
     }
 
     fn fail(&self, error: &PlacingError) {
-        if matches!(
-            error,
-            PlacingError::View(ViewError::Away)
-                | PlacingError::Call(CallError::View(ViewError::Away))
-        ) {
+        if matches!(error, PlacingError::View(ViewError::Away)) {
             return;
         }
         self.metrics.task_failures.with_label_values(&["placement"]).inc();
@@ -205,10 +270,10 @@ impl Placing {
     }
 }
 
-fn by_patient(records: &[Unplaced]) -> BTreeMap<UserId, Vec<Unplaced>> {
+fn by_patient(records: Vec<Unplaced>) -> BTreeMap<UserId, Vec<Unplaced>> {
     let mut by_patient: BTreeMap<UserId, Vec<Unplaced>> = BTreeMap::new();
     for record in records {
-        by_patient.entry(record.patient).or_default().push(*record);
+        by_patient.entry(record.patient).or_default().push(record);
     }
     by_patient
 }
@@ -222,7 +287,7 @@ fn concerns(version: &ConsentVersion, record: &Unplaced) -> bool {
 
 /// Where the sections of records are now.
 async fn placements(
-    state: &dyn SharingState,
+    state: &dyn FinalState,
     records: &[Unplaced],
 ) -> Result<BTreeMap<RecordPointer, Placements>, ViewError> {
     let pointers: Vec<_> = records.iter().map(|record| record.pointer).collect();

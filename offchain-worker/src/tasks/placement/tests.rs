@@ -1,6 +1,7 @@
 //! Sections are placed by kind, once, under the right consent, and again after failures only.
 
-use epione_primitives::{Moment, profile::Role, sharing::Placement};
+use epione_primitives::{profile::Role, refusal::Refusal, sharing::Placement};
+use tokio::time::timeout;
 
 use super::*;
 use crate::{
@@ -27,7 +28,7 @@ impl World {
     async fn new() -> Self {
         let chain = FakeChain::default();
         let placing = Placing {
-            sharing: Arc::new(chain.clone()),
+            view: Arc::new(chain.clone()),
             calls: Arc::new(chain.clone()),
             journal: Journal::in_memory().await.unwrap(),
             metrics: Metrics::new().unwrap(),
@@ -65,6 +66,12 @@ impl World {
 
     fn calls(&self) -> usize {
         self.chain.facts().calls.len()
+    }
+
+    /// The record is due at once, whatever is noted of it.
+    async fn again(&self, pointer: RecordPointer) {
+        let journal = &self.placing.journal;
+        journal.write(move |tx| sections::postpone(tx, &[pointer], 0)).await.unwrap();
     }
 
     async fn waiting(&self) -> i64 {
@@ -161,22 +168,86 @@ async fn a_call_that_fails_is_repeated_later_and_does_not_stop_the_others() {
     let again = now() + millis(RETRY.cap);
     let due = world.placing.journal.read(move |it| sections::unplaced(it, again, 9)).await;
     assert_eq!(due.unwrap().iter().map(|it| it.pointer).collect::<Vec<_>>(), [pointer]);
-    world.placing.journal.write(move |tx| sections::postpone(tx, &[pointer], 0)).await.unwrap();
+    world.again(pointer).await;
     world.placing.step().await.unwrap();
     assert_eq!((world.placed(pointer), world.waiting().await), (vec![DIAGNOSES], 0));
 }
 
 #[tokio::test]
-async fn a_worker_that_was_killed_after_its_call_does_not_place_again() {
+async fn a_worker_that_was_killed_during_a_call_does_not_place_again() {
+    for takes_effect in [true, false] {
+        let world = World::new().await;
+        world.gives(ADA, 0);
+        let pointer = world.commit(1, ADA).await;
+        world.chain.facts().stalled = true;
+        let killed = timeout(Duration::from_millis(300), world.placing.step()).await;
+        assert!(killed.is_err());
+        world.chain.facts().stalled = false;
+        if takes_effect {
+            let records = vec![ReleasedRecord { pointer, sections: SectionSet(0b110) }];
+            let call = calls::sharing::place_by_kind(ADA, SLOT, 1, &records);
+            place_by_kind(&mut world.chain.facts(), &call.arguments).unwrap();
+            assert_eq!(world.placed(pointer), [DIAGNOSES]);
+            world.chain.facts().slots.remove(pointer, SLOT, DIAGNOSES.sections);
+        }
+        assert!(world.placing.step().await.unwrap());
+        assert_eq!((world.calls(), world.waiting().await), (0, 0), "{takes_effect}");
+        assert!(world.placed(pointer).is_empty(), "{takes_effect}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_patient_removed_is_not_placed_again_after_an_unclear_result() {
     let world = World::new().await;
     world.gives(ADA, 0);
     let pointer = world.commit(1, ADA).await;
-    let records = vec![ReleasedRecord { pointer, sections: SectionSet(0b110) }];
-    let call = calls::sharing::place_by_kind(ADA, SLOT, 1, &records);
-    place_by_kind(&mut world.chain.facts(), &call.arguments).unwrap();
-    assert!(world.placing.step().await.unwrap());
-    assert_eq!((world.calls(), world.waiting().await), (0, 0));
+    world.chain.facts().silent = true;
+    world.placing.step().await.unwrap();
     assert_eq!(world.placed(pointer), [DIAGNOSES]);
+    {
+        let mut facts = world.chain.facts();
+        facts.silent = false;
+        facts.slots.remove(pointer, SLOT, DIAGNOSES.sections);
+    }
+    world.again(pointer).await;
+    world.placing.step().await.unwrap();
+    assert!(world.placed(pointer).is_empty());
+    assert_eq!((world.calls(), world.waiting().await), (1, 0));
+}
+
+#[tokio::test]
+async fn of_two_slots_only_the_one_whose_call_failed_is_tried_again() {
+    let world = World::new().await;
+    let other = SlotId(5);
+    world.gives(ADA, 0);
+    world.chain.facts().slots.give(ADA, other, consent(Role::Researcher, KINDS, 0));
+    let pointer = world.commit(1, ADA).await;
+    // The call for the first slot is refused.
+    world.chain.facts().refusal = Some(Refusal::TooManyInFlight);
+    world.placing.step().await.unwrap();
+    assert_eq!(world.placed(pointer), [Placement { slot: other, ..DIAGNOSES }]);
+    assert_eq!(world.waiting().await, 1);
+    world.chain.facts().slots.remove(pointer, other, DIAGNOSES.sections);
+    world.again(pointer).await;
+    world.placing.step().await.unwrap();
+    assert_eq!(world.placed(pointer), [DIAGNOSES]);
+    assert_eq!((world.calls(), world.waiting().await), (2, 0));
+}
+
+#[tokio::test]
+async fn a_patient_whose_consents_cannot_be_read_does_not_stop_the_others() {
+    let world = World::new().await;
+    let eve = UserId([2; 32]);
+    world.gives(ADA, 0);
+    world.gives(eve, 0);
+    let (waits, placed) = (world.commit(1, ADA).await, world.commit(2, eve).await);
+    world.chain.facts().slots.unreadable.insert(ADA);
+    assert!(world.placing.step().await.unwrap());
+    assert_eq!((world.placed(placed), world.waiting().await), (vec![DIAGNOSES], 1));
+    world.chain.facts().slots.unreadable.clear();
+    world.again(waits).await;
+    world.placing.step().await.unwrap();
+    assert_eq!((world.placed(waits), world.waiting().await), (vec![DIAGNOSES], 0));
 }
 
 #[tokio::test]

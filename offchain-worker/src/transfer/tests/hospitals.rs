@@ -52,6 +52,10 @@ impl ChainView for Seat {
         self.chain.finalized()
     }
 
+    fn after_number(&self, number: BlockNumber) -> Answer<'_, Box<dyn FinalState>> {
+        self.chain.after_number(number)
+    }
+
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
         self.chain.body(hash)
     }
@@ -195,7 +199,6 @@ impl Region {
         let state = AppState::new(Services {
             public_url: "http://127.0.0.1:1".parse().unwrap(),
             view: view.clone(),
-            sharing: Arc::new(self.chain.clone()),
             calls: Arc::new(self.chain.clone()),
             store: store.clone(),
             reserve: Reserve::new(&store, 0),

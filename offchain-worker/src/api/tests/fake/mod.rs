@@ -26,8 +26,8 @@ use epione_primitives::{
     profile::{Period, Profile, Recovery, Registration, RegistrationStatus, Role},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
-    release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
-    sharing::{Placement, Placements, SlotSet},
+    release::{Release, Request, Review, ReviewId, Right, Tally},
+    sharing::{ConsentVersion, Placements, SlotId, SlotSet},
 };
 use futures::{FutureExt, future::BoxFuture};
 
@@ -75,15 +75,8 @@ pub struct Facts {
     pub refusals: Vec<Request>,
     /// The hashes of the requests that were answered, and the grants that answered them; none if it was a refusal.
     pub answers: HashMap<Hash, Option<Hash>>,
-    /// The sections in [`pallets::SLOT`] of their patients, whose consents admit everybody for every purpose but
-    /// emergencies.
-    pub shared: HashMap<RecordPointer, SectionSet>,
     /// What the patients share by their consents.
     pub slots: slots::FakeSlots,
-    /// Whom the consents do not admit.
-    pub outsiders: HashSet<UserId>,
-    /// For what the consents are not.
-    pub other_purposes: Vec<Purpose>,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     /// The mandates of pairs of representative and patient.
@@ -107,12 +100,16 @@ pub struct Facts {
     pub afterwards: Option<Change>,
     /// A change while the worker reads the next record.
     pub while_reading: Option<Change>,
+    /// Records whose bytes the node cannot read.
+    pub unreadable_records: HashSet<RecordPointer>,
+    /// Whether the worker never learns what became of its calls, which take effect.
+    pub silent: bool,
     /// Whether calls are never finalized.
     pub stalled: bool,
     /// How long it takes until a call is finalized.
     pub latency: Duration,
     pub away: bool,
-    /// Whether the node answers.
+    /// The number of reads after which the node does not answer any more.
     pub leaves_after: Option<u32>,
 }
 
@@ -170,7 +167,7 @@ impl FakeChain {
             related: facts.related.clone(),
             rescuers: facts.rescuers.clone(),
             cosigning: facts.cosigning,
-            shared: facts.shared.clone(),
+            slots: facts.slots.clone(),
             ..Facts::default()
         };
         facts.past.insert(before.number, past);
@@ -273,17 +270,33 @@ impl ChainView for FakeChain {
         self.answer(|_| Box::new(state) as Box<dyn FinalState>)
     }
 
+    fn after_number(&self, number: BlockNumber) -> Answer<'_, Box<dyn FinalState>> {
+        let newest = self.clone();
+        self.answer(move |facts| {
+            let state = facts.past.get(&number).cloned().unwrap_or(newest);
+            Box::new(state) as Box<dyn FinalState>
+        })
+    }
+
     fn body(&self, hash: Hash) -> Answer<'_, Option<Vec<u8>>> {
         self.answer(|facts| facts.bodies.get(&hash).cloned())
     }
 
     fn record_bytes(&self, pointer: RecordPointer) -> Answer<'_, Option<Vec<u8>>> {
-        self.answer(|facts| {
+        let bytes = self.answer(|facts| {
             if let Some(change) = facts.while_reading.take() {
                 change(facts);
             }
             facts.records.get(&pointer).map(|(_, _, bytes)| bytes.clone())
-        })
+        });
+        let unreadable = self.facts().unreadable_records.contains(&pointer);
+        async move {
+            match bytes.await? {
+                _ if unreadable => Err(ViewError::Failed("the record cannot be read".into())),
+                bytes => Ok(bytes),
+            }
+        }
+        .boxed()
     }
 
     fn query_news(&self, block: BlockNumber) -> Answer<'_, Vec<QueryNews>> {
@@ -389,20 +402,36 @@ impl FinalState for FakeChain {
         self.answer(|facts| facts.receipts.get(&grant).map(|release| release.request.requester))
     }
 
-    fn admitting(&self, _: UserId, requester: UserId, purpose: Purpose) -> Answer<'_, SlotSet> {
-        self.answer(|facts| pallets::admitting(facts, requester, purpose))
+    fn admitting(
+        &self,
+        patient: UserId,
+        requester: UserId,
+        purpose: Purpose,
+    ) -> Answer<'_, SlotSet> {
+        self.answer(|facts| {
+            facts.slots.asked += 1;
+            facts.away |= facts.slots.leaves_when_asked;
+            slots::admitting(facts, patient, requester, purpose)
+        })
     }
 
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {
         self.answer(|facts| {
-            let placed = |pointer: &RecordPointer| {
-                let sections = facts.shared.get(pointer).copied().unwrap_or_default();
-                let placement = Placement { slot: pallets::SLOT, sections };
-                let placements = (!sections.is_empty()).then_some(placement);
-                Placements::truncate_from(placements.into_iter().collect())
-            };
-            records.iter().map(placed).collect()
+            let placed = &facts.slots.placed;
+            records.iter().map(|pointer| placed.get(pointer).cloned().unwrap_or_default()).collect()
         })
+    }
+
+    fn consents(&self, patient: UserId) -> Answer<'_, Vec<(SlotId, ConsentVersion)>> {
+        let unreadable = self.facts().slots.unreadable.contains(&patient);
+        let consents = self.answer(move |facts| facts.slots.consents.get(&patient).cloned());
+        async move {
+            match consents.await? {
+                _ if unreadable => Err(ViewError::Failed("the consents cannot be read".into())),
+                consents => Ok(consents.unwrap_or_default()),
+            }
+        }
+        .boxed()
     }
 
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
@@ -492,7 +521,8 @@ impl ChainCalls for FakeChain {
         }
         async move {
             tokio::time::sleep(latency).await;
-            self.include(call).map_err(CallError::Failed)
+            let included = self.include(call).map_err(CallError::Failed);
+            if self.facts().silent { Err(CallError::TimedOut) } else { included }
         }
         .boxed()
     }

@@ -3,10 +3,9 @@
 use codec::Decode;
 use epione_client::chain::{Call, DispatchFailure};
 use epione_primitives::{
-    Hash, RecordPointer, Signature, UserId,
+    AccountId, Hash, Signature, UserId,
     access::{
-        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, Purpose,
-        SectionClass,
+        AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     naming::NamedAccount,
@@ -14,7 +13,6 @@ use epione_primitives::{
     profile::{Objection, Recovery, RegistrationStatus, Role},
     query::{QueryId, Transfer},
     release::{Release, ReleasedRecord, Request, Right},
-    sharing::{SlotId, SlotSet},
 };
 
 use super::{Facts, HOSPITAL, failure, genesis, slots};
@@ -82,30 +80,13 @@ pub fn allows(facts: &Facts, release: &Release) -> bool {
     release.rights.iter().all(|right| decide(facts, &request(right)).is_allowed())
 }
 
-/// The slot of everything that patients share.
-pub const SLOT: SlotId = SlotId(2);
-
-/// The slots whose consents share with a requester for a purpose.
-pub fn admitting(facts: &Facts, requester: UserId, purpose: Purpose) -> SlotSet {
-    let mut slots = SlotSet::default();
-    if purpose != Purpose::Emergency
-        && !facts.outsiders.contains(&requester)
-        && !facts.other_purposes.contains(&purpose)
-    {
-        slots.insert(SLOT);
-    }
-    slots
-}
-
 /// Whether the rights of a release open its sections.
 pub fn opens(facts: &Facts, release: &Release) -> bool {
-    let Request { requester, purpose, .. } = release.request;
-    let is_admitted = !admitting(facts, requester, purpose).is_empty();
-    let shared_of = |pointer: RecordPointer| {
-        facts.shared.get(&pointer).copied().filter(|_| is_admitted).unwrap_or_default()
+    let Request { requester, patient, purpose, .. } = release.request;
+    let admitting = slots::admitting(facts, patient, requester, purpose);
+    let is_shared = |record: &ReleasedRecord| {
+        record.sections.is_subset_of(slots::shared(facts, record.pointer, admitting))
     };
-    let is_shared =
-        |record: &ReleasedRecord| record.sections.is_subset_of(shared_of(record.pointer));
     Right::open(&release.rights, !release.records.iter().all(is_shared))
 }
 

@@ -1,6 +1,6 @@
 //! What patients share, simplified: consents in slots, and the sections in these slots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use codec::Decode;
 use epione_client::chain::DispatchFailure;
@@ -15,8 +15,7 @@ use epione_primitives::{
     },
 };
 
-use super::{Facts, FakeChain, failure};
-use crate::chain::{Answer, SharingState, SharingView};
+use super::{Facts, failure};
 
 /// Of all patients.
 #[derive(Clone, Default)]
@@ -25,6 +24,10 @@ pub struct FakeSlots {
     pub placed: BTreeMap<RecordPointer, Placements>,
     /// How many patients' consents were asked for.
     pub asked: usize,
+    /// Whether the node does not answer any more when it was asked for a consent that admits.
+    pub leaves_when_asked: bool,
+    /// The patients whose consents the node cannot read.
+    pub unreadable: HashSet<UserId>,
 }
 
 /// A consent for research by everybody with a role, from a moment on, for a year.
@@ -46,6 +49,24 @@ impl FakeSlots {
         consents.retain(|(other, _)| *other != slot);
         consents.push((slot, version));
         consents.sort_by_key(|(slot, _)| *slot);
+    }
+
+    /// Ends all consents of a patient.
+    pub fn withdraw(&mut self, patient: UserId) {
+        for (_, version) in self.consents.entry(patient).or_default() {
+            version.ended = Some(version.since);
+        }
+    }
+
+    /// Removes sections of a record from a slot.
+    pub fn remove(&mut self, pointer: RecordPointer, slot: SlotId, sections: SectionSet) {
+        let known = self.placed.entry(pointer).or_default();
+        let mut placements = known.clone().into_inner();
+        for placement in placements.iter_mut().filter(|placement| placement.slot == slot) {
+            placement.sections = placement.sections.without(sections);
+        }
+        placements.retain(|placement| !placement.sections.is_empty());
+        *known = placements.try_into().unwrap();
     }
 
     /// Adds sections of a record to a slot.
@@ -80,56 +101,30 @@ pub fn place_by_kind(facts: &mut Facts, mut arguments: &[u8]) -> Result<(), Disp
     Ok(())
 }
 
-impl SharingView for FakeChain {
-    fn sharing(&self) -> Answer<'_, Box<dyn SharingState>> {
-        let state = self.clone();
-        self.answer(|_| Box::new(state) as Box<dyn SharingState>)
+/// The slots of a patient whose consents share with a requester for a purpose.
+pub fn admitting(facts: &Facts, patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+    let at = crate::now() + facts.ahead;
+    let role = facts.profiles.get(&requester).map(|profile| profile.role);
+    let holds = |term: &Term| match term {
+        Term::User(user) => *user == requester,
+        Term::Role(wanted) => role == Some(*wanted),
+        _ => false,
+    };
+    let mut slots = SlotSet::default();
+    for (slot, version) in facts.slots.consents.get(&patient).into_iter().flatten() {
+        let Consent { audience, purposes, .. } = &version.consent;
+        let admits =
+            version.in_force(at) && purposes.contains(&purpose) && includes(audience, holds);
+        if admits {
+            slots.insert(*slot);
+        }
     }
+    slots
 }
 
-impl SharingState for FakeChain {
-    fn time(&self) -> Answer<'_, Moment> {
-        self.answer(|facts| crate::now() - facts.head_age + facts.ahead)
-    }
-
-    fn admitting(
-        &self,
-        patient: UserId,
-        requester: UserId,
-        purpose: Purpose,
-    ) -> Answer<'_, SlotSet> {
-        let admitting = move |facts: &mut Facts| {
-            facts.slots.asked += 1;
-            let at = crate::now() + facts.ahead;
-            let role = facts.profiles.get(&requester).map(|profile| profile.role);
-            let holds = |term: &Term| match term {
-                Term::User(user) => *user == requester,
-                Term::Role(wanted) => role == Some(*wanted),
-                _ => false,
-            };
-            let mut slots = SlotSet::default();
-            for (slot, version) in facts.slots.consents.get(&patient).into_iter().flatten() {
-                let Consent { audience, purposes, .. } = &version.consent;
-                let admits = version.in_force(at)
-                    && purposes.contains(&purpose)
-                    && includes(audience, holds);
-                if admits {
-                    slots.insert(*slot);
-                }
-            }
-            slots
-        };
-        self.answer(admitting)
-    }
-
-    fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {
-        self.answer(|facts| {
-            let placed = &facts.slots.placed;
-            records.iter().map(|pointer| placed.get(pointer).cloned().unwrap_or_default()).collect()
-        })
-    }
-
-    fn consents(&self, patient: UserId) -> Answer<'_, Vec<(SlotId, ConsentVersion)>> {
-        self.answer(|facts| facts.slots.consents.get(&patient).cloned().unwrap_or_default())
-    }
+/// The sections of a record in these slots.
+pub fn shared(facts: &Facts, pointer: RecordPointer, slots: SlotSet) -> SectionSet {
+    let placements = facts.slots.placed.get(&pointer).into_iter().flatten();
+    let in_slots = placements.filter(|placement| slots.contains(placement.slot));
+    in_slots.fold(SectionSet::default(), |all, placement| all.union(placement.sections))
 }
