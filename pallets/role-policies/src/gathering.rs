@@ -8,7 +8,7 @@ use epione_policies::{
 };
 use epione_primitives::{
     HospitalId, Moment,
-    access::{AccessRequest, Action, Decision, Denial, Policy, PolicySet},
+    access::{AccessRequest, Action, Decision, Denial, Policy, PolicySet, SectionClass},
     limits::MAX_DECISIONS,
     ports::{AccessPolicies, Credentials, Hospitals, Mandates, Users},
     profile::Role,
@@ -87,6 +87,13 @@ impl<T: Config> Pallet<T> {
             T::Credentials::holds(requester, *attribute, *issuer, at)
                 && T::Hospitals::active_at(*issuer, at)
         });
+        // Nor do credentials and consents.
+        let mut class = class;
+        let reads_by_others = class == SectionClass::Shared || !credentials.is_empty();
+        if reads_by_others && requester_at.is_empty() && !is_registered() {
+            credentials.clear();
+            class = SectionClass::Private;
+        }
         Ok(Facts {
             role,
             action,

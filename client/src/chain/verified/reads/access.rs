@@ -11,7 +11,7 @@ use epione_primitives::{
     HospitalId, Moment, UserId,
     access::{
         AccessRequest, Action, Decision, Denial, Parties, Policy, PolicySet, Relationship,
-        RelationshipKind,
+        RelationshipKind, SectionClass,
     },
     limits::{MAX_DECISIONS, MAX_PAGE, page},
     profile::Role,
@@ -206,6 +206,13 @@ fn gather(
         if holds(known, (requester, attribute, issuer), at)? && active_at(known, issuer, at)? {
             credentials.push((attribute, issuer));
         }
+    }
+    // Nor do credentials and consents.
+    let mut class = class;
+    let reads_by_others = class == SectionClass::Shared || !credentials.is_empty();
+    if reads_by_others && requester_at.is_empty() && !registered_anywhere(known, requester, at)? {
+        credentials.clear();
+        class = SectionClass::Private;
     }
     let authorized = action == Action::Submit && authorizes(known, patient, hospital, at)?;
     Ok(Ok(Facts {
