@@ -1,24 +1,27 @@
 //! Gives a consent and places the sections that it covers. Every step that is so already is left out, so a run that was
 //! interrupted is finished by the same command.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use epione_client::{
     chain::{Snapshot, calls::sharing},
-    consent::{self, Coverage, Names, Unopened, missing, sentences},
+    consent::{
+        self, Coverage, Names, Unopened, audience_in_words, fhir::instant, missing, placements_of,
+        purposes_in_words, sentences,
+    },
     reader::Reader,
     signer::Account,
 };
 use epione_primitives::{
     BlockNumber, Moment, RecordPointer, UserId,
     hospital::HospitalStatus,
-    limits::{MAX_RELEASED_RECORDS, MAX_SLOTS},
-    release::ReleasedRecord,
-    sharing::{Consent, ConsentVersion, Placements, SlotId},
+    limits::MAX_SLOTS,
+    release::{ReleasedRecord, SectionSet},
+    sharing::{Consent, ConsentVersion, SlotId},
 };
 use serde::Serialize;
 
-use super::shown::{amount, in_slot, names};
+use super::shown::{amount, changing, in_slot, names};
 use crate::{
     confirmation::confirm,
     context::{Context, Output},
@@ -38,10 +41,12 @@ pub(super) struct Giver<'a> {
 
 /// What is to be given.
 pub(super) struct Wanted {
-    /// The slot; none for the slot that has this consent already, or the first free one.
+    /// The slot that the patient names; none for the slot that has this consent already, or the first free one.
     pub slot: Option<SlotId>,
+    /// The slot that somebody else names, in a file. It must be free, or have this consent already.
+    pub proposed: Option<SlotId>,
     pub consent: Consent,
-    /// By how much the end of a consent in force may differ from the wanted one and still be the same.
+    /// By how much the end of a consent in force may be before the wanted one and still be the same.
     pub same_end: Moment,
 }
 
@@ -65,6 +70,12 @@ pub struct Given {
     /// The records that do not open: their sections were not placed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// What is in the slot now, but neither was there before nor is covered: the patient has not confirmed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unconfirmed: Vec<ReleasedRecord>,
+    /// The command that takes it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove: Option<String>,
     /// The command that ends the consent.
     pub undo: String,
 }
@@ -83,9 +94,9 @@ impl From<Unopened> for Skipped {
 }
 
 impl Output for Given {
-    /// Fails if a record was skipped.
+    /// Fails if a record was skipped, or if something is in the slot that the patient has not confirmed.
     fn passed(&self) -> bool {
-        self.skipped.is_empty()
+        self.skipped.is_empty() && self.unconfirmed.is_empty()
     }
 }
 
@@ -111,6 +122,14 @@ impl fmt::Display for Given {
         for Skipped { pointer, reason } in &self.skipped {
             let reason = legible(reason.as_bytes());
             writeln!(f, "record {pointer} does not open and was SKIPPED: {reason}")?;
+        }
+        if let Some(remove) = &self.remove {
+            writeln!(
+                f,
+                "WARNING: {} were placed in the slot meanwhile, which you have not confirmed; to take them out: \
+                 {remove}",
+                amount(&self.unconfirmed)
+            )?;
         }
         write!(f, "to end this: {}", self.undo)
     }
@@ -139,9 +158,12 @@ pub(super) async fn give(
     let consent = found.map_or(&wanted.consent, |(_, version)| &version.consent);
     let in_slot_before = in_slot(&state, patient, slot).await?;
     let coverage = covered(giver, (&account, patient), consent, context).await?;
-    let calls = missing(&coverage.records, &placements(&state, &coverage).await?, slot);
+    let placements = placements_of(&state, &coverage.records).await?;
+    let calls = missing(&coverage.records, &placements, slot);
     if found.is_none() || !calls.is_empty() {
-        let statement = statement((slot, consent), &names, (&coverage, &in_slot_before));
+        let replaced = known.iter().find(|(it, version)| *it == slot && version.in_force(now));
+        let replaced = replaced.map(|(_, version)| version).filter(|_| found.is_none());
+        let statement = statement((slot, consent), replaced, &names, (&coverage, &in_slot_before));
         confirm(context, &statement, giver.yes).await?;
     }
     let spinner = progress::waiting(context, "waiting until the consent is finalized");
@@ -162,6 +184,10 @@ pub(super) async fn give(
         Some((_, version)) => version.version,
         None => newest(&state.consents(patient).await?, slot)?,
     };
+    let records = in_slot(&state, patient, slot).await?;
+    let unconfirmed = unconfirmed(&records, &in_slot_before, &coverage.records);
+    let remove = || changing("unshare", giver.signer, (slot, &unconfirmed), context).to_string();
+    let remove = (!unconfirmed.is_empty()).then(remove);
     let skipped = coverage.unopened.into_iter();
     Ok(Given {
         slot,
@@ -169,10 +195,12 @@ pub(super) async fn give(
         before: given.is_none(),
         block: placed.block.or(given.map(|block| block.number)),
         sentences: sentences(slot, consent, &names),
-        placed_records: placed.records,
-        placed_sections: placed.sections,
-        records: in_slot(&state, patient, slot).await?,
+        placed_records: placed.changed.len(),
+        placed_sections: placed.sections(),
+        records,
         skipped: skipped.map(Skipped::from).collect(),
+        unconfirmed,
+        remove,
         undo: undo(giver.signer, slot, context),
     })
 }
@@ -192,8 +220,11 @@ fn found<'c>(
     let is_wanted = |slot: SlotId, version: &ConsentVersion| {
         let Consent { until, .. } = version.consent;
         let same = Consent { until, ..wanted.consent.clone() } == version.consent;
-        let ends_then = until.abs_diff(wanted.consent.until) <= wanted.same_end;
-        version.in_force(now) && same && ends_then && wanted.slot.is_none_or(|it| it == slot)
+        // One that ends later lets others read for longer than the patient wants.
+        let earlier = wanted.consent.until.checked_sub(until);
+        let ends_then = earlier.is_some_and(|earlier| earlier <= wanted.same_end);
+        let slot_fits = wanted.slot.or(wanted.proposed).is_none_or(|it| it == slot);
+        version.in_force(now) && same && ends_then && slot_fits
     };
     known
         .iter()
@@ -201,8 +232,30 @@ fn found<'c>(
         .map(|(slot, version)| (*slot, version))
 }
 
-/// The wanted slot, or the first one in which nothing is and no consent is in force. What is in a slot is shared by the
-/// next consent of the slot, too, so a slot with sections is never chosen for the patient.
+/// The newest consents of a patient, and the time.
+#[derive(Clone, Copy)]
+struct Known<'c> {
+    consents: &'c [(SlotId, ConsentVersion)],
+    now: Moment,
+}
+
+impl Known<'_> {
+    /// Whether nothing is in a slot, and no consent of it is in force.
+    async fn is_free(
+        self,
+        slot: SlotId,
+        (state, patient): (&Snapshot, UserId),
+    ) -> Result<bool, Failure> {
+        let mut in_force = self.consents.iter().filter(|(_, version)| version.in_force(self.now));
+        if in_force.any(|(it, _)| *it == slot) {
+            return Ok(false);
+        }
+        Ok(state.placed_in(patient, slot, None, 1).await?.is_empty())
+    }
+}
+
+/// The wanted slot, or the proposed one if it is free, or the first free one. What is in a slot is shared by the next
+/// consent of the slot, too, so a slot with sections is never chosen for the patient.
 async fn slot_for(
     wanted: &Wanted,
     known: &[(SlotId, ConsentVersion)],
@@ -211,9 +264,21 @@ async fn slot_for(
     if let Some(slot) = wanted.slot {
         return Ok(slot);
     }
+    let (known, at) = (Known { consents: known, now }, (state, patient));
+    if let Some(slot) = wanted.proposed {
+        if known.is_free(slot, at).await? {
+            return Ok(slot);
+        }
+        return Err(Failure::usage(
+            format!("the file names slot {slot}, which has sections or another consent in force"),
+            format!(
+                "look at it with `epione consent show` and `epione section list`, and choose a slot with --slot, such \
+                 as --slot {slot}; nothing was signed, nothing was sent"
+            ),
+        ));
+    }
     for slot in (0..MAX_SLOTS).map(SlotId) {
-        let is_used = known.iter().any(|(it, version)| *it == slot && version.in_force(now));
-        if !is_used && state.placed_in(patient, slot, None, 1).await?.is_empty() {
+        if known.is_free(slot, at).await? {
             return Ok(slot);
         }
     }
@@ -250,23 +315,41 @@ async fn covered(
     Ok(coverage?)
 }
 
-/// The placements of the covered records, in their order.
-async fn placements(state: &Snapshot, coverage: &Coverage) -> Result<Vec<Placements>, Failure> {
-    let pointers: Vec<_> = coverage.records.iter().map(|record| record.pointer).collect();
-    let mut placements = Vec::with_capacity(pointers.len());
-    for page in pointers.chunks(MAX_RELEASED_RECORDS as usize) {
-        placements.extend(state.placements(page).await?.into_iter().take(page.len()));
+/// What is in a slot, but neither was there before nor is covered.
+fn unconfirmed(
+    records: &[ReleasedRecord],
+    before: &[ReleasedRecord],
+    covered: &[ReleasedRecord],
+) -> Vec<ReleasedRecord> {
+    let mut confirmed: BTreeMap<RecordPointer, SectionSet> = BTreeMap::new();
+    for ReleasedRecord { pointer, sections } in before.iter().chain(covered) {
+        let all = confirmed.entry(*pointer).or_default();
+        *all = all.union(*sections);
     }
-    Ok(placements)
+    let others = records.iter().map(|record| {
+        let confirmed = confirmed.get(&record.pointer).copied().unwrap_or_default();
+        ReleasedRecord { sections: record.sections.without(confirmed), ..*record }
+    });
+    others.filter(|record| !record.sections.is_empty()).collect()
 }
 
 /// What the patient confirms.
 fn statement(
     (slot, consent): (SlotId, &Consent),
+    replaced: Option<&ConsentVersion>,
     names: &Names,
     (coverage, before): (&Coverage, &[ReleasedRecord]),
 ) -> String {
     let mut lines = sentences(slot, consent, names);
+    if let Some(ConsentVersion { version, consent, .. }) = replaced {
+        lines.push(format!(
+            "This replaces version {version} of the slot's consent. Until now, every requester who {} can read the \
+             sections in the slot, for {}, until {}.",
+            audience_in_words(&consent.audience, names),
+            purposes_in_words(&consent.purposes),
+            instant(consent.until)
+        ));
+    }
     if !before.is_empty() {
         lines.push(format!("In the slot already, and shared by this consent: {}.", amount(before)));
     }
@@ -317,7 +400,7 @@ mod tests {
     }
 
     fn wanted(slot: Option<u8>, until: Moment, same_end: Moment) -> Wanted {
-        Wanted { slot: slot.map(SlotId), consent: consent(until), same_end }
+        Wanted { slot: slot.map(SlotId), proposed: None, consent: consent(until), same_end }
     }
 
     #[test]
@@ -327,12 +410,54 @@ mod tests {
         assert_eq!(found(&wanted(None, 100, 0), 50), Some(3));
         assert_eq!(found(&wanted(None, 105, 5), 50), Some(3));
         assert_eq!(found(&wanted(None, 105, 4), 50), None);
+        let proposed = |slot| Wanted { proposed: Some(SlotId(slot)), ..wanted(None, 100, 0) };
+        assert_eq!((found(&proposed(3), 50), found(&proposed(0), 50)), (Some(3), None));
         assert_eq!(found(&wanted(Some(3), 100, 0), 50), Some(3));
         assert_eq!(found(&wanted(Some(0), 100, 0), 50), None);
         assert_eq!(found(&wanted(None, 100, 0), 100), None, "it is over");
         let other = Consent { kinds: KindSet(0b100), ..consent(100) };
         let other = Wanted { consent: other, ..wanted(None, 100, 0) };
         assert_eq!(found(&other, 50), None);
+    }
+
+    /// The patient wants others to read for a shorter time: the longer consent must not pass for the wanted one.
+    #[test]
+    fn a_consent_that_ends_later_than_wanted_is_not_the_same() {
+        let known = [(SlotId(3), version(100))];
+        for (until, same_end) in [(99, 0), (99, 5), (95, 1_000), (51, Moment::MAX)] {
+            assert_eq!(found(&known, &wanted(None, until, same_end), 50), None, "{until}");
+            assert_eq!(found(&known, &wanted(Some(3), until, same_end), 50), None, "{until}");
+        }
+    }
+
+    #[test]
+    fn what_was_placed_without_the_patients_word_is_told() {
+        let record = |height, sections| ReleasedRecord {
+            pointer: RecordPointer { height, index: 0 },
+            sections: SectionSet(sections),
+        };
+        let (before, covered) = ([record(1, 0b001)], [record(1, 0b010), record(2, 0b1)]);
+        let others = |records: &[ReleasedRecord]| unconfirmed(records, &before, &covered);
+        assert!(others(&[record(1, 0b011), record(2, 0b1)]).is_empty());
+        assert!(others(&[record(1, 0b001)]).is_empty());
+        let more = [record(1, 0b111), record(2, 0b1), record(3, 0b10)];
+        assert_eq!(others(&more), [record(1, 0b100), record(3, 0b10)]);
+    }
+
+    #[test]
+    fn the_statement_says_which_consent_ends_and_who_could_read_until_now() {
+        let shown = |replaced: Option<&ConsentVersion>| {
+            let (coverage, before) = (Coverage::default(), Vec::new());
+            let names = Names::default();
+            statement((SlotId(2), &consent(100)), replaced, &names, (&coverage, &before))
+        };
+        let audience = vec![Term::Hospital(HospitalId(7))].try_into().unwrap();
+        let former = Consent { audience, ..consent(90) };
+        let text = shown(Some(&ConsentVersion { consent: former, ..version(90) }));
+        let line = "\nThis replaces version 4 of the slot's consent. Until now, every requester who is registered at \
+                    hospital 7 can read the sections in the slot, for research, until 1970-01-01T00:00:00.090Z.";
+        assert!(text.contains(line), "{text}");
+        assert!(!shown(None).contains("replaces"));
     }
 
     #[test]
@@ -347,7 +472,7 @@ mod tests {
         };
         let coverage = Coverage { records: vec![record(1), record(2)], unopened: vec![unopened] };
         let shown = |coverage: &Coverage, before: &[ReleasedRecord]| {
-            statement((SlotId(2), &consent(100)), &Names::default(), (coverage, before))
+            statement((SlotId(2), &consent(100)), None, &Names::default(), (coverage, before))
         };
         let text = shown(&coverage, &[record(1)]);
         for line in [
@@ -375,6 +500,8 @@ mod tests {
             placed_sections: 2,
             records: Vec::new(),
             skipped: Vec::new(),
+            unconfirmed: Vec::new(),
+            remove: None,
             undo: "epione consent withdraw".into(),
         };
         assert!(given.passed());
@@ -387,5 +514,12 @@ mod tests {
         given.skipped.push(Skipped { pointer, reason: "another key".into() });
         assert!(!given.passed());
         assert!(given.to_string().contains("record 9/0 does not open and was SKIPPED"));
+        given.skipped.clear();
+        given.unconfirmed.push(ReleasedRecord { pointer, sections: SectionSet(0b11) });
+        given.remove = Some("epione section unshare".into());
+        assert!(!given.passed());
+        let text = given.to_string();
+        assert!(text.contains("WARNING: 2 sections of 1 record were placed"), "{text}");
+        assert!(text.contains("to take them out: epione section unshare"), "{text}");
     }
 }

@@ -16,7 +16,7 @@ pub use give::{GiveArgs, SlotArgs, give};
 pub use giving::{Given, Skipped};
 pub use list::{Consents, HistoryArgs, ListArgs, OneConsent, ShowArgs, history, list, show};
 pub use shown::{Shown, Status};
-pub(in crate::commands) use shown::{amount, in_slot};
+pub(in crate::commands) use shown::{amount, changing, in_slot, names};
 pub use whose::Whose;
 pub use withdraw::{WithdrawArgs, Withdrawn, withdraw};
 
