@@ -20,7 +20,7 @@ use epione_proofs::{StateError, StorageKey};
 
 use super::{
     BLAKE2_128, ChainError, Gap, Known, TWOX_64, VerifiedState,
-    credentials::holds,
+    credentials::held,
     hospitals::{active_at, exists},
     keys,
     mandates::{authorizes, represents},
@@ -198,15 +198,7 @@ fn gather(
         related.clear();
     }
     let named = credentials(policies, requesters_role, hospital);
-    known.need(named.iter().flat_map(|(attribute, issuer)| {
-        [keys::credential((requester, *attribute, *issuer)), keys::active_periods(*issuer)]
-    }))?;
-    let mut credentials = Vec::new();
-    for (attribute, issuer) in named {
-        if holds(known, (requester, attribute, issuer), at)? && active_at(known, issuer, at)? {
-            credentials.push((attribute, issuer));
-        }
-    }
+    let mut credentials = held(known, requester, named, at)?;
     // Nor do credentials and consents.
     let mut class = class;
     let reads_by_others = class == SectionClass::Shared || !credentials.is_empty();
