@@ -134,6 +134,11 @@ fn end(args: &GiveArgs, now: Moment) -> Result<(Moment, Moment), Failure> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use epione_policies::{Facts, evaluate, language::compile};
+    use epione_primitives::{
+        HospitalId,
+        access::{Action, PolicySet, SectionClass},
+    };
 
     use super::*;
 
@@ -191,6 +196,46 @@ mod tests {
         assert_eq!(end(&line(&["--for", "60s"]), now).unwrap(), (1_060_000, 60_000));
         assert_eq!(end(&line(&["--until", "1970-01-02"]), now).unwrap(), (day, 0));
         assert!(end(&line(&["--for", "200000000000000d"]), now).is_err());
+    }
+
+    /// The first example of a consent must let somebody read at a hospital that uses the sample of policies.
+    #[test]
+    fn the_samples_policies_allow_what_the_readmes_consent_is_for() {
+        let readme = include_str!("../../../../README.md");
+        let line = readme.lines().find(|line| line.starts_with("epione consent give"));
+        let words = line.unwrap().split('#').next().unwrap().split_whitespace();
+        let crate::commands::Command::Consent(super::super::Command::Give(args)) =
+            crate::Cli::try_parse_from(words).unwrap().command
+        else {
+            panic!("the line gives no consent")
+        };
+        let policies = compile("hospital.toml", crate::samples::HOSPITAL_POLICIES, 0).unwrap();
+        let set = PolicySet { since: 0, policies };
+        let decide = |class, role, purpose| {
+            let facts = Facts {
+                role,
+                action: Action::ReadText,
+                class,
+                purpose,
+                cosigned: false,
+                at: 1,
+                hospital: HospitalId(0),
+                requester_is_patient: false,
+                requester_at: Vec::new(),
+                patient_registered: true,
+                credentials: Vec::new(),
+                represents_patient: false,
+                related: Vec::new(),
+            };
+            evaluate(&facts, 1, &set).is_allowed()
+        };
+        assert!(!args.audience.roles.is_empty() && !args.purposes.is_empty());
+        for role in args.audience.roles.iter().copied() {
+            for purpose in args.purposes.iter().copied() {
+                assert!(decide(SectionClass::Shared, role, purpose), "{role:?}, {purpose:?}");
+                assert!(!decide(SectionClass::Private, role, purpose), "{role:?}, {purpose:?}");
+            }
+        }
     }
 
     #[test]
