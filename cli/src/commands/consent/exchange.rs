@@ -13,8 +13,9 @@ use epione_primitives::sharing::SlotId;
 use serde::Serialize;
 
 use super::{
+    choosing::Wanted,
     give::{SlotArgs, slot},
-    giving::{self, Given, Wanted},
+    giving::{self, Given},
     list::newest,
     whose::Whose,
 };

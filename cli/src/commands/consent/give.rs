@@ -14,7 +14,8 @@ use epione_primitives::{
 
 use super::{
     audience::AudienceArgs,
-    giving::{self, Given, Giver, Wanted},
+    choosing::Wanted,
+    giving::{self, Given, Giver},
     shown::names,
 };
 use crate::{

@@ -1,6 +1,7 @@
 //! `epione consent`: whom a patient lets read the sections in a slot, for what, and until when.
 
 mod audience;
+mod choosing;
 mod exchange;
 mod give;
 mod giving;
