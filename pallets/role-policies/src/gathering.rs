@@ -28,7 +28,8 @@ impl<T: Config> Pallet<T> {
     /// and for a submission whether the hospital is authorized; the requester's other registrations, if they are
     /// related to the patient but registered at none of these; for a moment before the newest set, when one version
     /// began for each halving of their number; for a moment before the newest relationship of a kind, or the newest
-    /// credential or mandate, one earlier one for each halving of their number.
+    /// credential or mandate, one earlier one for each halving of their number. The other registrations are also read if
+    /// the sections are shared, or if a named credential is in force.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
         Self::answer(&request, at.unwrap_or_else(T::Time::now))
     }

@@ -26,8 +26,8 @@ use crate::{
     words::argument,
 };
 
-/// Two runs of a command with --for do not begin at the same time: the consent of the earlier one may end earlier by this
-/// time.
+/// Two runs of a command with --for do not begin at the same time: the consent of the earlier one may end earlier by
+/// this time.
 const SAME_END: Moment = 3_600_000;
 
 #[derive(Debug, Args)]
@@ -117,8 +117,8 @@ pub async fn give(args: &GiveArgs, context: &Context) -> Result<Given, Failure> 
     giving::give(&args.slot.giver(&args.signer), wanted, context).await
 }
 
-/// The end of the consent, and by how much that of an earlier run may be before it. `now` is the chain's time, which also
-/// decides whether the end is too late: by another clock, the longest span would be refused.
+/// The end of the consent, and by how much that of an earlier run may be before it. `now` is the chain's time, which
+/// also decides whether the end is too late: by another clock, the longest span would be refused.
 fn end(args: &GiveArgs, now: Moment) -> Result<(Moment, Moment), Failure> {
     let too_far = || Failure::from(epione_client::consent::ConsentError::WrongEnd);
     match (args.until, args.span) {

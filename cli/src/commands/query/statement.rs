@@ -305,8 +305,8 @@ impl fmt::Display for Statement {
         }
         write!(
             f,
-            "\nHospital {mailbox} {} keeps the sealed keys, and cannot open them. What the requester has read, they may \
-             keep, also after you withdraw.",
+            "\nHospital {mailbox} {} keeps the sealed keys, and cannot open them. What the requester has read, they \
+             may keep, also after you withdraw.",
             quoted(mailbox_name.as_bytes())
         )?;
         if mailbox == hospital {

@@ -34,8 +34,8 @@ pub struct Log {
     /// The last change, and its hash.
     pub head: u64,
     pub hash: Hash,
-    /// Whether the last change is proven to be the chain's. Otherwise the node, which is believed, could have made up the
-    /// log as a whole.
+    /// Whether the last change is proven to be the chain's. Otherwise the node, which is believed, could have made up
+    /// the log as a whole.
     pub proven: bool,
     /// Ascending.
     pub changes: Vec<ChangeShown>,

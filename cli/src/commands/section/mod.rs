@@ -17,8 +17,8 @@ pub enum Command {
     /// Places sections of your records in a slot: the consent of the slot shares them
     ///
     /// No record changes, and no key. If a consent of the slot is in force, the command first shows who may read the
-    /// sections then, and asks you to confirm. If no consent of the slot is in force, nobody may read the sections by it; the
-    /// next consent of the slot shares them.
+    /// sections then, and asks you to confirm. If no consent of the slot is in force, nobody may read the sections by
+    /// it; the next consent of the slot shares them.
     Share(ShareArgs),
     /// Takes sections of your records out of a slot, from the next finalized block on. What somebody has read, they may
     /// keep

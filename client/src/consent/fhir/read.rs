@@ -150,8 +150,8 @@ struct Extensions<'j> {
 }
 
 impl<'j> Extensions<'j> {
-    /// Each must be known, and the one of the slot must be there: without it, the rule would permit more than what is in
-    /// a slot.
+    /// Each must be known, and the one of the slot must be there: without it, the rule would permit more than what is
+    /// in a slot.
     fn of(rule: &Object<'j>) -> Result<Self, Refused> {
         let at = rule.required("modifierExtension")?;
         let (mut slot, mut audience) = (None, None);

@@ -1,5 +1,5 @@
-//! Requesters for whom no active hospital vouches any more: what others confirm about them, and what patients share with
-//! them, counts no longer.
+//! Requesters for whom no active hospital vouches any more: what others confirm about them, and what patients share
+//! with them, counts no longer.
 
 use epione_mocks::set_active;
 use epione_primitives::credential::{AttributeId, Requirement};

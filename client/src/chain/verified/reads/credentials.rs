@@ -86,8 +86,8 @@ pub(super) fn holds(known: &mut Known, key: Key, at: Moment) -> Result<bool, Gap
     }
 }
 
-/// Those of these credentials of a user that were in force at a moment, of issuers that were active then. What is missing
-/// for all of them is requested together: each may need several earlier ones.
+/// Those of these credentials of a user that were in force at a moment, of issuers that were active then. What is
+/// missing for all of them is requested together: each may need several earlier ones.
 pub(super) fn held(
     known: &mut Known,
     user: UserId,
@@ -160,8 +160,8 @@ mod tests {
         }
     }
 
-    /// A decision about the past may need as many histories as a policy set names. Halved one after the other, they would
-    /// need more rounds of requests than a client makes.
+    /// A decision about the past may need as many histories as a policy set names. Halved one after the other, they
+    /// would need sixteen times as many rounds of requests, of which a client makes a limited number.
     #[test]
     fn the_histories_of_sixteen_credentials_are_read_together() {
         const EARLIER: u32 = 1_000;
