@@ -172,7 +172,8 @@ impl From<SubmitError> for Failure {
     fn from(error: SubmitError) -> Self {
         let help = match error {
             SubmitError::Chain(error) => return error.into(),
-            SubmitError::Dispatch(_) => "correct the arguments; nothing was changed",
+            SubmitError::Dispatch(ref failure) => consents::after_refused_sharing(failure)
+                .unwrap_or("correct the arguments; nothing was changed"),
             SubmitError::Refused(refusal) if refusal.is_temporary() => {
                 "nothing was changed; repeat the command later"
             }

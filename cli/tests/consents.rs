@@ -8,7 +8,10 @@ mod network;
 use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
 
 use codec::{Decode, Encode};
-use epione_primitives::sharing::{SharedChange, SlotId};
+use epione_primitives::{
+    limits::MAX_PLACED_RECORDS,
+    sharing::{SharedChange, SlotId},
+};
 use network::{
     Network, epione, eventually,
     proxy::{Proxy, result},
@@ -37,7 +40,7 @@ section-shared = true
 purpose = ["research"]
 "#;
 /// As many records as two calls place.
-const RECORDS: u32 = 40;
+const RECORDS: u32 = 2 * MAX_PLACED_RECORDS;
 
 struct Case {
     network: Network,
@@ -96,7 +99,9 @@ impl Case {
     }
 
     fn section(&self, verb: &str, record: &str, slot: &str) -> Result<Value, Value> {
-        self.send(&["section", verb, "--as", PATIENT, "--record", record, "--slot", slot])
+        let line = ["section", verb, "--as", PATIENT, "--record", record, "--slot", slot];
+        let confirmed: &[&str] = if verb == "share" { &["--yes"] } else { &[] };
+        self.send(&[&line[..], confirmed].concat())
     }
 
     fn out(&self) -> PathBuf {
@@ -150,6 +155,7 @@ fn nothing_is_given_that_the_chain_would_refuse(case: &Case) {
     let give = |more: &[&str]| case.give(&[&role[..], more].concat());
     fails(give(&["--until", "2020-01-01"]), "must end in the future");
     fails(give(&["--for", "400d"]), "366 days");
+    fails(give(&["--for", "367d"]), "366 days");
     fails(give(&["--for", "1d", "--purpose", "emergency"]), "emergencies");
     fails(give(&["--for", "1d", "--purpose", "research"]), "named twice");
     fails(give(&["--for", "1d", "--attribute", "no-such-thing@0"]), "no attribute");
@@ -198,12 +204,31 @@ fn the_audience_reads_what_is_placed_and_nothing_else(case: &Case) {
     let again = case.give(&line).unwrap();
     assert_eq!((&again["before"], again.get("block")), (&json!(true), None));
     assert_eq!(again["version"], json!(1));
+    only_what_was_changed_is_undone(case);
     let taken = case.section("unshare", "1/0:0", "2").unwrap();
     assert_eq!(taken["records"][0]["sections"], json!([1]));
     assert_eq!(case.read(RESEARCHER), [1]);
     let listed = case.network.run(&["section", "list", "--patient", &case.patient, "--slot", "2"]);
     assert_eq!(listed["records"], taken["records"]);
     assert_eq!(listed["inForce"], json!(true));
+}
+
+/// Section 2 was never in the slot, so the undo of a command that names it must not share it; nor take out section 1,
+/// which was in the slot before.
+fn only_what_was_changed_is_undone(case: &Case) {
+    let taken = case.section("unshare", "1/0:0,2", "2").unwrap();
+    assert_eq!(taken["changedSections"], json!(1));
+    let undo = taken["undo"].as_str().unwrap();
+    assert!(undo.contains("section share"), "{undo}");
+    assert!(undo.contains("1/0:0") && !undo.contains("1/0:0,2"), "{undo}");
+    let line = ["section", "share", "--as", PATIENT, "--record", "1/0:0", "--slot", "2"];
+    let (status, refused) = case.network.outcome(&line);
+    assert_eq!(status, 2, "a consent shares it, so the patient confirms: {refused}");
+    assert!(refused["help"].as_str().unwrap().contains("--yes"), "{refused}");
+    let placed = case.section("share", "1/0:0,1", "2").unwrap();
+    assert_eq!(placed["records"][0]["sections"], json!([0, 1]));
+    let undo = placed["undo"].as_str().unwrap();
+    assert!(undo.contains("1/0:0") && !undo.contains("1/0:0,1"), "{undo}");
 }
 
 fn one_call_gives_the_slot_another_audience(case: &Case) {
@@ -233,8 +258,11 @@ fn a_withdrawn_consent_shares_nothing(case: &Case) {
     assert_eq!(case.send(&withdraw).unwrap().get("block"), None);
     fails(case.send(&["consent", "withdraw", "--as", PATIENT, "--slot", "9"]), "never given");
     // A slot with sections is not chosen for another audience.
-    let given = case.give(&["--user", &case.researcher, "--for", "1d"]).unwrap();
-    assert_eq!((&given["slot"], &given["records"]), (&json!(0), &json!([])));
+    let longest = case.give(&["--user", &case.researcher, "--for", "366d"]).unwrap();
+    assert_eq!((&longest["slot"], &longest["records"]), (&json!(0), &json!([])));
+    // A shorter one is another one: the same command with an earlier end does not find the longer one.
+    let given = case.give(&["--user", &case.researcher, "--for", "1d", "--slot", "0"]).unwrap();
+    assert_eq!((&given["slot"], &given["before"]), (&json!(0), &json!(false)));
 }
 
 fn a_resource_is_exported_and_imported(case: &Case) {
@@ -252,13 +280,27 @@ fn a_resource_is_exported_and_imported(case: &Case) {
     denying["provision"]["provision"][0]["type"] = json!("deny");
     fails(import(&denying, PATIENT), "Consent.provision.provision[0].type");
     case.send(&["consent", "withdraw", "--as", PATIENT, "--slot", "0"]).unwrap();
+    a_file_does_not_choose_a_slot_with_sections(case, &resource);
     let given = import(&resource, PATIENT).unwrap();
-    assert_eq!((&given["slot"], &given["version"]), (&json!(0), &json!(2)));
+    assert_eq!((&given["slot"], &given["version"]), (&json!(0), &json!(3)));
     let again = case.network.run(&export);
     assert_eq!(
         again["provision"]["provision"][0]["actor"],
         resource["provision"]["provision"][0]["actor"]
     );
+}
+
+/// Somebody hands the patient a file, and hopes that it shares what is in another slot.
+fn a_file_does_not_choose_a_slot_with_sections(case: &Case, resource: &Value) {
+    let text = resource.to_string();
+    let other = text.replace(&format!("{}/0", case.patient), &format!("{}/2", case.patient));
+    let mut other: Value = serde_json::from_str(&other).unwrap();
+    other["provision"]["provision"][0]["modifierExtension"][0]["valueString"] = json!("2");
+    let file = case.network.write("other.json", other.to_string()).display().to_string();
+    let import = ["consent", "import", "--as", PATIENT, "--file", &file, "--yes"];
+    fails(case.network.try_run(&import), "names slot 2, which has sections");
+    let shown = case.network.run(&["consent", "show", "--as", PATIENT, "--slot", "2"]);
+    assert_eq!(shown["status"], "ended", "nothing was given: {shown}");
 }
 
 fn many_records_are_placed_in_several_calls(case: &Case) {

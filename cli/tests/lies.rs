@@ -211,7 +211,9 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["consent", "show", "--as", PATIENT, "--slot", "0"]),
         Reading::of(&["section", "history"]),
         Reading::of(&["section", "list", "--patient", patient, "--slot", "0"]),
-        Reading::of(&["section", "share", "--as", PATIENT, "--record", "1/0", "--slot", "0"]),
+        Reading::of(&[
+            "section", "share", "--as", PATIENT, "--record", "1/0", "--slot", "0", "--yes",
+        ]),
         Reading::of(&["hospital", "list"]),
         Reading::of(&["hospital", "consent", "--as", DOCTOR, "--hospital", "7", "--duty", "agent"])
             .varying(&["/until", "/consent"]),

@@ -1,7 +1,7 @@
 //! Bytes of UTF-8 as JSON text, and as text that is safe to print. The chain checks names and URLs when it stores
 //! them. Should it store other bytes nevertheless, these functions replace what is not UTF-8.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -53,6 +53,12 @@ pub fn legible(bytes: &[u8]) -> String {
         return text.into_owned();
     }
     text.chars().map(|c| if controls(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The same in quotation marks, for a sentence: whoever chose the name cannot end it, and go on with the sentence.
+pub fn quoted(bytes: &[u8]) -> String {
+    let name = legible(bytes).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{name}\"")
 }
 
 /// Whether a character is a control, or invisible and changes how others are shown. U+200C and U+200D are not among

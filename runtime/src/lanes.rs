@@ -16,8 +16,12 @@ use crate::{
 
 /// The lane of a call. A batch is in the lane of votes only if it contains votes and nothing else. `ends_access` is
 /// whether the call succeeds in ending access to records: a call that cannot succeed gains no priority.
+///
+/// To issue a credential is in the lane of records: a hospital could otherwise give somebody access to records before a
+/// patient's withdrawal is in a block. To revoke one ends access, and stays in the lane of governance.
 pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lane {
     match caller {
+        Caller::Governance if is_issuing(call) => Lane::Record,
         Caller::Governance => Lane::Governance,
         Caller::User if ends_access || is_rotation(call) => Lane::Rotation,
         Caller::User => Lane::User,
@@ -33,6 +37,10 @@ pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lan
 
 fn is_rotation(call: &RuntimeCall) -> bool {
     matches!(call, RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. }))
+}
+
+fn is_issuing(call: &RuntimeCall) -> bool {
+    matches!(call, RuntimeCall::Credentials(pallet_credentials::Call::issue { .. }))
 }
 
 fn is_vote(call: &RuntimeCall) -> bool {

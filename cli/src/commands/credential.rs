@@ -281,7 +281,7 @@ impl fmt::Display for Changed {
 pub async fn issue(args: &IssueArgs, context: &Context) -> Result<Changed, Failure> {
     let until = match (args.until, args.span) {
         (Some(until), _) => until,
-        (None, Some(span)) => from_now(span)?,
+        (None, Some(span)) => from_now(span, "--for")?,
         (None, None) => {
             return Err(Failure::usage(
                 "no end is given",

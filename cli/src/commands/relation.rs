@@ -90,7 +90,7 @@ pub async fn relate(args: &RelateArgs, context: &Context) -> Result<Changed, Fai
             "pass --expires with a time from now, such as 30d",
         ));
     }
-    let expires = args.expires.map(from_now).transpose()?;
+    let expires = args.expires.map(|span| from_now(span, "--expires")).transpose()?;
     change(&args.relation, expires, true, context).await
 }
 
@@ -136,8 +136,12 @@ async fn change(
     Ok(Changed { patient, professional, hospital, kind, in_force: begins, expires })
 }
 
-pub(super) fn from_now(span: Duration) -> Result<Moment, Failure> {
-    let too_far = || Failure::usage("--expires is too far in the future", "choose a shorter time");
+/// The moment after a time from now, which the user gave with `option`.
+pub(super) fn from_now(span: Duration, option: &str) -> Result<Moment, Failure> {
+    let too_far = || {
+        let error = format!("{option} is too far in the future");
+        Failure::usage(error, "choose a shorter time")
+    };
     let at = SystemTime::now().checked_add(span).ok_or_else(too_far)?;
     let since = at.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| too_far())?;
     since.as_millis().try_into().map_err(|_| too_far())
@@ -166,6 +170,13 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_that_is_too_far_names_its_option() {
+        let refused = from_now(Duration::MAX, "--for").unwrap_err();
+        assert!(refused.error.contains("--for is too far"), "{refused}");
+        assert!(from_now(Duration::from_secs(1), "--for").is_ok());
+    }
 
     #[test]
     fn spans_have_a_number_and_a_unit() {

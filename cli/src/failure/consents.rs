@@ -1,6 +1,9 @@
 //! Failures of commands about consents and the sections that they share.
 
-use epione_client::consent::{ConsentError, LogError, PlacingError, fhir};
+use epione_client::{
+    chain::DispatchFailure,
+    consent::{ConsentError, LogError, PlacingError, fhir},
+};
 
 use super::Failure;
 use crate::wording::legible;
@@ -56,6 +59,34 @@ impl From<fhir::Refused> for Failure {
     }
 }
 
+/// What to do after the chain refused a call about what a patient shares, where that is not to correct the arguments.
+pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'static str> {
+    const EACH: [(&str, &str); 7] = [
+        ("NotPatient", "nothing was changed: sign with the present key file of the patient, --as"),
+        ("EndHasPassed", "nothing was changed: choose a later end with --until or --for"),
+        (
+            "EndTooLate",
+            "nothing was changed: choose an end with --until or --for, at most 366 days from now by the chain's clock",
+        ),
+        (
+            "NotInForce",
+            "nothing was changed: the consent has ended meanwhile; look at it with `epione consent list`",
+        ),
+        (
+            "NotPlaced",
+            "nothing was changed: another command took sections out meanwhile; run the command again, which takes out \
+             only what is there",
+        ),
+        ("UnknownRecord", "nothing was changed: list your records with `epione records list`"),
+        (
+            "RecordOfAnotherPatient",
+            "nothing was changed: name your own records, which `epione records list` lists",
+        ),
+    ];
+    let mut each = EACH.into_iter();
+    each.find(|(error, _)| failure.is("Sharing", error)).map(|(_, help)| help)
+}
+
 #[cfg(test)]
 mod tests {
     use epione_client::chain::SubmitError;
@@ -63,13 +94,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_refusal_by_the_chain_says_what_to_do() {
+        let refused = |pallet: &str, error: &str| {
+            let docs = "Some words.".to_owned();
+            let failure = DispatchFailure { pallet: pallet.into(), error: error.into(), docs };
+            Failure::from(SubmitError::Dispatch(failure))
+        };
+        for (error, help) in [
+            ("NotPatient", "--as"),
+            ("EndHasPassed", "later end"),
+            ("EndTooLate", "366 days"),
+            ("NotInForce", "consent list"),
+            ("NotPlaced", "run the command again"),
+            ("UnknownRecord", "records list"),
+            ("RecordOfAnotherPatient", "your own records"),
+        ] {
+            let failure = refused("Sharing", error);
+            assert!(failure.help.contains(help), "{failure}");
+            assert!(failure.error.contains(error), "{failure}");
+        }
+        for (pallet, error) in [("Sharing", "InvalidRecords"), ("Other", "NotPlaced")] {
+            assert!(refused(pallet, error).help.contains("correct the arguments"));
+        }
+    }
+
+    #[test]
     fn a_run_that_placed_something_says_how_to_go_on() {
         let refused = |done| {
             let error = Box::new(SubmitError::Invalid("no".into()));
             Failure::from(PlacingError::Submit { done, error })
         };
-        assert!(refused(32).error.contains("32 records were changed"), "{}", refused(32));
-        assert!(refused(32).help.contains("the same command again"));
+        assert!(refused(8).error.contains("8 records were changed"), "{}", refused(8));
+        assert!(refused(8).help.contains("the same command again"));
         assert!(!refused(0).error.contains("records were changed"));
     }
 }

@@ -3,7 +3,7 @@
 
 use epione_envelope::record::SectionKind;
 use epione_primitives::{
-    RecordPointer, UserId,
+    Moment, RecordPointer, UserId,
     limits::{MAX_PAGE, MAX_PLACED_RECORDS},
     release::{ReleasedRecord, SectionSet},
     sharing::{KindSet, Placements, RecordedPeriod, SlotId},
@@ -20,8 +20,8 @@ use crate::{
 pub struct Coverage {
     /// Ascending by pointer, each with at least one section.
     pub records: Vec<ReleasedRecord>,
-    /// The records that the patient's keys do not open, or that are not what their authors signed, ascending. Nobody
-    /// knows which of their sections are covered.
+    /// The records that the patient's keys do not open, that are not what their authors signed, or whose time cannot be
+    /// read, ascending. Nobody knows which of their sections are covered.
     pub unopened: Vec<Unopened>,
 }
 
@@ -55,15 +55,15 @@ impl Coverage {
             before = Some(*last);
             for (pointer, listed) in page {
                 let found = match listed {
-                    Err(error) => Err(error),
+                    Err(error) => Err(error.into()),
                     Ok(_) => of_record(chain, reader, (patient, pointer), (kinds, recorded)).await,
                 };
                 match found {
                     Ok(sections) if sections.is_empty() => {}
                     Ok(sections) => coverage.records.push(ReleasedRecord { pointer, sections }),
-                    Err(ReadError::Chain(error)) => return Err(error.into()),
-                    Err(error) => {
-                        coverage.unopened.push(Unopened { pointer, reason: error.to_string() });
+                    Err(Uncovered::Node(error)) => return Err(error.into()),
+                    Err(Uncovered::Record(reason)) => {
+                        coverage.unopened.push(Unopened { pointer, reason });
                     }
                 }
             }
@@ -79,23 +79,57 @@ impl Coverage {
     }
 }
 
+/// Why nobody knows what of a record is covered.
+enum Uncovered {
+    /// The node does not answer, so nothing can be known of the other records either.
+    Node(ChainError),
+    /// It is this record, for this reason.
+    Record(String),
+}
+
+impl From<ReadError> for Uncovered {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Chain(error) => Self::Node(error),
+            error => Self::Record(error.to_string()),
+        }
+    }
+}
+
+/// Whether a record was signed in the period. Reads the time only if the period has a bound. `time` is when the block
+/// was made that the author names; nodes do not keep the states of old blocks forever.
+async fn is_recorded(
+    recorded: RecordedPeriod,
+    time: impl Future<Output = Result<Option<Moment>, ChainError>>,
+) -> Result<bool, Uncovered> {
+    if recorded == RecordedPeriod::default() {
+        return Ok(true);
+    }
+    let unread = |reason: String| {
+        Uncovered::Record(format!("the time at which it was signed cannot be read: {reason}"))
+    };
+    match time.await {
+        Ok(Some(signed)) => Ok(recorded.contains(signed)),
+        Ok(None) => Err(unread("the node does not have the block".into())),
+        Err(error) => Err(unread(error.to_string())),
+    }
+}
+
 /// The covered sections of a record. Opens it only if it was signed in the period.
 async fn of_record(
     chain: &Chain,
     reader: &Reader,
     (patient, pointer): (UserId, RecordPointer),
     (kinds, recorded): (KindSet, RecordedPeriod),
-) -> Result<SectionSet, ReadError> {
+) -> Result<SectionSet, Uncovered> {
     let record = VerifiedRecord::of(chain, patient, pointer).await?;
-    let number = record.summary.signed_at.number;
-    let signed = chain.time_at(number).await?;
-    let signed = signed.ok_or_else(|| ChainError::UnknownBlock(number.to_string()))?;
-    if !recorded.contains(signed) {
+    let time = chain.time_at(record.summary.signed_at.number);
+    if !is_recorded(recorded, time).await? {
         return Ok(SectionSet::default());
     }
     let sections = record.sections();
     let opened = reader.open_own_sections(patient, vec![(record, sections)]).await;
-    let opened = opened.into_iter().next().ok_or(ReadError::UnknownRecord(pointer))??;
+    let opened = opened.into_iter().next().unwrap_or(Err(ReadError::UnknownRecord(pointer)))?;
     Ok(of_kinds(kinds, opened.sections.iter().map(|section| (section.index, section.kind))))
 }
 
@@ -165,6 +199,28 @@ mod tests {
         assert_eq!(of_kinds(KindSet(0), sections.into_iter()), SectionSet(0));
     }
 
+    #[tokio::test]
+    async fn the_time_of_a_record_is_read_only_for_a_bounded_period() {
+        let (any, pruned) = (RecordedPeriod::default(), ChainError::UnknownBlock("7".into()));
+        assert!(is_recorded(any, async { Err(pruned) }).await.is_ok_and(|recorded| recorded));
+        let from = RecordedPeriod { from: Some(10), to: None };
+        for (signed, expected) in [(9, false), (10, true)] {
+            let read = is_recorded(from, async { Ok(Some(signed)) }).await;
+            assert!(read.is_ok_and(|recorded| recorded == expected), "{signed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_record_whose_time_cannot_be_read_is_skipped_with_the_reason() {
+        let bounded = RecordedPeriod { from: None, to: Some(10) };
+        let pruned = || ChainError::UnknownBlock("7".into());
+        for (time, said) in [(Ok(None), "does not have"), (Err(pruned()), "7")] {
+            let read = is_recorded(bounded, async { time }).await;
+            let Err(Uncovered::Record(reason)) = read else { panic!("the record is not named") };
+            assert!(reason.contains("cannot be read") && reason.contains(said), "{reason}");
+        }
+    }
+
     #[test]
     fn what_is_in_the_slot_already_is_not_placed_again() {
         let slot = SlotId(2);
@@ -179,9 +235,10 @@ mod tests {
 
     #[test]
     fn more_records_than_a_call_places_are_in_several_calls() {
-        let records: Vec<_> = (1..=40).map(|height| record(height, 1)).collect();
+        let records: Vec<_> = (1..=2 * MAX_PLACED_RECORDS + 1).map(|it| record(it, 1)).collect();
         let calls = missing(&records, &[], SlotId(0));
-        assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [32, 8]);
+        let most = MAX_PLACED_RECORDS as usize;
+        assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [most, most, 1]);
         assert_eq!(calls.concat(), records);
         assert!(missing(&[], &[], SlotId(0)).is_empty());
     }

@@ -18,7 +18,7 @@ pub use covering::{Coverage, Unopened, missing};
 pub use formula::{AttributeRef, Formula, FormulaError, MAX_FORMULA_BYTES, Tree};
 pub use kinds::{kinds_in, set_of};
 pub use log::{LogError, MAX_CHANGES, follow};
-pub use placing::{Placing, PlacingError, place, remove};
+pub use placing::{Placing, PlacingError, place, placements_of, remove};
 pub use words::{Names, audience_in_words, purposes_in_words, sentences};
 
 use epione_primitives::{

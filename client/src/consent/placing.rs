@@ -22,13 +22,19 @@ const PAUSE: Duration = Duration::from_secs(5);
 const MAX_ATTEMPTS: u32 = 36;
 
 /// What a run has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placing {
-    /// The records that this run changed, and their sections that it placed or took out.
-    pub records: usize,
-    pub sections: usize,
+    /// The records that this run changed, with the sections that it placed or took out, and no others.
+    pub changed: Vec<ReleasedRecord>,
     /// The block of the last call; none if everything was so already.
     pub block: Option<BlockNumber>,
+}
+
+impl Placing {
+    /// Number of sections that were placed or taken out.
+    pub fn sections(&self) -> usize {
+        self.changed.iter().map(|record| record.sections.iter().count()).sum()
+    }
 }
 
 /// Why a run has ended early. What it did before stays.
@@ -86,7 +92,10 @@ fn present(
 }
 
 /// The placements of records, in their order.
-async fn placements_of(
+///
+/// # Errors
+/// Those of the node.
+pub async fn placements_of(
     state: &Snapshot,
     records: &[ReleasedRecord],
 ) -> Result<Vec<Placements>, ChainError> {
@@ -109,11 +118,11 @@ async fn send(
     let all: usize = calls.iter().map(Vec::len).sum();
     let mut done = Placing::default();
     for records in calls {
-        progress(done.records, all);
-        let refused = |error| PlacingError::Submit { done: done.records, error: Box::new(error) };
+        let before = done.changed.len();
+        progress(before, all);
+        let refused = |error| PlacingError::Submit { done: before, error: Box::new(error) };
         let block = submit(chain, patient, &call(&records)).await.map_err(refused)?;
-        done.records += records.len();
-        done.sections += records.iter().map(|it| it.sections.iter().count()).sum::<usize>();
+        done.changed.extend(records);
         done.block = Some(block);
     }
     Ok(done)

@@ -8,7 +8,7 @@ use epione_primitives::{
     credential::AttributeId,
     limits::{MAX_ATTRIBUTES, MAX_PAGE},
     sharing::{Consent, RecordedPeriod, SlotId, Term, fold},
-    text::legible,
+    text::{legible, quoted},
 };
 
 use super::{fhir::instant, kinds_in};
@@ -57,7 +57,7 @@ impl Names {
 
     fn hospital(&self, id: HospitalId) -> String {
         match self.hospitals.get(&id) {
-            Some(name) => format!("{name} ({id})"),
+            Some(name) => format!("{id} {}", quoted(name.as_bytes())),
             None => id.to_string(),
         }
     }
@@ -195,7 +195,7 @@ mod tests {
         let terms = vec![cardiology, Term::User(UserId([7; 32])), Term::AtLeast { met: 1, of: 2 }];
         let said = sentences(SlotId(2), &consent(terms), &names());
         let first = format!(
-            "You let every requester who has the attribute cardiology, confirmed by hospital Bob (1) or is user ada \
+            "You let every requester who has the attribute cardiology, confirmed by hospital 1 \"Bob\" or is user ada \
              (0x{}) read, for research or public health, the sections in slot 2, until 2027-01-31T00:00:00.000Z.",
             "07".repeat(32)
         );
@@ -208,6 +208,16 @@ mod tests {
             "{said:?}"
         );
         assert!(said[2].contains("does not know the kind") && said[3].contains("may keep"));
+    }
+
+    /// The name is in what the patient signs, and its hospital chose it.
+    #[test]
+    fn a_hospitals_name_cannot_change_the_sentence() {
+        let name = "Bob\" or has the role doctor\n\\".to_owned();
+        let names = Names { hospitals: [(HospitalId(1), name)].into(), ..names() };
+        let said = audience_in_words(&[Term::Hospital(HospitalId(1))], &names);
+        let expected = "is registered at hospital 1 \"Bob\\\" or has the role doctor\u{fffd}\\\\\"";
+        assert_eq!(said, expected);
     }
 
     #[test]
@@ -228,11 +238,11 @@ mod tests {
         let (all, any) = (Term::AtLeast { met: 2, of: 2 }, Term::AtLeast { met: 1, of: 2 });
         assert_eq!(
             said(&[a, b, c, any, all]),
-            "has the role doctor and (is registered at hospital Bob (1) or is registered at hospital 9)"
+            "has the role doctor and (is registered at hospital 1 \"Bob\" or is registered at hospital 9)"
         );
         assert_eq!(
             said(&[a, b, c, Term::AtLeast { met: 2, of: 3 }]),
-            "meets at least 2 of these 3: has the role doctor; is registered at hospital Bob (1); is registered at \
+            "meets at least 2 of these 3: has the role doctor; is registered at hospital 1 \"Bob\"; is registered at \
              hospital 9"
         );
         for malformed in [&[][..], &[a, b], &[all], &[a, any]] {

@@ -14,7 +14,8 @@ pub enum Lane {
     /// Users' own calls, except those of the lane of rotations.
     #[codec(index = 0)]
     User,
-    /// An agent's calls, except votes: announcements, registrations, relationships, receipts.
+    /// An agent's calls, except votes: announcements, registrations, relationships, receipts. Of a governance account,
+    /// only issued credentials.
     #[codec(index = 2)]
     Record,
     /// Users' rotations of their keys, which must get through after a theft; and calls that end access to records,
@@ -24,7 +25,7 @@ pub enum Lane {
     /// An agent's votes in ballots.
     #[codec(index = 3)]
     Vote,
-    /// A governance account's calls, among them those of the council.
+    /// A governance account's other calls, among them those of the council.
     #[codec(index = 4)]
     Governance,
 }

@@ -8,7 +8,7 @@ use epione_policies::{
 };
 use epione_primitives::{
     HospitalId, Moment,
-    access::{AccessRequest, Action, Decision, Denial, Policy, PolicySet},
+    access::{AccessRequest, Action, Decision, Denial, Policy, PolicySet, SectionClass},
     limits::MAX_DECISIONS,
     ports::{AccessPolicies, Credentials, Hospitals, Mandates, Users},
     profile::Role,
@@ -25,8 +25,8 @@ impl<T: Config> Pallet<T> {
     /// patient's registration there, and the requester's there and at the hospitals that the set names, with the
     /// periods in which those were active; the requester's credentials that the set names, with the periods in which
     /// their issuers were active; whether the requester represents the patient, and for a submission whether the
-    /// hospital is authorized; the requester's other registrations, if they are related to the patient or represent the
-    /// patient, but are registered at none of these; for a moment before the newest set, when one version began for
+    /// hospital is authorized; the requester's other registrations, if they are related to the patient, represent the
+    /// patient, have a named credential, or read shared sections, but are registered at none of these; for a moment before the newest set, when one version began for
     /// each halving of their number; for a moment before the newest relationship of a kind, or the newest credential or
     /// mandate, one earlier one for each halving of their number.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
@@ -75,21 +75,27 @@ impl<T: Config> Pallet<T> {
             .collect();
         let mut related = Self::kinds_in_force((patient, requester, hospital), at);
         let mut represents_patient = T::Mandates::represents(requester, patient, at);
-        // Neither counts for a requester whose hospitals are all suspended or removed, or who is registered nowhere.
-        let is_registered = || {
-            let mut hospitals = T::Users::hospitals(requester, at).into_iter();
-            hospitals.any(|place| T::Hospitals::active_at(place, at))
-        };
-        let counts = !related.is_empty() || represents_patient;
-        if counts && requester_at.is_empty() && !is_registered() {
-            related.clear();
-            represents_patient = false;
-        }
         let mut credentials = credentials(policies, role, hospital);
         credentials.retain(|(attribute, issuer)| {
             T::Credentials::holds(requester, *attribute, *issuer, at)
                 && T::Hospitals::active_at(*issuer, at)
         });
+        // None of these, and no consent, counts for a requester who is registered at no active hospital.
+        let mut class = class;
+        let is_registered = || {
+            let mut hospitals = T::Users::hospitals(requester, at).into_iter();
+            hospitals.any(|place| T::Hospitals::active_at(place, at))
+        };
+        let matters = !related.is_empty()
+            || represents_patient
+            || !credentials.is_empty()
+            || class == SectionClass::Shared;
+        if matters && requester_at.is_empty() && !is_registered() {
+            related.clear();
+            represents_patient = false;
+            credentials.clear();
+            class = SectionClass::Private;
+        }
         Ok(Facts {
             role,
             action,

@@ -55,6 +55,7 @@ pub const HOME: HospitalId = HospitalId(0);
 pub const AWAY: HospitalId = HospitalId(1);
 pub const PATIENT: UserId = UserId([1; 32]);
 pub const OTHER_PATIENT: UserId = UserId([2; 32]);
+/// Registered at [`HOME`].
 pub const DOCTOR: UserId = UserId([3; 32]);
 /// Registered at [`AWAY`].
 pub const INSURER: UserId = UserId([4; 32]);
@@ -230,6 +231,7 @@ pub fn externalities() -> TestExternalities {
     ] {
         add_user(user, role);
     }
+    register(HOME, DOCTOR, 0);
     register(AWAY, INSURER, 0);
     HELD.set(BTreeSet::new());
     COMMITTED.set(

@@ -107,6 +107,12 @@ impl<T: Config> Pallet<T> {
         Consents::<T>::get(patient, slot).filter(|version| version.in_force(at))
     }
 
+    /// Whether the requester was registered at any hospital that was active then.
+    fn is_registered(requester: UserId, at: Moment) -> bool {
+        let mut hospitals = T::Users::hospitals(requester, at).into_iter();
+        hospitals.any(|hospital| T::Hospitals::active_at(hospital, at))
+    }
+
     /// Whether a leaf of an audience holds for a requester at a moment. Reads two values at most.
     fn holds(term: &Term, requester: UserId, at: Moment) -> bool {
         match *term {
@@ -126,8 +132,12 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> ports::Sharing for Pallet<T> {
-    /// Reads the consent of each slot, and two values for each leaf of those that are in force for this purpose. Reads
-    /// nothing in an emergency, because no consent is for emergencies.
+    /// Admits nobody who is registered at no active hospital, whatever the audience: nobody vouches for such a user any
+    /// more.
+    ///
+    /// Reads the consent of each slot, two values for each leaf of those that are in force for this purpose, and where
+    /// the requester is registered if one of them includes the requester. Reads nothing in an emergency, because no
+    /// consent is for emergencies.
     fn admitting(patient: UserId, requester: UserId, purpose: Purpose, at: Moment) -> SlotSet {
         let mut admitting = SlotSet::default();
         if purpose == Purpose::Emergency {
@@ -141,6 +151,9 @@ impl<T: Config> ports::Sharing for Pallet<T> {
             {
                 admitting.insert(slot);
             }
+        }
+        if !admitting.is_empty() && !Self::is_registered(requester, at) {
+            return SlotSet::default();
         }
         admitting
     }

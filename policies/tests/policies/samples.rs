@@ -226,9 +226,20 @@ fn in_the_complete_set_others_read_what_a_patient_shares_with_them() {
     let (role, purpose) = (Role::Insurer, Purpose::Payment);
     let insurer = Facts { role, purpose, ..shared.clone() };
     assert_allows(name, &insurer, "insurance");
+    let asked_for = Facts { purpose: Purpose::PatientRequest, ..insurer.clone() };
+    assert_allows(name, &asked_for, "insurance");
+    assert!(!decide(name, &Facts { purpose: Purpose::Research, ..insurer.clone() }).is_allowed());
     let private = Facts { class: SectionClass::Private, ..insurer.clone() };
     assert_refuses(name, &private, &[unrepresented, ("insurance", &[Condition::SectionShared])]);
     assert_refuses(name, &Facts { action: Action::ReadMedia, ..insurer }, &[unrepresented]);
+
+    let (role, purpose) = (Role::PublicAuthority, Purpose::PublicHealth);
+    let authority = Facts { role, purpose, ..shared };
+    assert_allows(name, &authority, "public health");
+    let private = Facts { class: SectionClass::Private, ..authority.clone() };
+    let missing = ("public health", &[Condition::SectionShared] as &[Condition]);
+    assert_refuses(name, &private, &[unrepresented, missing]);
+    assert!(!decide(name, &Facts { purpose: Purpose::Payment, ..authority }).is_allowed());
 
     // What auditors need is on the chain.
     for class in [SectionClass::Private, SectionClass::Shared] {

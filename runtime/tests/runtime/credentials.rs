@@ -4,18 +4,23 @@ use epione_primitives::{
     HospitalId, Moment, UserId,
     access::{AccessRequest, Action, Conclusion, Condition, Policy, Purpose, SectionClass},
     credential::{AttributeId, AttributeName, Requirement},
+    hospital::Duty,
     limits::DAY_MILLIS,
     profile::Role,
 };
 use epione_runtime::{
-    Credentials, Hospitals, Quotas, RolePolicies, Runtime, RuntimeOrigin, Timestamp, council_root,
+    Credentials, Hospitals, Quotas, RolePolicies, Runtime, RuntimeCall, RuntimeOrigin, Timestamp,
+    council_root, lanes::priority,
 };
 use frame_support::{BoundedVec, traits::Get};
 use pallet_quotas::{Holder, Lane};
 
 use crate::{
-    chain::{A, B, PATIENT, apply, council, local, register, user},
+    chain::{
+        A, B, PATIENT, apply, council, key, local, register, signed, user, user_seed, validate,
+    },
     council::pass,
+    sharing,
 };
 
 /// The first attribute of the preset.
@@ -130,12 +135,37 @@ fn a_revoked_credential_counted_before() {
 
 /// Quotas are what limits the number of credentials.
 #[test]
-fn issuing_uses_the_hospitals_governance_quota() {
+fn issuing_uses_the_hospitals_quota_of_records() {
     local(|_| {
         register("Alice//agent", *PATIENT, Role::Patient);
-        let used = || Quotas::usage(&Holder::Hospital(A), Lane::Governance);
-        let before = used();
+        let governance = Holder::Duty(A, Duty::Governance);
+        let used = |holder: Holder, lane| Quotas::usage(&holder, lane).bytes;
+        let holders = [governance, Holder::Hospital(A)];
+        let before = holders.map(|holder| used(holder, Lane::Record));
+        let decided = used(governance, Lane::Governance);
         issue("Alice", *PATIENT);
-        assert!(used().bytes > before.bytes + 512, "{:?}", used());
+        let after = holders.map(|holder| used(holder, Lane::Record));
+        assert!(after[0] > before[0] + 512 && after[1] > before[1] + 512, "{after:?}");
+        assert_eq!(used(governance, Lane::Governance), decided);
+    });
+}
+
+/// A hospital could otherwise make somebody one of a consent's audience before the patient withdraws it.
+#[test]
+fn issuing_does_not_overtake_the_end_of_a_consent_and_revoking_does() {
+    local(|_| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        let patient = user_seed(*PATIENT);
+        apply(&patient, sharing::give()).unwrap().unwrap();
+        let of =
+            |seed: &str, call: RuntimeCall| validate(signed(&key(seed), call)).unwrap().priority;
+        let (user, attribute, until) = (*PATIENT, CARDIOLOGY, Timestamp::get() + DAY_MILLIS);
+        let issue = pallet_credentials::Call::<Runtime>::issue { user, attribute, until };
+        let revoke = pallet_credentials::Call::<Runtime>::revoke { user, attribute };
+        let withdrawal = of(&patient, sharing::withdraw());
+        assert_eq!(withdrawal, priority(Lane::Rotation));
+        assert_eq!(of("Alice", issue.into()), priority(Lane::Record));
+        assert_eq!(of("Alice", revoke.into()), priority(Lane::Governance));
+        assert!(priority(Lane::Record) < withdrawal && withdrawal < priority(Lane::Governance));
     });
 }

@@ -13,8 +13,9 @@ use epione_primitives::sharing::SlotId;
 use serde::Serialize;
 
 use super::{
+    choosing::Wanted,
     give::{SlotArgs, slot},
-    giving::{self, Given, Wanted},
+    giving::{self, Given},
     list::newest,
     whose::Whose,
 };
@@ -81,7 +82,7 @@ pub async fn export(args: &ExportArgs, context: &Context) -> Result<Resource, Fa
         in_force: version.in_force(state.time().await?),
     };
     match args.format {
-        Format::Fhir => Ok(Resource(fhir::export(&described))),
+        Format::Fhir => Ok(Resource(fhir::export(&described)?)),
     }
 }
 
@@ -98,8 +99,12 @@ pub async fn import(args: &ImportArgs, context: &Context) -> Result<Given, Failu
             "give the key file of that patient with --as; nothing was signed, nothing was sent",
         ));
     }
-    let slot = args.slot.slot.or(imported.slot);
-    let wanted = Wanted { slot, consent: imported.consent, same_end: 0 };
+    let wanted = Wanted {
+        slot: args.slot.slot,
+        proposed: Some(imported.slot),
+        consent: imported.consent,
+        same_end: 0,
+    };
     giving::give(&args.slot.giver(&args.signer), wanted, context).await
 }
 

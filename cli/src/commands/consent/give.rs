@@ -1,6 +1,6 @@
 //! `epione consent give`: the patient signs whom a slot is for, and places what the consent covers.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use epione_client::consent::set_of;
@@ -14,7 +14,8 @@ use epione_primitives::{
 
 use super::{
     audience::AudienceArgs,
-    giving::{self, Given, Giver, Wanted},
+    choosing::Wanted,
+    giving::{self, Given, Giver},
     shown::names,
 };
 use crate::{
@@ -25,7 +26,8 @@ use crate::{
     words::argument,
 };
 
-/// Two runs of a command with --for do not begin at the same time: their ends may differ by this time.
+/// Two runs of a command with --for do not begin at the same time: the consent of the earlier one may end earlier by
+/// this time.
 const SAME_END: Moment = 3_600_000;
 
 #[derive(Debug, Args)]
@@ -53,7 +55,7 @@ pub struct GiveArgs {
     /// 00:00 UTC. At most 366 days from now
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub until: Option<Moment>,
-    /// Instead of --until: time from now, such as 30d, 12h or 45m; at most 366d
+    /// Instead of --until: time from now by the chain's clock, such as 30d, 12h or 45m; at most 366d
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub span: Option<Duration>,
     #[command(flatten)]
@@ -91,14 +93,15 @@ pub(in crate::commands) fn slot(text: &str) -> Result<SlotId, String> {
 
 /// Gives a consent, after the patient has confirmed what it means.
 pub async fn give(args: &GiveArgs, context: &Context) -> Result<Given, Failure> {
-    let (until, same_end) = end(args, SystemTime::now())?;
+    let state = context.chain().await?.finalized().await?;
+    let (until, same_end) = end(args, state.time().await?)?;
     let purposes = PolicyList::try_from(args.purposes.clone()).map_err(|_| {
         Failure::usage(
             format!("a consent has at most {MAX_POLICY_LIST} purposes"),
             "name each purpose once",
         )
     })?;
-    let names = names(&context.chain().await?.finalized().await?, context).await?;
+    let names = names(&state, context).await?;
     let formula = args.audience.formula(&names, context).await?;
     let audience = formula
         .audience()
@@ -110,20 +113,19 @@ pub async fn give(args: &GiveArgs, context: &Context) -> Result<Given, Failure> 
         recorded: RecordedPeriod { from: args.recorded_from, to: args.recorded_to },
         until,
     };
-    let wanted = Wanted { slot: args.slot.slot, consent, same_end };
+    let wanted = Wanted { slot: args.slot.slot, proposed: None, consent, same_end };
     giving::give(&args.slot.giver(&args.signer), wanted, context).await
 }
 
-/// The end of the consent, and by how much that of an earlier run may differ.
-fn end(args: &GiveArgs, now: SystemTime) -> Result<(Moment, Moment), Failure> {
+/// The end of the consent, and by how much that of an earlier run may be before it. `now` is the chain's time, which
+/// also decides whether the end is too late: by another clock, the longest span would be refused.
+fn end(args: &GiveArgs, now: Moment) -> Result<(Moment, Moment), Failure> {
     let too_far = || Failure::from(epione_client::consent::ConsentError::WrongEnd);
     match (args.until, args.span) {
         (Some(until), _) => Ok((until, 0)),
         (None, Some(span)) => {
-            let now = now.duration_since(UNIX_EPOCH).map_err(|_| too_far())?;
-            let until = now.checked_add(span).ok_or_else(too_far)?.as_millis();
-            let until = Moment::try_from(until).map_err(|_| too_far())?;
-            let span = Moment::try_from(span.as_millis()).unwrap_or(Moment::MAX);
+            let span = Moment::try_from(span.as_millis()).map_err(|_| too_far())?;
+            let until = now.checked_add(span).ok_or_else(too_far)?;
             Ok((until, SAME_END.min(span)))
         }
         (None, None) => Err(too_far()),
@@ -133,6 +135,11 @@ fn end(args: &GiveArgs, now: SystemTime) -> Result<(Moment, Moment), Failure> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use epione_policies::{Facts, evaluate, language::compile};
+    use epione_primitives::{
+        HospitalId,
+        access::{Action, PolicySet, SectionClass},
+    };
 
     use super::*;
 
@@ -183,12 +190,62 @@ mod tests {
 
     #[test]
     fn a_span_counts_from_now_and_a_rerun_may_come_later() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        let now = 1_000_000;
         let line = |more: &[&str]| parse(&[&["--purpose", "audit"][..], more].concat()).unwrap();
         let day = 86_400_000;
         assert_eq!(end(&line(&["--for", "1d"]), now).unwrap(), (day + 1_000_000, SAME_END));
         assert_eq!(end(&line(&["--for", "60s"]), now).unwrap(), (1_060_000, 60_000));
         assert_eq!(end(&line(&["--until", "1970-01-02"]), now).unwrap(), (day, 0));
         assert!(end(&line(&["--for", "200000000000000d"]), now).is_err());
+    }
+
+    /// The first example of a consent must let somebody read at a hospital that uses the sample of policies.
+    #[test]
+    fn the_samples_policies_allow_what_the_readmes_consent_is_for() {
+        let readme = include_str!("../../../../README.md");
+        let line = readme.lines().find(|line| line.starts_with("epione consent give"));
+        let words = line.unwrap().split('#').next().unwrap().split_whitespace();
+        let crate::commands::Command::Consent(super::super::Command::Give(args)) =
+            crate::Cli::try_parse_from(words).unwrap().command
+        else {
+            panic!("the line gives no consent")
+        };
+        let policies = compile("hospital.toml", crate::samples::HOSPITAL_POLICIES, 0).unwrap();
+        let set = PolicySet { since: 0, policies };
+        let decide = |class, role, purpose| {
+            let facts = Facts {
+                role,
+                action: Action::ReadText,
+                class,
+                purpose,
+                cosigned: false,
+                at: 1,
+                hospital: HospitalId(0),
+                requester_is_patient: false,
+                requester_at: Vec::new(),
+                patient_registered: true,
+                credentials: Vec::new(),
+                represents_patient: false,
+                related: Vec::new(),
+            };
+            evaluate(&facts, 1, &set).is_allowed()
+        };
+        assert!(!args.audience.roles.is_empty() && !args.purposes.is_empty());
+        for role in args.audience.roles.iter().copied() {
+            for purpose in args.purposes.iter().copied() {
+                assert!(decide(SectionClass::Shared, role, purpose), "{role:?}, {purpose:?}");
+                assert!(!decide(SectionClass::Private, role, purpose), "{role:?}, {purpose:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_span_is_one_that_the_chain_accepts() {
+        let now = 1_796_083_200_123;
+        let args = parse(&["--purpose", "audit", "--for", "366d"]).unwrap();
+        let (until, _) = end(&args, now).unwrap();
+        assert_eq!(until, now + epione_primitives::limits::MAX_SHARING_MILLIS);
+        let longer = parse(&["--purpose", "audit", "--for", "367d"]).unwrap();
+        assert!(end(&longer, now).unwrap().0 > until);
     }
 }

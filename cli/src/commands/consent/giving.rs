@@ -1,24 +1,29 @@
 //! Gives a consent and places the sections that it covers. Every step that is so already is left out, so a run that was
 //! interrupted is finished by the same command.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use epione_client::{
-    chain::{Snapshot, calls::sharing},
-    consent::{self, Coverage, Names, Unopened, missing, sentences},
+    chain::calls::sharing,
+    consent::{
+        self, Coverage, Names, Unopened, audience_in_words, fhir::instant, missing, placements_of,
+        purposes_in_words, sentences,
+    },
     reader::Reader,
     signer::Account,
 };
 use epione_primitives::{
-    BlockNumber, Moment, RecordPointer, UserId,
+    BlockNumber, RecordPointer, UserId,
     hospital::HospitalStatus,
-    limits::{MAX_RELEASED_RECORDS, MAX_SLOTS},
-    release::ReleasedRecord,
-    sharing::{Consent, ConsentVersion, Placements, SlotId},
+    release::{ReleasedRecord, SectionSet},
+    sharing::{Consent, ConsentVersion, SlotId},
 };
 use serde::Serialize;
 
-use super::shown::{amount, in_slot, names};
+use super::{
+    choosing::{Wanted, found, slot_for},
+    shown::{amount, changing, in_slot, names},
+};
 use crate::{
     confirmation::confirm,
     context::{Context, Output},
@@ -34,15 +39,6 @@ pub(super) struct Giver<'a> {
     pub earlier: &'a [KeySource],
     /// Whether the patient has confirmed on the command line.
     pub yes: bool,
-}
-
-/// What is to be given.
-pub(super) struct Wanted {
-    /// The slot; none for the slot that has this consent already, or the first free one.
-    pub slot: Option<SlotId>,
-    pub consent: Consent,
-    /// By how much the end of a consent in force may differ from the wanted one and still be the same.
-    pub same_end: Moment,
 }
 
 /// A consent that is in force, and the sections that are in its slot.
@@ -65,6 +61,12 @@ pub struct Given {
     /// The records that do not open: their sections were not placed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// What is in the slot now, but neither was there before nor is covered: the patient has not confirmed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unconfirmed: Vec<ReleasedRecord>,
+    /// The command that takes it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remove: Option<String>,
     /// The command that ends the consent.
     pub undo: String,
 }
@@ -83,9 +85,9 @@ impl From<Unopened> for Skipped {
 }
 
 impl Output for Given {
-    /// Fails if a record was skipped.
+    /// Fails if a record was skipped, or if something is in the slot that the patient has not confirmed.
     fn passed(&self) -> bool {
-        self.skipped.is_empty()
+        self.skipped.is_empty() && self.unconfirmed.is_empty()
     }
 }
 
@@ -111,6 +113,14 @@ impl fmt::Display for Given {
         for Skipped { pointer, reason } in &self.skipped {
             let reason = legible(reason.as_bytes());
             writeln!(f, "record {pointer} does not open and was SKIPPED: {reason}")?;
+        }
+        if let Some(remove) = &self.remove {
+            writeln!(
+                f,
+                "WARNING: {} were placed in the slot meanwhile, which you have not confirmed; to take them out: \
+                 {remove}",
+                amount(&self.unconfirmed)
+            )?;
         }
         write!(f, "to end this: {}", self.undo)
     }
@@ -139,9 +149,12 @@ pub(super) async fn give(
     let consent = found.map_or(&wanted.consent, |(_, version)| &version.consent);
     let in_slot_before = in_slot(&state, patient, slot).await?;
     let coverage = covered(giver, (&account, patient), consent, context).await?;
-    let calls = missing(&coverage.records, &placements(&state, &coverage).await?, slot);
+    let placements = placements_of(&state, &coverage.records).await?;
+    let calls = missing(&coverage.records, &placements, slot);
     if found.is_none() || !calls.is_empty() {
-        let statement = statement((slot, consent), &names, (&coverage, &in_slot_before));
+        let replaced = known.iter().find(|(it, version)| *it == slot && version.in_force(now));
+        let replaced = replaced.map(|(_, version)| version).filter(|_| found.is_none());
+        let statement = statement((slot, consent), replaced, &names, (&coverage, &in_slot_before));
         confirm(context, &statement, giver.yes).await?;
     }
     let spinner = progress::waiting(context, "waiting until the consent is finalized");
@@ -162,6 +175,10 @@ pub(super) async fn give(
         Some((_, version)) => version.version,
         None => newest(&state.consents(patient).await?, slot)?,
     };
+    let records = in_slot(&state, patient, slot).await?;
+    let unconfirmed = unconfirmed(&records, &in_slot_before, &coverage.records);
+    let remove = || changing("unshare", giver.signer, (slot, &unconfirmed), context).to_string();
+    let remove = (!unconfirmed.is_empty()).then(remove);
     let skipped = coverage.unopened.into_iter();
     Ok(Given {
         slot,
@@ -169,10 +186,12 @@ pub(super) async fn give(
         before: given.is_none(),
         block: placed.block.or(given.map(|block| block.number)),
         sentences: sentences(slot, consent, &names),
-        placed_records: placed.records,
-        placed_sections: placed.sections,
-        records: in_slot(&state, patient, slot).await?,
+        placed_records: placed.changed.len(),
+        placed_sections: placed.sections(),
+        records,
         skipped: skipped.map(Skipped::from).collect(),
+        unconfirmed,
+        remove,
         undo: undo(giver.signer, slot, context),
     })
 }
@@ -181,47 +200,6 @@ pub(super) async fn give(
 fn undo(signer: &KeySource, slot: SlotId, context: &Context) -> String {
     let undo = context.command(["consent", "withdraw"]).with(["--as"]).with([signer]);
     undo.with(["--slot", &slot.to_string()]).to_string()
-}
-
-/// The slot that has the wanted consent in force, and the version.
-fn found<'c>(
-    known: &'c [(SlotId, ConsentVersion)],
-    wanted: &Wanted,
-    now: Moment,
-) -> Option<(SlotId, &'c ConsentVersion)> {
-    let is_wanted = |slot: SlotId, version: &ConsentVersion| {
-        let Consent { until, .. } = version.consent;
-        let same = Consent { until, ..wanted.consent.clone() } == version.consent;
-        let ends_then = until.abs_diff(wanted.consent.until) <= wanted.same_end;
-        version.in_force(now) && same && ends_then && wanted.slot.is_none_or(|it| it == slot)
-    };
-    known
-        .iter()
-        .find(|(slot, version)| is_wanted(*slot, version))
-        .map(|(slot, version)| (*slot, version))
-}
-
-/// The wanted slot, or the first one in which nothing is and no consent is in force. What is in a slot is shared by the
-/// next consent of the slot, too, so a slot with sections is never chosen for the patient.
-async fn slot_for(
-    wanted: &Wanted,
-    known: &[(SlotId, ConsentVersion)],
-    (state, patient, now): (&Snapshot, UserId, Moment),
-) -> Result<SlotId, Failure> {
-    if let Some(slot) = wanted.slot {
-        return Ok(slot);
-    }
-    for slot in (0..MAX_SLOTS).map(SlotId) {
-        let is_used = known.iter().any(|(it, version)| *it == slot && version.in_force(now));
-        if !is_used && state.placed_in(patient, slot, None, 1).await?.is_empty() {
-            return Ok(slot);
-        }
-    }
-    Err(Failure::new(
-        format!("none of your {MAX_SLOTS} slots is free"),
-        "give a slot another consent with --slot, or withdraw one and take its sections out: `epione consent list \
-         --help`, `epione section unshare --help`",
-    ))
 }
 
 /// What the consent covers, by the patient's own keys.
@@ -250,23 +228,41 @@ async fn covered(
     Ok(coverage?)
 }
 
-/// The placements of the covered records, in their order.
-async fn placements(state: &Snapshot, coverage: &Coverage) -> Result<Vec<Placements>, Failure> {
-    let pointers: Vec<_> = coverage.records.iter().map(|record| record.pointer).collect();
-    let mut placements = Vec::with_capacity(pointers.len());
-    for page in pointers.chunks(MAX_RELEASED_RECORDS as usize) {
-        placements.extend(state.placements(page).await?.into_iter().take(page.len()));
+/// What is in a slot, but neither was there before nor is covered.
+fn unconfirmed(
+    records: &[ReleasedRecord],
+    before: &[ReleasedRecord],
+    covered: &[ReleasedRecord],
+) -> Vec<ReleasedRecord> {
+    let mut confirmed: BTreeMap<RecordPointer, SectionSet> = BTreeMap::new();
+    for ReleasedRecord { pointer, sections } in before.iter().chain(covered) {
+        let all = confirmed.entry(*pointer).or_default();
+        *all = all.union(*sections);
     }
-    Ok(placements)
+    let others = records.iter().map(|record| {
+        let confirmed = confirmed.get(&record.pointer).copied().unwrap_or_default();
+        ReleasedRecord { sections: record.sections.without(confirmed), ..*record }
+    });
+    others.filter(|record| !record.sections.is_empty()).collect()
 }
 
 /// What the patient confirms.
 fn statement(
     (slot, consent): (SlotId, &Consent),
+    replaced: Option<&ConsentVersion>,
     names: &Names,
     (coverage, before): (&Coverage, &[ReleasedRecord]),
 ) -> String {
     let mut lines = sentences(slot, consent, names);
+    if let Some(ConsentVersion { version, consent, .. }) = replaced {
+        lines.push(format!(
+            "This replaces version {version} of the slot's consent. Until now, every requester who {} can read the \
+             sections in the slot, for {}, until {}.",
+            audience_in_words(&consent.audience, names),
+            purposes_in_words(&consent.purposes),
+            instant(consent.until)
+        ));
+    }
     if !before.is_empty() {
         lines.push(format!("In the slot already, and shared by this consent: {}.", amount(before)));
     }
@@ -294,9 +290,8 @@ fn newest(known: &[(SlotId, ConsentVersion)], slot: SlotId) -> Result<u32, Failu
 #[cfg(test)]
 mod tests {
     use epione_primitives::{
-        HospitalId,
+        HospitalId, Moment,
         access::Purpose,
-        release::SectionSet,
         sharing::{KindSet, RecordedPeriod, Term},
     };
 
@@ -316,23 +311,34 @@ mod tests {
         ConsentVersion { version: 4, consent: consent(until), since: 10, block: 7, ended: None }
     }
 
-    fn wanted(slot: Option<u8>, until: Moment, same_end: Moment) -> Wanted {
-        Wanted { slot: slot.map(SlotId), consent: consent(until), same_end }
+    #[test]
+    fn what_was_placed_without_the_patients_word_is_told() {
+        let record = |height, sections| ReleasedRecord {
+            pointer: RecordPointer { height, index: 0 },
+            sections: SectionSet(sections),
+        };
+        let (before, covered) = ([record(1, 0b001)], [record(1, 0b010), record(2, 0b1)]);
+        let others = |records: &[ReleasedRecord]| unconfirmed(records, &before, &covered);
+        assert!(others(&[record(1, 0b011), record(2, 0b1)]).is_empty());
+        assert!(others(&[record(1, 0b001)]).is_empty());
+        let more = [record(1, 0b111), record(2, 0b1), record(3, 0b10)];
+        assert_eq!(others(&more), [record(1, 0b100), record(3, 0b10)]);
     }
 
     #[test]
-    fn a_rerun_finds_only_the_consent_that_it_would_give() {
-        let known = [(SlotId(0), version(90)), (SlotId(3), version(100))];
-        let found = |wanted: &Wanted, now| found(&known, wanted, now).map(|(slot, _)| slot.0);
-        assert_eq!(found(&wanted(None, 100, 0), 50), Some(3));
-        assert_eq!(found(&wanted(None, 105, 5), 50), Some(3));
-        assert_eq!(found(&wanted(None, 105, 4), 50), None);
-        assert_eq!(found(&wanted(Some(3), 100, 0), 50), Some(3));
-        assert_eq!(found(&wanted(Some(0), 100, 0), 50), None);
-        assert_eq!(found(&wanted(None, 100, 0), 100), None, "it is over");
-        let other = Consent { kinds: KindSet(0b100), ..consent(100) };
-        let other = Wanted { consent: other, ..wanted(None, 100, 0) };
-        assert_eq!(found(&other, 50), None);
+    fn the_statement_says_which_consent_ends_and_who_could_read_until_now() {
+        let shown = |replaced: Option<&ConsentVersion>| {
+            let (coverage, before) = (Coverage::default(), Vec::new());
+            let names = Names::default();
+            statement((SlotId(2), &consent(100)), replaced, &names, (&coverage, &before))
+        };
+        let audience = vec![Term::Hospital(HospitalId(7))].try_into().unwrap();
+        let former = Consent { audience, ..consent(90) };
+        let text = shown(Some(&ConsentVersion { consent: former, ..version(90) }));
+        let line = "\nThis replaces version 4 of the slot's consent. Until now, every requester who is registered at \
+                    hospital 7 can read the sections in the slot, for research, until 1970-01-01T00:00:00.090Z.";
+        assert!(text.contains(line), "{text}");
+        assert!(!shown(None).contains("replaces"));
     }
 
     #[test]
@@ -347,7 +353,7 @@ mod tests {
         };
         let coverage = Coverage { records: vec![record(1), record(2)], unopened: vec![unopened] };
         let shown = |coverage: &Coverage, before: &[ReleasedRecord]| {
-            statement((SlotId(2), &consent(100)), &Names::default(), (coverage, before))
+            statement((SlotId(2), &consent(100)), None, &Names::default(), (coverage, before))
         };
         let text = shown(&coverage, &[record(1)]);
         for line in [
@@ -375,6 +381,8 @@ mod tests {
             placed_sections: 2,
             records: Vec::new(),
             skipped: Vec::new(),
+            unconfirmed: Vec::new(),
+            remove: None,
             undo: "epione consent withdraw".into(),
         };
         assert!(given.passed());
@@ -387,5 +395,12 @@ mod tests {
         given.skipped.push(Skipped { pointer, reason: "another key".into() });
         assert!(!given.passed());
         assert!(given.to_string().contains("record 9/0 does not open and was SKIPPED"));
+        given.skipped.clear();
+        given.unconfirmed.push(ReleasedRecord { pointer, sections: SectionSet(0b11) });
+        given.remove = Some("epione section unshare".into());
+        assert!(!given.passed());
+        let text = given.to_string();
+        assert!(text.contains("WARNING: 2 sections of 1 record were placed"), "{text}");
+        assert!(text.contains("to take them out: epione section unshare"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! `epione consent`: whom a patient lets read the sections in a slot, for what, and until when.
 
 mod audience;
+mod choosing;
 mod exchange;
 mod give;
 mod giving;
@@ -16,7 +17,7 @@ pub use give::{GiveArgs, SlotArgs, give};
 pub use giving::{Given, Skipped};
 pub use list::{Consents, HistoryArgs, ListArgs, OneConsent, ShowArgs, history, list, show};
 pub use shown::{Shown, Status};
-pub(in crate::commands) use shown::{amount, in_slot};
+pub(in crate::commands) use shown::{amount, changing, in_slot, names};
 pub use whose::Whose;
 pub use withdraw::{WithdrawArgs, Withdrawn, withdraw};
 

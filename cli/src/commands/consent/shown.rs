@@ -19,8 +19,10 @@ use serde::Serialize;
 use crate::{
     context::Context,
     failure::Failure,
+    identity::KeySource,
+    invocation::Invocation,
     names::Bearer,
-    wording::{counted, moment},
+    wording::{counted, moment, numbers},
 };
 
 /// What a patient has signed.
@@ -108,7 +110,10 @@ impl fmt::Display for Shown {
 }
 
 /// The names for sentences: the chain's, and the user's own.
-pub(super) async fn names(state: &Snapshot, context: &Context) -> Result<Names, Failure> {
+pub(in crate::commands) async fn names(
+    state: &Snapshot,
+    context: &Context,
+) -> Result<Names, Failure> {
     let mut names = Names::of(state).await?;
     for (name, bearer) in context.address_book().await?.names() {
         if let Bearer::User(user) = bearer {
@@ -155,6 +160,19 @@ pub(in crate::commands) fn amount(records: &[ReleasedRecord]) -> String {
         counted(sections as u64, "section", "sections"),
         counted(records.len() as u64, "record", "records")
     )
+}
+
+/// The command that places these sections in a slot, or takes them out: `verb` is share or unshare.
+pub(in crate::commands) fn changing(
+    verb: &str,
+    signer: &KeySource,
+    (slot, records): (SlotId, &[ReleasedRecord]),
+    context: &Context,
+) -> Invocation {
+    let command = context.command(["section", verb]).with(["--as"]).with([signer]);
+    let command = command.with(["--slot", &slot.to_string()]);
+    let named = records.iter().map(|it| format!("{}:{}", it.pointer, numbers(it.sections)));
+    named.fold(command, |command, named| command.with(["--record", &named]))
 }
 
 #[cfg(test)]

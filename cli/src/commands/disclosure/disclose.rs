@@ -128,7 +128,7 @@ impl fmt::Display for Disclosed {
 
 /// Makes a disclosure of a record of the signer.
 pub async fn disclose(args: &DiscloseArgs, context: &Context) -> Result<Disclosed, Failure> {
-    let until = args.expires.map(from_now).transpose()?;
+    let until = args.expires.map(|span| from_now(span, "--expires")).transpose()?;
     let attribution = Attribution::new(args.recipient.as_str(), args.purpose.as_str(), until)
         .map_err(|error| {
             Failure::usage(

@@ -11,6 +11,7 @@ use epione_primitives::{
     access::Purpose,
     profile::Role,
     release::{ReleasedRecord, SectionSet},
+    text::quoted,
 };
 use serde::Serialize;
 
@@ -117,8 +118,8 @@ impl Asking {
         let known = context.chain().await?.finalized().await?.hospitals().await?;
         let name = |wanted: HospitalId| {
             let found = known.iter().find(|(id, _)| *id == wanted);
-            let name = found.map(|(_, hospital)| legible(&hospital.name)).unwrap_or_default();
-            format!("{name} ({wanted})")
+            let name = found.map(|(_, hospital)| quoted(&hospital.name)).unwrap_or_default();
+            format!("{wanted} {name}")
         };
         let mut content = Vec::with_capacity(part.len());
         for ReleasedRecord { pointer, sections } in part {
@@ -291,9 +292,10 @@ impl fmt::Display for Statement {
         let in_name = in_name.unwrap_or_default();
         write!(
             f,
-            "\n\nQuery {query}: {in_name}you let {} {requester} of hospital {hospital_name} ({hospital}) read these \
-             sections for {}, until {until}.",
+            "\n\nQuery {query}: {in_name}you let {} {requester} of hospital {hospital} {} read these sections for {}, \
+             until {until}.",
             word(role),
+            quoted(hospital_name.as_bytes()),
             word(purpose)
         )?;
         asking.write_content(f)?;
@@ -311,8 +313,9 @@ impl fmt::Display for Statement {
         }
         write!(
             f,
-            "\nHospital {mailbox_name} ({mailbox}) keeps the sealed keys, and cannot open them. What the requester has \
-             read, they may keep, also after you withdraw."
+            "\nHospital {mailbox} {} keeps the sealed keys, and cannot open them. What the requester has read, they \
+             may keep, also after you withdraw.",
+            quoted(mailbox_name.as_bytes())
         )?;
         if mailbox == hospital {
             write!(
@@ -387,7 +390,7 @@ mod tests {
                 terms: Some("a study\nQuery 8: you let nobody read\x1b[2J".into()),
                 content: vec![AskedRecord {
                     pointer,
-                    hospital: "Alice (0)".into(),
+                    hospital: "0 \"Alice\"".into(),
                     at: "2026-11-29T00:00:00Z".into(),
                     sections: vec![section(3, "diagnosis"), section(5, "report")],
                 }],
@@ -401,17 +404,17 @@ mod tests {
     fn the_sentence_says_who_reads_what_why_and_until_when() {
         let text = statement().to_string();
         let first = format!(
-            "\nQuery 7: you let researcher 0x{} of hospital Bob (5) read these sections for research, until \
+            "\nQuery 7: you let researcher 0x{} of hospital 5 \"Bob\" read these sections for research, until \
              2026-12-30T00:00:00Z.\n",
             "02".repeat(32)
         );
         assert!(text.contains(&first), "{text}");
         for part in [
-            "record 1/0 of 2026-11-29T00:00:00Z at Alice (0):",
+            "record 1/0 of 2026-11-29T00:00:00Z at 0 \"Alice\":",
             " 3  diagnosis",
             " 5  report",
             "You do not accept sections 0,1 of record 1/0.",
-            "Hospital Carol (1) keeps the sealed keys",
+            "Hospital 1 \"Carol\" keeps the sealed keys",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -34,6 +34,9 @@ pub struct Log {
     /// The last change, and its hash.
     pub head: u64,
     pub hash: Hash,
+    /// Whether the last change is proven to be the chain's. Otherwise the node, which is believed, could have made up
+    /// the log as a whole.
+    pub proven: bool,
     /// Ascending.
     pub changes: Vec<ChangeShown>,
 }
@@ -70,7 +73,15 @@ impl fmt::Display for Log {
         self.changes.iter().try_for_each(|change| writeln!(f, "{change}"))?;
         let Self { verified, head, hash, .. } = self;
         let verified = wording::counted(*verified, "change", "changes");
-        write!(f, "verified {verified}, to change {head} with the hash {hash:?}")
+        write!(f, "verified {verified}, to change {head} with the hash {hash:?}")?;
+        if self.proven {
+            return Ok(());
+        }
+        write!(
+            f,
+            "\nNOT PROVEN: the node is believed, so the log follows from what this node says is the last change, and \
+             from nothing else; run the command without --trust-node, or compare the hash with one that you trust"
+        )
     }
 }
 
@@ -88,7 +99,7 @@ pub async fn history(args: &HistoryArgs, context: &Context) -> Result<Log, Failu
     let followed = followed.await;
     spinner.finish_and_clear();
     let (head, hash) = followed?;
-    Ok(Log { verified, head, hash, changes })
+    Ok(Log { verified, head, hash, proven: !context.common().trust_node, changes })
 }
 
 #[cfg(test)]
@@ -96,6 +107,15 @@ mod tests {
     use epione_primitives::{RecordPointer, release::SectionSet, sharing::SlotId};
 
     use super::*;
+
+    #[test]
+    fn a_log_of_a_node_that_is_believed_is_not_called_the_chains() {
+        let hash = Hash::repeat_byte(7);
+        let mut log = Log { verified: 3, head: 3, hash, proven: true, changes: Vec::new() };
+        assert!(!log.to_string().contains("NOT PROVEN"), "{log}");
+        log.proven = false;
+        assert!(log.to_string().contains("NOT PROVEN"), "{log}");
+    }
 
     #[test]
     fn each_change_is_a_line() {

@@ -6,7 +6,7 @@ mod share;
 
 pub use history::{ChangeShown, HistoryArgs, Log, history};
 pub use list::{ListArgs, Listing, list};
-pub use share::{ShareArgs, Shared, share, unshare};
+pub use share::{SectionArgs, ShareArgs, Shared, share, unshare};
 
 use clap::Subcommand;
 
@@ -16,12 +16,13 @@ use crate::{context::Context, failure::Failure, show as print};
 pub enum Command {
     /// Places sections of your records in a slot: the consent of the slot shares them
     ///
-    /// No record changes, and no key. If no consent of the slot is in force, nobody may read the sections by it; the
-    /// next consent of the slot shares them.
+    /// No record changes, and no key. If a consent of the slot is in force, the command first shows who may read the
+    /// sections then, and asks you to confirm. If no consent of the slot is in force, nobody may read the sections by
+    /// it; the next consent of the slot shares them.
     Share(ShareArgs),
     /// Takes sections of your records out of a slot, from the next finalized block on. What somebody has read, they may
     /// keep
-    Unshare(ShareArgs),
+    Unshare(SectionArgs),
     /// Lists all sections in a slot
     List(ListArgs),
     /// Lists the changes of what patients share, after it has verified that none is missing

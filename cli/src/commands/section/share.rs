@@ -3,19 +3,24 @@
 use std::{collections::BTreeMap, fmt};
 
 use clap::Args;
-use epione_client::{consent, reader::VerifiedRecord};
+use epione_client::{
+    chain::Snapshot,
+    consent::{self, Names, missing, placements_of, sentences},
+    reader::VerifiedRecord,
+};
 use epione_primitives::{
     BlockNumber, RecordPointer, UserId,
     release::{ReleasedRecord, SectionSet},
-    sharing::SlotId,
+    sharing::{ConsentVersion, SlotId},
 };
 use serde::Serialize;
 
 use crate::{
     commands::{
-        consent::{amount, in_slot, slot},
+        consent::{amount, changing, in_slot, names, slot},
         query::Part,
     },
+    confirmation::confirm,
     context::{Context, Output},
     failure::Failure,
     identity::{self, KeySource},
@@ -25,6 +30,15 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct ShareArgs {
+    #[command(flatten)]
+    pub sections: SectionArgs,
+    /// Shares without asking you to confirm
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SectionArgs {
     /// Your key file: the patient's
     #[arg(long = "as", value_name = "FILE")]
     pub signer: KeySource,
@@ -82,17 +96,26 @@ impl fmt::Display for Shared {
     }
 }
 
-/// Places sections in a slot.
+/// Places sections in a slot, after the patient has confirmed who may read them then.
 pub async fn share(args: &ShareArgs, context: &Context) -> Result<Shared, Failure> {
-    change(args, true, context).await
+    change(&args.sections, Change::Share { yes: args.yes }, context).await
 }
 
 /// Takes sections out of a slot.
-pub async fn unshare(args: &ShareArgs, context: &Context) -> Result<Shared, Failure> {
-    change(args, false, context).await
+pub async fn unshare(args: &SectionArgs, context: &Context) -> Result<Shared, Failure> {
+    change(args, Change::Unshare, context).await
 }
 
-async fn change(args: &ShareArgs, places: bool, context: &Context) -> Result<Shared, Failure> {
+#[derive(Clone, Copy)]
+enum Change {
+    Share {
+        /// Whether the patient has confirmed on the command line.
+        yes: bool,
+    },
+    Unshare,
+}
+
+async fn change(args: &SectionArgs, change: Change, context: &Context) -> Result<Shared, Failure> {
     let account = identity::account(&context.keys(&args.signer)?);
     let patient = context.user_of(&account).await?;
     let chain = context.chain().await?;
@@ -101,36 +124,87 @@ async fn change(args: &ShareArgs, places: bool, context: &Context) -> Result<Sha
         let existing = VerifiedRecord::of(chain, patient, pointer).await?.sections();
         records.push(chosen(pointer, sections, existing)?);
     }
+    if let Change::Share { yes } = change {
+        confirmed(&chain.finalized().await?, (patient, args.slot), &records, yes, context).await?;
+    }
     let spinner = progress::waiting(context, "waiting until the change is finalized");
     let followed = |done: usize, all: usize| {
         spinner.becomes(format!("waiting until the change is finalized: {done} of {all} records"));
     };
-    let changed = match places {
-        true => consent::place(chain, &account, (args.slot, &records), followed).await,
-        false => consent::remove(chain, &account, (args.slot, &records), followed).await,
+    let changed = match change {
+        Change::Share { .. } => {
+            consent::place(chain, &account, (args.slot, &records), followed).await
+        }
+        Change::Unshare => consent::remove(chain, &account, (args.slot, &records), followed).await,
     };
     spinner.finish_and_clear();
     let changed = changed?;
     let state = chain.finalized().await?;
-    let now = state.time().await?;
-    let consents = state.consents(patient).await?;
-    let undo = || {
-        let verb = if places { "unshare" } else { "share" };
-        let command = context.command(["section", verb]).with(["--as"]).with([&args.signer]);
-        let command = command.with(["--slot", &args.slot.to_string()]);
-        let named = records.iter().map(|it| format!("{}:{}", it.pointer, numbers(it.sections)));
-        named.fold(command, |command, named| command.with(["--record", &named])).to_string()
+    let in_force = in_force(&state, patient, args.slot).await?.is_some();
+    let opposite = match change {
+        Change::Share { .. } => "unshare",
+        Change::Unshare => "share",
     };
     Ok(Shared {
         patient,
         slot: args.slot,
-        changed_records: changed.records,
-        changed_sections: changed.sections,
+        changed_records: changed.changed.len(),
+        changed_sections: changed.sections(),
         block: changed.block,
-        in_force: consents.iter().any(|(slot, it)| *slot == args.slot && it.in_force(now)),
+        in_force,
         records: in_slot(&state, patient, args.slot).await?,
-        undo: changed.block.map(|_| undo()),
+        undo: changed.block.map(|_| {
+            // Only what this run changed: what was so before stays so.
+            changing(opposite, &args.signer, (args.slot, &changed.changed), context).to_string()
+        }),
     })
+}
+
+/// The consent of a slot, if it is in force.
+async fn in_force(
+    state: &Snapshot,
+    patient: UserId,
+    slot: SlotId,
+) -> Result<Option<ConsentVersion>, Failure> {
+    let now = state.time().await?;
+    let consents = state.consents(patient).await?.into_iter();
+    let mut found = consents.filter(|(it, version)| *it == slot && version.in_force(now));
+    Ok(found.next().map(|(_, version)| version))
+}
+
+/// Waits until the patient confirms what is shared, if a consent shares it and something is not in the slot yet.
+async fn confirmed(
+    state: &Snapshot,
+    (patient, slot): (UserId, SlotId),
+    records: &[ReleasedRecord],
+    yes: bool,
+    context: &Context,
+) -> Result<(), Failure> {
+    let Some(version) = in_force(state, patient, slot).await? else { return Ok(()) };
+    let left = missing(records, &placements_of(state, records).await?, slot).concat();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let names = names(state, context).await?;
+    confirm(context, &statement((slot, &version), &left, &names), yes).await
+}
+
+/// What the patient confirms.
+fn statement(
+    (slot, version): (SlotId, &ConsentVersion),
+    records: &[ReleasedRecord],
+    names: &Names,
+) -> String {
+    let mut lines = sentences(slot, &version.consent, names);
+    lines.push(format!(
+        "You place in the slot, so that this consent shares it: {}.",
+        amount(records)
+    ));
+    let named = records
+        .iter()
+        .map(|it| format!("  record {}: {}", it.pointer, wording::sections(it.sections)));
+    lines.extend(named);
+    lines.join("\n")
 }
 
 /// The named records, ascending. One that is named twice is there once, with the sections of both.
@@ -163,6 +237,11 @@ fn chosen(
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use epione_primitives::{
+        HospitalId,
+        access::Purpose,
+        sharing::{Consent, KindSet, RecordedPeriod, Term},
+    };
 
     use super::*;
 
@@ -180,7 +259,7 @@ mod tests {
     #[test]
     fn a_record_and_a_slot_are_named() {
         let args = parse(&["--record", "1/0:0,1", "--record", "2/0", "--slot", "3"]).unwrap();
-        assert_eq!((args.records.len(), args.slot), (2, SlotId(3)));
+        assert_eq!((args.sections.records.len(), args.sections.slot), (2, SlotId(3)));
         for wrong in [
             &["--record", "1/0"][..],
             &["--slot", "3"],
@@ -208,6 +287,28 @@ mod tests {
         let merged: Vec<_> = merged(&parts).into_iter().collect();
         let pointer = |height| RecordPointer { height, index: 0 };
         assert_eq!(merged, [(pointer(1), SectionSet(1)), (pointer(2), SectionSet(0b1010))]);
+    }
+
+    #[test]
+    fn the_patient_confirms_who_reads_what_is_placed() {
+        let consent = Consent {
+            audience: vec![Term::Hospital(HospitalId(7))].try_into().unwrap(),
+            purposes: vec![Purpose::Research].try_into().unwrap(),
+            kinds: KindSet::default(),
+            recorded: RecordedPeriod::default(),
+            until: 90,
+        };
+        let version = ConsentVersion { version: 4, consent, since: 10, block: 7, ended: None };
+        let pointer = RecordPointer { height: 1, index: 0 };
+        let records = [ReleasedRecord { pointer, sections: SectionSet(0b101) }];
+        let text = statement((SlotId(2), &version), &records, &Names::default());
+        for line in [
+            "You let every requester who is registered at hospital 7 read, for research, the sections in slot 2",
+            "\nYou place in the slot, so that this consent shares it: 2 sections of 1 record.",
+            "\n  record 1/0: sections 0,2",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 
     #[test]

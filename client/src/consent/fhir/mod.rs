@@ -1,9 +1,10 @@
 //! A consent as a resource Consent of HL7 FHIR R4 (4.0.1), and back.
 //!
 //! The base rule of the resource is opt-out: nothing is shared, apart from what the one nested provision permits. Its
-//! actors are alternatives. An audience that is not a list of alternatives is a modifier extension, which has the
-//! formula as JSON: a program that does not know this extension must not use the provision, and so does not read a
-//! wider consent out of it. docs/formats.md lists the code systems of this project.
+//! actors are alternatives. FHIR cannot say that it permits only what is in a slot, so each provision has a modifier
+//! extension that says so: a program that does not know this extension must not use the provision, and so does not read
+//! a wider consent out of it. The same is true for an audience that is not a list of alternatives: its formula is a
+//! modifier extension, too. docs/formats.md lists the code systems of this project.
 
 mod read;
 mod strict;
@@ -52,6 +53,8 @@ const ROLE_URN: &str = "urn:epione:role";
 const ATTRIBUTE_URN: &str = "urn:epione:attribute";
 const KIND_URN: &str = "urn:epione:section-kind";
 const AUDIENCE_URN: &str = "urn:epione:audience";
+/// The number of the slot: the provision permits only what is placed there.
+const SLOT_URN: &str = "urn:epione:slot";
 
 /// Each purpose, with HL7's code for the reason of an act. A consent is never for an emergency.
 static REASONS: [(Purpose, &str); 6] = [

@@ -5,7 +5,7 @@ use epione_primitives::{
     Hash, HospitalId, Moment, UserId, Word,
     access::{PolicyList, Purpose},
     credential::AttributeId,
-    limits::{MAX_AUDIENCE_LEAVES, MAX_POLICY_LIST},
+    limits::{MAX_AUDIENCE_LEAVES, MAX_POLICY_LIST, MAX_SLOTS},
     profile::Role,
     sharing::{Consent, KindSet, RecordedPeriod, SlotId},
 };
@@ -13,7 +13,7 @@ use epione_primitives::{
 use super::{
     ACT_CODE, ACT_REASON, ACTION, ACTION_SYSTEM, ATTRIBUTE_URN, AUDIENCE_URN, CATEGORY, CHAIN_URN,
     CONSENT_URN, HOSPITAL_URN, KIND_URN, LOINC, MAX_FILE_BYTES, OPT_OUT, PARTICIPATION, REASONS,
-    RECIPIENT, ROLE_URN, Refused, SCOPE, SCOPE_SYSTEM, USER_URN,
+    RECIPIENT, ROLE_URN, Refused, SCOPE, SCOPE_SYSTEM, SLOT_URN, USER_URN,
     strict::{Json, Node, Object},
     times,
 };
@@ -23,8 +23,8 @@ use crate::consent::{Formula, Tree, check, set_of};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
     pub patient: UserId,
-    /// The slot that the resource names, if it names one.
-    pub slot: Option<SlotId>,
+    /// The slot to which the resource limits what it permits.
+    pub slot: SlotId,
     pub consent: Consent,
 }
 
@@ -75,6 +75,10 @@ pub fn import(json: &[u8], genesis: Hash, now: Moment) -> Result<Imported, Refus
     })?;
     let root = Node::root(&json, "Consent").object(&ROOT)?;
     root.required("resourceType")?.only("Consent")?;
+    if let Some(meta) = root.get("meta") {
+        // Profiles, security labels and tags could change what is permitted.
+        meta.object(&["versionId", "lastUpdated"])?;
+    }
     status(&root.required("status")?)?;
     is_concept(&root.required("scope")?, (SCOPE_SYSTEM, SCOPE))?;
     is_concept(&root.required("category")?.one()?, (LOINC, CATEGORY))?;
@@ -88,11 +92,14 @@ pub fn import(json: &[u8], genesis: Hash, now: Moment) -> Result<Imported, Refus
         return Err(unknown(&patient_at, system, USER_URN));
     }
     let patient = parsed(&patient_at, value)?;
-    let consent = consent(&permitting(&root.required("provision")?)?, now)?;
+    let rule = permitting(&root.required("provision")?)?;
+    let extensions = Extensions::of(&rule)?;
+    let consent = consent(&rule, &extensions, now)?;
     check(&consent, now).map_err(|error| {
         Refused::new("Consent.provision", error.to_string(), "correct the resource")
     })?;
-    Ok(Imported { patient, slot: slot(&root, patient)?, consent })
+    is_identified(&root, patient, extensions.slot)?;
+    Ok(Imported { patient, slot: extensions.slot, consent })
 }
 
 fn status(node: &Node<'_>) -> Result<(), Refused> {
@@ -120,20 +127,67 @@ fn chain(root: &Object<'_>, genesis: Hash) -> Result<(), Refused> {
     ))
 }
 
-/// The slot that the resource's own identifier names.
-fn slot(root: &Object<'_>, patient: UserId) -> Result<Option<SlotId>, Refused> {
-    let Some(identifiers) = root.get("identifier") else { return Ok(None) };
-    for node in identifiers.list(MAX_POLICY_LIST as usize)? {
+/// The resource's own identifier, if it has one, must name this slot of this patient.
+fn is_identified(root: &Object<'_>, patient: UserId, slot: SlotId) -> Result<(), Refused> {
+    let Some(identifiers) = root.get("identifier") else { return Ok(()) };
+    for node in identifiers.list(1)? {
         let (system, value) = identifier(&node)?;
-        if system != CONSENT_URN {
-            continue;
+        if system == CONSENT_URN && value != format!("{patient}/{slot}") {
+            return Err(node.refused(
+                "is not the slot of this patient that the rule names",
+                format!("write {patient}/{slot}, or remove the identifier"),
+            ));
         }
-        let slot = value.strip_prefix(&format!("{patient}/")).and_then(|slot| slot.parse().ok());
-        return slot.map(|slot| Some(SlotId(slot))).ok_or_else(|| {
-            node.refused("is not a slot of this patient", "write the patient's id, / and the slot")
-        });
     }
-    Ok(None)
+    Ok(())
+}
+
+/// What the modifier extensions of the rule say.
+struct Extensions<'j> {
+    slot: SlotId,
+    /// The formula of an audience that actors cannot express.
+    audience: Option<Node<'j>>,
+}
+
+impl<'j> Extensions<'j> {
+    /// Each must be known, and the one of the slot must be there: without it, the rule would permit more than what is
+    /// in a slot.
+    fn of(rule: &Object<'j>) -> Result<Self, Refused> {
+        let at = rule.required("modifierExtension")?;
+        let (mut slot, mut audience) = (None, None);
+        for node in at.list(2)? {
+            let members = node.object(&["id", "url", "valueString"])?;
+            let (url, value) = (members.required("url")?, members.required("valueString")?);
+            let is_first = match url.text()? {
+                SLOT_URN => slot.replace(slot_number(&value)?).is_none(),
+                AUDIENCE_URN => audience.replace(value).is_none(),
+                other => {
+                    return Err(url.refused(
+                        format!("the extension {other:?} is not understood"),
+                        format!("only {SLOT_URN} and {AUDIENCE_URN} can be imported"),
+                    ));
+                }
+            };
+            if !is_first {
+                return Err(node.refused("is there twice", "write each extension once"));
+            }
+        }
+        let slot = slot.ok_or_else(|| {
+            at.refused(
+                "does not limit the rule to a slot",
+                format!("add the extension {SLOT_URN} with the number of a slot"),
+            )
+        })?;
+        Ok(Self { slot, audience })
+    }
+}
+
+fn slot_number(node: &Node<'_>) -> Result<SlotId, Refused> {
+    let number: Option<u8> = node.text()?.parse().ok().filter(|number| *number < MAX_SLOTS);
+    let last = MAX_SLOTS.saturating_sub(1);
+    number.map(SlotId).ok_or_else(|| {
+        node.refused("is not a slot", format!("write a number from 0 to {last}, in quotes"))
+    })
 }
 
 /// The one rule that permits: the root itself, or the only provision in it.
@@ -163,7 +217,11 @@ fn permit<'j>(node: &Node<'j>) -> Result<Object<'j>, Refused> {
     }
 }
 
-fn consent(provision: &Object<'_>, now: Moment) -> Result<Consent, Refused> {
+fn consent(
+    provision: &Object<'_>,
+    extensions: &Extensions<'_>,
+    now: Moment,
+) -> Result<Consent, Refused> {
     if let Some(actions) = provision.get("action") {
         for action in actions.list(1)? {
             is_concept(&action, (ACTION_SYSTEM, ACTION))?;
@@ -182,7 +240,7 @@ fn consent(provision: &Object<'_>, now: Moment) -> Result<Consent, Refused> {
         .ok_or_else(|| at.refused("has no end", "add the end, at most 366 days from now"))?;
     let recorded = provision.get("dataPeriod").map(|node| self::period(&node)).transpose()?;
     Ok(Consent {
-        audience: audience(provision)?,
+        audience: audience(provision, extensions)?,
         purposes: purposes(&provision.required("purpose")?)?,
         kinds: kinds(provision)?,
         recorded: recorded.unwrap_or_default(),
@@ -207,23 +265,19 @@ fn period(node: &Node<'_>) -> Result<RecordedPeriod, Refused> {
     Ok(RecordedPeriod { from, to })
 }
 
-fn audience(provision: &Object<'_>) -> Result<epione_primitives::sharing::Audience, Refused> {
-    let (at, formula) = match (provision.get("actor"), provision.get("modifierExtension")) {
+fn audience(
+    provision: &Object<'_>,
+    extensions: &Extensions<'_>,
+) -> Result<epione_primitives::sharing::Audience, Refused> {
+    let (at, formula) = match (provision.get("actor"), &extensions.audience) {
         (Some(actors), None) => {
             let leaves = actors.list(MAX_AUDIENCE_LEAVES as usize)?;
             let leaves = leaves.iter().map(actor).collect::<Result<Vec<_>, _>>()?;
             (actors, Formula::any(leaves))
         }
-        (None, Some(extensions)) => {
-            let extension = extensions.one()?;
-            let members = extension.object(&["id", "url", "valueString"])?;
-            members.required("url")?.only(AUDIENCE_URN)?;
-            let value = members.required("valueString")?;
-            let formula = tree(&value)?;
-            (value, formula)
-        }
-        (Some(_), Some(extensions)) => {
-            return Err(extensions.refused(
+        (None, Some(value)) => (value.clone(), tree(value)?),
+        (Some(_), Some(value)) => {
+            return Err(value.refused(
                 "changes who the actors are",
                 "name either actors, which are alternatives, or this extension",
             ));

@@ -6,7 +6,7 @@ use epione_primitives::{
     credential::AttributeId,
     limits::DAY_MILLIS,
     profile::Role,
-    sharing::{Audience, Consent, RecordedPeriod, Term},
+    sharing::{Audience, Consent, KindSet, RecordedPeriod, Term},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -34,6 +34,10 @@ fn consent() -> Consent {
 }
 
 fn exported(consent: Consent) -> Value {
+    serde_json::to_value(try_export(consent).unwrap()).unwrap()
+}
+
+fn try_export(consent: Consent) -> Result<Exported, Refused> {
     let version = ConsentVersion { version: 1, consent, since: SINCE, block: 7, ended: None };
     let described = Described {
         genesis: GENESIS,
@@ -42,7 +46,7 @@ fn exported(consent: Consent) -> Value {
         version: &version,
         in_force: true,
     };
-    serde_json::to_value(export(&described)).unwrap()
+    export(&described)
 }
 
 fn imported(resource: &Value) -> Result<Imported, Refused> {
@@ -54,7 +58,7 @@ fn the_sample_is_what_is_exported_and_imports_as_the_same_consent() {
     let sample: Value = serde_json::from_str(SAMPLE).unwrap();
     assert_eq!(exported(consent()), sample);
     let read = import(SAMPLE.as_bytes(), GENESIS, SINCE).unwrap();
-    assert_eq!(read, Imported { patient: PATIENT, slot: Some(SlotId(2)), consent: consent() });
+    assert_eq!(read, Imported { patient: PATIENT, slot: SlotId(2), consent: consent() });
 }
 
 #[test]
@@ -68,7 +72,7 @@ fn an_audience_that_actors_cannot_express_is_an_extension_that_must_be_understoo
     let resource = exported(consent.clone());
     let rule = &resource["provision"]["provision"][0];
     assert_eq!(rule.get("actor"), None);
-    let extension = &rule["modifierExtension"][0];
+    let extension = &rule["modifierExtension"][1];
     assert_eq!(extension["url"], "urn:epione:audience");
     let formula: Value = serde_json::from_str(extension["valueString"].as_str().unwrap()).unwrap();
     assert_eq!(
@@ -76,6 +80,74 @@ fn an_audience_that_actors_cannot_express_is_an_extension_that_must_be_understoo
         json!({ "at-least": 2, "of": [{ "role": "researcher" }, { "hospital": 1 }] })
     );
     assert_eq!(imported(&resource).unwrap().consent, consent);
+}
+
+/// Without its kinds, a rule would permit everything. So a program that does not know slots must not use it.
+#[test]
+fn a_rule_is_always_limited_to_its_slot_also_without_kinds() {
+    let resource = exported(Consent { kinds: KindSet::default(), ..consent() });
+    let rule = &resource["provision"]["provision"][0];
+    assert_eq!(rule.get("class"), None);
+    assert_eq!(
+        rule["modifierExtension"],
+        json!([{ "url": "urn:epione:slot", "valueString": "2" }])
+    );
+    assert_eq!(imported(&resource).unwrap().slot, SlotId(2));
+}
+
+#[test]
+fn a_rule_that_is_not_limited_to_one_slot_is_refused() {
+    let extension = |url: &str, value: &str| json!({ "url": url, "valueString": value });
+    let slot = |value: &str| extension("urn:epione:slot", value);
+    for (extensions, problem) in [
+        (json!([]), "does not limit"),
+        (json!([slot("16")]), "is not a slot"),
+        (json!([slot("-1")]), "is not a slot"),
+        (json!([slot("")]), "is not a slot"),
+        (json!([slot("2"), slot("2")]), "is there twice"),
+        (json!([slot("2"), extension("urn:other", "2")]), "is not understood"),
+        (json!([{ "url": "urn:epione:slot", "valueCode": "2" }]), "is not understood"),
+        (json!([{ "url": "urn:epione:slot" }]), "is missing"),
+        (json!([slot("2"), extension("urn:epione:audience", "{}")]), "changes who the actors are"),
+        (json!([slot("2"), slot("3"), slot("4")]), "has 3 entries"),
+    ] {
+        let refused = imported(&in_rule("modifierExtension", extensions)).unwrap_err();
+        assert!(refused.path.contains("modifierExtension"), "{refused}");
+        assert!(refused.problem.contains(problem), "{refused}");
+    }
+    for other in ["3", "16", "02", ""] {
+        let value = json!(format!("{PATIENT}/{other}"));
+        let refused = imported(&with("/identifier/0/value", value)).unwrap_err();
+        assert_eq!(refused.path, "Consent.identifier[0]");
+    }
+    let mut twice: Value = serde_json::from_str(SAMPLE).unwrap();
+    let identifier = twice["identifier"][0].clone();
+    twice["identifier"].as_array_mut().unwrap().push(identifier);
+    assert_eq!(imported(&twice).unwrap_err().path, "Consent.identifier");
+    let mut none: Value = serde_json::from_str(SAMPLE).unwrap();
+    none.as_object_mut().unwrap().remove("identifier").unwrap();
+    assert_eq!(imported(&none).unwrap().slot, SlotId(2));
+}
+
+#[test]
+fn kinds_that_this_version_does_not_know_are_not_left_out_of_a_resource() {
+    let known = consent().kinds;
+    let kinds = KindSet(known.0 | 1 << 31);
+    let refused = try_export(Consent { kinds, ..consent() }).unwrap_err();
+    assert!(refused.problem.contains("does not know"), "{refused}");
+    try_export(Consent { kinds: known, ..consent() }).unwrap();
+}
+
+#[test]
+fn metadata_that_may_change_what_is_permitted_is_refused() {
+    let meta = json!({ "versionId": "1", "lastUpdated": "2026-12-01T00:00:00Z" });
+    imported(&with("/meta", meta)).unwrap();
+    for name in ["security", "tag", "profile", "source", "extension"] {
+        let mut meta = json!({ "versionId": "1" });
+        meta[name] = json!([]);
+        let refused = imported(&with("/meta", meta)).unwrap_err();
+        assert_eq!(refused.path, format!("Consent.meta.{name}"));
+    }
 }
 
 fn audiences() -> impl Strategy<Value = Audience> {
@@ -186,10 +258,6 @@ fn what_is_not_understood_is_refused_with_its_path() {
             "Consent.provision.provision[0].actor[0].reference",
         ),
         (
-            in_rule("modifierExtension", json!([{ "url": "urn:epione:audience" }])),
-            "Consent.provision.provision[0].modifierExtension",
-        ),
-        (
             other("/provision/provision/0/purpose/0/code"),
             "Consent.provision.provision[0].purpose[0]",
         ),
@@ -226,6 +294,7 @@ fn a_part_that_is_missing_is_named() {
         ("", "patient"),
         ("", "policy"),
         ("", "provision"),
+        (RULE, "modifierExtension"),
         (RULE, "type"),
         (RULE, "period"),
         (RULE, "actor"),

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::{
     ACT_CODE, ACT_REASON, ACTION, ACTION_SYSTEM, ATTRIBUTE_URN, AUDIENCE_URN, CATEGORY, CHAIN_URN,
     CONSENT_URN, Described, HOSPITAL_URN, KIND_URN, LOINC, OPT_OUT, PARTICIPATION, REASONS,
-    RECIPIENT, ROLE_URN, SCOPE, SCOPE_SYSTEM, USER_URN, instant,
+    RECIPIENT, ROLE_URN, Refused, SCOPE, SCOPE_SYSTEM, SLOT_URN, USER_URN, instant,
 };
-use crate::consent::{Formula, Tree, kinds_in};
+use crate::consent::{Formula, Tree, kinds_in, set_of};
 
 /// A resource, to be written as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,7 +66,6 @@ struct Base {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Provision {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     modifier_extension: Vec<Extension>,
     r#type: &'static str,
     period: Period,
@@ -110,10 +109,21 @@ fn coding(system: &'static str, code: &str) -> Coding {
 }
 
 /// The resource of a consent.
-pub fn export(described: &Described<'_>) -> Exported {
+///
+/// # Errors
+/// If the consent has kinds of sections that this version does not know: the resource would not name them.
+pub fn export(described: &Described<'_>) -> Result<Exported, Refused> {
     let Described { genesis, patient, slot, version, in_force } = *described;
+    let kinds: Vec<_> = kinds_in(version.consent.kinds).collect();
+    if set_of(&kinds) != version.consent.kinds {
+        return Err(Refused::new(
+            "Consent.provision.provision[0].class",
+            "the consent has kinds of sections that this version does not know",
+            "use a later version of epione",
+        ));
+    }
     let id = Identifier { system: CONSENT_URN, value: format!("{patient}/{slot}") };
-    Exported {
+    Ok(Exported {
         resource_type: "Consent",
         identifier: vec![id],
         status: if in_force { "active" } else { "inactive" },
@@ -126,18 +136,17 @@ pub fn export(described: &Described<'_>) -> Exported {
         policy: vec![Policy { uri: format!("{CHAIN_URN}{genesis:?}") }],
         policy_rule: concept(ACT_CODE, OPT_OUT),
         provision: Base { provision: vec![provision(described)] },
-    }
+    })
 }
 
-fn provision(Described { version, .. }: &Described<'_>) -> Provision {
+fn provision(Described { slot, version, .. }: &Described<'_>) -> Provision {
     let consent = &version.consent;
-    let (modifier_extension, actor) = match alternatives(&consent.audience) {
-        Some(actors) => (Vec::new(), actors),
-        None => (
-            vec![Extension { url: AUDIENCE_URN, value_string: formula(&consent.audience) }],
-            Vec::new(),
-        ),
-    };
+    let mut modifier_extension = vec![Extension { url: SLOT_URN, value_string: slot.to_string() }];
+    let actors = alternatives(&consent.audience);
+    if actors.is_none() {
+        let value_string = formula(&consent.audience);
+        modifier_extension.push(Extension { url: AUDIENCE_URN, value_string });
+    }
     let reason = |purpose: &Purpose| {
         let found = REASONS.iter().find(|(known, _)| known == purpose);
         found.map(|(_, code)| coding(ACT_REASON, code))
@@ -151,7 +160,7 @@ fn provision(Described { version, .. }: &Described<'_>) -> Provision {
             start: Some(instant(version.since)),
             end: Some(last_before(consent.until)),
         },
-        actor,
+        actor: actors.unwrap_or_default(),
         action: vec![concept(ACTION_SYSTEM, ACTION)],
         purpose: consent.purposes.iter().filter_map(reason).collect(),
         class: kinds_in(consent.kinds).map(|kind| coding(KIND_URN, kind.spelled())).collect(),

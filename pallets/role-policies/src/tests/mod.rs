@@ -10,6 +10,7 @@ mod past;
 mod recognition;
 mod relate;
 mod set_policies;
+mod unregistered;
 mod unrelate;
 
 use epione_primitives::{

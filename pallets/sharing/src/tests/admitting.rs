@@ -118,3 +118,30 @@ fn a_past_moment_before_the_consent_is_not_admitted() {
         assert_eq!(at(START), slots(&[SLOT.0]));
     });
 }
+
+/// No hospital vouches any more for somebody who is registered nowhere, so no leaf of an audience includes them.
+#[test]
+fn a_requester_who_is_registered_at_no_active_hospital_is_not_admitted() {
+    let confirmed = Term::Credential { attribute: CARDIOLOGY, issuer: AWAY };
+    let audiences: [&[Term]; 4] = [
+        &[Term::User(DOCTOR)],
+        &[Term::Role(Role::Doctor)],
+        &[confirmed],
+        &[Term::Role(Role::Doctor), confirmed, Term::AtLeast { met: 1, of: 2 }],
+    ];
+    for audience in audiences {
+        run(|| {
+            confirm(DOCTOR, CARDIOLOGY, AWAY);
+            give_to(audience);
+            assert!(is_admitted(DOCTOR), "{audience:?}");
+            set_active(HOME, false);
+            assert!(!is_admitted(DOCTOR), "the only hospital is suspended: {audience:?}");
+            set_active(HOME, true);
+            assert!(is_admitted(DOCTOR), "{audience:?}");
+            end_registration(HOME, DOCTOR);
+            assert!(!is_admitted(DOCTOR), "the only registration has ended: {audience:?}");
+            register(AWAY, DOCTOR, START);
+            assert!(is_admitted(DOCTOR), "another hospital vouches for the user: {audience:?}");
+        });
+    }
+}

@@ -11,7 +11,7 @@ use epione_primitives::{
     HospitalId, Moment, UserId,
     access::{
         AccessRequest, Action, Decision, Denial, Parties, Policy, PolicySet, Relationship,
-        RelationshipKind,
+        RelationshipKind, SectionClass,
     },
     limits::{MAX_DECISIONS, MAX_PAGE, page},
     profile::Role,
@@ -20,7 +20,7 @@ use epione_proofs::{StateError, StorageKey};
 
 use super::{
     BLAKE2_128, ChainError, Gap, Known, TWOX_64, VerifiedState,
-    credentials::holds,
+    credentials::held,
     hospitals::{active_at, exists},
     keys,
     mandates::{authorizes, represents},
@@ -193,21 +193,19 @@ fn gather(
     }
     let mut related = kinds_in_force(known, (patient, requester, hospital), at)?;
     let mut represents_patient = represents(known, requester, patient, at)?;
-    // Neither counts for a requester whose hospitals are all suspended or removed, or who is registered nowhere.
-    let counts = !related.is_empty() || represents_patient;
-    if counts && requester_at.is_empty() && !registered_anywhere(known, requester, at)? {
+    let named = credentials(policies, requesters_role, hospital);
+    let mut credentials = held(known, requester, named, at)?;
+    // None of these, and no consent, counts for a requester who is registered at no active hospital.
+    let mut class = class;
+    let matters = !related.is_empty()
+        || represents_patient
+        || !credentials.is_empty()
+        || class == SectionClass::Shared;
+    if matters && requester_at.is_empty() && !registered_anywhere(known, requester, at)? {
         related.clear();
         represents_patient = false;
-    }
-    let named = credentials(policies, requesters_role, hospital);
-    known.need(named.iter().flat_map(|(attribute, issuer)| {
-        [keys::credential((requester, *attribute, *issuer)), keys::active_periods(*issuer)]
-    }))?;
-    let mut credentials = Vec::new();
-    for (attribute, issuer) in named {
-        if holds(known, (requester, attribute, issuer), at)? && active_at(known, issuer, at)? {
-            credentials.push((attribute, issuer));
-        }
+        credentials.clear();
+        class = SectionClass::Private;
     }
     let authorized = action == Action::Submit && authorizes(known, patient, hospital, at)?;
     Ok(Ok(Facts {

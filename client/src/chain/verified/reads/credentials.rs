@@ -8,7 +8,7 @@ use epione_primitives::{
 };
 use epione_proofs::StateError;
 
-use super::{ChainError, Gap, Known, TWOX_64, VerifiedState, keys};
+use super::{ChainError, Gap, Known, TWOX_64, VerifiedState, hospitals::active_at, keys};
 
 /// A user, an attribute and its issuer.
 type Key = (UserId, AttributeId, HospitalId);
@@ -86,6 +86,29 @@ pub(super) fn holds(known: &mut Known, key: Key, at: Moment) -> Result<bool, Gap
     }
 }
 
+/// Those of these credentials of a user that were in force at a moment, of issuers that were active then. What is
+/// missing for all of them is requested together: each may need several earlier ones.
+pub(super) fn held(
+    known: &mut Known,
+    user: UserId,
+    named: Vec<(AttributeId, HospitalId)>,
+    at: Moment,
+) -> Result<Vec<(AttributeId, HospitalId)>, Gap> {
+    known.need(named.iter().flat_map(|(attribute, issuer)| {
+        [keys::credential((user, *attribute, *issuer)), keys::active_periods(*issuer)]
+    }))?;
+    let (mut held, mut missing) = (Vec::new(), false);
+    for (attribute, issuer) in named {
+        match holds(known, (user, attribute, issuer), at) {
+            Ok(true) if active_at(known, issuer, at)? => held.push((attribute, issuer)),
+            Ok(_) => {}
+            Err(Gap::Missing) => missing = true,
+            Err(other) => return Err(other),
+        }
+    }
+    if missing { Err(Gap::Missing) } else { Ok(held) }
+}
+
 fn was_in_force(known: &mut Known, key: Key, at: Moment) -> Result<bool, Gap> {
     let mut begun = 0;
     let mut later: u32 = known.value_or_default(keys::earlier_credentials(key))?;
@@ -108,6 +131,7 @@ fn earlier(known: &mut Known, key: Key, number: u32) -> Result<Option<Credential
 #[cfg(test)]
 mod tests {
     use codec::Encode;
+    use epione_primitives::profile::Period;
 
     use super::*;
 
@@ -133,6 +157,47 @@ mod tests {
         for at in 0..50 {
             let expected = at < 40 && at % 10 < 5;
             assert_eq!(holds(&mut known, KEY, at), Ok(expected), "{at}");
+        }
+    }
+
+    /// A decision about the past may need as many histories as a policy set names. Halved one after the other, they
+    /// would need sixteen times as many rounds of requests, of which a client makes a limited number.
+    #[test]
+    fn the_histories_of_sixteen_credentials_are_read_together() {
+        const EARLIER: u32 = 1_000;
+        let (user, issuer) = (KEY.0, KEY.2);
+        let named: Vec<_> = (0..16).map(|attribute| (AttributeId(attribute), issuer)).collect();
+        // In force in the first half of each ten.
+        let ten = |number: u32| {
+            let since = 10 * Moment::from(number);
+            Some(credential(since, since + 5))
+        };
+        let mut state = std::collections::BTreeMap::new();
+        let always = vec![Period { since: 0, until: None }];
+        state.insert(keys::active_periods(issuer), Some(always.encode()));
+        for (attribute, issuer) in &named {
+            let key = (user, *attribute, *issuer);
+            state.insert(keys::credential(key), ten(EARLIER));
+            state.insert(keys::earlier_credentials(key), Some(EARLIER.encode()));
+            for number in 0..EARLIER {
+                state.insert(keys::earlier_credential(key, number), ten(number));
+            }
+        }
+        for (at, expected) in [(3_333, named.clone()), (3_337, vec![])] {
+            let (mut known, mut rounds) = (Known::default(), 0);
+            let found = loop {
+                match held(&mut known, user, named.clone(), at) {
+                    Err(Gap::Missing) => rounds += 1,
+                    outcome => break outcome,
+                }
+                for key in known.take_missing() {
+                    let value = state.get(&key).expect("the state has each key").clone();
+                    known.learn(key, value);
+                }
+            };
+            assert_eq!(found, Ok(expected));
+            // The newest ones, the numbers of the earlier ones, and one for each halving.
+            assert!(rounds <= 2 + 11, "{rounds} rounds");
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     ChainError, Gap, Known, TWOX_64, VerifiedState, after_hash, credentials,
     hospitals::active_at,
     keys,
-    profiles::{registered, role},
+    profiles::{registered, registered_anywhere, role},
 };
 
 impl VerifiedState {
@@ -159,7 +159,14 @@ pub(super) fn admitting(
             Err(other) => return Err(other),
         }
     }
-    if missing { Err(Gap::Missing) } else { Ok(admitting) }
+    if missing {
+        return Err(Gap::Missing);
+    }
+    // Nobody vouches for a user who is registered at no active hospital.
+    if !admitting.is_empty() && !registered_anywhere(known, requester, at)? {
+        return Ok(SlotSet::default());
+    }
+    Ok(admitting)
 }
 
 /// Whether an audience includes a requester at a moment.
@@ -213,6 +220,7 @@ mod tests {
     use codec::Encode;
     use epione_primitives::{
         HospitalId,
+        profile::{Period, Registration, RegistrationStatus},
         sharing::{Consent, KindSet, Placement, RecordedPeriod},
     };
     use sp_core::bounded::BoundedVec;
@@ -234,9 +242,19 @@ mod tests {
         ConsentVersion { version: 1, consent, since: 10, block: 1, ended }
     }
 
-    /// A state with one consent.
+    /// A state with one consent, whose insurer is registered at hospital 0.
     fn state(version: &ConsentVersion) -> Known {
         let mut known = Known::default();
+        let (home, always) = (HospitalId(0), Period { since: 0, until: None });
+        let registration = Registration {
+            status: RegistrationStatus::Active,
+            periods: BoundedVec::truncate_from(vec![always]),
+            version: 1,
+            body_hash: Hash::zero(),
+        };
+        known.learn(keys::admitted(), Some(1_u16.encode()));
+        known.learn(keys::registration(home, INSURER), Some(registration.encode()));
+        known.learn(keys::active_periods(home), Some(vec![always].encode()));
         for slot in slots() {
             let value = (slot == SLOT).then(|| version.encode());
             known.learn(keys::consent(PATIENT, slot), value);
@@ -263,6 +281,21 @@ mod tests {
         let mut known = state(&given(&[Term::User(INSURER)], Some(15)));
         let withdrawn = admitting(&mut known, PATIENT, INSURER, Purpose::Research, 15);
         assert!(withdrawn.unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_requester_who_is_registered_at_no_active_hospital_is_not_admitted() {
+        let home = HospitalId(0);
+        let mut known = state(&given(&[Term::User(INSURER)], None));
+        let is_admitted = |known: &mut Known| {
+            !admitting(known, PATIENT, INSURER, Purpose::Research, 10).unwrap().is_empty()
+        };
+        assert!(is_admitted(&mut known));
+        let ended = vec![Period { since: 0, until: Some(10) }];
+        known.learn(keys::active_periods(home), Some(ended.encode()));
+        assert!(!is_admitted(&mut known), "the only hospital is suspended");
+        known.learn(keys::registration(home, INSURER), None);
+        assert!(!is_admitted(&mut known), "there is no registration");
     }
 
     #[test]
