@@ -54,7 +54,7 @@ impl Story {
             until: context.chain().await?.finalized().await?.time().await? + DAY_MILLIS,
         };
         let sections = [ReleasedRecord { pointer: FIRST, sections: SHARED }];
-        for call in [sharing::give(slot, &consent), sharing::place(slot, &sections)] {
+        for call in [sharing::give(slot, &consent, 0), sharing::place(slot, &sections)] {
             as_patient(scene, &call).await?;
         }
         let placements = context.chain().await?.finalized().await?.placements(&[FIRST]).await?;
