@@ -8,7 +8,10 @@ mod network;
 use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
 
 use codec::{Decode, Encode};
-use epione_primitives::sharing::{SharedChange, SlotId};
+use epione_primitives::{
+    limits::MAX_PLACED_RECORDS,
+    sharing::{SharedChange, SlotId},
+};
 use network::{
     Network, epione, eventually,
     proxy::{Proxy, result},
@@ -37,7 +40,7 @@ section-shared = true
 purpose = ["research"]
 "#;
 /// As many records as two calls place.
-const RECORDS: u32 = 40;
+const RECORDS: u32 = 2 * MAX_PLACED_RECORDS;
 
 struct Case {
     network: Network,
