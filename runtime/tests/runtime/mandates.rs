@@ -38,7 +38,7 @@ fn send(seed: &str, call: impl Into<RuntimeCall>) -> Result<(), DispatchError> {
 }
 
 fn used_to_end_access(hospital: HospitalId) -> u64 {
-    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Ending).ref_time
 }
 
 #[test]
