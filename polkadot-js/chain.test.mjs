@@ -185,7 +185,9 @@ test('a patient gives a consent, places sections, and ends both', async () => {
     recorded: { from: null, to: null },
     until: (await api.query.timestamp.now()).toNumber() + 86_400_000,
   };
-  const given = find(await submit(api, api.tx.sharing.give(3, consent), keys('//Patient')), 'sharing', 'Changed');
+  const give = api.tx.sharing.give(3, consent, 0);
+  const given = find(await submit(api, give, keys('//Patient')), 'sharing', 'Changed');
+  assert.equal((await api.query.sharing.slotHeights(patient, 3)).toNumber(), given.height.toNumber());
   assert.equal(given.change.asGiven.version.toNumber(), 1);
   await submit(api, api.tx.sharing.place(3, sections(5)), keys('//Patient'));
   await assert.rejects(submit(api, api.tx.sharing.place(3, sections(1)), keys('//Doctor')), /sharing\.NotPatient/);

@@ -5,6 +5,7 @@
 mod network;
 
 use epione_client::{
+    api::SegmentLink,
     chain::{
         Call,
         calls::{role_policies, sharing},
@@ -16,6 +17,7 @@ use epione_client::{
 use epione_primitives::{
     RecordPointer, UserId,
     access::{Action, Conclusion, Condition, Policy, Purpose},
+    block::Segment,
     limits::DAY_MILLIS,
     profile::Role,
     release::{ReleasedRecord, SectionSet},
@@ -65,6 +67,31 @@ impl Insurer {
         self.request(hospital, RESEARCH).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Looks under a consent that ends soon. Returns a link that served the segment, and when the consent ends. On a
+    /// busy machine, a consent may end before that: then the next one lasts longer.
+    async fn looks_before_the_end(
+        &self,
+        hospital: &Hospital,
+        segment: &Segment,
+    ) -> (SegmentLink, u64) {
+        let client = hospital.client(self.account.clone()).await;
+        let mut lasts = 30_000;
+        loop {
+            let until = now(hospital).await + lasts;
+            give(hospital, self.patient, self.user, until).await;
+            let looked = async {
+                let granted = self.request(hospital, RESEARCH).await?;
+                let link = granted.reply.links[0].clone();
+                client.segment_by_link(segment, &link).await.map(|_| link)
+            };
+            match looked.await {
+                Ok(link) => return (link, until),
+                Err(error) => assert!(now(hospital).await >= until, "refused too early: {error}"),
+            }
+            lasts *= 2;
+        }
+    }
+
     async fn denied(&self, hospital: &Hospital, intent: Intent) {
         let error = self.request(hospital, intent).await.err().unwrap();
         assert!(error.denial().is_some(), "{error}");
@@ -82,7 +109,9 @@ async fn as_patient(hospital: &Hospital, call: &Call) {
 }
 
 /// The patient's consent for research by one user.
-async fn give(hospital: &Hospital, user: UserId, until: u64) {
+async fn give(hospital: &Hospital, patient: UserId, user: UserId, until: u64) {
+    let state = hospital.chain().await.finalized().await.unwrap();
+    let seen = state.slot_height(patient, SLOT).await.unwrap();
     let consent = Consent {
         audience: vec![Term::User(user)].try_into().unwrap(),
         purposes: vec![Purpose::Research].try_into().unwrap(),
@@ -90,7 +119,7 @@ async fn give(hospital: &Hospital, user: UserId, until: u64) {
         recorded: RecordedPeriod::default(),
         until,
     };
-    as_patient(hospital, &sharing::give(SLOT, &consent)).await;
+    as_patient(hospital, &sharing::give(SLOT, &consent, seen)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +150,7 @@ async fn an_insurer_reads_what_the_patient_shares_and_nothing_after_the_consent_
     let sections = [ReleasedRecord { pointer: record, sections: SectionSet(0b11) }];
     as_patient(hospital, &sharing::place(SLOT, &sections)).await;
     insurer.denied(hospital, RESEARCH).await;
-    give(hospital, insurer.user, now(hospital).await + DAY_MILLIS).await;
+    give(hospital, patient, insurer.user, now(hospital).await + DAY_MILLIS).await;
     outsider.denied(hospital, RESEARCH).await;
     insurer.denied(hospital, TREATMENT).await;
     let granted = insurer.granted(hospital).await;
@@ -137,11 +166,7 @@ async fn an_insurer_reads_what_the_patient_shares_and_nothing_after_the_consent_
     assert_eq!(chain.lite_record(record).await.unwrap(), sealed, "the record is untouched");
 
     // A consent that ends by itself.
-    let until = now(hospital).await + 60_000;
-    give(hospital, insurer.user, until).await;
-    let granted = insurer.granted(hospital).await;
-    let link = granted.reply.links[0].clone();
-    client.segment_by_link(&segment, &link).await.unwrap();
+    let (link, until) = insurer.looks_before_the_end(hospital, &segment).await;
     settles("the consent is over by the chain's clock", async || {
         let now = now(hospital).await;
         if now >= until { Ok(()) } else { Err(until - now) }

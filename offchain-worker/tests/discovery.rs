@@ -70,8 +70,11 @@ struct Patient {
 impl Patient {
     async fn gives(&self, hospital: &Hospital, slot: SlotId, kind: SectionKind) {
         let chain = hospital.chain().await;
-        let now = chain.finalized().await.unwrap().time().await.unwrap();
-        chain.submit(&sharing::give(slot, &consent(kind, now)), &self.account).await.unwrap();
+        let state = chain.finalized().await.unwrap();
+        let now = state.time().await.unwrap();
+        let seen = state.slot_height(self.people.patient, slot).await.unwrap();
+        let give = sharing::give(slot, &consent(kind, now), seen);
+        chain.submit(&give, &self.account).await.unwrap();
     }
 
     async fn withdraws(&self, hospital: &Hospital, slot: SlotId) {

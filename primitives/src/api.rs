@@ -133,6 +133,9 @@ sp_api::decl_runtime_apis! {
             after: Option<RecordPointer>,
             limit: u32,
         ) -> Vec<(RecordPointer, SectionSet)>;
+        /// The height of the newest change of a slot of a patient; 0 before the first. A patient who gives the slot a
+        /// consent names it.
+        fn slot_height(patient: UserId, slot: SlotId) -> u64;
         /// The height of the newest change of what patients share, and its hash; 0 and zero before the first.
         fn shared_head() -> (u64, Hash);
         /// Changes of what patients share, ascending from a height: at most `limit` and

@@ -93,8 +93,8 @@ pub trait Records {
 
 /// Which sections of committed records their patients share. Implemented by pallet-sharing.
 pub trait Sharing {
-    /// The slots whose consents share with a requester for a purpose at a moment.
-    fn admitting(patient: UserId, requester: UserId, purpose: Purpose, at: Moment) -> SlotSet;
+    /// The slots whose consents share with a requester for a purpose now.
+    fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
     /// The sections of a record that are in one of these slots of its patient.
     fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet;
     /// For benchmarks: places sections of a record in the patient's last slot, and gives each of the patient's slots

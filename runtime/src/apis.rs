@@ -15,6 +15,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
     mandate::Mandate,
+    ports,
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
@@ -321,7 +322,7 @@ impl_runtime_apis! {
         }
 
         fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
-            Sharing::admitting_now(patient, requester, purpose)
+            <Sharing as ports::Sharing>::admitting(patient, requester, purpose)
         }
 
         fn consents(patient: UserId) -> Vec<(SlotId, ConsentVersion)> {
@@ -344,6 +345,10 @@ impl_runtime_apis! {
             limit: u32,
         ) -> Vec<(RecordPointer, SectionSet)> {
             Sharing::placed_in(patient, slot, after, limit)
+        }
+
+        fn slot_height(patient: UserId, slot: SlotId) -> u64 {
+            Sharing::slot_height(patient, slot)
         }
 
         fn shared_head() -> (u64, Hash) {

@@ -238,8 +238,8 @@ fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
 /// its own budget, but not that of the patients' other hospitals.
 ///
 /// For a user who ends access, they are followed by the active ones among the hospitals that this concerns, and by
-/// those at which the user is or was registered. So neither a hospital that suspends its patients nor the suspension of
-/// a patient's only hospital keeps an access open.
+/// those at which the user is or was registered: up to 16 hospitals altogether. So neither a hospital that suspends its
+/// patients nor the suspension of a patient's only hospital keeps an access open.
 fn responsible(
     user: UserId,
     concerned: Option<Vec<HospitalId>>,
@@ -272,7 +272,7 @@ fn responsible(
 /// the representative answer only if the signer is registered at no active hospital.
 ///
 /// A consent may share records of many hospitals. Each of these is one at which the patient is or was registered, and
-/// those answer in any case ([`responsible`]).
+/// up to 16 of those answer in any case ([`responsible`]).
 fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     use pallet_queries::Call as Query;
     use pallet_sharing::Call as Share;

@@ -15,10 +15,13 @@ const RECORD_BYTES: u64 = 256;
 /// Bytes of state that a query leaves, without its terms: the query itself, and its places in the lists of requester
 /// and patient.
 const QUERY_BYTES: u64 = 1024;
-/// Bytes of state that a placement leaves: in the list of its record, in the index of its slot, and as a change.
-const PLACEMENT_BYTES: u64 = 320;
-/// Bytes of state that a change of what a patient shares leaves in the chain of changes.
-const CHANGE_BYTES: u64 = 160;
+/// Bytes of state that a placement leaves: in the list of its record, in the index of its slot, as a change, and as the
+/// memory that a hospital made it. Twice as much as that is: the placement also pays for the change that removes it, so
+/// that no patient lacks the bytes to end what others may read.
+const PLACEMENT_BYTES: u64 = 2 * 320;
+/// Bytes of state that a consent leaves, without the consent itself: its version, its change, and later the change that
+/// withdraws it.
+const GIVEN_BYTES: u64 = 1024;
 /// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry with the end
 /// of the hospital's wait.
 const OBJECTION_BYTES: u64 = 512;
@@ -44,7 +47,7 @@ fn left_in_state(call: &RuntimeCall) -> u64 {
 }
 
 /// The bytes that a call leaves in the state, if it succeeds. A call that is not listed leaves nothing, or replaces
-/// what was there. A proposal of new keys pays for the user's objection, too.
+/// what was there, or ends what its beginning has paid for. A proposal of new keys pays for the user's objection, too.
 fn left_by(call: &RuntimeCall) -> u64 {
     use pallet_profiles::Call as Profile;
     use pallet_queries::Call as Query;
@@ -70,13 +73,9 @@ fn left_by(call: &RuntimeCall) -> u64 {
         RuntimeCall::RolePolicies(Policy::set_policies { policies }) => {
             policies.encoded_size() as u64
         }
-        // The former version stays.
+        // The former version stays. The change that withdraws the consent is paid for, too.
         RuntimeCall::Sharing(Share::give { consent, .. }) => {
-            ENTRY_BYTES.saturating_add(consent.encoded_size() as u64)
-        }
-        RuntimeCall::Sharing(Share::withdraw { .. }) => CHANGE_BYTES,
-        RuntimeCall::Sharing(Share::remove { records, .. }) => {
-            CHANGE_BYTES.saturating_mul(records.len() as u64)
+            GIVEN_BYTES.saturating_add(consent.encoded_size() as u64)
         }
         RuntimeCall::Sharing(Share::place { records, .. } | Share::place_by_kind { records, .. }) => {
             PLACEMENT_BYTES.saturating_mul(records.len() as u64)

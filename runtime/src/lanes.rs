@@ -23,7 +23,8 @@ pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lan
     match caller {
         Caller::Governance if is_issuing(call) => Lane::Record,
         Caller::Governance => Lane::Governance,
-        Caller::User if ends_access || is_rotation(call) => Lane::Rotation,
+        Caller::User if ends_access => Lane::Ending,
+        Caller::User if is_rotation(call) => Lane::Rotation,
         Caller::User => Lane::User,
         Caller::Agent => {
             let votes = match batched(call) {
@@ -56,7 +57,7 @@ fn is_vote(call: &RuntimeCall) -> bool {
 /// lane, so the pool takes them in the order in which they arrived.
 pub(crate) fn validity(lane: Lane) -> ValidTransaction {
     let longevity = match lane {
-        Lane::User | Lane::Rotation => MAX_USER_LIFETIME_BLOCKS,
+        Lane::User | Lane::Rotation | Lane::Ending => MAX_USER_LIFETIME_BLOCKS,
         Lane::Record | Lane::Vote | Lane::Governance => MAX_LIFETIME_BLOCKS,
     };
     ValidTransaction {
@@ -72,7 +73,7 @@ pub const fn priority(lane: Lane) -> TransactionPriority {
     match lane {
         Lane::User => 100,
         Lane::Record => 200,
-        Lane::Rotation => 300,
+        Lane::Rotation | Lane::Ending => 300,
         Lane::Vote => 400,
         Lane::Governance => 500,
     }

@@ -28,6 +28,11 @@ impl From<PlacingError> for Failure {
         match error {
             PlacingError::Chain(error) => error.into(),
             PlacingError::Submit { done: 0, error } => (*error).into(),
+            error @ PlacingError::DayUsedUp { .. } => Self::new(
+                error.to_string(),
+                "run the same command again within 24 hours, when the chain counts a new day: it changes only what is \
+                 not so yet",
+            ),
             error @ PlacingError::Submit { .. } => Self::new(
                 error.to_string(),
                 "run the same command again: it changes only what is not so yet",
@@ -127,5 +132,8 @@ mod tests {
         assert!(refused(8).error.contains("8 records were changed"), "{}", refused(8));
         assert!(refused(8).help.contains("the same command again"));
         assert!(!refused(0).error.contains("records were changed"));
+        let tomorrow = Failure::from(PlacingError::DayUsedUp { done: 390 });
+        assert!(tomorrow.error.contains("390 records were changed"), "{tomorrow}");
+        assert!(tomorrow.help.contains("within 24 hours"), "{tomorrow}");
     }
 }

@@ -176,9 +176,10 @@ pub mod sharing {
 
     use super::Call;
 
-    /// By the patient: gives the slot its next version of a consent.
-    pub fn give(slot: SlotId, consent: &Consent) -> Call {
-        Call::new("Sharing", "give", (slot, consent))
+    /// By the patient: gives the slot its next version of a consent. `seen` is the height of the slot's newest change
+    /// that the patient has seen.
+    pub fn give(slot: SlotId, consent: &Consent, seen: u64) -> Call {
+        Call::new("Sharing", "give", (slot, consent, seen))
     }
 
     /// By the patient.

@@ -83,6 +83,15 @@ impl Snapshot {
         self.read("SharingApi_placed_in", (patient, slot, after, limit)).await
     }
 
+    /// The height of the newest change of a slot of a patient; 0 before the first. A patient who gives the slot a
+    /// consent names the height that they have seen.
+    pub async fn slot_height(&self, patient: UserId, slot: SlotId) -> Result<u64, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.slot_height(patient, slot).await;
+        }
+        self.read("SharingApi_slot_height", (patient, slot)).await
+    }
+
     /// The height of the newest change of what patients share, and its hash; 0 and zero before the first.
     pub async fn shared_head(&self) -> Result<(u64, Hash), ChainError> {
         if let Some(state) = self.proven().await? {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use epione_primitives::{
     BlockNumber, RecordPointer,
-    limits::{MAX_PLACED_RECORDS, MAX_RELEASED_RECORDS},
+    limits::{MAX_PLACED_RECORDS, MAX_RELEASED_RECORDS, WEIGHT_WINDOW_BLOCKS},
+    refusal::Refusal,
     release::ReleasedRecord,
     sharing::{Placements, SlotId},
 };
@@ -16,9 +17,9 @@ use crate::{
     signer::Account,
 };
 
-/// A user's quota fills again in half a minute.
+/// The quota of weight is renewed every half a minute.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How often a call is sent again while the user's quota is used up.
+/// How often a call is sent again while a quota is used up.
 const MAX_ATTEMPTS: u32 = 36;
 
 /// What a run has done.
@@ -44,6 +45,23 @@ pub enum PlacingError {
     Chain(#[from] ChainError),
     #[error("{done} records were changed, and then the chain refused: {error}")]
     Submit { done: usize, error: Box<SubmitError> },
+    /// The quota of bytes, which is renewed once a day. To wait for it takes too long.
+    #[error(
+        "{done} records were changed, and then the bytes that your account may use in a day were used up"
+    )]
+    DayUsedUp { done: usize },
+}
+
+/// Why a call was not included.
+enum Unsent {
+    Refused(SubmitError),
+    DayUsedUp,
+}
+
+impl From<SubmitError> for Unsent {
+    fn from(error: SubmitError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// Adds these sections to a slot, those that are not in it yet. `progress` gets the number of changed records and of
@@ -120,32 +138,47 @@ async fn send(
     for records in calls {
         let before = done.changed.len();
         progress(before, all);
-        let refused = |error| PlacingError::Submit { done: before, error: Box::new(error) };
-        let block = submit(chain, patient, &call(&records)).await.map_err(refused)?;
+        let block =
+            submit(chain, patient, &call(&records)).await.map_err(|unsent| match unsent {
+                Unsent::Refused(error) => {
+                    PlacingError::Submit { done: before, error: Box::new(error) }
+                }
+                Unsent::DayUsedUp => PlacingError::DayUsedUp { done: before },
+            })?;
         done.changed.extend(records);
         done.block = Some(block);
     }
     Ok(done)
 }
 
-/// Submits a call; waits while the user's quota is used up.
+/// Submits a call; waits while the quota of weight is used up.
 async fn submit(
     chain: &Chain,
     patient: &Account,
     call: &crate::chain::calls::Call,
-) -> Result<BlockNumber, SubmitError> {
-    let mut attempt = 0;
-    loop {
+) -> Result<BlockNumber, Unsent> {
+    let mut first_refusal = None;
+    for _ in 0..MAX_ATTEMPTS {
         match chain.submit(call, patient).await {
-            Err(SubmitError::Refused(refusal))
-                if refusal.is_temporary() && attempt < MAX_ATTEMPTS =>
-            {
-                attempt += 1;
+            Err(SubmitError::Refused(refusal)) if refusal.is_temporary() => {
+                let now = chain.finalized_head().await.map_err(SubmitError::from)?.number;
+                let first = *first_refusal.get_or_insert(now);
+                if is_of_the_day(refusal, first, now) {
+                    return Err(Unsent::DayUsedUp);
+                }
                 tokio::time::sleep(PAUSE).await;
             }
-            outcome => return outcome.map(|included| included.block.number),
+            outcome => return Ok(outcome?.block.number),
         }
     }
+    Ok(chain.submit(call, patient).await?.block.number)
+}
+
+/// Whether a refusal is for the bytes of a day. A new window began since the first refusal, and the account's weight of
+/// it is not used: so it is not for the weight. A hospital's weight may be used by others in each window.
+fn is_of_the_day(refusal: Refusal, first: BlockNumber, now: BlockNumber) -> bool {
+    let window = |block: BlockNumber| block / WEIGHT_WINDOW_BLOCKS;
+    refusal == Refusal::QuotaExceeded && window(now) > window(first).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -153,6 +186,19 @@ mod tests {
     use epione_primitives::{release::SectionSet, sharing::Placement};
 
     use super::*;
+
+    #[test]
+    fn a_refusal_in_a_later_window_is_for_the_bytes_of_the_day() {
+        let account = Refusal::QuotaExceeded;
+        for (first, now, expected) in
+            [(19, 19, false), (19, 29, false), (19, 30, true), (10, 30, true)]
+        {
+            assert_eq!(is_of_the_day(account, first, now), expected, "{first} {now}");
+        }
+        for other in [Refusal::HospitalQuotaExceeded, Refusal::TooManyInFlight] {
+            assert!(!is_of_the_day(other, 19, 99), "{other}");
+        }
+    }
 
     #[test]
     fn only_what_is_in_the_slot_is_taken_out() {

@@ -99,6 +99,19 @@ async fn grant(chain: &Chain, (request, signature): (Request, Signature), grant:
     chain.submit(&releases::record(&release), &agent()).await.unwrap();
 }
 
+/// The hospital grants the first section of the first record, which a consent shares with the doctor.
+async fn grant_shared(chain: &Chain) {
+    let (request, _) = asking(chain, false, 4).await;
+    let record =
+        ReleasedRecord { pointer: RecordPointer { height: 1, index: 0 }, sections: SectionSet(1) };
+    let request = Request { records: vec![record].try_into().unwrap(), ..request };
+    let signature = account("//Doctor").sign(&request.signed_bytes(chain.genesis_hash()));
+    let right = Right { action: Action::ReadText, class: SectionClass::Shared };
+    let (records, rights) = (request.records.clone(), vec![right].try_into().unwrap());
+    let release = Release { request, signature, records, rights, grant: SHARED };
+    chain.submit(&releases::record(&release), &agent()).await.unwrap();
+}
+
 fn break_glass() -> Policy {
     let conditions = vec![
         Condition::RequesterRegistered(Place::Here),
@@ -149,6 +162,7 @@ async fn credited(chain: &Chain) {
 
 const RECEIPT: Hash = Hash::repeat_byte(2);
 const EMERGENCY: Hash = Hash::repeat_byte(3);
+const SHARED: Hash = Hash::repeat_byte(4);
 
 /// A receipt, a refusal and an emergency of the doctor. Returns the requests of the receipt and of the refusal.
 async fn released(chain: &Chain) -> [Hash; 2] {
@@ -203,9 +217,9 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     for change in [
         sharing::place(SLOT, &sections(0b11)),
         sharing::remove(SLOT, &sections(0b10)),
-        sharing::give(SLOT, &now(vec![Term::User(patient)])),
-        sharing::give(SLOT, &now(either)),
-        sharing::give(SlotId(9), &now(vec![Term::User(doctor)])),
+        sharing::give(SLOT, &now(vec![Term::User(patient)]), 2),
+        sharing::give(SLOT, &now(either), 3),
+        sharing::give(SlotId(9), &now(vec![Term::User(doctor)]), 0),
         sharing::withdraw(SlotId(9)),
     ] {
         trusting.submit(&change, &account("//Patient")).await.unwrap();
@@ -217,6 +231,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
 
     let verified = verifying(&node, &trusting).await;
     let [granted, refused] = released(&trusting).await;
+    grant_shared(&trusting).await;
     credited(&trusting).await;
     let (said, proven) = both(&trusting, &verified).await;
     let states = (&said, &proven);
@@ -268,6 +283,9 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     let placed = same!(states, placed_in, patient, SLOT, None, 64);
     assert_eq!(placed, [(pointer, SectionSet(1))]);
     assert!(same!(states, placed_in, patient, SLOT, Some(pointer), 64).is_empty());
+    for (slot, height) in [(SLOT, 4), (SlotId(9), 6), (SlotId(1), 0)] {
+        assert_eq!(same!(states, slot_height, patient, slot), height);
+    }
     assert_eq!(same!(states, shared_head).0, 6);
     assert_eq!(same!(states, shared_changes, 1, 64).len(), 6);
     assert_eq!(same!(states, shared_changes, 5, 1).len(), 1);
@@ -282,7 +300,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     same!(states, policies, HOSPITAL, None);
     same!(states, policies, HOSPITAL, Some(1));
     same!(states, policies, HOSPITAL, Some(3));
-    assert_eq!(same!(states, receipts, patient, None, 64).len(), 2);
+    assert_eq!(same!(states, receipts, patient, None, 64).len(), 3);
     assert_eq!(same!(states, receipts, patient, Some(1), 64).len(), 1);
     assert_eq!(same!(states, refusals, patient, None, 64).len(), 1);
     assert_eq!(same!(states, emergencies, patient, None, 64).len(), 1);
@@ -290,7 +308,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     assert!(same!(states, own_reads, patient, Some(0), 64).is_empty());
     assert_eq!(same!(states, reviews, None, 64).len(), 1);
     same!(states, tally, HOSPITAL, doctor);
-    for grant in [RECEIPT, EMERGENCY] {
+    for grant in [RECEIPT, EMERGENCY, SHARED] {
         assert!(same!(states, receipt, grant).is_some());
         assert!(same!(states, is_in_force, grant));
     }
@@ -324,6 +342,13 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     }
     let each = [Action::ReadText, Action::Relate].map(|it| request(it, SectionClass::Private));
     same!(states, decide_each, &each);
+
+    // After a withdrawal, the right to shared sections opens nothing.
+    trusting.submit(&sharing::withdraw(SLOT), &account("//Patient")).await.unwrap();
+    let (said, proven) = both(&trusting, &verified).await;
+    assert!(!same!((&said, &proven), is_in_force, SHARED));
+    assert!(same!((&said, &proven), is_in_force, RECEIPT));
+    assert!(same!((&said, &proven), admitting, patient, doctor, Purpose::Treatment).is_empty());
 
     // An earlier block.
     let states = (&trusting.at(before.hash), &verified.at(before.hash));

@@ -11,17 +11,20 @@ use scale_info::TypeInfo;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Lane {
-    /// Users' own calls, except those of the lane of rotations.
+    /// Users' own calls, except rotations of keys and calls that end access.
     #[codec(index = 0)]
     User,
     /// An agent's calls, except votes: announcements, registrations, relationships, receipts. Of a governance account,
     /// only issued credentials.
     #[codec(index = 2)]
     Record,
-    /// Users' rotations of their keys, which must get through after a theft; and calls that end access to records,
-    /// which must get through although a hospital wants to keep the access.
+    /// Users' rotations of their keys, which must get through after a theft.
     #[codec(index = 1)]
     Rotation,
+    /// Users' calls that end access to records, which must get through although a hospital wants to keep the access.
+    /// They come as early as rotations, and have budgets of their own: a patient who ends a lot can still rotate keys.
+    #[codec(index = 5)]
+    Ending,
     /// An agent's votes in ballots.
     #[codec(index = 3)]
     Vote,
@@ -31,8 +34,8 @@ pub enum Lane {
 }
 
 impl Lane {
-    pub const ALL: [Self; 5] =
-        [Self::User, Self::Record, Self::Rotation, Self::Vote, Self::Governance];
+    pub const ALL: [Self; 6] =
+        [Self::User, Self::Record, Self::Rotation, Self::Ending, Self::Vote, Self::Governance];
 }
 
 /// What a [`Holder`](crate::Holder) may use in one lane.
@@ -70,6 +73,7 @@ pub struct Share {
 pub struct Limits {
     pub users: Share,
     pub rotations: Share,
+    pub endings: Share,
     pub records: Share,
     pub votes: Share,
     pub governance: Share,
@@ -80,6 +84,7 @@ impl Limits {
         match lane {
             Lane::User => &self.users,
             Lane::Rotation => &self.rotations,
+            Lane::Ending => &self.endings,
             Lane::Record => &self.records,
             Lane::Vote => &self.votes,
             Lane::Governance => &self.governance,

@@ -32,7 +32,14 @@ const LEAST: Share = Share {
 };
 
 pub const fn same(share: Share) -> Limits {
-    Limits { users: share, rotations: share, records: share, votes: share, governance: share }
+    Limits {
+        users: share,
+        rotations: share,
+        endings: share,
+        records: share,
+        votes: share,
+        governance: share,
+    }
 }
 
 parameter_types! {

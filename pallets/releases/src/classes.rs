@@ -12,13 +12,13 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// The classes of these sections for the requester, the purpose and the moment of the question: shared if a consent
-    /// of the patient shares them. [`SectionSet::ALL`] contains private ones, unless a slot has all.
+    /// The classes of these sections for the requester and the purpose of the question now: shared if a consent of the
+    /// patient shares them. [`SectionSet::ALL`] contains private ones, unless a slot has all.
     ///
     /// [`SectionSet::ALL`]: epione_primitives::release::SectionSet::ALL
     pub fn of_sections<T: Config>(question: &Question, records: &[ReleasedRecord]) -> Self {
-        let &Question { requester, patient, purpose, at, .. } = question;
-        let slots = T::Sharing::admitting(patient, requester, purpose, at);
+        let &Question { requester, patient, purpose, .. } = question;
+        let slots = T::Sharing::admitting(patient, requester, purpose);
         let mut classes = Self::default();
         for record in records {
             let shared = T::Sharing::placed(record.pointer, slots);

@@ -124,7 +124,7 @@ mod benchmarks {
         let consent = largest_consent::<T>(LAST, REQUESTER);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(patient), LAST, consent);
+        _(RawOrigin::Signed(patient), LAST, consent, 0);
 
         assert_eq!(Consents::<T>::get(PATIENT, LAST).map(|given| given.version), Some(2));
         assert!(EarlierConsents::<T>::contains_key((PATIENT, LAST, 1_u32)));

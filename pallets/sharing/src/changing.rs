@@ -19,6 +19,7 @@ use sp_runtime::{
 
 use crate::{
     Changes, Config, Consents, EarlierConsents, Error, Event, Head, Pallet, Placed, PlacedIn,
+    SlotHeights,
 };
 
 /// Why a patient cannot give a consent.
@@ -132,7 +133,7 @@ impl<T: Config> Pallet<T> {
         Self::append(patient, slot, Change::Placed { pointer, sections })
     }
 
-    /// Appends a change to the chain of changes.
+    /// Appends a change to the chain of changes. It is the newest of its slot.
     pub(crate) fn append(patient: UserId, slot: SlotId, change: Change) -> DispatchResult {
         let (last, previous) = Head::<T>::get();
         let height = last.checked_add(1).ok_or(ArithmeticError::Overflow)?;
@@ -141,6 +142,7 @@ impl<T: Config> Pallet<T> {
             SharedChange { height, previous, patient, slot, change: change.clone(), block };
         Head::<T>::put((height, BlakeTwo256::hash_of(&appended)));
         Changes::<T>::insert(height, appended);
+        SlotHeights::<T>::insert(patient, slot, height);
         Self::deposit_event(Event::Changed { height, patient, slot, change });
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The invariants of this pallet's state, which the crate documentation lists.
 
+use alloc::collections::BTreeMap;
 use epione_primitives::{
     Hash, UserId,
     limits::MAX_SLOTS,
@@ -13,8 +14,8 @@ use sp_runtime::{
 };
 
 use crate::{
-    Changes, Config, Consents, EarlierConsents, Head, Pallet, Placed, PlacedIn,
-    changing::check_consent,
+    Changes, Config, Consents, EarlierConsents, Head, Pallet, Placed, PlacedByKind, PlacedIn,
+    SlotHeights, changing::check_consent,
 };
 
 impl<T: Config> Pallet<T> {
@@ -22,7 +23,9 @@ impl<T: Config> Pallet<T> {
         Self::check_consents()?;
         Self::check_placements()?;
         Self::check_index()?;
-        Self::check_changes()
+        Self::check_changes()?;
+        Self::check_heights()?;
+        Self::check_by_kind()
     }
 
     fn check_consents() -> Result<(), TryRuntimeError> {
@@ -110,6 +113,31 @@ impl<T: Config> Pallet<T> {
         ensure!(head == previous, "the head is not the hash of the last change");
         let stored = Changes::<T>::iter_keys().count();
         ensure!(u64::try_from(stored) == Ok(last), "a change is after the head");
+        Ok(())
+    }
+
+    fn check_heights() -> Result<(), TryRuntimeError> {
+        let mut newest = BTreeMap::new();
+        for change in Changes::<T>::iter_values() {
+            let height: &mut u64 = newest.entry((change.patient, change.slot)).or_default();
+            *height = change.height.max(*height);
+        }
+        for (patient, slot, height) in SlotHeights::<T>::iter() {
+            let found = newest.remove(&(patient, slot));
+            ensure!(found == Some(height), "the height of a slot is not that of its newest change");
+        }
+        ensure!(newest.is_empty(), "a slot has changed and has no height");
+        Ok(())
+    }
+
+    fn check_by_kind() -> Result<(), TryRuntimeError> {
+        for (patient, slot, pointer) in PlacedByKind::<T>::iter_keys() {
+            let owner = T::Records::owner(pointer).map(|(owner, _)| owner);
+            ensure!(
+                slot.0 < MAX_SLOTS && owner == Some(patient),
+                "a hospital placed by kind what is no record of the patient"
+            );
+        }
         Ok(())
     }
 }

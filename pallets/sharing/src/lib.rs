@@ -13,10 +13,15 @@
 //! What somebody already opened stays open to them: sharing decides about later requests only.
 //!
 //! The chain does not know how many sections a record has, nor of which kind they are, nor when their record was
-//! signed. A section in a slot that the record does not have changes nothing. A hospital that places sections by their
-//! kind can place others than the consent names. It can place only sections of records that it announced itself after
-//! the patient gave the consent, and only in a slot with a consent in force that names kinds; each such change is on
-//! the chain.
+//! signed. If a patient or a hospital places a section that its record does not have, nothing more is shared. A
+//! hospital that places sections by their kind can place others than the consent names. It can place only sections of
+//! records that it announced itself after the patient gave the consent, only in a slot with a consent in force that
+//! names kinds, and of each record only once in a slot: so it cannot put back what the patient took out. Each such
+//! change is on the chain.
+//!
+//! A patient who gives a consent names the height of the slot's newest change that the patient has seen. If the slot
+//! has changed since, for instance because a hospital has placed sections in it, the call fails: nobody shares what
+//! they have not seen.
 //!
 //! [`reading`] decides who is admitted, and implements the runtime API. [`changing`] stores. Each change is appended to
 //! a chain of hashes of its own, so that everybody can follow what patients share without the full index.
@@ -27,7 +32,9 @@
 //! 2. the placements of a record ascend by slot, are not empty, and are of a committed record;
 //! 3. the index by patient and slot contains the same placements, of the patient's own records, and nothing else;
 //! 4. the changes are numbered from 1 without gaps, each names the hash of the previous one, and the head has the
-//!    number and the hash of the last.
+//!    number and the hash of the last;
+//! 5. the height of a slot is the number of its newest change, and slots without a change have none;
+//! 6. what a hospital has placed by kind is of a committed record of the patient, and in a slot that exists.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -125,6 +132,24 @@ pub mod pallet {
         ValueQuery,
     >;
 
+    /// The records of which their hospital has placed sections in a slot by kind, by patient, slot and record. The
+    /// sections may not be in the slot any more.
+    #[pallet::storage]
+    pub type PlacedByKind<T: Config> = StorageNMap<
+        _,
+        (
+            NMapKey<Blake2_128Concat, UserId>,
+            NMapKey<Twox64Concat, SlotId>,
+            NMapKey<Twox64Concat, RecordPointer>,
+        ),
+        (),
+    >;
+
+    /// The height of the newest change of each slot of a patient.
+    #[pallet::storage]
+    pub type SlotHeights<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, SlotId, u64, ValueQuery>;
+
     /// Every change of what patients share, by its height. None is ever changed or deleted.
     #[pallet::storage]
     pub type Changes<T: Config> = StorageMap<_, Twox64Concat, u64, SharedChange>;
@@ -187,7 +212,8 @@ pub mod pallet {
         /// A record belongs to another patient.
         #[codec(index = 11)]
         RecordOfAnotherPatient,
-        /// Of a record of the call, none of the named sections is in the slot.
+        /// The slot contains none of the named sections of one of the records. Name only records with sections in the
+        /// slot.
         #[codec(index = 12)]
         NotPlaced,
         /// The signer is not the agent of an active hospital.
@@ -205,6 +231,13 @@ pub mod pallet {
         /// The record was committed before the patient gave the consent. Only the patient places its sections.
         #[codec(index = 17)]
         RecordBeforeConsent,
+        /// The slot has changed since its patient looked at it. Look at what is in it now, and give the consent again.
+        #[codec(index = 18)]
+        SlotChanged,
+        /// The hospital has placed sections of the record in the slot before. Only the patient places more of them, and
+        /// puts back what the patient took out.
+        #[codec(index = 19)]
+        AlreadyPlaced,
     }
 
     #[pallet::hooks]
@@ -218,18 +251,26 @@ pub mod pallet {
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
         /// Gives the slot a consent. If the slot has one already, this is its next version, and ends it. The sections
-        /// in the slot stay there. Signed by the patient's current account.
+        /// in the slot stay there. `seen` is the height of the newest change of the slot that the patient has seen, 0
+        /// if it has none. Signed by the patient's current account.
         ///
         /// Fails with [`NotPatient`](Error::NotPatient), [`UnknownSlot`](Error::UnknownSlot),
         /// [`MalformedAudience`](Error::MalformedAudience), [`AudienceTooLarge`](Error::AudienceTooLarge),
         /// [`InvalidPurposes`](Error::InvalidPurposes), [`PurposeIsEmergency`](Error::PurposeIsEmergency),
-        /// [`EndHasPassed`](Error::EndHasPassed) or [`EndTooLate`](Error::EndTooLate).
+        /// [`EndHasPassed`](Error::EndHasPassed), [`EndTooLate`](Error::EndTooLate) or
+        /// [`SlotChanged`](Error::SlotChanged).
         #[pallet::call_index(0)]
-        pub fn give(origin: OriginFor<T>, slot: SlotId, consent: Consent) -> DispatchResult {
+        pub fn give(
+            origin: OriginFor<T>,
+            slot: SlotId,
+            consent: Consent,
+            seen: u64,
+        ) -> DispatchResult {
             let patient = Self::patient(origin)?;
             Self::ensure_slot(slot)?;
             let now = T::Time::now();
             changing::check_consent(&consent, now).map_err(Error::<T>::from)?;
+            ensure!(SlotHeights::<T>::get(patient, slot) == seen, Error::<T>::SlotChanged);
 
             Self::store_consent(patient, slot, consent, now)
         }
@@ -287,7 +328,7 @@ pub mod pallet {
             let patient = Self::patient(origin)?;
             Self::ensure_slot(slot)?;
             ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
-            ensure!(Self::can_remove(patient, slot, &records), Error::<T>::NotPlaced);
+            ensure!(Self::are_placed(patient, slot, &records), Error::<T>::NotPlaced);
 
             for ReleasedRecord { pointer, sections } in records {
                 let before = PlacedIn::<T>::get((patient, slot, pointer));
@@ -297,15 +338,15 @@ pub mod pallet {
         }
 
         /// Places sections of a patient's records in the slot, because the slot's consent in force names their kinds.
-        /// Signed by the agent of the hospital that announced the records. The chain does not know the kinds; see the
-        /// documentation of this pallet.
+        /// Signed by the agent of the hospital that announced the records. A slot accepts each record once. The chain
+        /// does not know the kinds; see the documentation of this pallet.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`UnknownSlot`](Error::UnknownSlot),
         /// [`InvalidRecords`](Error::InvalidRecords), [`NotInForce`](Error::NotInForce),
         /// [`OtherVersion`](Error::OtherVersion), [`NoKinds`](Error::NoKinds),
         /// [`UnknownRecord`](Error::UnknownRecord), [`RecordOfAnotherPatient`](Error::RecordOfAnotherPatient),
-        /// [`RecordOfAnotherHospital`](Error::RecordOfAnotherHospital) or
-        /// [`RecordBeforeConsent`](Error::RecordBeforeConsent).
+        /// [`RecordOfAnotherHospital`](Error::RecordOfAnotherHospital),
+        /// [`RecordBeforeConsent`](Error::RecordBeforeConsent) or [`AlreadyPlaced`](Error::AlreadyPlaced).
         #[pallet::call_index(4)]
         #[pallet::weight(<T as Config>::WeightInfo::place_by_kind(records.len().saturated_into()))]
         pub fn place_by_kind(
@@ -329,8 +370,15 @@ pub mod pallet {
                 let committed =
                     T::Records::committed_at(record.pointer).ok_or(Error::<T>::UnknownRecord)?;
                 ensure!(given.since < committed, Error::<T>::RecordBeforeConsent);
+                let by_kind = (patient, slot, record.pointer);
+                ensure!(!PlacedByKind::<T>::contains_key(by_kind), Error::<T>::AlreadyPlaced);
             }
 
+            // Of the consent's versions, only one is given before the record and in force after it. So the version is
+            // not remembered.
+            for record in &records {
+                PlacedByKind::<T>::insert((patient, slot, record.pointer), ());
+            }
             Self::add(patient, slot, &records)
         }
     }

@@ -19,6 +19,7 @@ use epione_primitives::{
     sharing::{Change, Consent, KindSet, RecordedPeriod, SlotId, SlotSet, Term},
 };
 use frame_support::{BoundedVec, construct_runtime, derive_impl};
+use frame_system::ensure_signed;
 use sp_io::TestExternalities;
 use sp_runtime::{
     DispatchResult,
@@ -167,7 +168,12 @@ pub fn slots(numbers: &[u8]) -> SlotSet {
 
 /// The slots of [`PATIENT`] whose consents share with a requester for research now.
 pub fn admitting(requester: UserId) -> SlotSet {
-    Sharing::admitting_now(PATIENT, requester, Purpose::Research)
+    admitting_for(PATIENT, requester, Purpose::Research)
+}
+
+/// The slots of a patient whose consents share with a requester for a purpose now.
+pub fn admitting_for(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+    <Sharing as ports::Sharing>::admitting(patient, requester, purpose)
 }
 
 /// The sections of a record that are in one of these slots.
@@ -185,8 +191,12 @@ pub fn dispatch(call: crate::Call<Test>, origin: RuntimeOrigin) -> DispatchResul
     RuntimeCall::from(call).dispatch(origin).map(drop).map_err(|failed| failed.error)
 }
 
+/// Gives a consent after a look at the slot.
 pub fn give(origin: RuntimeOrigin, slot: SlotId, consent: Consent) -> DispatchResult {
-    dispatch(crate::Call::give { slot, consent }, origin)
+    let signer = ensure_signed(origin.clone()).ok();
+    let patient = signer.and_then(|signer| <Users as ports::Users>::by_account(&signer));
+    let seen = patient.map_or(0, |patient| Sharing::slot_height(patient, slot));
+    dispatch(crate::Call::give { slot, consent, seen }, origin)
 }
 
 pub fn withdraw(origin: RuntimeOrigin, slot: SlotId) -> DispatchResult {

@@ -6,12 +6,15 @@ use epione_primitives::{
     access::Purpose,
     limits::{MAX_PAGE, MAX_RELEASED_RECORDS, MAX_SLOTS},
     ports::{self, Credentials, Hospitals, Users},
+    query::are_ordered,
     release::{ReleasedRecord, SectionSet},
     sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet, Term, includes},
 };
 use frame_support::traits::Time;
 
-use crate::{Changes, Config, Consents, EarlierConsents, Head, Pallet, Placed, PlacedIn};
+use crate::{
+    Changes, Config, Consents, EarlierConsents, Head, Pallet, Placed, PlacedIn, SlotHeights,
+};
 
 /// A patient's slots, ascending.
 fn slots() -> impl Iterator<Item = SlotId> {
@@ -23,11 +26,6 @@ impl<T: Config> Pallet<T> {
     /// their order. A record that does not exist has no placements.
     pub fn placements(pointers: Vec<RecordPointer>) -> Vec<Placements> {
         pointers.into_iter().take(MAX_RELEASED_RECORDS as usize).map(Placed::<T>::get).collect()
-    }
-
-    /// The slots of a patient whose consents share with a requester for a purpose now.
-    pub fn admitting_now(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
-        <Self as ports::Sharing>::admitting(patient, requester, purpose, T::Time::now())
     }
 
     /// The newest version of the consent of each of a patient's slots, in force or not, ascending by slot.
@@ -74,6 +72,11 @@ impl<T: Config> Pallet<T> {
         Head::<T>::get()
     }
 
+    /// The height of the newest change of a slot of a patient; 0 before the first.
+    pub fn slot_height(patient: UserId, slot: SlotId) -> u64 {
+        SlotHeights::<T>::get(patient, slot)
+    }
+
     /// Changes ascending from a height: at most `limit` and [`MAX_PAGE`].
     pub fn changes(from: u64, limit: u32) -> Vec<SharedChange> {
         let (last, _) = Head::<T>::get();
@@ -88,14 +91,18 @@ impl<T: Config> Pallet<T> {
         Self::consent_in_force(patient, slot, T::Time::now()).is_some()
     }
 
-    /// Whether the slot of the patient contains some of these sections of each record, so that the patient could remove
-    /// them. Reads one value for each record.
+    /// Whether the patient could remove these sections of these records from the slot. Reads one value for each record.
     pub fn can_remove(patient: UserId, slot: SlotId, records: &[ReleasedRecord]) -> bool {
+        are_ordered(records) && Self::are_placed(patient, slot, records)
+    }
+
+    /// Whether the slot of the patient contains some of these sections of each record.
+    pub(crate) fn are_placed(patient: UserId, slot: SlotId, records: &[ReleasedRecord]) -> bool {
         let is_placed = |record: &ReleasedRecord| {
             let placed = PlacedIn::<T>::get((patient, slot, record.pointer));
             !placed.intersection(record.sections).is_empty()
         };
-        !records.is_empty() && records.iter().all(is_placed)
+        records.iter().all(is_placed)
     }
 
     /// The slot's consent, if it is in force at a moment that is not before the newest version.
@@ -138,11 +145,12 @@ impl<T: Config> ports::Sharing for Pallet<T> {
     /// Reads the consent of each slot, two values for each leaf of those that are in force for this purpose, and where
     /// the requester is registered if one of them includes the requester. Reads nothing in an emergency, because no
     /// consent is for emergencies.
-    fn admitting(patient: UserId, requester: UserId, purpose: Purpose, at: Moment) -> SlotSet {
+    fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
         let mut admitting = SlotSet::default();
         if purpose == Purpose::Emergency {
             return admitting;
         }
+        let at = T::Time::now();
         for slot in slots() {
             let Some(given) = Self::consent_in_force(patient, slot, at) else { continue };
             let consent = given.consent;

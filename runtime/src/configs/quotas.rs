@@ -20,9 +20,10 @@ const fn alone(budget: Budget) -> Share {
 
 /// The reasons are in `docs/adr/028-quotas-and-lanes.md`.
 const DEFAULT: Limits = Limits {
-    // A call of a user needs about 1.3 ms. A hundred hospitals, all of whose users attack, use a quarter of the chain.
+    // A call of a user needs about 2 ms, the largest 5 ms. A hundred hospitals, all of whose users attack, use a
+    // quarter of the chain.
     users: Share {
-        account: Budget { ref_time: 6 * MILLIS, bytes: 256 * KIB },
+        account: Budget { ref_time: 9 * MILLIS, bytes: 256 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
     },
     // Two rotations in a window, but few in a day: only thousands of users can use up what all users of their
@@ -30,6 +31,12 @@ const DEFAULT: Limits = Limits {
     rotations: Share {
         account: Budget { ref_time: 3 * MILLIS, bytes: 8 * KIB },
         hospital: Budget { ref_time: WINDOW / 800, bytes: 16 * MIB },
+    },
+    // Two of the largest removals of placed sections in a window, or five withdrawals. What ends access has to exist,
+    // so nobody fills blocks with it. 2,000 records can be removed in a day.
+    endings: Share {
+        account: Budget { ref_time: 15 * MILLIS, bytes: 64 * KIB },
+        hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
     },
     // A day of a large hospital needs about 100 MiB: 1,000 visits of 7 KB, 10,000 registrations, 20,000 receipts.
     // This is enough for 255 of the largest bodies.
@@ -42,12 +49,17 @@ const DEFAULT: Limits = Limits {
 
 const LEAST: Limits = Limits {
     users: Share {
-        account: Budget { ref_time: 3 * MILLIS, bytes: 16 * KIB },
-        hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
+        account: Budget { ref_time: 6 * MILLIS, bytes: 16 * KIB },
+        hospital: Budget { ref_time: 6 * MILLIS, bytes: MIB },
     },
     rotations: Share {
         account: Budget { ref_time: 2 * MILLIS, bytes: 4 * KIB },
         hospital: Budget { ref_time: 5 * MILLIS, bytes: MIB },
+    },
+    // One of the largest removals of placed sections.
+    endings: Share {
+        account: Budget { ref_time: 8 * MILLIS, bytes: 16 * KIB },
+        hospital: Budget { ref_time: 16 * MILLIS, bytes: MIB },
     },
     // Two of the largest announcements.
     records: alone(Budget { ref_time: 200 * MILLIS, bytes: 16 * MIB }),

@@ -11,12 +11,12 @@ pub struct Measured<T>(PhantomData<T>);
 impl<T: frame_system::Config> pallet_sharing::WeightInfo for Measured<T> {
     /// An estimate until it is measured.
     fn give() -> Weight {
-        Weight::from_parts(80_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
+        Weight::from_parts(80_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 5))
     }
 
     /// An estimate until it is measured.
     fn withdraw() -> Weight {
-        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 3))
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 4))
     }
 
     /// `r`: 1 to 8.
@@ -24,7 +24,7 @@ impl<T: frame_system::Config> pallet_sharing::WeightInfo for Measured<T> {
     fn place(r: u32) -> Weight {
         Weight::from_parts(50_000_000, 0)
             .saturating_add(Weight::from_parts(40_000_000, 0).saturating_mul(r.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(4, 1))
+            .saturating_add(T::DbWeight::get().reads_writes(4, 2))
             .saturating_add(T::DbWeight::get().reads(4_u64.saturating_mul(r.into())))
             .saturating_add(T::DbWeight::get().writes(3_u64.saturating_mul(r.into())))
     }
@@ -34,7 +34,7 @@ impl<T: frame_system::Config> pallet_sharing::WeightInfo for Measured<T> {
     fn remove(r: u32) -> Weight {
         Weight::from_parts(50_000_000, 0)
             .saturating_add(Weight::from_parts(25_000_000, 0).saturating_mul(r.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(4, 1))
+            .saturating_add(T::DbWeight::get().reads_writes(4, 2))
             .saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(r.into())))
             .saturating_add(T::DbWeight::get().writes(3_u64.saturating_mul(r.into())))
     }
@@ -44,8 +44,8 @@ impl<T: frame_system::Config> pallet_sharing::WeightInfo for Measured<T> {
     fn place_by_kind(r: u32) -> Weight {
         Weight::from_parts(70_000_000, 0)
             .saturating_add(Weight::from_parts(45_000_000, 0).saturating_mul(r.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(6, 1))
-            .saturating_add(T::DbWeight::get().reads(4_u64.saturating_mul(r.into())))
-            .saturating_add(T::DbWeight::get().writes(3_u64.saturating_mul(r.into())))
+            .saturating_add(T::DbWeight::get().reads_writes(6, 2))
+            .saturating_add(T::DbWeight::get().reads(5_u64.saturating_mul(r.into())))
+            .saturating_add(T::DbWeight::get().writes(4_u64.saturating_mul(r.into())))
     }
 }

@@ -317,7 +317,7 @@ fn a_user_without_a_registration_in_force_is_rejected() {
 }
 
 fn used_to_end_access(hospital: HospitalId) -> u64 {
-    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Ending).ref_time
 }
 
 /// The hospital is the only one of the patient, and wants to go on releasing shared sections.
@@ -338,6 +338,7 @@ fn a_hospital_cannot_stop_its_patient_from_ending_a_consent() {
         }
         // What is not placed is not removed, so it spends nothing.
         assert_eq!(refused(&patient, sharing::remove(0b01)), Some(NotInForce));
+        assert_eq!(refused(&patient, sharing::remove_twice(0b10)), Some(NotInForce));
         by_agent("Alice//agent", pallet_profiles::Call::end_registration { user: *PATIENT });
         assert_eq!(refused(&patient, sharing::withdraw()), None);
         assert!(used_to_end_access(A) > once);
@@ -396,11 +397,12 @@ fn a_removal_is_debited_to_a_former_hospital_if_the_present_one_has_used_up_its_
         assert_eq!(refused(&patient, sharing::remove(0b01)), None);
         let used = (used_to_end_access(A), used_to_end_access(B) > 0);
         assert_eq!(used, (0, true), "the present one is the first");
-        let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
+        let budget = CurrentLimits::<Runtime>::get().endings.hospital;
         let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
         let signer = Holder::User(UserId([99; 32]));
-        Quotas::debit(&Debit { signer, hospital: Some(B), lane: Lane::Rotation, cost });
-        assert_eq!(refused(&patient, rotate_keys()), Some(HospitalQuotaExceeded));
+        Quotas::debit(&Debit { signer, hospital: Some(B), lane: Lane::Ending, cost });
+        // Rotations have another budget.
+        assert_eq!(refused(&patient, rotate_keys()), None);
         assert_eq!(refused(&patient, sharing::remove(0b10)), None);
         assert!(used_to_end_access(A) > 0);
     });

@@ -10,7 +10,7 @@ use epione_primitives::{
         AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Range, Segments, record_hash,
         segments_root,
     },
-    limits::SLOT_MILLIS,
+    limits::{SLOT_MILLIS, WEIGHT_WINDOW_BLOCKS},
     naming::{Naming, NamingConsent},
     profile::Role,
     release::{ReleasedRecord, Request, SectionSet},
@@ -132,6 +132,11 @@ impl Chain {
         let header = self.end();
         self.begin();
         header
+    }
+
+    /// Waits until the quotas of weight are full again.
+    pub fn next_window(&mut self) {
+        self.reach((System::block_number() / WEIGHT_WINDOW_BLOCKS + 1) * WEIGHT_WINDOW_BLOCKS);
     }
 
     /// Makes blocks until the current block has this number.

@@ -9,6 +9,7 @@ mod chain;
 mod commit;
 mod council;
 mod credentials;
+mod endings;
 mod equivocation;
 mod genesis;
 mod hostile;

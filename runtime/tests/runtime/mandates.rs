@@ -39,7 +39,7 @@ fn send(seed: &str, call: impl Into<RuntimeCall>) -> Result<(), DispatchError> {
 }
 
 fn used_to_end_access(hospital: HospitalId) -> u64 {
-    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Ending).ref_time
 }
 
 #[test]
@@ -113,10 +113,10 @@ fn a_patient_of_an_active_hospital_spends_no_budget_of_the_representatives_hospi
         register("Bob//agent", mother(), Role::Patient);
         let patient = user_seed(*PATIENT);
         send(&patient, appoint(mother())).unwrap();
-        let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
+        let budget = CurrentLimits::<Runtime>::get().endings.hospital;
         let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
         let signer = Holder::User(user(30));
-        Quotas::debit(&Debit { signer, hospital: A, lane: Lane::Rotation, cost });
+        Quotas::debit(&Debit { signer, hospital: Some(A), lane: Lane::Ending, cost });
         assert_eq!(refused(&patient, dismiss(mother())), Some(HospitalQuotaExceeded));
         assert_eq!(used_to_end_access(B), 0);
     });

@@ -205,6 +205,7 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
     let of_slot = keys::placed_in_slot(patient, slot);
     let in_slot = keys::placed_in(patient, slot, pointer);
     assert!(in_slot.as_bytes().starts_with(of_slot.as_bytes()));
+    same!(keys::slot_height(patient, slot), pallet_sharing::SlotHeights, patient, slot);
     same!(keys::shared_change(2), pallet_sharing::Changes, 2_u64);
     same!(keys::shared_head(), pallet_sharing::Head);
     same!(keys::query(QueryId(7)), pallet_queries::Queries, QueryId(7));

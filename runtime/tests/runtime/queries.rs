@@ -212,7 +212,7 @@ fn a_patient_whom_the_only_hospital_suspended_withdraws_an_acceptance() {
 }
 
 fn used(hospital: HospitalId) -> u64 {
-    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Ending).ref_time
 }
 
 /// The council suspends the only hospital of the patient. The mailbox is another hospital, and hands out the grant.

@@ -110,7 +110,7 @@ fn a_quota_is_renewed_in_the_next_window() {
 fn many_users_of_one_hospital_share_a_budget() {
     local(|_| {
         let limits = CurrentLimits::<Runtime>::get();
-        let hospital = Budget { ref_time: 8_000_000_000, ..limits.users.hospital };
+        let hospital = Budget { ref_time: 12_000_000_000, ..limits.users.hospital };
         let limits = Limits { users: Share { hospital, ..limits.users }, ..limits };
         Quotas::set_limits(RuntimeOrigin::root(), limits).unwrap();
         let users = [1, 2, 3].map(user);
@@ -379,6 +379,7 @@ fn votes_come_before_rotations_and_these_before_announcements() {
         let [governance, vote, record, rotation, user] =
             [Lane::Governance, Lane::Vote, Lane::Record, Lane::Rotation, Lane::User].map(priority);
         assert!(governance > vote && vote > rotation && rotation > record && record > user);
+        assert_eq!(priority(Lane::Ending), rotation);
         assert!(Lane::ALL.is_sorted_by_key(|lane| priority(*lane)));
         assert_eq!(lanes, [governance, vote, vote, record, record, record, rotation, user]);
     });
@@ -505,6 +506,8 @@ fn the_guide_for_operators_has_the_limits_and_the_lowest_ones() {
         ("`users.hospital`", limits.users.hospital, lowest.users.hospital),
         ("`rotations.account`", limits.rotations.account, lowest.rotations.account),
         ("`rotations.hospital`", limits.rotations.hospital, lowest.rotations.hospital),
+        ("`endings.account`", limits.endings.account, lowest.endings.account),
+        ("`endings.hospital`", limits.endings.hospital, lowest.endings.hospital),
         ("`records.account`, `records.hospital`", limits.records.hospital, lowest.records.hospital),
         ("`votes.account`, `votes.hospital`", limits.votes.hospital, lowest.votes.hospital),
         (

@@ -105,7 +105,7 @@ fn agents_propose_and_complete_and_users_only_object() {
 }
 
 fn used_to_end_access(hospital: HospitalId) -> u64 {
-    Quotas::usage(&Holder::Hospital(hospital), Lane::Rotation).ref_time
+    Quotas::usage(&Holder::Hospital(hospital), Lane::Ending).ref_time
 }
 
 /// The hospital is the only one of the patient, suspends the patient, and wants to have the patient's keys.
@@ -168,7 +168,7 @@ fn an_objection_comes_before_the_calls_of_agents() {
         send("Alice//agent", proposal(A, *PATIENT)).unwrap();
         wait(chain);
         let of = |pair, call| validate(signed(pair, call)).unwrap().priority;
-        assert_eq!(of(&patient, object()), priority(Lane::Rotation));
+        assert_eq!(of(&patient, object()), priority(Lane::Ending));
         assert!(of(&patient, object()) > of(&agent, complete()));
     });
 }

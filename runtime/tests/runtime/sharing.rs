@@ -10,12 +10,14 @@ use epione_primitives::{
         runtime_decl_for_lite_blocks_api::LiteBlocksApi,
         runtime_decl_for_releases_api::ReleasesApi, runtime_decl_for_sharing_api::SharingApi,
     },
+    credential::AttributeId,
     hospital::Duty,
+    limits::DAY_MILLIS,
     profile::Role,
     release::{Release, ReleasedRecord, Request, Right, SectionSet},
     sharing::{Consent, KindSet, RecordedPeriod, SlotId, SlotSet, Term},
 };
-use epione_runtime::{Quotas, RolePolicies, Runtime, RuntimeCall, Timestamp};
+use epione_runtime::{Hospitals, Quotas, RolePolicies, Runtime, RuntimeCall, Sharing, Timestamp};
 use frame_support::BoundedVec;
 use pallet_quotas::{Holder, Lane};
 use sp_runtime::{
@@ -24,8 +26,8 @@ use sp_runtime::{
 };
 
 use crate::chain::{
-    A, Chain, PATIENT, announcement, apply, approve, key, local, register, request, sign_request,
-    user, user_seed,
+    A, B, Chain, PATIENT, announcement, apply, approve, council, key, local, register, request,
+    sign_request, user, user_seed,
 };
 
 type Call = pallet_sharing::Call<Runtime>;
@@ -55,6 +57,12 @@ pub fn withdraw() -> RuntimeCall {
     Call::withdraw { slot: SLOT }.into()
 }
 
+/// Removes the same sections twice.
+pub fn remove_twice(bits: u64) -> RuntimeCall {
+    let record = ReleasedRecord { pointer: FIRST, sections: SectionSet(bits) };
+    Call::remove { slot: SLOT, records: BoundedVec::truncate_from(vec![record; 2]) }.into()
+}
+
 /// A consent for research.
 pub fn consent(audience: &[Term]) -> Consent {
     Consent {
@@ -66,8 +74,14 @@ pub fn consent(audience: &[Term]) -> Consent {
     }
 }
 
+/// A consent for an insurer, after a look at the slot.
 pub fn give() -> RuntimeCall {
-    Call::give { slot: SLOT, consent: consent(&[Term::User(user(8))]) }.into()
+    give_to(&[Term::User(user(8))])
+}
+
+fn give_to(audience: &[Term]) -> RuntimeCall {
+    let seen = Sharing::slot_height(*PATIENT, SLOT);
+    Call::give { slot: SLOT, consent: consent(audience), seen }.into()
 }
 
 pub fn place_by_kind(patient: UserId, version: u32, pointer: RecordPointer) -> RuntimeCall {
@@ -185,8 +199,9 @@ fn a_record_is_untouched_when_a_section_is_redefined() {
     local(|chain| {
         committed(chain);
         let before = (Runtime::header(1), Runtime::entries(1));
-        for call in [place(0b11), give(), remove(0b01), withdraw()] {
-            send("user-7", call).unwrap();
+        let calls: [fn() -> RuntimeCall; 4] = [|| place(0b11), give, || remove(0b01), withdraw];
+        for call in calls {
+            send("user-7", call()).unwrap();
             assert_eq!((Runtime::header(1), Runtime::entries(1)), before);
         }
         let placed = Runtime::placed_in(*PATIENT, SLOT, None, 9);
@@ -221,6 +236,7 @@ fn a_stranger_neither_places_nor_gives_in_the_patients_name() {
     local(|chain| {
         committed(chain);
         for call in [place(1), give(), withdraw()] {
+            chain.next_window();
             assert_eq!(send("user-8", call), Err(Error::NotPatient.into()));
         }
         assert!(Runtime::consents(*PATIENT).is_empty());
@@ -256,8 +272,100 @@ fn sharing_uses_the_users_quota() {
         send("user-7", place(1)).unwrap();
         for holder in [Holder::User(*PATIENT), Holder::Hospital(A)] {
             let used = Quotas::usage(&holder, Lane::User);
-            assert!(used.ref_time > 0 && used.bytes > 320, "{used:?}");
+            assert!(used.ref_time > 0 && used.bytes > 640, "{used:?}");
         }
         assert_eq!(of_worker(), before);
+    });
+}
+
+/// What the insurer has looked at before ends with the leaf, and the next look is refused.
+fn is_over(nonce: u8) {
+    assert!(admitting(*INSURER).is_empty());
+    assert!(!Runtime::is_in_force(GRANT));
+    let mismatch = pallet_releases::Error::<Runtime>::ClassMismatch;
+    assert_eq!(record(*INSURER, Purpose::Research, nonce), Err(mismatch.into()));
+}
+
+#[test]
+fn the_end_of_a_registration_ends_what_a_consent_shares_with_its_hospital() {
+    local(|chain| {
+        committed(chain);
+        send("user-7", place(0b01)).unwrap();
+        send("user-7", give_to(&[Term::Hospital(B)])).unwrap();
+        assert!(admitting(*INSURER).is_empty(), "registered at another hospital");
+        register("Bob//agent", *INSURER, Role::Insurer);
+        assert_eq!(admitting(*INSURER), SlotSet(1 << SLOT.0));
+        record(*INSURER, Purpose::Research, 1).unwrap();
+        assert!(Runtime::is_in_force(GRANT));
+        chain.next_block();
+        let end = pallet_profiles::Call::<Runtime>::end_registration { user: *INSURER };
+        send("Bob//agent", end.into()).unwrap();
+        is_over(2);
+    });
+}
+
+#[test]
+fn the_suspension_of_a_hospital_ends_what_a_consent_shares_with_its_users() {
+    local(|chain| {
+        committed(chain);
+        register("Bob//agent", *INSURER, Role::Insurer);
+        send("user-7", place(0b01)).unwrap();
+        send("user-7", give_to(&[Term::Hospital(B)])).unwrap();
+        record(*INSURER, Purpose::Research, 1).unwrap();
+        chain.next_block();
+        Hospitals::suspend(council(), B).unwrap();
+        is_over(2);
+        Hospitals::reinstate(council(), B).unwrap();
+        chain.next_block();
+        assert_eq!(admitting(*INSURER), SlotSet(1 << SLOT.0));
+    });
+}
+
+#[test]
+fn a_revoked_credential_and_a_suspended_issuer_end_what_a_consent_shares() {
+    const INSURANCE: AttributeId = AttributeId(4);
+    type Credential = pallet_credentials::Call<Runtime>;
+    let issue = || {
+        let until = Timestamp::get() + DAY_MILLIS;
+        Credential::issue { user: *INSURER, attribute: INSURANCE, until }
+    };
+    local(|chain| {
+        committed(chain);
+        send("user-7", place(0b01)).unwrap();
+        let leaf = Term::Credential { attribute: INSURANCE, issuer: B };
+        send("user-7", give_to(&[leaf])).unwrap();
+        send("Alice", issue().into()).unwrap();
+        assert!(admitting(*INSURER).is_empty(), "another hospital confirms it");
+        send("Bob", issue().into()).unwrap();
+        record(*INSURER, Purpose::Research, 1).unwrap();
+        assert!(Runtime::is_in_force(GRANT));
+        chain.next_block();
+        let revoke = Credential::revoke { user: *INSURER, attribute: INSURANCE };
+        send("Bob", revoke.into()).unwrap();
+        is_over(2);
+        chain.next_block();
+        send("Bob", issue().into()).unwrap();
+        assert_eq!(admitting(*INSURER), SlotSet(1 << SLOT.0));
+        Hospitals::suspend(council(), B).unwrap();
+        is_over(3);
+    });
+}
+
+/// A hospital places sections while the patient gives a version that shares the slot with more requesters.
+#[test]
+fn a_consent_does_not_share_what_a_hospital_placed_meanwhile() {
+    local(|chain| {
+        committed(chain);
+        send("user-7", give()).unwrap();
+        chain.next_block();
+        commit(chain, 2);
+        chain.next_window();
+        let wider = give_to(&[Term::Hospital(A)]);
+        let second = RecordPointer { height: 2, index: 0 };
+        send("Alice//agent", place_by_kind(*PATIENT, 1, second)).unwrap();
+        assert_eq!(send("user-7", wider), Err(Error::SlotChanged.into()));
+        assert!(admitting(*OTHER).is_empty());
+        send("user-7", give_to(&[Term::Hospital(A)])).unwrap();
+        assert_eq!(admitting(*OTHER), SlotSet(1 << SLOT.0));
     });
 }

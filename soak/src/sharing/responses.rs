@@ -170,9 +170,11 @@ async fn share(
         records.push(ReleasedRecord { pointer: *pointer, sections });
     }
     records.sort_by_key(|record| record.pointer);
-    let until = chain.finalized().await?.time().await? + DAY_MILLIS;
+    let state = chain.finalized().await?;
+    let until = state.time().await? + DAY_MILLIS;
+    let seen = state.slot_height(practice.patient, SLOT).await?;
     let given = consented(&[user], until)?;
-    chain.submit(&sharing::give(SLOT, &given), &patient).await?;
+    chain.submit(&sharing::give(SLOT, &given, seen), &patient).await?;
     consent::place(chain, &patient, (SLOT, records.as_slice()), |_, _| {}).await?;
     Ok(())
 }

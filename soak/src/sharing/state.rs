@@ -9,7 +9,7 @@ use epione_primitives::{
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
-/// The sections of a record in a slot, by record and by slot, and the change in the log.
+/// The sections of a record in a slot, by record and by slot, the change in the log, and the height of the slot.
 pub(super) fn placed(
     (patient, slot): (UserId, SlotId),
     pointer: RecordPointer,
@@ -21,7 +21,7 @@ pub(super) fn placed(
     by_record + by_slot + logged(patient, slot, Change::Placed { pointer, sections })
 }
 
-/// The consent of a slot, and the change in the log.
+/// The consent of a slot, the change in the log, and the height of the slot.
 pub(super) fn given((patient, slot): (UserId, SlotId), version: &ConsentVersion) -> usize {
     let consent = BlakeTwo256::hash_of(&version.consent);
     let change = Change::Given { version: version.version, consent };
@@ -38,10 +38,12 @@ pub(super) fn head() -> usize {
     (0_u64, Hash::zero()).encoded_size()
 }
 
+/// A change in the log, and its height as that of the newest change of the slot.
 fn logged(patient: UserId, slot: SlotId, change: Change) -> usize {
+    let of_slot = (patient, slot, 1_u64).encoded_size();
     let previous = Hash::zero();
     let entry = SharedChange { height: 1, previous, patient, slot, change, block: 1 };
-    (entry.height, &entry).encoded_size()
+    (entry.height, &entry).encoded_size() + of_slot
 }
 
 #[cfg(test)]
@@ -58,7 +60,7 @@ mod tests {
         let placements = Placements::try_from(vec![Placement { slot, sections }]).unwrap();
         // Pointer 6, slot 1, set 8, length of a list 1; user 32, height 8, hash 32, block 4, kind of a change 1.
         let (by_record, by_slot) = (6 + 1 + 1 + 8, 32 + 1 + 6 + 8);
-        let logged = 8 + 8 + 32 + 32 + 1 + (1 + 6 + 8) + 4;
+        let logged = 8 + 8 + 32 + 32 + 1 + (1 + 6 + 8) + 4 + (32 + 1 + 8);
         let expected = by_record + by_slot + logged;
         assert_eq!(placed((patient, slot), POINTER, &placements, sections), expected);
         assert_eq!(head(), 8 + 32);

@@ -109,7 +109,7 @@ fn given(
     [separate_objects_bytes, second_copy_bytes]: [u64; 2],
 ) -> anyhow::Result<Update> {
     let consent = consented(&ids(users), UNTIL)?;
-    let call = sharing::give(SLOT, &consent);
+    let call = sharing::give(SLOT, &consent, 1);
     let place = (parties.patient.id, SLOT);
     let now = ConsentVersion { version: 2, consent, since: 1, block: 1, ended: None };
     // The chain keeps the former version, which names about as many users.

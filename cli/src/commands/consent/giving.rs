@@ -147,6 +147,8 @@ pub(super) async fn give(
     };
     // Of a consent that is in force already, its own end counts.
     let consent = found.map_or(&wanted.consent, |(_, version)| &version.consent);
+    // What changes in the slot from now on, the patient does not see in the statement.
+    let seen = state.slot_height(patient, slot).await?;
     let in_slot_before = in_slot(&state, patient, slot).await?;
     let coverage = covered(giver, (&account, patient), consent, context).await?;
     let placements = placements_of(&state, &coverage.records).await?;
@@ -160,7 +162,7 @@ pub(super) async fn give(
     let spinner = progress::waiting(context, "waiting until the consent is finalized");
     let given = match found {
         Some(_) => None,
-        None => Some(chain.submit(&sharing::give(slot, consent), &account).await?.block),
+        None => Some(chain.submit(&sharing::give(slot, consent, seen), &account).await?.block),
     };
     spinner.finish_and_clear();
     let spinner = progress::waiting(context, "placing sections");

@@ -312,6 +312,10 @@ pub(super) fn placements(record: RecordPointer) -> StorageKey {
     value("Sharing", "Placed").twox_64_concat(&record)
 }
 
+pub(super) fn slot_height(patient: UserId, slot: SlotId) -> StorageKey {
+    value("Sharing", "SlotHeights").blake2_128_concat(&patient).twox_64_concat(&slot)
+}
+
 pub(super) fn shared_change(height: u64) -> StorageKey {
     value("Sharing", "Changes").twox_64_concat(&height)
 }

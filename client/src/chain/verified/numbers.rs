@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 35] = [
+pub(super) const CALLS: [Numbered; 39] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -41,6 +41,10 @@ pub(super) const CALLS: [Numbered; 35] = [
     ("Queries", "transfer", [20, 4]),
     ("Credentials", "issue", [21, 1]),
     ("Credentials", "revoke", [21, 2]),
+    ("Mandates", "appoint", [22, 0]),
+    ("Mandates", "dismiss", [22, 1]),
+    ("Mandates", "authorize", [22, 2]),
+    ("Mandates", "revoke", [22, 3]),
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.

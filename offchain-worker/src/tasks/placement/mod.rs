@@ -217,17 +217,17 @@ impl Placing {
                 self.metrics.sections_placed.inc_by(placed.sum());
                 Ok(true)
             }
-            Err(error @ (CallError::Failed(_) | CallError::Refused(_))) => {
+            Err(error) if had_no_effect(&error) => {
                 self.fail(&error.into());
                 self.journal.write(move |tx| tried::forget(tx, &pointers, slot)).await?;
                 Ok(false)
             }
-            Err(error @ (CallError::TimedOut | CallError::View(_))) => {
+            Err(error) => {
                 self.metrics.task_failures.with_label_values(&["placement"]).inc();
                 tracing::warn!(
                     %error, slot = slot.0, records = ?pointers,
-                    "it is not known whether sections were placed by kind; the worker does not place them again: the \
-                     patient can do so"
+                    "sections may have been placed by kind before; the worker does not place them again: the patient \
+                     can do so"
                 );
                 Ok(true)
             }
@@ -302,6 +302,15 @@ async fn placements(
 fn in_slot(placements: Option<&Placements>, slot: SlotId) -> SectionSet {
     let mut all = placements.into_iter().flatten();
     all.find(|placement| placement.slot == slot).map_or(SectionSet::default(), |it| it.sections)
+}
+
+/// Whether a call certainly placed nothing, neither now nor before.
+fn had_no_effect(error: &CallError) -> bool {
+    match error {
+        CallError::Failed(failure) => !failure.is("Sharing", "AlreadyPlaced"),
+        CallError::Refused(_) => true,
+        CallError::TimedOut | CallError::View(_) => false,
+    }
 }
 
 #[cfg(test)]

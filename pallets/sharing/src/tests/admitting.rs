@@ -2,7 +2,6 @@
 
 use epione_mocks::{end_registration, register};
 use epione_primitives::{
-    Word,
     access::Purpose,
     profile::Role,
     sharing::{SlotId, Term},
@@ -31,7 +30,7 @@ fn another_purpose_is_not_admitted_and_an_emergency_never() {
     run(|| {
         give_to(&[Term::User(INSURER)]);
         for purpose in Purpose::ALL.iter().copied() {
-            let admitted = !Sharing::admitting_now(PATIENT, INSURER, purpose).is_empty();
+            let admitted = !admitting_for(PATIENT, INSURER, purpose).is_empty();
             let expected = matches!(purpose, Purpose::Treatment | Purpose::Research);
             assert_eq!(admitted, expected, "{purpose:?}");
         }
@@ -100,22 +99,7 @@ fn each_slot_admits_by_its_own_consent() {
         assert_eq!(admitting(DOCTOR), slots(&[0, 15]));
         assert_eq!(admitting(INSURER), slots(&[7]));
         let research = Purpose::Research;
-        assert!(Sharing::admitting_now(OTHER_PATIENT, DOCTOR, research).is_empty());
-    });
-}
-
-#[test]
-fn a_past_moment_before_the_consent_is_not_admitted() {
-    run(|| {
-        give_to(&[Term::User(INSURER)]);
-        let at = |at| {
-            let research = Purpose::Research;
-            <Sharing as epione_primitives::ports::Sharing>::admitting(
-                PATIENT, INSURER, research, at,
-            )
-        };
-        assert!(at(START - 1).is_empty());
-        assert_eq!(at(START), slots(&[SLOT.0]));
+        assert!(admitting_for(OTHER_PATIENT, DOCTOR, research).is_empty());
     });
 }
 

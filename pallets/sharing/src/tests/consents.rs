@@ -242,3 +242,31 @@ fn each_change_is_an_event_and_a_link_of_the_chain_of_changes() {
         assert_eq!(events, (1..).zip(expected).map(event).collect::<Vec<_>>());
     });
 }
+
+/// A hospital places what the patient has not seen, and the patient's new version would share it with others.
+#[test]
+fn a_patient_gives_no_consent_for_a_slot_that_has_changed_meanwhile() {
+    run(|| {
+        let given = |seen| {
+            let consent = Consent { until: START + 10_000, ..consent(&INSURED) };
+            dispatch(crate::Call::give { slot: SLOT, consent, seen }, user(PATIENT))
+        };
+        let changed = DispatchError::from(Error::<Test>::SlotChanged);
+        for seen in [1, u64::MAX] {
+            assert_noop!(given(seen), changed);
+        }
+        assert_ok!(given(0));
+        pass(2_000);
+        let seen = Sharing::slot_height(PATIENT, SLOT);
+        assert_ok!(place_by_kind(agent(HOME), 1, &[part(SECOND, &[0])]));
+        for seen in [0, seen, seen + 2] {
+            assert_noop!(given(seen), changed);
+        }
+        // What happens in other slots, or to other patients, does not matter.
+        assert_ok!(place(user(PATIENT), SlotId(4), &[part(FIRST, &[0])]));
+        assert_ok!(place(user(OTHER_PATIENT), SLOT, &[part(OTHERS, &[0])]));
+        assert_ok!(given(seen + 1));
+        assert_eq!(Sharing::slot_height(PATIENT, SLOT), Sharing::head().0);
+        assert_eq!(Sharing::slot_height(PATIENT, SlotId(9)), 0);
+    });
+}

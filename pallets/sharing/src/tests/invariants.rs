@@ -7,7 +7,9 @@ use epione_primitives::{
 };
 use frame_support::{BoundedVec, assert_err, assert_ok};
 
-use crate::{Changes, Consents, EarlierConsents, Head, Placed, PlacedIn, mock::*};
+use crate::{
+    Changes, Consents, EarlierConsents, Head, Placed, PlacedByKind, PlacedIn, SlotHeights, mock::*,
+};
 
 fn broken(change: impl FnOnce(), message: &'static str) {
     externalities().execute_with(|| {
@@ -111,4 +113,22 @@ fn changes_that_do_not_follow_each_other_are_detected() {
         },
         "a change is after the head",
     );
+}
+
+#[test]
+fn heights_of_slots_that_cannot_be_are_detected() {
+    let wrong = "the height of a slot is not that of its newest change";
+    broken(|| SlotHeights::<Test>::insert(PATIENT, SLOT, 2), wrong);
+    broken(|| SlotHeights::<Test>::insert(PATIENT, SlotId(9), 1), wrong);
+    broken(|| SlotHeights::<Test>::remove(PATIENT, SLOT), "a slot has changed and has no height");
+}
+
+#[test]
+fn placements_by_kind_that_cannot_be_are_detected() {
+    for (slot, pointer) in [(SLOT, OTHERS), (SLOT, UNCOMMITTED), (SlotId(16), FIRST)] {
+        broken(
+            || PlacedByKind::<Test>::insert((PATIENT, slot, pointer), ()),
+            "a hospital placed by kind what is no record of the patient",
+        );
+    }
 }

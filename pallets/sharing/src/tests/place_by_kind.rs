@@ -29,9 +29,6 @@ fn the_hospital_of_a_later_record_adds_sections_under_the_consent_in_force() {
         assert_eq!(placed(SECOND, &[SLOT.0]), sections(&[0, 1, 5]));
         let change = Change::Placed { pointer: SECOND, sections: sections(&[0, 1, 5]) };
         assert_eq!(changes().pop(), Some((PATIENT, SLOT, change)));
-        // What is there already leaves no trace.
-        assert_ok!(place_by_kind(agent(HOME), 1, &[part(SECOND, &[0])]));
-        assert_eq!(changes().len(), 3);
         assert_ok!(place_by_kind(agent(AWAY), 1, &[part(ELSEWHERE, &[0])]));
     });
 }
@@ -138,5 +135,26 @@ fn a_hospital_places_no_records_of_others_and_none_out_of_order() {
             let error = Error::<Test>::InvalidRecords;
             assert_noop!(place_by_kind(agent(HOME), 1, &records), error);
         }
+    });
+}
+
+#[test]
+fn a_hospital_does_not_put_back_what_the_patient_took_out() {
+    run(|| {
+        given();
+        assert_ok!(place_by_kind(agent(HOME), 1, &[part(SECOND, &[0, 1])]));
+        let again = |indices: &[u16]| place_by_kind(agent(HOME), 1, &[part(SECOND, indices)]);
+        let already = DispatchError::from(Error::<Test>::AlreadyPlaced);
+        assert_noop!(again(&[0]), already);
+        assert_ok!(remove(user(PATIENT), SLOT, &[part(SECOND, &[0])]));
+        for indices in [&[0][..], &[0, 1], &[5]] {
+            assert_noop!(again(indices), already);
+        }
+        assert_ok!(remove(user(PATIENT), SLOT, &[part(SECOND, &[1])]));
+        assert_noop!(again(&[1]), already);
+        assert!(placed(SECOND, &[SLOT.0]).is_empty());
+        // The patient can, and another hospital places its own record.
+        assert_ok!(place(user(PATIENT), SLOT, &[part(SECOND, &[0])]));
+        assert_ok!(place_by_kind(agent(AWAY), 1, &[part(ELSEWHERE, &[0])]));
     });
 }

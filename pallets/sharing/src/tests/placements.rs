@@ -150,6 +150,6 @@ fn each_call_pays_its_own_weight() {
     let by_kind = crate::Call::place_by_kind { patient: PATIENT, slot, version: 1, records };
     assert_eq!(weight(by_kind), <() as WeightInfo>::place_by_kind(3));
     assert_eq!(weight(crate::Call::withdraw { slot }), <() as WeightInfo>::withdraw());
-    let give = crate::Call::give { slot, consent: consent(&[]) };
+    let give = crate::Call::give { slot, consent: consent(&[]), seen: 0 };
     assert_eq!(weight(give), <() as WeightInfo>::give());
 }

@@ -16,7 +16,7 @@ use epione_primitives::{
 };
 use epione_runtime::{
     Grandpa, LiteBlocks, Profiles, Queries, RolePolicies, Runtime, RuntimeCall, SessionKeys,
-    System, Timestamp,
+    Sharing, System, Timestamp,
 };
 use frame_support::{BoundedVec, weights::Weight};
 use pallet_collective::Instance1;
@@ -180,7 +180,7 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::CompleteRecovery => complete_recovery(a, b),
         Deed::Relate => relate(a, b, c),
         Deed::Unrelate => unrelate(a, b, c),
-        Deed::GiveConsent => give(a, b, c),
+        Deed::GiveConsent => give(signer, a, b, c),
         Deed::WithdrawConsent => pallet_sharing::Call::withdraw { slot: slot(a) }.into(),
         Deed::PlaceSections => {
             pallet_sharing::Call::place { slot: slot(a), records: placed(a, b, c) }.into()
@@ -367,7 +367,7 @@ fn placed(a: u8, b: u8, c: u8) -> PlacedRecords {
 }
 
 /// A consent for a user, a hospital or nobody, which may have ended before it begins.
-fn give(a: u8, b: u8, c: u8) -> RuntimeCall {
+fn give(signer: &str, a: u8, b: u8, c: u8) -> RuntimeCall {
     let terms = pick(
         &[
             [Term::User(user(b)), Term::AtLeast { met: 1, of: 1 }],
@@ -384,7 +384,9 @@ fn give(a: u8, b: u8, c: u8) -> RuntimeCall {
         recorded: RecordedPeriod::default(),
         until: pick(&[now.saturating_add(DAY_MILLIS), now, Moment::MAX], b),
     };
-    pallet_sharing::Call::give { slot: slot(a), consent }.into()
+    let patient = Profiles::user_of(account(&key(signer))).unwrap_or(user(b));
+    let seen = if c.is_multiple_of(8) { 0 } else { Sharing::slot_height(patient, slot(a)) };
+    pallet_sharing::Call::give { slot: slot(a), consent, seen }.into()
 }
 
 /// A record in one of the first blocks, which may not exist.

@@ -220,6 +220,16 @@ fn some_are_private(known: &mut Known, release: &Release, at: Moment) -> Result<
 #[cfg(test)]
 mod tests {
     use codec::Encode;
+    use epione_primitives::{
+        RecordPointer, Signature,
+        access::{Action, Purpose, SectionClass},
+        limits::MAX_SLOTS,
+        release::{ReleasedRecord, Request, SectionSet},
+        sharing::{
+            Consent, ConsentVersion, KindSet, Placement, Placements, RecordedPeriod, SlotId, Term,
+        },
+    };
+    use sp_core::bounded::BoundedVec;
 
     use super::*;
 
@@ -268,6 +278,79 @@ mod tests {
         }
         assert_eq!(numbers(&mut known, None, 64), Err(Gap::Absent(key(1))));
         assert_eq!(numbers(&mut known, None, 1), Ok(vec![2]));
+    }
+
+    const PATIENT: UserId = UserId([1; 32]);
+    const INSURER: UserId = UserId([2; 32]);
+    const SLOT: SlotId = SlotId(3);
+    const RECORD: RecordPointer = RecordPointer { height: 1, index: 0 };
+
+    /// The first two sections of a record, for an insurer's research.
+    fn release() -> Release {
+        let record = ReleasedRecord { pointer: RECORD, sections: SectionSet(0b11) };
+        let request = Request {
+            requester: INSURER,
+            patient: PATIENT,
+            hospital: HospitalId(0),
+            records: BoundedVec::truncate_from(vec![record]),
+            purpose: Purpose::Research,
+            emergency: None,
+            at: 10,
+            nonce: [0; 16],
+        };
+        Release {
+            signature: Signature::Sr25519(Default::default()),
+            records: request.records.clone(),
+            rights: BoundedVec::default(),
+            grant: Hash::zero(),
+            request,
+        }
+    }
+
+    /// A state with a consent for the insurer's research, and these sections of the record in its slot.
+    fn state(placed: Option<u64>, ended: Option<Moment>) -> Known {
+        let consent = Consent {
+            audience: BoundedVec::truncate_from(vec![Term::User(INSURER)]),
+            purposes: BoundedVec::truncate_from(vec![Purpose::Research]),
+            kinds: KindSet::default(),
+            recorded: RecordedPeriod::default(),
+            until: 20,
+        };
+        let given = ConsentVersion { version: 1, consent, since: 10, block: 1, ended };
+        let placements = placed.map(|bits| {
+            let placement = Placement { slot: SLOT, sections: SectionSet(bits) };
+            Placements::truncate_from(vec![placement]).encode()
+        });
+        let mut known = Known::default();
+        for slot in (0..MAX_SLOTS).map(SlotId) {
+            let value = (slot == SLOT).then(|| given.encode());
+            known.learn(keys::consent(PATIENT, slot), value);
+        }
+        known.learn(keys::placements(RECORD), placements);
+        known
+    }
+
+    #[test]
+    fn sections_that_became_private_are_not_opened_by_rights_to_shared_ones() {
+        let text = |class| Right { action: Action::ReadText, class };
+        let (private, shared) = (SectionClass::Private, SectionClass::Shared);
+        let shared_media = Right { action: Action::ReadMedia, class: shared };
+        for (placed, ended, at, expected) in [
+            (Some(0b11), None, 10, false),
+            (Some(0b111), None, 19, false),
+            (Some(0b01), None, 10, true),
+            (None, None, 10, true),
+            (Some(0b11), Some(15), 15, true),
+            (Some(0b11), None, 20, true),
+        ] {
+            let mut known = state(placed, ended);
+            let some_are_private = some_are_private(&mut known, &release(), at).unwrap();
+            assert_eq!(some_are_private, expected, "{placed:?} {ended:?} {at}");
+            assert!(Right::open(&[text(private)], some_are_private));
+            assert_eq!(Right::open(&[text(shared)], some_are_private), !expected);
+            // Another action's right to private sections does not help.
+            assert_eq!(Right::open(&[text(private), shared_media], some_are_private), !expected);
+        }
     }
 
     #[test]

@@ -101,6 +101,14 @@ impl VerifiedState {
         Ok(placed)
     }
 
+    pub(in crate::chain) async fn slot_height(
+        &self,
+        patient: UserId,
+        slot: SlotId,
+    ) -> Result<u64, ChainError> {
+        Ok(self.value(keys::slot_height(patient, slot)).await?.unwrap_or_default())
+    }
+
     pub(in crate::chain) async fn shared_head(&self) -> Result<(u64, Hash), ChainError> {
         Ok(self.value(keys::shared_head()).await?.unwrap_or_default())
     }
