@@ -244,8 +244,8 @@ impl Evidence {
         amiss: impl Fn(&Said) -> Option<String>,
     ) -> Result<(Proof, Option<&Said>), ProofFault> {
         let Signing { step, by, hash, block, sought, accounts } = signing;
-        let found = || self.shown_of(block).filter(|it| it.calls.have(&sought));
-        let own = || found().filter(|it| accounts.contains(&it.signed.signer));
+        let is_own = |it: &&Shown| accounts.contains(&it.signed.signer) && it.calls.have(&sought);
+        let own = || self.shown_of(block).filter(is_own);
         let is_right = |said: &Said| sought.is(said) && amiss(said).is_none();
         let mut counted =
             own().filter(|it| it.signed.is_authentic && it.signed.is_of_known_encoding());
@@ -258,17 +258,11 @@ impl Evidence {
                 let reason = wrong.find_map(&amiss).unwrap_or_default();
                 (Some(it), self.accuse(block, &accounts, reason, &by))
             }
-            (None, None) => (
-                None,
-                Verdict::missing(match found().next() {
-                    // Other hospitals approve in the same block.
-                    Some(call) if step != Step::Receive => format!(
-                        "of chain block {block}, the evidence shows such a call only by account {}",
-                        call.signed.signer
-                    ),
-                    _ => format!("the evidence shows no such call in chain block {block}"),
-                }),
-            ),
+            (None, None) => {
+                let reason =
+                    format!("the evidence shows no such call of it in chain block {block}");
+                (None, Verdict::missing(reason))
+            }
         };
         let proof = Proof {
             hash: Some(hash),

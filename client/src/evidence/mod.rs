@@ -14,6 +14,8 @@
 //! [`verify`] judges each proof. It names who is responsible for a wrong one only if the file shows it: whoever made the
 //! file may have left out, or changed, what would show that nobody is.
 
+#[cfg(test)]
+mod attacks;
 mod calls;
 mod check;
 mod look;

@@ -7,7 +7,7 @@ use epione_primitives::UserId;
 
 use crate::{
     table,
-    wording::{moment, word},
+    wording::{counted, moment, word},
 };
 
 /// Shows transactions one after the other.
@@ -53,7 +53,9 @@ impl fmt::Display for About<'_> {
                 Subject::Look { .. } => &mut looks,
             } += 1;
         }
-        write!(f, "about {records} records, {queries} queries and {looks} looks: ")?;
+        let records = counted(records, "record", "records");
+        let queries = counted(queries, "query", "queries");
+        write!(f, "about {records}, {queries} and {}: ", counted(looks, "look", "looks"))?;
         match self.all_of {
             Some(patient) => write!(f, "all of patient {patient} until then"),
             None => f.write_str("chosen by whoever asked for the evidence; others may exist"),
@@ -138,7 +140,7 @@ mod tests {
         let about = |all_of| About { transactions: &transactions, all_of }.to_string();
         assert_eq!(
             about(None),
-            "about 0 records, 1 queries and 2 looks: chosen by whoever asked for the evidence; others may exist"
+            "about 0 records, 1 query and 2 looks: chosen by whoever asked for the evidence; others may exist"
         );
         let all = about(Some(patient));
         assert!(all.contains(&format!("2 looks: all of patient {patient}")), "{all}");

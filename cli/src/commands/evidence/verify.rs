@@ -256,7 +256,7 @@ mod tests {
         assert!(examined(true).passed() && !examined(false).passed());
         let text = examined(false).to_string();
         assert!(text.contains("(chain block 40), 1day 2h ago\n"), "{text}");
-        assert!(text.contains("1 queries and 0 looks: chosen"), "{text}");
+        assert!(text.contains("1 query and 0 looks: chosen"), "{text}");
         let genesis = format!("genesis block {:?} (--genesis", Hash::repeat_byte(7));
         assert!(text.contains(&genesis), "{text}");
     }
