@@ -260,7 +260,8 @@ fn all_of_a_patient_is_told_from_what_somebody_chose(
     look: &Value,
 ) {
     let patient = ["--patient", case.patient.as_str()];
-    let receipt = [&patient[..], &["--receipt", &look.to_string()]].concat();
+    let number = look.to_string();
+    let receipt = [&patient[..], &["--receipt", number.as_str()]].concat();
     // Incomplete, since a query waits for its answer.
     for accepted in [&patient[..], &receipt] {
         let (status, examined) = case.verify(all, Some(&case.genesis), accepted);
