@@ -77,8 +77,8 @@ pub(super) struct Limits {
 }
 
 /// Collects the evidence about records, queries and looks, as the chain is after the newest final block. The result has
-/// passed [`verify`]. `progress` is told the number of the requested block on the way back to the earliest block, and how
-/// many there are.
+/// passed [`verify`]. `progress` is told the number of the requested block on the way back to the earliest block, and
+/// how many there are.
 pub async fn make(
     chain: &Chain,
     scope: Scope,

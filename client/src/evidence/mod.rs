@@ -11,8 +11,8 @@
 //! the hash of the genesis block, and nothing else. `docs/formats.md` describes the file. Nobody signs it: everything
 //! in it is proven or signed by the actors themselves.
 //!
-//! [`verify`] judges each proof. It names who is responsible for a wrong one only if the file shows it: whoever made the
-//! file may have left out, or changed, what would show that nobody is.
+//! [`verify`] judges each proof. It names who is responsible for a wrong one only if the file shows it: whoever made
+//! the file may have left out, or changed, what would show that nobody is.
 
 #[cfg(test)]
 mod attacks;

@@ -1,5 +1,5 @@
-//! The proofs of a query: the requester asked, the patient or a representative accepted, and a hospital recorded that it hands out the
-//! sealed grant.
+//! The proofs of a query: the requester asked, the patient or a representative accepted, and a hospital recorded that it
+//! hands out the sealed grant.
 
 use epione_primitives::{
     UserId,
@@ -97,8 +97,8 @@ fn accept(
     Ok(proof)
 }
 
-/// Whether the patient accepted, or somebody who represented the patient at the time of the block. A representation that
-/// ended in this block may have been in force before, when the representative accepted: the chain decided that.
+/// Whether the patient accepted, or somebody who represented the patient at the time of the block. A representation
+/// that ended in this block may have been in force when the representative accepted: the chain decided that.
 fn may_accept(
     evidence: &Evidence,
     patient: UserId,

@@ -105,7 +105,7 @@ impl Facts {
         };
         let (proof, found) = evidence.judge(signing, amiss)?;
         let announced = match found {
-            Some(Said::Announce(announced)) => Some(announced.as_ref()),
+            Some(Said::Announce(announced)) => Some(&**announced),
             _ => None,
         };
         Ok((proof, announced))
@@ -184,8 +184,8 @@ impl Facts {
         judge(record, evidence.genesis, self.announcement.announced_at, signers)
     }
 
-    /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state after
-    /// the block at which the record was signed.
+    /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state
+    /// after the block at which the record was signed.
     fn standing_authorization(
         &self,
         evidence: &Evidence,

@@ -34,8 +34,8 @@ pub struct VerifyEvidenceArgs {
     /// Refuse evidence that is not about the query with this number
     #[arg(long, value_name = "QUERY")]
     pub query: Option<u32>,
-    /// Refuse evidence that does not have all records, queries and looks of this patient: user id, its first digits, or a
-    /// name that you set
+    /// Refuse evidence that does not have all records, queries and looks of this patient: user id, its first digits, or
+    /// a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: Option<UserId>,
     /// Of --patient, require only the look with this receipt

@@ -271,7 +271,7 @@ fn store(network: &mut Network, play: &Play) {
     let approve = encoded(&approvals::approve(ID, play.approved.unwrap_or(subject)));
     let approve = match play.is_batched {
         // `batch_all` of one call.
-        true => [&[15, 2, 4][..], &approve].concat(),
+        true => [&[15_u8, 2, 4][..], &approve].concat(),
         false => approve,
     };
     send_encoded(network, play.approver, approve, play);
