@@ -126,6 +126,7 @@ fn an_auditor_verifies_records_and_queries_without_the_network() {
             (&json!(case.genesis), &json!("option"))
         );
     }
+    all_of_a_patient_is_told_from_what_somebody_chose(&case, &all, &query, &look);
     evidence_about_something_else_or_an_old_proof_is_refused(&case, &query, &pending);
     nobody_has_confirmed_the_chain(&case, &record);
     what_was_changed_on_the_way_proves_nothing(&case, &query);
@@ -247,7 +248,29 @@ fn all_records_queries_and_looks_of_a_patient(case: &Case, look: &Value) -> Path
     let query = |id: u32| json!({ "query": id });
     let look = json!({ "look": { "patient": case.patient, "number": look } });
     assert_eq!(subjects, [record(1), record(2), query(second - 1), query(second), look]);
+    assert_eq!(made["allOf"], json!(case.patient));
     out
+}
+
+/// Only the file about all of the patient shows that there are no others.
+fn all_of_a_patient_is_told_from_what_somebody_chose(
+    case: &Case,
+    all: &Path,
+    chosen: &Path,
+    look: &Value,
+) {
+    let patient = ["--patient", case.patient.as_str()];
+    let number = look.to_string();
+    let receipt = [&patient[..], &["--receipt", number.as_str()]].concat();
+    // Incomplete, since a query waits for its answer.
+    for accepted in [&patient[..], &receipt] {
+        let (status, examined) = case.verify(all, Some(&case.genesis), accepted);
+        assert_eq!((status, &examined["allOf"]), (1, &json!(case.patient)), "{examined}");
+    }
+    let (status, refused) = case.verify(chosen, Some(&case.genesis), &patient);
+    assert!(status == 1 && error(&refused).contains("not shown that these are all"), "{refused}");
+    let (status, refused) = case.verify(chosen, Some(&case.genesis), &receipt);
+    assert!(status == 1 && error(&refused).contains("and not about look"), "{refused}");
 }
 
 fn evidence_about_something_else_or_an_old_proof_is_refused(case: &Case, file: &Path, query: &str) {

@@ -132,6 +132,7 @@ fn misuse_has_another_exit_status_than_failure() {
         &["disclose", "--as", "x", "--record", "1/0", "--sections", "0", "--out", "y"],
         &["verify-disclosure"],
         &["verify-evidence"],
+        &["verify-evidence", "file", "--receipt", "0"],
         &["audit", "proof-chain"],
         &["audit", "proof-chain", "--record", "1/0", "--query", "0"],
         &["audit", "proof-chain", "--record", "1"],

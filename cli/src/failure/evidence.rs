@@ -10,7 +10,7 @@ impl From<Flaw> for Failure {
             Flaw::File { .. } | Flaw::NotFile { .. } | Flaw::NotEvidence | Flaw::TooLarge => {
                 "give the file that `epione audit proof-chain --out FILE` made"
             }
-            flaw if flaw.is_of_version() => "update epione; nobody may be at fault",
+            flaw if flaw.is_of_version() => "update epione; perhaps nobody is at fault",
             Flaw::OtherChain { .. } => {
                 "do not rely on it, unless the hospitals publish the other hash; then give that one with --genesis HASH"
             }
@@ -30,7 +30,6 @@ impl From<EvidenceError> for Failure {
                 "list records with `epione records list`, queries with `epione query inbox` or `epione query sent`, and looks \
                  with `epione audit who-looked`"
             }
-            EvidenceError::NoBody(_) => "use another node with --node URL",
             EvidenceError::Nothing => "name another patient with --patient USER",
             EvidenceError::TooMany { .. }
             | EvidenceError::TooManyCalls

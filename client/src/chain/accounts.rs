@@ -107,7 +107,7 @@ pub(crate) fn judge(
 
 /// Whether a record that was signed at a block may be announced in another one: not before it, and at most
 /// [`MAX_SIGNING_AGE_BLOCKS`] after it.
-fn is_in_time(signed_at: BlockNumber, announced_at: BlockNumber) -> bool {
+pub(crate) fn is_in_time(signed_at: BlockNumber, announced_at: BlockNumber) -> bool {
     announced_at.checked_sub(signed_at).is_some_and(|age| age <= MAX_SIGNING_AGE_BLOCKS)
 }
 

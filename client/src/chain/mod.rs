@@ -25,13 +25,14 @@ mod snapshot;
 mod transaction;
 mod verified;
 
-pub(crate) use accounts::{Cosignature, judge};
+pub(crate) use accounts::{Cosignature, is_in_time, judge};
 pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
 pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
+pub(crate) use signing::batch_arguments;
 pub use snapshot::Snapshot;
 pub use transaction::Included;
 pub(crate) use verified::{

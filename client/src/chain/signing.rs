@@ -236,7 +236,7 @@ fn is_named_batch(extrinsic: &InBlock<'_>) -> bool {
 }
 
 /// The arguments of an encoded call if its numbers are those of a batch.
-fn batch_arguments(encoded: &[u8]) -> Option<&[u8]> {
+pub(crate) fn batch_arguments(encoded: &[u8]) -> Option<&[u8]> {
     let (numbers, arguments) = encoded.split_at_checked(2)?;
     BATCHES.iter().any(|batch| batch == numbers).then_some(arguments)
 }

@@ -1,16 +1,17 @@
-//! The calls of formal transactions: which call of a block is the wanted one, and what it says.
+//! The calls of formal transactions: what the calls of a block say, and which of them is the wanted one.
 
-use codec::{Decode, DecodeAll, Encode};
+use codec::{Compact, Decode};
 use epione_primitives::{
-    AnnouncementId, BlockNumber, Hash, HospitalId, UserId,
+    AnnouncementId, BlockNumber, Hash, HospitalId, Moment, UserId,
     access::Purpose,
     block::{AnnouncedEntries, AnnouncedHeader},
+    limits::MAX_BATCH_CALLS,
     query::{QueriedRecords, Query, QueryId, SealedTermsBytes, terms_hash},
     release::Release,
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
-use crate::chain::{Call, calls::releases, numbers_of};
+use crate::chain::{batch_arguments, numbers_of};
 
 /// A call that proves a part of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,33 +33,31 @@ pub(super) enum Sought {
 }
 
 impl Sought {
-    /// Whether an encoded call is a wanted one.
-    pub(super) fn is(&self, call: &[u8]) -> bool {
-        match self {
-            Self::Announce { announcer, body } => Announced::read(call)
-                .is_some_and(|it| it.header.announcer == *announcer && it.body_hash() == *body),
-            Self::Approve(announcement) => begins(call, "Approvals", "approve", announcement),
-            Self::Ask(query) => asks(call, query),
-            Self::Accept(query) => begins(call, "Queries", "accept", query),
-            Self::Transfer(query) => begins(call, "Queries", "transfer", query),
-            Self::Release(release) => is_exactly(call, &releases::record(release)),
+    /// Whether a call is a wanted one.
+    pub(super) fn is(&self, said: &Said) -> bool {
+        match (self, said) {
+            (Self::Announce { announcer, body }, Said::Announce(announced)) => {
+                (announced.header.announcer, announced.body_hash) == (*announcer, *body)
+            }
+            (Self::Approve(id), Said::Approve(found, _)) => id == found,
+            (Self::Ask(query), Said::Ask(asked)) => asked.became(query),
+            (Self::Accept(id), Said::Accept(accepted)) => *id == accepted.query,
+            (Self::Transfer(id), Said::Transfer(found)) => id == found,
+            (Self::Release(release), Said::Release(found)) => release == found,
+            _ => false,
         }
     }
 }
 
-/// The encoded arguments of a call, if it is this one.
-fn arguments<'a>(call: &'a [u8], pallet: &str, name: &str) -> Option<&'a [u8]> {
-    let numbers = numbers_of(pallet, name)?;
-    call.strip_prefix(&numbers)
-}
-
-fn begins(call: &[u8], pallet: &str, name: &str, first: &impl Encode) -> bool {
-    arguments(call, pallet, name).is_some_and(|arguments| arguments.starts_with(&first.encode()))
-}
-
-/// Whether an encoded call is exactly this one.
-pub(super) fn is_exactly(call: &[u8], expected: &Call) -> bool {
-    arguments(call, expected.pallet, expected.name) == Some(expected.arguments.as_slice())
+/// A call of a formal transaction.
+pub(super) enum Said {
+    Announce(Box<Announced>),
+    /// With the subject that the hospital approves.
+    Approve(AnnouncementId, Hash),
+    Ask(Box<Asked>),
+    Accept(Box<Accepted>),
+    Transfer(QueryId),
+    Release(Box<Release>),
 }
 
 /// What `announce` announces.
@@ -66,40 +65,188 @@ pub(super) struct Announced {
     pub(super) header: AnnouncedHeader,
     pub(super) entries: AnnouncedEntries,
     pub(super) body: Vec<u8>,
+    body_hash: Hash,
 }
 
-impl Announced {
-    pub(super) fn read(call: &[u8]) -> Option<Self> {
-        let mut arguments = arguments(call, "LiteBlocks", "announce")?;
-        let header = AnnouncedHeader::decode(&mut arguments).ok()?;
-        let entries = AnnouncedEntries::decode(&mut arguments).ok()?;
-        let body = Vec::<u8>::decode_all(&mut arguments).ok()?;
-        Some(Self { header, entries, body })
+/// What `ask` asks for, without the terms.
+pub(super) struct Asked {
+    hospital: HospitalId,
+    patient: UserId,
+    patient_key: Hash,
+    records: QueriedRecords,
+    purpose: Purpose,
+    expires: BlockNumber,
+    terms: Hash,
+}
+
+impl Asked {
+    fn became(&self, query: &Query) -> bool {
+        let Self { hospital, patient, patient_key, records, purpose, expires, terms } = self;
+        (*hospital, *patient, *patient_key) == (query.hospital, query.patient, query.patient_key)
+            && *records == query.records
+            && *purpose == query.purpose
+            && (*expires, *terms) == (query.expires, query.terms)
+    }
+}
+
+/// The arguments of `accept`.
+#[derive(PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) query: QueryId,
+    pub(super) considered: Hash,
+    pub(super) records: QueriedRecords,
+    pub(super) grant: Hash,
+    pub(super) until: Moment,
+    pub(super) mailbox: HospitalId,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Announce,
+    Approve,
+    Ask,
+    Accept,
+    Transfer,
+    Release,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str, &'static str); 6] = [
+        (Self::Announce, "LiteBlocks", "announce"),
+        (Self::Approve, "Approvals", "approve"),
+        (Self::Ask, "Queries", "ask"),
+        (Self::Accept, "Queries", "accept"),
+        (Self::Transfer, "Queries", "transfer"),
+        (Self::Release, "Releases", "record"),
+    ];
+
+    /// None for a call of no formal transaction.
+    fn of(call: &[u8]) -> Option<Self> {
+        let numbers = call.first_chunk::<2>()?;
+        let is = |pallet: &str, name: &str| numbers_of(pallet, name).as_ref() == Some(numbers);
+        Self::ALL.into_iter().find(|&(_, pallet, name)| is(pallet, name)).map(|(kind, ..)| kind)
+    }
+}
+
+impl Said {
+    /// Reads the first of several encoded calls. None if this version cannot read it.
+    fn read(calls: &mut &[u8]) -> Option<Self> {
+        let all = *calls;
+        let kind = Kind::of(all)?;
+        *calls = all.get(2..)?;
+        Some(match kind {
+            Kind::Announce => {
+                let (header, entries, body) = next::<(_, _, Vec<u8>)>(calls)?;
+                let body_hash = BlakeTwo256::hash(&body);
+                Self::Announce(Box::new(Announced { header, entries, body, body_hash }))
+            }
+            Kind::Approve => {
+                let (announcement, subject) = next(calls)?;
+                Self::Approve(announcement, subject)
+            }
+            Kind::Ask => {
+                let (hospital, patient, patient_key, records, purpose, expires, terms) =
+                    next::<(_, _, _, _, _, _, SealedTermsBytes)>(calls)?;
+                let terms = terms_hash(&terms);
+                let asked =
+                    Asked { hospital, patient, patient_key, records, purpose, expires, terms };
+                Self::Ask(Box::new(asked))
+            }
+            Kind::Accept => {
+                let (query, considered, records, grant, until, mailbox) = next(calls)?;
+                let accepted = Accepted { query, considered, records, grant, until, mailbox };
+                Self::Accept(Box::new(accepted))
+            }
+            Kind::Transfer => Self::Transfer(next(calls)?),
+            Kind::Release => Self::Release(Box::new(next(calls)?)),
+        })
+    }
+}
+
+fn next<T: Decode>(rest: &mut &[u8]) -> Option<T> {
+    T::decode(rest).ok()
+}
+
+/// The calls of formal transactions in an extrinsic: its call, or those of its batch.
+#[derive(Default)]
+pub(super) struct Calls {
+    pub(super) said: Vec<Said>,
+    /// Whether the extrinsic has no other calls of formal transactions.
+    pub(super) are_all: bool,
+}
+
+impl Calls {
+    pub(super) fn read(call: &[u8]) -> Self {
+        let (mut rest, number) = match batch_arguments(call) {
+            Some(mut arguments) => match Compact::<u32>::decode(&mut arguments) {
+                Ok(Compact(number)) if number <= MAX_BATCH_CALLS => (arguments, number),
+                _ => return Self::default(),
+            },
+            None if Kind::of(call).is_none() => return Self { said: Vec::new(), are_all: true },
+            None => (call, 1),
+        };
+        let mut said = Vec::new();
+        for _ in 0..number {
+            // Where another call of a batch ends is not known.
+            let Some(next) = Said::read(&mut rest) else { return Self { said, are_all: false } };
+            said.push(next);
+        }
+        if rest.is_empty() { Self { said, are_all: true } } else { Self::default() }
     }
 
-    fn body_hash(&self) -> Hash {
-        BlakeTwo256::hash(&self.body)
+    pub(super) fn have(&self, sought: &Sought) -> bool {
+        self.said.iter().any(|said| sought.is(said))
     }
 }
 
-/// The subject of an `approve` of this announcement.
-pub(super) fn approved_subject(call: &[u8], announcement: AnnouncementId) -> Option<Hash> {
-    let mut arguments = arguments(call, "Approvals", "approve")?;
-    let (id, subject) = <(AnnouncementId, Hash)>::decode_all(&mut arguments).ok()?;
-    (id == announcement).then_some(subject)
-}
+#[cfg(test)]
+mod tests {
+    use codec::Encode;
 
-type Asked = (HospitalId, UserId, Hash, QueriedRecords, Purpose, BlockNumber, SealedTermsBytes);
+    use super::*;
+    use crate::chain::calls::{approvals, lite_blocks, queries};
 
-/// Whether a call asks what became this query.
-pub(super) fn asks(call: &[u8], query: &Query) -> bool {
-    let Some(mut arguments) = arguments(call, "Queries", "ask") else { return false };
-    let Ok(asked) = Asked::decode_all(&mut arguments) else { return false };
-    let (hospital, patient, patient_key, records, purpose, expires, terms) = asked;
-    let same =
-        (hospital, patient, patient_key) == (query.hospital, query.patient, query.patient_key);
-    same && records == query.records
-        && purpose == query.purpose
-        && expires == query.expires
-        && terms_hash(&terms) == query.terms
+    fn encoded(call: &crate::chain::Call) -> Vec<u8> {
+        [&numbers_of(call.pallet, call.name).unwrap()[..], &call.arguments].concat()
+    }
+
+    fn batch(calls: &[Vec<u8>]) -> Vec<u8> {
+        (15_u8, 2_u8, Compact(calls.len() as u32))
+            .encode()
+            .into_iter()
+            .chain(calls.concat())
+            .collect()
+    }
+
+    #[test]
+    fn each_call_of_a_batch_is_read_and_what_follows_an_unknown_one_is_not() {
+        let subject = Hash::repeat_byte(3);
+        let approve = |id| encoded(&approvals::approve(AnnouncementId(id), subject));
+        let transfer = encoded(&queries::transfer(QueryId(7)));
+        let sought = [Sought::Approve(AnnouncementId(1)), Sought::Transfer(QueryId(7))];
+        let calls = Calls::read(&batch(&[approve(1), approve(2), transfer.clone()]));
+        assert!(calls.are_all && sought.iter().all(|it| calls.have(it)));
+        assert!(!calls.have(&Sought::Approve(AnnouncementId(3))));
+        // Another call, whose bytes contain a wanted one.
+        let withdraw = encoded(&lite_blocks::withdraw(AnnouncementId(1)));
+        let calls = Calls::read(&batch(&[approve(1), withdraw, transfer.clone()]));
+        assert!(!calls.are_all && calls.have(&sought[0]) && !calls.have(&sought[1]));
+        let many = Calls::read(&batch(&vec![transfer.clone(); MAX_BATCH_CALLS as usize + 1]));
+        assert!(!many.are_all && many.said.is_empty());
+        let within = Calls::read(&batch(&[batch(&[transfer])]));
+        assert!(!within.are_all && within.said.is_empty());
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_read_to_its_end_says_nothing() {
+        let transfer = encoded(&queries::transfer(QueryId(7)));
+        for unread in [[&transfer[..], &[0]].concat(), transfer[..4].to_vec()] {
+            let calls = Calls::read(&unread);
+            assert!(!calls.are_all && calls.said.is_empty());
+        }
+        assert!(Calls::read(&transfer).have(&Sought::Transfer(QueryId(7))));
+        // Not a call of a formal transaction.
+        let other = Calls::read(&encoded(&lite_blocks::withdraw(AnnouncementId(1))));
+        assert!(other.are_all && other.said.is_empty());
+    }
 }

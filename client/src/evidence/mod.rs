@@ -11,20 +11,25 @@
 //! the hash of the genesis block, and nothing else. `docs/formats.md` describes the file. Nobody signs it: everything
 //! in it is proven or signed by the actors themselves.
 //!
-//! [`verify`] judges each proof, and names who is responsible if one is wrong.
+//! [`verify`] judges each proof. It names who is responsible for a wrong one only if the file shows it: whoever made
+//! the file may have left out, or changed, what would show that nobody is.
 
+#[cfg(test)]
+mod attacks;
 mod calls;
 mod check;
 mod look;
 mod made;
 mod query;
 mod record;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use check::{Flaw, Verified, claimed_genesis, read, verify};
 pub use made::{EvidenceError, Made, make};
+pub use scope::Scope;
 pub use transaction::{Party, Proof, Step, Subject, Transaction, Verdict};
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
@@ -44,21 +49,23 @@ const MAX_SENT: u32 = 65_536;
 const MAGIC: [u8; 8] = *b"\x8aEVIDNC\n";
 /// The format of the file: the next byte.
 const FORMAT: u8 = 1;
-/// Memory that decoding the file may take.
-const MAX_MEMORY: usize = 4 * MAX_FILE_BYTES as usize;
+/// Memory that decoding the file may take: its bytes, and 24 bytes for each trie node.
+const MAX_MEMORY: usize = 2 * MAX_FILE_BYTES as usize;
+/// Maximum number of trie nodes in one file.
+const MAX_NODES: usize = 1024 * 1024;
+/// Maximum bytes of a trie node: a body of 2 MiB is in one.
+const MAX_NODE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Records, queries and looks, ascending, each once.
-type Subjects = BoundedVec<Subject, ConstU32<MAX_SUBJECTS>>;
+/// Signed calls, ascending by block and position, each once.
+type SentCalls = BoundedVec<Sent, ConstU32<MAX_SENT>>;
 
 /// The file, after the first bytes and the byte of the format.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
 struct Bundle {
     genesis: Hash,
-    /// What it is about.
-    subjects: Subjects,
+    scope: Scope,
     proof: ChainProof,
-    /// The signed calls.
-    sent: BoundedVec<Sent, ConstU32<MAX_SENT>>,
+    sent: SentCalls,
 }
 
 impl Bundle {

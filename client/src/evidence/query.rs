@@ -1,5 +1,5 @@
-//! The proofs of a query: the requester asked, the patient accepted, and a hospital recorded that it hands out the
-//! sealed grant.
+//! The proofs of a query: the requester asked, the patient or a representative accepted, and a hospital recorded that it
+//! hands out the sealed grant.
 
 use epione_primitives::{
     UserId,
@@ -8,12 +8,12 @@ use epione_primitives::{
 };
 
 use super::{
-    calls::{Sought, asks, is_exactly},
+    calls::{Accepted, Said, Sought},
     check::{Evidence, Signing},
     transaction::{Party, Proof, Step, Subject, Transaction, Verdict},
 };
 use crate::{
-    chain::{ProofFault, calls::queries, keys},
+    chain::{ProofFault, keys},
     query::answer_in_words,
 };
 
@@ -54,11 +54,8 @@ fn ask(evidence: &Evidence, query: &Query) -> Result<Proof, ProofFault> {
         sought: Sought::Ask(Box::new(query.clone())),
         accounts: evidence.accounts(query.requester, query.block)?,
     };
-    let is_right = |call: &[u8]| match asks(call, query) {
-        true => Ok(()),
-        false => Err("it asked for something else".into()),
-    };
-    Ok(evidence.judge(signing, is_right)?.0)
+    // The sought call is exactly the one that became this query.
+    Ok(evidence.judge(signing, |_| None)?.0)
 }
 
 fn accept(
@@ -74,7 +71,14 @@ fn accept(
     let Acceptance { by, records, grant, until, audience, sealing_key, mailbox, block, .. } =
         acceptance;
     let considered = query.considered(id, audience, *sealing_key);
-    let expected = queries::accept(id, considered, records, *grant, *until, *mailbox);
+    let expected = Accepted {
+        query: id,
+        considered,
+        records: records.clone(),
+        grant: *grant,
+        until: *until,
+        mailbox: *mailbox,
+    };
     let signing = Signing {
         step: Step::Accept,
         by: Party::User(*by),
@@ -83,19 +87,20 @@ fn accept(
         sought: Sought::Accept(id),
         accounts: evidence.accounts(*by, *block)?,
     };
-    let is_right = |call: &[u8]| match is_exactly(call, &expected) {
-        true => Ok(()),
-        false => Err("it accepted something else than what the chain has".into()),
+    let amiss = |said: &Said| match said {
+        Said::Accept(accepted) if **accepted == expected => None,
+        _ => Some("it accepted something else than what the chain has".into()),
     };
-    let (proof, _) = evidence.judge(signing, is_right)?;
-    if !may_accept(evidence, query.patient, acceptance)? {
-        let reason = "it did not represent the patient after the block of the acceptance";
-        return Ok(Proof { verdict: Verdict::wrong(reason, None), ..proof });
+    let (proof, _) = evidence.judge(signing, amiss)?;
+    if proof.is_proven() && !may_accept(evidence, query.patient, acceptance)? {
+        let reason = "the evidence does not show that the user represented the patient then";
+        return Ok(Proof { verdict: Verdict::missing(reason), ..proof });
     }
     Ok(proof)
 }
 
-/// Whether the patient accepted, or somebody who represented the patient after the block of the acceptance.
+/// Whether the patient accepted, or somebody who represented the patient at the time of the block. A representation
+/// that ended in this block may have been in force when the representative accepted: the chain decided that.
 fn may_accept(
     evidence: &Evidence,
     patient: UserId,
@@ -107,7 +112,11 @@ fn may_accept(
     }
     let mandate: Option<Mandate> =
         evidence.chain.after(block, &keys::representative(patient, by))?;
-    Ok(acceptance.stands(patient, mandate.filter(|mandate| mandate.in_force(acceptance.at))))
+    Ok(mandate.is_some_and(|mandate| {
+        let ended_then =
+            Mandate { ended: None, ..mandate }.in_force(at) && mandate.ended == Some(at);
+        mandate.in_force(at) || ended_then
+    }))
 }
 
 /// Why a query has no acceptance.
@@ -145,12 +154,8 @@ fn hand_over(
         sought: Sought::Transfer(id),
         accounts: evidence.agents(hospital, block)?,
     };
-    let expected = queries::transfer(id);
-    let is_right = |call: &[u8]| match is_exactly(call, &expected) {
-        true => Ok(()),
-        false => Err("its record of the transfer cannot be read".into()),
-    };
-    let (proof, _) = evidence.judge(signing, is_right)?;
+    // The call names the query, and nothing else.
+    let (proof, _) = evidence.judge(signing, |_| None)?;
     match check_transfer(accepted, transfer) {
         Err(reason) => Ok(Proof { verdict: Verdict::wrong(reason, by), ..proof }),
         Ok(()) => Ok(proof),

@@ -1,9 +1,9 @@
 //! The proofs of a record: its patient authorized it, its hospital stored it, the other hospitals received and approved
 //! it, and the chain committed it.
 
-use epione_envelope::{FormatError, record::Record};
+use epione_envelope::record::Record;
 use epione_primitives::{
-    BlockNumber, Hash, RecordPointer,
+    Hash, HospitalId, RecordPointer,
     approval::{Approval, Ballot},
     block::{
         AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry, Header, Stage,
@@ -11,14 +11,15 @@ use epione_primitives::{
     },
     mandate::Mandate,
 };
+use epione_proofs::StateError;
 
 use super::{
-    calls::{Announced, Sought, approved_subject},
+    calls::{Announced, Said, Sought},
     check::{Evidence, Signing},
     transaction::{Party, Proof, Step, Subject, Transaction, Verdict},
 };
 use crate::{
-    chain::{Cosignature, ProofFault, judge, keys},
+    chain::{Cosignature, ProofFault, Signers, SigningFault, is_in_time, judge, keys},
     verify::approved,
 };
 
@@ -40,13 +41,12 @@ pub(super) fn transaction(
 ) -> Result<Transaction, ProofFault> {
     let facts = Facts::read(evidence, pointer)?;
     let (store, announced) = facts.store(evidence)?;
-    let mut proofs = vec![facts.authorization(evidence, announced.as_ref())?, store];
+    let mut proofs = vec![facts.authorization(evidence, announced)?, store];
     for approval in facts.ballot.iter().flat_map(|ballot| &ballot.approvals) {
         proofs.push(facts.receive(evidence, approval)?);
     }
     proofs.push(facts.commit());
-    let alone = facts.ballot.as_ref().is_some_and(|ballot| ballot.electorate.len() == 1);
-    let note = alone.then(|| "no other hospital was active, so no approval was needed".into());
+    let note = facts.ballot.as_ref().and_then(other_votes);
     let patient = facts.entry.patient;
     Ok(Transaction { subject: Subject::Record(pointer), patient, proofs, note })
 }
@@ -84,7 +84,10 @@ impl Facts {
     }
 
     /// The announcement, and what it announced if it is proven.
-    fn store(&self, evidence: &Evidence) -> Result<(Proof, Option<Announced>), ProofFault> {
+    fn store<'e>(
+        &self,
+        evidence: &'e Evidence,
+    ) -> Result<(Proof, Option<&'e Announced>), ProofFault> {
         let (announcer, body) = (self.header.announcer, self.header.body_hash);
         let block = self.announcement.announced_at;
         let signing = Signing {
@@ -96,13 +99,16 @@ impl Facts {
             accounts: evidence.agents(announcer, block)?,
         };
         let (header, entries) = self.announced();
-        let is_right = |call: &[u8]| {
-            let same = Announced::read(call)
-                .is_some_and(|it| it.header == header && it.entries.iter().eq(&entries));
-            if same { Ok(()) } else { Err("it announced other entries with this body".into()) }
+        let amiss = |said: &Said| match said {
+            Said::Announce(it) if it.header == header && it.entries.iter().eq(&entries) => None,
+            _ => Some("it announced other entries with this body".into()),
         };
-        let (proof, found) = evidence.judge(signing, is_right)?;
-        Ok((proof, found.and_then(|found| Announced::read(&found.call))))
+        let (proof, found) = evidence.judge(signing, amiss)?;
+        let announced = match found {
+            Some(Said::Announce(announced)) => Some(&**announced),
+            _ => None,
+        };
+        Ok((proof, announced))
     }
 
     /// The patient's signature of the record, whose bytes are in the announcement.
@@ -124,13 +130,17 @@ impl Facts {
             Ok(record) => record,
             Err(verdict) => return Ok(proof(verdict)),
         };
-        let signers = evidence.chain.signers(record.authorship())?;
-        let announced_at = self.announcement.announced_at;
-        let verdict = match judge(&record, evidence.genesis, announced_at, signers.as_ref()) {
-            Ok(Cosignature::Valid) => Verdict::Proven,
-            Ok(Cosignature::Absent) => {
-                return self.standing_authorization(evidence, record.signed_at().number);
+        let signers = match self.signers(evidence, &record) {
+            Ok(signers) => signers,
+            Err(ProofFault::NotShown { .. } | ProofFault::State(StateError::Withheld { .. })) => {
+                let reason = "the evidence does not show the block at which the record was signed";
+                return Ok(proof(Verdict::missing(reason)));
             }
+            Err(fault) => return Err(fault),
+        };
+        let verdict = match self.cosignature(evidence, &record, signers.as_ref()) {
+            Ok(Cosignature::Valid) => Verdict::Proven,
+            Ok(Cosignature::Absent) => return self.standing_authorization(evidence, &record),
             Ok(Cosignature::Invalid) => Verdict::wrong(
                 "the patient's account did not make what is in the record as the patient's signature",
                 self.announcer(),
@@ -156,24 +166,46 @@ impl Facts {
         })
     }
 
+    /// Those who must have signed the record. None if the block that it names is not an earlier one of the day before
+    /// the announcement. The proof shows no such block.
+    fn signers(&self, evidence: &Evidence, record: &Record) -> Result<Option<Signers>, ProofFault> {
+        match is_in_time(record.signed_at().number, self.announcement.announced_at) {
+            true => evidence.chain.signers(record.authorship()),
+            false => Ok(None),
+        }
+    }
+
+    fn cosignature(
+        &self,
+        evidence: &Evidence,
+        record: &Record,
+        signers: Option<&Signers>,
+    ) -> Result<Cosignature, SigningFault> {
+        judge(record, evidence.genesis, self.announcement.announced_at, signers)
+    }
+
     /// For a record without the patient's signature: whether the patient had authorized the hospital, by the state
-    /// after the signed block, as for the rights of those who signed.
+    /// after the block at which the record was signed.
     fn standing_authorization(
         &self,
         evidence: &Evidence,
-        block: BlockNumber,
+        record: &Record,
     ) -> Result<Proof, ProofFault> {
-        let patient = self.entry.patient;
+        let (patient, block) = (self.entry.patient, record.signed_at().number);
         let key = keys::authorization(patient, self.header.announcer);
-        let mandate: Option<Mandate> = evidence.chain.after(block, &key)?;
-        // The genesis block has neither mandates nor a time.
-        let time = mandate.map(|_| evidence.chain.time_of(block)).transpose()?;
+        // The genesis block has neither time nor authorizations.
+        let (mandate, time) = match block {
+            0 => (None, 0),
+            block => {
+                let mandate: Option<Mandate> = evidence.chain.after(block, &key)?;
+                (mandate, evidence.chain.time_of(block)?)
+            }
+        };
         let by = Party::User(patient);
         let hash = Some(self.entry.hash);
-        let in_force = mandate.zip(time).is_some_and(|(mandate, time)| mandate.in_force(time));
-        if !in_force {
+        if mandate.is_none_or(|mandate| !mandate.in_force(time)) {
             let verdict = Verdict::missing(
-                "the patient did not sign the record, and had not authorized the hospital to submit without",
+                "the patient did not sign the record, and the evidence shows no authorization in force then",
             );
             return Ok(Proof { hash, ..Proof::new(Step::Authorization, by, verdict) });
         }
@@ -194,11 +226,9 @@ impl Facts {
                 "the record has another hash than the one that was announced".into(),
             ));
         }
-        let record = Record::decode_exactly(bytes).map_err(|error| match error {
-            FormatError::UnknownSuite { .. } | FormatError::OldFormat { .. } => {
-                Verdict::missing(format!("this version of epione cannot read the record: {error}"))
-            }
-            error => wrong(format!("the record cannot be read: {error}")),
+        // A later version may read it.
+        let record = Record::decode_exactly(bytes).map_err(|error| {
+            Verdict::missing(format!("this version of epione cannot read the record: {error}"))
         })?;
         let found = (record.id(), record.patient(), record.hospital());
         if found != (self.entry.record, self.entry.patient, self.header.announcer) {
@@ -220,12 +250,14 @@ impl Facts {
             sought: Sought::Approve(announcement),
             accounts: evidence.agents(hospital, block)?,
         };
-        let is_right = |call: &[u8]| match approved_subject(call, announcement) {
-            Some(found) if found == subject => Ok(()),
-            Some(found) => Err(format!("it approved {found:?}, and {subject:?} was announced")),
-            None => Err("its approval cannot be read".into()),
+        let amiss = |said: &Said| match said {
+            Said::Approve(_, found) if *found == subject => None,
+            Said::Approve(_, found) => {
+                Some(format!("it approved {found:?}, and {subject:?} was announced"))
+            }
+            _ => Some("it did not approve".into()),
         };
-        Ok(evidence.judge(signing, is_right)?.0)
+        Ok(evidence.judge(signing, amiss)?.0)
     }
 
     /// That enough hospitals approved, and that the chain has the block that they approved.
@@ -267,4 +299,23 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+/// What the hospitals that did not approve did, by the ballot.
+fn other_votes(ballot: &Ballot) -> Option<String> {
+    if ballot.electorate.len() == 1 {
+        return Some("no other hospital was active, so no approval was needed".into());
+    }
+    let mut said: Vec<_> = ballot
+        .rejections
+        .iter()
+        .map(|(hospital, reason)| format!("hospital {hospital} rejected it ({reason:?})"))
+        .collect();
+    let voted = |id: &HospitalId| {
+        let approved = ballot.approvals.iter().any(|approval| approval.hospital == *id);
+        approved || ballot.rejections.iter().any(|(hospital, _)| hospital == id)
+    };
+    let silent = ballot.electorate.iter().filter(|id| **id != ballot.opener && !voted(id));
+    said.extend(silent.map(|hospital| format!("hospital {hospital} did not vote")));
+    (!said.is_empty()).then(|| said.join("; "))
 }

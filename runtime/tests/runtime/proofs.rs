@@ -43,6 +43,13 @@ fn justification(header: &Header) -> Vec<u8> {
 }
 
 #[test]
+fn the_versions_that_a_client_knows_are_those_of_the_runtime() {
+    let known = (numbers::SPEC_VERSION, numbers::TRANSACTION_VERSION);
+    let version = epione_runtime::VERSION;
+    assert_eq!(known, (version.spec_version, version.transaction_version));
+}
+
+#[test]
 fn the_keys_that_a_client_computes_are_those_of_the_runtime() {
     assert_eq!(Authorities::key().as_bytes(), pallet_grandpa::Authorities::<Runtime>::hashed_key());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `epione audit proof-chain`: collects the proofs of records and queries from a node, verifies them, and writes them
+//! `epione audit proof-chain`: collects the proofs of records, queries and looks from a node, verifies them, and writes them
 //! as evidence that needs no node.
 
 use std::{
@@ -12,17 +12,14 @@ use std::{
 
 use clap::{ArgGroup, Args};
 use epione_client::{
-    chain::Snapshot,
-    evidence::{self, EvidenceError, MAX_SUBJECTS, Made, Subject, Transaction, Verified},
+    evidence::{self, Made, Scope, Subject, Transaction, Verified},
     private,
 };
-use epione_primitives::{
-    Hash, Moment, RecordPointer, UserId, block::SignedAt, limits::MAX_PAGE, query::QueryId,
-};
+use epione_primitives::{Hash, Moment, RecordPointer, UserId, block::SignedAt, query::QueryId};
 use serde::Serialize;
 
 use crate::{
-    commands::evidence::Transactions,
+    commands::evidence::{About, Transactions},
     context::{Context, Output},
     failure::Failure,
     invocation::Invocation,
@@ -61,6 +58,9 @@ pub struct ProofChain {
     pub proven_time: Moment,
     /// Whether every proof is there and right.
     pub complete: bool,
+    /// The patient, if these are all of the patient's records, queries and looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_of: Option<UserId>,
     pub transactions: Vec<Transaction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Written>,
@@ -85,6 +85,7 @@ impl Output for ProofChain {
 impl fmt::Display for ProofChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Transactions(&self.transactions).fmt(f)?;
+        writeln!(f, "{}", About { transactions: &self.transactions, all_of: self.all_of })?;
         let (proven, block) = (moment(self.proven_time), self.proven_at.number);
         write!(f, "as of {proven} (chain block {block})")?;
         if let Some(Written { file, bytes, verify }) = &self.evidence {
@@ -101,72 +102,27 @@ pub async fn proof_chain(args: &ProofChainArgs, context: &Context) -> Result<Pro
         must_not_exist(out)?;
     }
     let chain = context.chain().await?;
-    let subjects = match (args.record, args.query, args.patient) {
-        (_, _, Some(patient)) => match args.receipt {
-            Some(number) => BTreeSet::from([Subject::Look { patient, number }]),
-            None => of_patient(&chain.finalized().await?, patient).await?,
-        },
-        (record, query, None) => {
-            let query = query.map(QueryId).map(Subject::Query);
-            record.map(Subject::Record).into_iter().chain(query).collect()
-        }
+    let one = match (args.record, args.query, args.patient.zip(args.receipt)) {
+        (_, _, Some((patient, number))) => Some(Subject::Look { patient, number }),
+        (Some(pointer), ..) => Some(Subject::Record(pointer)),
+        (None, query, None) => query.map(QueryId).map(Subject::Query),
+    };
+    let scope = match (one, args.patient) {
+        (None, Some(patient)) => Scope::Patient(patient),
+        (one, _) => Scope::chosen(BTreeSet::from_iter(one))?,
     };
     let spinner = progress::waiting(context, "collecting the proofs");
     let counts = |block: usize, of: usize| {
         spinner.becomes(format!("collecting the proofs: block {block} of {of}"));
     };
-    let made = evidence::make(chain, &subjects, &counts).await;
+    let made = evidence::make(chain, scope, &counts).await;
     spinner.finish_and_clear();
     let Made { file, verified } = made?;
     let written = args.out.as_deref().map(|out| write(out, &file)).transpose()?;
-    let Verified { genesis, proven_at, proven_time, transactions } = verified;
+    let Verified { genesis, proven_at, proven_time, all_of, transactions } = verified;
     let complete = transactions.iter().all(Transaction::is_complete);
-    Ok(ProofChain { genesis, proven_at, proven_time, complete, transactions, evidence: written })
-}
-
-/// All records, queries and looks of a patient.
-async fn of_patient(state: &Snapshot, patient: UserId) -> Result<BTreeSet<Subject>, Failure> {
-    let mut subjects = BTreeSet::new();
-    let mut before = None;
-    loop {
-        let page = state.history(patient, before, MAX_PAGE).await?;
-        let Some((last, ..)) = page.last() else { break };
-        before = Some(*last);
-        subjects.extend(page.iter().map(|(pointer, ..)| Subject::Record(*pointer)));
-        check_number(&subjects)?;
-    }
-    let mut before = None;
-    loop {
-        let page = state.patient_queries(patient, before, MAX_PAGE).await?;
-        let Some((last, ..)) = page.last() else { break };
-        before = Some(*last);
-        subjects.extend(page.iter().map(|(_, id, _)| Subject::Query(*id)));
-        check_number(&subjects)?;
-    }
-    let mut before = None;
-    loop {
-        let page = state.receipts(patient, before, MAX_PAGE).await?;
-        let Some((last, _)) = page.last() else { break };
-        before = Some(*last);
-        subjects.extend(page.iter().map(|(number, _)| Subject::Look { patient, number: *number }));
-        check_number(&subjects)?;
-    }
-    if subjects.is_empty() {
-        return Err(Failure::new(
-            format!("user {patient} has neither records nor queries"),
-            "name a patient with --patient USER; `epione user list` lists the users of a hospital",
-        ));
-    }
-    Ok(subjects)
-}
-
-/// Gives up a list that no file has, before the rest of it is read.
-fn check_number(subjects: &BTreeSet<Subject>) -> Result<(), EvidenceError> {
-    let number = subjects.len();
-    if number > MAX_SUBJECTS as usize {
-        return Err(EvidenceError::TooMany { subjects: number });
-    }
-    Ok(())
+    let evidence = written;
+    Ok(ProofChain { genesis, proven_at, proven_time, complete, all_of, transactions, evidence })
 }
 
 fn write(out: &Path, file: &[u8]) -> Result<Written, Failure> {
@@ -202,14 +158,6 @@ fn must_not_exist(out: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn more_than_one_file_may_have_is_refused() {
-        let of = |number| (0..number).map(|id| Subject::Query(QueryId(id))).collect();
-        check_number(&of(MAX_SUBJECTS)).unwrap();
-        let refused = Failure::from(check_number(&of(MAX_SUBJECTS + 1)).unwrap_err());
-        assert!(refused.help.contains("a file for each"), "{refused}");
-    }
 
     #[test]
     fn evidence_does_not_replace_another_file() {

@@ -3,5 +3,5 @@
 mod shown;
 mod verify;
 
-pub(super) use shown::Transactions;
+pub(super) use shown::{About, Transactions};
 pub use verify::{Examined, VerifyEvidenceArgs, verify};

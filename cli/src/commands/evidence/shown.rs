@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use epione_client::evidence::{Proof, Transaction, Verdict};
+use epione_client::evidence::{Proof, Subject, Transaction, Verdict};
+use epione_primitives::UserId;
 
 use crate::{
     table,
-    wording::{moment, word},
+    wording::{counted, moment, word},
 };
 
 /// Shows transactions one after the other.
@@ -33,6 +34,32 @@ impl fmt::Display for Transactions<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Says how many transactions these are, and whether there may be others.
+pub(in crate::commands) struct About<'a> {
+    pub transactions: &'a [Transaction],
+    pub all_of: Option<UserId>,
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [mut records, mut queries, mut looks] = [0_usize; 3];
+        for transaction in self.transactions {
+            *match transaction.subject {
+                Subject::Record(_) => &mut records,
+                Subject::Query(_) => &mut queries,
+                Subject::Look { .. } => &mut looks,
+            } += 1;
+        }
+        let records = counted(records, "record", "records");
+        let queries = counted(queries, "query", "queries");
+        write!(f, "about {records}, {queries} and {}: ", counted(looks, "look", "looks"))?;
+        match self.all_of {
+            Some(patient) => write!(f, "all of patient {patient} until then"),
+            None => f.write_str("chosen by whoever asked for the evidence; others may exist"),
+        }
     }
 }
 
@@ -73,8 +100,8 @@ fn reason(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use epione_client::evidence::{Party, Step, Subject};
-    use epione_primitives::{AccountId, Hash, HospitalId, UserId, query::QueryId};
+    use epione_client::evidence::{Party, Step};
+    use epione_primitives::{AccountId, Hash, HospitalId, query::QueryId};
 
     use super::*;
 
@@ -102,6 +129,21 @@ mod tests {
         let (about, extrinsic) = (Hash::repeat_byte(8), Hash::repeat_byte(9));
         assert!(text.contains(&format!("about {about:?}\n")), "{text}");
         assert!(text.contains(&format!("in extrinsic {extrinsic:?}\n  afterwards\n")), "{text}");
+    }
+
+    #[test]
+    fn how_many_transactions_these_are_and_whether_others_may_exist_is_shown() {
+        let patient = UserId([1; 32]);
+        let of = |subject| Transaction { subject, patient, proofs: Vec::new(), note: None };
+        let look = |number| of(Subject::Look { patient, number });
+        let transactions = [of(Subject::Query(QueryId(3))), look(0), look(1)];
+        let about = |all_of| About { transactions: &transactions, all_of }.to_string();
+        assert_eq!(
+            about(None),
+            "about 0 records, 1 query and 2 looks: chosen by whoever asked for the evidence; others may exist"
+        );
+        let all = about(Some(patient));
+        assert!(all.contains(&format!("2 looks: all of patient {patient}")), "{all}");
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::{
 
 use clap::Args;
 use epione_client::evidence::{self, Subject, Transaction, Verified};
-use epione_primitives::{Hash, Moment, RecordPointer, block::SignedAt, query::QueryId};
+use epione_primitives::{Hash, Moment, RecordPointer, UserId, block::SignedAt, query::QueryId};
 use humantime::format_duration;
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
-use super::Transactions;
+use super::{About, Transactions};
 use crate::{
     commands::{disclosure::now, relation::span},
     context::{Context, GenesisFrom, Output},
@@ -34,6 +34,13 @@ pub struct VerifyEvidenceArgs {
     /// Refuse evidence that is not about the query with this number
     #[arg(long, value_name = "QUERY")]
     pub query: Option<u32>,
+    /// Refuse evidence that does not have all records, queries and looks of this patient: user id, its first digits, or
+    /// a name that you set
+    #[arg(long, value_name = "USER")]
+    pub patient: Option<UserId>,
+    /// Of --patient, require only the look with this receipt
+    #[arg(long, value_name = "RECEIPT", requires = "patient")]
+    pub receipt: Option<u32>,
     /// Refuse a proof that is older, such as 30d, 12h, 45m or 90s. Evidence shows the chain as it was then: a patient
     /// may have withdrawn an acceptance since then
     #[arg(long, value_name = "TIME", value_parser = span)]
@@ -54,6 +61,9 @@ pub struct Examined {
     pub proven_seconds_ago: u64,
     /// Whether every proof is there and right.
     pub complete: bool,
+    /// The patient, if these are all of the patient's records, queries and looks until the final block of the proof.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_of: Option<UserId>,
     pub transactions: Vec<Transaction>,
 }
 
@@ -66,6 +76,7 @@ impl Output for Examined {
 impl fmt::Display for Examined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Transactions(&self.transactions).fmt(f)?;
+        writeln!(f, "{}", About { transactions: &self.transactions, all_of: self.all_of })?;
         let SignedAt { number, hash } = self.proven_at;
         let (proven, age) =
             (moment(self.proven_time), Duration::from_secs(self.proven_seconds_ago));
@@ -94,11 +105,17 @@ pub async fn verify(args: &VerifyEvidenceArgs, context: &Context) -> Result<Exam
     let (verified, genesis_from) = verified?;
     let age = verified.age(now()?);
     judge_age(age, args.max_age)?;
-    let wanted = [args.record.map(Subject::Record), args.query.map(QueryId).map(Subject::Query)];
-    for wanted in wanted.into_iter().flatten() {
+    let look = args.patient.zip(args.receipt);
+    let look = look.map(|(patient, number)| Subject::Look { patient, number });
+    let record = args.record.map(Subject::Record);
+    let query = args.query.map(QueryId).map(Subject::Query);
+    for wanted in [record, query, look].into_iter().flatten() {
         judge_subject(wanted, &verified.transactions)?;
     }
-    let Verified { genesis, proven_at, proven_time, transactions } = verified;
+    if let Some(patient) = args.patient.filter(|_| args.receipt.is_none()) {
+        judge_whole(patient, verified.all_of)?;
+    }
+    let Verified { genesis, proven_at, proven_time, all_of, transactions } = verified;
     Ok(Examined {
         genesis,
         genesis_from,
@@ -106,6 +123,7 @@ pub async fn verify(args: &VerifyEvidenceArgs, context: &Context) -> Result<Exam
         proven_time,
         proven_seconds_ago: age.as_secs(),
         complete: transactions.iter().all(Transaction::is_complete),
+        all_of,
         transactions,
     })
 }
@@ -146,6 +164,19 @@ fn judge_subject(wanted: Subject, transactions: &[Transaction]) -> Result<(), Fa
     ))
 }
 
+/// The evidence must have everything about this patient.
+fn judge_whole(wanted: UserId, all_of: Option<UserId>) -> Result<(), Failure> {
+    if all_of == Some(wanted) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!(
+            "it is not shown that these are all records, queries and looks of patient {wanted}"
+        ),
+        "do not conclude that there are no others: ask for a file that `epione audit proof-chain --patient USER` made",
+    ))
+}
+
 /// Nobody has said which chain is the hospitals'.
 fn unknown_chain(path: &Path, claimed: Hash) -> Failure {
     let hash = format!("{claimed:?}");
@@ -183,6 +214,16 @@ mod tests {
     }
 
     #[test]
+    fn chosen_transactions_are_not_mistaken_for_all_of_a_patient() {
+        let patient = UserId([1; 32]);
+        judge_whole(patient, Some(patient)).unwrap();
+        for other in [None, Some(UserId([2; 32]))] {
+            let refused = judge_whole(patient, other).unwrap_err();
+            assert!(refused.error.contains("not shown that these are all"), "{refused}");
+        }
+    }
+
+    #[test]
     fn an_old_proof_is_refused_if_the_verifier_says_so() {
         let second = Duration::from_secs(1);
         judge_age(second * 9, None).unwrap();
@@ -209,11 +250,13 @@ mod tests {
             proven_time: 3,
             proven_seconds_ago: 93_600,
             complete,
+            all_of: None,
             transactions: vec![transaction(Subject::Query(QueryId(1)))],
         };
         assert!(examined(true).passed() && !examined(false).passed());
         let text = examined(false).to_string();
         assert!(text.contains("(chain block 40), 1day 2h ago\n"), "{text}");
+        assert!(text.contains("1 query and 0 looks: chosen"), "{text}");
         let genesis = format!("genesis block {:?} (--genesis", Hash::repeat_byte(7));
         assert!(text.contains(&genesis), "{text}");
     }

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_envelope::record::Authorship;
-use epione_primitives::{BlockNumber, ChainHeader, Hash, Moment, block::SignedAt};
-use epione_proofs::{ProvenState, StorageKey, extrinsic};
+use epione_primitives::{AccountId, BlockNumber, ChainHeader, Hash, Moment, block::SignedAt};
+use epione_proofs::{ProvenState, StateError, StorageKey, extrinsic};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
 use super::{
     Doubt, ProofFault,
-    finality::{header_of, read_proof},
+    finality::{claimed_hash, header_of, read_proof},
     keys,
     record_proof::{
         Justified, MAX_HAND_OVERS, MAX_STEPS, Stated, Steps, final_block, many_hand_overs,
@@ -76,6 +76,19 @@ impl<'a> Proving<'a> {
         let nodes = read_proof(chain, header.hash(), std::slice::from_ref(&key)).await?;
         let state = ProvenState::new(header.state_root, nodes).map_err(|it| chain.doubt(it))?;
         state.value(&key).map_err(|error| chain.doubt(error))
+    }
+
+    /// A value of the state after an earlier block, if the node has no other chain than the one that is proven.
+    pub(crate) async fn claimed<T: Decode>(
+        &self,
+        block: BlockNumber,
+        key: &StorageKey,
+    ) -> Result<Option<T>, ChainError> {
+        let chain = self.chain;
+        let header = header_of(chain, claimed_hash(chain, block).await?).await?;
+        let nodes = read_proof(chain, header.hash(), std::slice::from_ref(key)).await?;
+        let state = ProvenState::new(header.state_root, nodes).map_err(|it| chain.doubt(it))?;
+        state.value(key).map_err(|error| chain.doubt(error))
     }
 
     /// Collects the proof of these values. Values of later blocks than the final one are left out.
@@ -165,14 +178,20 @@ impl ChainProof {
         std::iter::once(&self.head.header).chain(back).find(|header| header.number == number)
     }
 
+    /// All its trie nodes.
+    pub(crate) fn trie_nodes(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let back = self.back.iter().flat_map(|stated| &stated.nodes);
+        self.genesis.nodes.iter().chain(&self.nodes).chain(back)
+    }
+
     /// Verifies the proof for the chain with this genesis block.
-    pub(crate) fn open(&self, genesis: Hash) -> Result<ProvenChain, ProofFault> {
-        let head = verified_head(genesis, &self.genesis, &self.hand_overs, &self.head)?;
-        let newest = ProvenBlock::new(&self.head.header, &self.nodes)?;
+    pub(crate) fn open(self, genesis: Hash) -> Result<ProvenChain, ProofFault> {
+        let head = verified_head(genesis, self.genesis, &self.hand_overs, &self.head)?;
+        let newest = ProvenBlock::new(&self.head.header, self.nodes)?;
         let time = time_of(&newest.state)?;
         let mut from = head.number();
         let mut blocks = BTreeMap::from([(from, newest)]);
-        for Stated { header, nodes } in &self.back {
+        for Stated { header, nodes } in self.back {
             let number = header.number;
             let later = blocks.get(&from).filter(|_| number < from);
             let later = later.ok_or(ProofFault::NotEarlier { number })?;
@@ -180,7 +199,7 @@ impl ChainProof {
             if named != Some(header.hash()) {
                 return Err(ProofFault::NotEarlier { number });
             }
-            blocks.insert(number, ProvenBlock::new(header, nodes)?);
+            blocks.insert(number, ProvenBlock::new(&header, nodes)?);
             from = number;
         }
         let head = SignedAt { number: head.number(), hash: head.hash() };
@@ -196,8 +215,8 @@ struct ProvenBlock {
 }
 
 impl ProvenBlock {
-    fn new(header: &ChainHeader, nodes: &[Vec<u8>]) -> Result<Self, ProofFault> {
-        let state = ProvenState::new(header.state_root, nodes.to_vec())?;
+    fn new(header: &ChainHeader, nodes: Vec<Vec<u8>>) -> Result<Self, ProofFault> {
+        let state = ProvenState::new(header.state_root, nodes)?;
         Ok(Self { hash: header.hash(), extrinsics_root: header.extrinsics_root, state })
     }
 }
@@ -235,15 +254,27 @@ impl ProvenChain {
         time_of(&self.block(block)?.state)
     }
 
+    /// How many transactions an account had sent up to a block: the first field of its entry.
+    pub(crate) fn sent_by(
+        &self,
+        block: BlockNumber,
+        account: &AccountId,
+    ) -> Result<u32, ProofFault> {
+        let key = keys::account(account);
+        let Some(entry) = self.block(block)?.state.read(&key)? else { return Ok(0) };
+        let nonce = u32::decode(&mut entry.as_slice());
+        nonce.map_err(|_| StateError::OtherType { key }.into())
+    }
+
     /// The extrinsic with this index in a block.
     pub(super) fn extrinsic(
         &self,
         number: BlockNumber,
         index: u32,
-        nodes: &[Vec<u8>],
+        nodes: Vec<Vec<u8>>,
     ) -> Result<Vec<u8>, ProofFault> {
         let root = self.block(number)?.extrinsics_root;
-        extrinsic(root, index, nodes.to_vec())?.ok_or(ProofFault::NoExtrinsic { number, index })
+        extrinsic(root, index, nodes)?.ok_or(ProofFault::NoExtrinsic { number, index })
     }
 
     /// Those who must have signed a record, by the state after the block that it names; none if the chain has another

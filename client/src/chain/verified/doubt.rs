@@ -60,8 +60,8 @@ pub enum Doubt {
     )]
     TooLong,
     #[error(
-        "a proof with more than {max} {what} would be needed, and no verifier accepts it: so old a record cannot be \
-         disclosed"
+        "a proof with more than {max} {what} would be needed, and no verifier accepts it: what is so old cannot be \
+         proven offline"
     )]
     LongProof { what: &'static str, max: u32 },
     #[error(

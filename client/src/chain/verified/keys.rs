@@ -16,7 +16,7 @@ fn value(pallet: &str, item: &str) -> StorageKey {
 
 // The SDK's pallets.
 
-pub(super) fn account(id: &AccountId) -> StorageKey {
+pub(crate) fn account(id: &AccountId) -> StorageKey {
     value("System", "Account").blake2_128_concat(id)
 }
 
@@ -215,7 +215,7 @@ pub(super) fn height() -> StorageKey {
     value("LiteBlocks", "Height")
 }
 
-pub(super) fn latest_record(patient: UserId) -> StorageKey {
+pub(crate) fn latest_record(patient: UserId) -> StorageKey {
     value("IndexLinks", "Latest").blake2_128_concat(&patient)
 }
 
@@ -266,7 +266,7 @@ pub(crate) fn receipt(patient: UserId, number: u32) -> StorageKey {
     value("Releases", "Receipts").blake2_128_concat(&patient).twox_64_concat(&number)
 }
 
-pub(super) fn receipts(patient: UserId) -> StorageKey {
+pub(crate) fn receipts(patient: UserId) -> StorageKey {
     value("Releases", "ReceiptCount").blake2_128_concat(&patient)
 }
 
@@ -371,11 +371,11 @@ pub(crate) fn representative(patient: UserId, user: UserId) -> StorageKey {
 
 // pallet-queries
 
-pub(super) fn patient_queries(patient: UserId) -> StorageKey {
+pub(crate) fn patient_queries(patient: UserId) -> StorageKey {
     value("Queries", "PatientQueryCount").blake2_128_concat(&patient)
 }
 
-pub(super) fn patient_query(patient: UserId, number: u32) -> StorageKey {
+pub(crate) fn patient_query(patient: UserId, number: u32) -> StorageKey {
     value("Queries", "PatientQueries").blake2_128_concat(&patient).twox_64_concat(&number)
 }
 

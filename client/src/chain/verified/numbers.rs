@@ -4,6 +4,10 @@
 /// Pallet, name, and the numbers of both in the runtime.
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
+/// The versions of the runtime and of its transactions.
+pub(super) const SPEC_VERSION: u32 = 1;
+pub(super) const TRANSACTION_VERSION: u32 = 1;
+
 /// The calls that members sign.
 pub(super) const CALLS: [Numbered; 39] = [
     ("Hospitals", "rotate_accounts", [6, 4]),

@@ -299,7 +299,7 @@ impl RecordProof {
         genesis: Hash,
         pointer: RecordPointer,
     ) -> Result<Committed, ProofFault> {
-        let head = verified_head(genesis, &self.genesis, &self.hand_overs, &self.head)?;
+        let head = verified_head(genesis, self.genesis.clone(), &self.hand_overs, &self.head)?;
         let state = ProvenState::new(head.state_root(), self.nodes.clone())?;
         let unknown = || ProofFault::NoRecord(pointer);
         let header: Header = state.value(&keys::header(pointer.height))?.ok_or_else(unknown)?;
@@ -374,11 +374,11 @@ impl RecordProof {
 /// The final block, by the authorities that follow from the genesis block with this hash.
 pub(super) fn verified_head(
     genesis: Hash,
-    Stated { header, nodes }: &Stated,
+    Stated { header, nodes }: Stated,
     hand_overs: &[Justified],
     head: &Justified,
 ) -> Result<FinalizedHead, ProofFault> {
-    let mut authorities = Authorities::genesis(genesis, header, nodes.clone())?;
+    let mut authorities = Authorities::genesis(genesis, &header, nodes)?;
     for Justified { header, justification } in hand_overs {
         authorities = authorities.follow(header, justification)?;
     }
@@ -428,6 +428,6 @@ mod tests {
         let refused = way_back(longest + 2, 1).unwrap_err();
         assert_eq!(refused, many_steps());
         let said = refused.to_string();
-        assert!(said.contains("cannot be disclosed") && !said.contains("trust"), "{said}");
+        assert!(said.contains("cannot be proven offline") && !said.contains("trust"), "{said}");
     }
 }

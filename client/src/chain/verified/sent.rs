@@ -3,7 +3,7 @@
 //! An extrinsic is proven by the root of extrinsics in the header of its block. What its signer signed contains, in
 //! addition to the call, the versions of the runtime, the genesis block, and the block at which the transaction's
 //! lifetime began. The file that proves it names versions and block. They need no proof: with wrong ones, the
-//! signature does not verify.
+//! signature does not verify, and shows nothing.
 
 use codec::{Compact, Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{AccountId, BlockNumber, Hash, Signature};
@@ -20,6 +20,7 @@ use super::{
     Doubt, ProofFault,
     chain_proof::{ChainProof, ProvenChain},
     finality::claimed_hash,
+    numbers::{SPEC_VERSION, TRANSACTION_VERSION},
 };
 use crate::chain::{Chain, ChainError, SignedCall, error::unknown_number};
 
@@ -27,9 +28,6 @@ use crate::chain::{Chain, ChainError, SignedCall, error::unknown_number};
 const SIGNED: u8 = 0x84;
 /// Larger payloads are hashed before they are signed.
 const MAX_PLAIN_PAYLOAD: usize = 256;
-/// Extrinsics of one block in a proof, at most: more than the hospitals that vote in it.
-const MAX_FOUND: usize = 1_024;
-
 /// A signed extrinsic of a block.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
 pub(crate) struct Sent {
@@ -52,10 +50,24 @@ pub(crate) struct SignedInBlock {
     pub signer: AccountId,
     /// The call, as the signer signed it.
     pub call: Vec<u8>,
-    /// Whether the signer's key made the signature.
+    /// Whether the signer's key made the signature, for the versions and the birth that the file names.
     pub is_authentic: bool,
+    spec_version: u32,
+    transaction_version: u32,
     /// The Blake2-256 of the extrinsic, by which explorers name it.
     pub hash: Hash,
+}
+
+impl SignedInBlock {
+    /// Whether this version of epione knows what the call means.
+    pub(crate) fn is_of_known_encoding(&self) -> bool {
+        self.transaction_version == TRANSACTION_VERSION
+    }
+
+    /// Whether this version of epione knows, too, what the runtime did with the call.
+    pub(crate) fn is_of_known_runtime(&self) -> bool {
+        self.is_of_known_encoding() && self.spec_version == SPEC_VERSION
+    }
 }
 
 /// An extrinsic, taken apart.
@@ -102,6 +114,15 @@ impl<'a> Extrinsic<'a> {
 }
 
 impl Sent {
+    /// Block, and position in the block.
+    pub(crate) fn place(&self) -> (BlockNumber, u32) {
+        (self.block, self.index)
+    }
+
+    pub(crate) fn trie_nodes(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.nodes.iter()
+    }
+
     /// Bytes of its trie nodes.
     pub(crate) fn bytes(&self) -> u64 {
         self.nodes.iter().map(|node| node.len() as u64).sum()
@@ -109,19 +130,22 @@ impl Sent {
 
     /// Verifies that the block has this extrinsic, and whether its signer signed it.
     pub(crate) fn open(
-        &self,
+        mut self,
         chain: &ProvenChain,
         genesis: Hash,
     ) -> Result<SignedInBlock, ProofFault> {
         let (block, index) = (self.block, self.index);
-        let bytes = chain.extrinsic(block, index, &self.nodes)?;
+        let nodes = std::mem::take(&mut self.nodes);
+        let bytes = chain.extrinsic(block, index, nodes)?;
         let unsigned = ProofFault::NoExtrinsic { number: block, index };
         let extrinsic = Extrinsic::read(&bytes).ok_or(unsigned)?;
         Ok(SignedInBlock {
             block,
             signer: extrinsic.signer.clone(),
             call: extrinsic.call.to_vec(),
-            is_authentic: extrinsic.is_authentic(genesis, self),
+            is_authentic: extrinsic.is_authentic(genesis, &self),
+            spec_version: self.spec_version,
+            transaction_version: self.transaction_version,
             hash: BlakeTwo256::hash(&bytes),
         })
     }
@@ -136,28 +160,31 @@ struct Versions {
 }
 
 impl Chain {
-    /// The signed extrinsics with a wanted call in a block that the proof shows. The caller verifies them.
+    /// The wanted ones of the extrinsics that accounts signed in a block that the proof shows, in their order. None if
+    /// they are more than `max`. The caller verifies them.
     pub(crate) async fn sent(
         &self,
         proof: &ChainProof,
         block: BlockNumber,
-        is_wanted: impl Fn(&[u8]) -> bool,
-    ) -> Result<Vec<Sent>, ChainError> {
+        is_wanted: impl Fn(&AccountId, &[u8]) -> bool,
+        max: usize,
+    ) -> Result<Option<Vec<Sent>>, ChainError> {
         let header = proof.header(block).ok_or_else(|| unknown_number(block))?;
         let extrinsics = self.claimed_extrinsics(header.hash()).await?;
         let mut found = Vec::new();
         for (index, bytes) in (0..).zip(&extrinsics) {
-            let read = Extrinsic::read(bytes).filter(|it| is_wanted(it.call));
-            if let Some(extrinsic) = read.filter(|_| found.len() < MAX_FOUND) {
-                found.push((index, extrinsic.birth(block)));
-            }
+            let read = Extrinsic::read(bytes).filter(|it| is_wanted(&it.signer, it.call));
+            found.extend(read.map(|extrinsic| (index, extrinsic.birth(block))));
+        }
+        if found.len() > max {
+            return Ok(None);
         }
         let indices: Vec<u32> = found.iter().map(|(index, _)| *index).collect();
         let proven = prove_extrinsics(header.extrinsics_root, &extrinsics, &indices);
         let other = || self.doubt(Doubt::OtherExtrinsics { block: header.hash() });
         let proven = proven.ok_or_else(other)?;
         if found.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         // The state after the parent has the runtime that executed the block.
         let Versions { spec_version, transaction_version } =
@@ -167,6 +194,6 @@ impl Chain {
             let birth = claimed_hash(self, birth).await?;
             sent.push(Sent { block, index, nodes, spec_version, transaction_version, birth });
         }
-        Ok(sent)
+        Ok(Some(sent))
     }
 }

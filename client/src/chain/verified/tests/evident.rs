@@ -21,6 +21,7 @@ use epione_primitives::{
     query::{Acceptance, Answer, QueriedRecords, Query, QueryId, Transfer, terms_hash},
     release::{Receipt, Release, ReleasedRecord, Request, SectionSet},
 };
+use serde_json::json;
 use sp_runtime::{
     MultiAddress,
     generic::Era,
@@ -74,13 +75,33 @@ pub(crate) struct Play {
     /// Who signs the request of the look, and the call that records it.
     pub requester: &'static str,
     pub releaser: &'static str,
-    /// What the patient had authorized the announcing hospital to do.
+    /// The patient's authorization for the announcing hospital when the record was signed. It ends before the hospital
+    /// announces the record.
     pub authorization: Option<Mandate>,
-    /// Whether the patient ended this after the record was signed, and before it was announced.
-    pub is_revoked: bool,
+    /// The subjects that the other hospital signs before the one of `approved`, in the same block.
+    pub approved_before: Vec<Hash>,
+    /// Whether the other hospital approves in a batch.
+    pub is_batched: bool,
+    /// The blocks by which the vote is later in the state than in truth.
+    pub voted_later: u32,
+    /// The hash of the record that the hospital signs, instead of the true one.
+    pub announced: Option<Hash>,
+    /// What else the state has of the record.
+    pub change: fn(&mut Ballot, &mut Announcement, &mut BlockHashes),
+    /// The transaction version that all signers sign, and the versions of which the node speaks.
+    pub transaction_version: u32,
+    pub said: (u32, u32),
+    /// Whether the node has the body.
+    pub has_body: bool,
+    /// The block that the record names, instead of a true one.
+    pub signed_at: Option<SignedAt>,
     /// Who accepts and withdraws, by the state, and the mandate by which they represent the patient.
     pub by: UserId,
     pub representation: Option<Mandate>,
+    /// The time of the acceptance.
+    pub accepted_at: Moment,
+    /// What else the state has of the transfer.
+    pub handed: fn(&mut Transfer),
 }
 
 impl Default for Play {
@@ -100,9 +121,19 @@ impl Default for Play {
             requester: "requester",
             releaser: "agent",
             authorization: None,
+            approved_before: Vec::new(),
+            is_batched: false,
+            voted_later: 0,
+            announced: None,
+            change: |_, _, _| {},
+            transaction_version: 1,
+            said: (1, 1),
+            has_body: true,
+            signed_at: None,
             by: PATIENT,
             representation: None,
-            is_revoked: false,
+            accepted_at: 10,
+            handed: |_| {},
         }
     }
 }
@@ -112,15 +143,12 @@ const PATIENT_KEY: Hash = Hash::repeat_byte(3);
 const TERMS: &[u8] = b"sealed terms";
 
 /// An extrinsic as a client makes it, for the newest block.
-fn signed(network: &Network, by: &AccountKey, call: &Call, spec_version: u32) -> Vec<u8> {
+fn signed(network: &Network, by: &AccountKey, call: Vec<u8>, versions: (u32, u32)) -> Vec<u8> {
     let hashes = network.hashes();
     let birth = hashes.len() as u64 - 1;
     let era = Era::mortal(64, birth);
-    let numbers = numbers_of(call.pallet, call.name).unwrap();
-    let call = [&numbers[..], &call.arguments].concat();
     let mut payload = call.clone();
-    (era, Compact(7_u32), spec_version, 1_u32, hashes[0], hashes[birth as usize])
-        .encode_to(&mut payload);
+    (era, Compact(7_u32), versions, hashes[0], hashes[birth as usize]).encode_to(&mut payload);
     if payload.len() > 256 {
         payload = BlakeTwo256::hash(&payload).as_bytes().to_vec();
     }
@@ -169,12 +197,37 @@ pub(crate) async fn played(play: &Play) -> Chain {
     register(&mut network, PATIENT, Role::Patient, "new patient", active);
     network.put(keys::hospital(AT), &Hospital { agent: account("new").account(), ..hospital() });
     (0..6).for_each(|_| network.push());
-    let (_node, chain) = honest(network).await;
+    let (node, chain) = honest(network).await;
+    if !play.has_body {
+        // Not found.
+        node.refuse("bitswap_v1_get", -32810);
+    }
+    let (spec, transaction) = play.said;
+    if play.said != (1, 1) {
+        node.lie(move |method, _, truth| match method {
+            "state_getRuntimeVersion" => {
+                json!({ "specVersion": spec, "transactionVersion": transaction })
+            }
+            _ => truth,
+        });
+    }
     chain
 }
 
+fn encoded(call: &Call) -> Vec<u8> {
+    [&numbers_of(call.pallet, call.name).unwrap()[..], &call.arguments].concat()
+}
+
 fn send(network: &mut Network, by: &str, call: &Call, play: &Play) {
-    let extrinsic = signed(network, &account(by), call, play.spec_version);
+    send_encoded(network, by, encoded(call), play);
+}
+
+fn send_encoded(network: &mut Network, by: &str, call: Vec<u8>, play: &Play) {
+    let versions = (play.spec_version, play.transaction_version);
+    let extrinsic = signed(network, &account(by), call, versions);
+    let key = keys::account(&account(by).account());
+    let sent = network.value::<(u32, [u32; 3])>(&key).map_or(0, |(sent, _)| sent);
+    network.put(key, &(sent + 1, [0_u32; 3]));
     // Blocks begin with extrinsics that nobody signed.
     network.include(vec![16, 5, 1, 2, 3]);
     network.include(extrinsic);
@@ -188,6 +241,7 @@ fn next(network: &Network) -> u32 {
 /// A hospital announces a record, and the other one approves it.
 fn store(network: &mut Network, play: &Play) {
     let signed_at = SignedAt { number: SIGNED, hash: network.hashes()[SIGNED as usize] };
+    let signed_at = play.signed_at.unwrap_or(signed_at);
     let body = sealed(network.genesis(), signed_at, play.cosigned_by).encode();
     network.store(&body);
     let record = Record::decode_exactly(&body).unwrap();
@@ -204,17 +258,28 @@ fn store(network: &mut Network, play: &Play) {
     let body_hash = BlakeTwo256::hash(&body);
     let subject = announced_header.subject(std::slice::from_ref(&announced), body_hash);
     let announced_at = next(network);
-    if play.is_revoked {
-        let revoked = play.authorization.map(|it| Mandate { ended: Some(it.since), ..it });
-        network.put(keys::authorization(PATIENT, AT), &revoked.unwrap());
+    if let Some(authorization) = play.authorization {
+        let over = Mandate { ended: Some(1), ..authorization };
+        network.put(keys::authorization(PATIENT, AT), &over);
     }
-    let announce = lite_blocks::announce(&announced_header, &entries, &body);
+    let mut signed_entries = entries.clone().into_inner();
+    signed_entries[0].hash = play.announced.unwrap_or(announced.hash);
+    let signed_entries: AnnouncedEntries = signed_entries.try_into().unwrap();
+    let announce = lite_blocks::announce(&announced_header, &signed_entries, &body);
     send(network, play.announcer, &announce, play);
     network.push();
 
     let voted = next(network);
-    let approve = approvals::approve(ID, play.approved.unwrap_or(subject));
-    send(network, play.approver, &approve, play);
+    for wrong in &play.approved_before {
+        send(network, play.approver, &approvals::approve(ID, *wrong), play);
+    }
+    let approve = encoded(&approvals::approve(ID, play.approved.unwrap_or(subject)));
+    let approve = match play.is_batched {
+        // `batch_all` of one call.
+        true => [&[15_u8, 2, 4][..], &approve].concat(),
+        false => approve,
+    };
+    send_encoded(network, play.approver, approve, play);
     let AnnouncedEntry { record, hash, patient, text, media } = announced;
     let entries = vec![Entry { record, hash, patient, text, media, previous: None }];
     let (body_bytes, records) = (body.len() as u32, 1);
@@ -232,7 +297,7 @@ fn store(network: &mut Network, play: &Play) {
     };
     let lite = header.lite_hash(&entries);
     let stage = Stage::Committed { height: RECORD.height };
-    let announcement = Announcement {
+    let mut announcement = Announcement {
         announcer: AT,
         body_hash,
         body_bytes,
@@ -241,16 +306,20 @@ fn store(network: &mut Network, play: &Play) {
         announced_at,
         stage,
     };
-    let ballot = Ballot {
+    let mut ballot = Ballot {
         subject,
         opener: AT,
         electorate: vec![AT, OTHER].try_into().unwrap(),
-        approvals: vec![Approval { hospital: OTHER, block: voted }].try_into().unwrap(),
+        approvals: vec![Approval { hospital: OTHER, block: voted + play.voted_later }]
+            .try_into()
+            .unwrap(),
         rejections: Default::default(),
         deadline: voted + 10,
         outcome: Some(BallotOutcome::Approved),
     };
-    let hashes = BlockHashes { lite, cloud: cloud_hash(lite, segments.root) };
+    let mut hashes = BlockHashes { lite, cloud: cloud_hash(lite, segments.root) };
+    (play.change)(&mut ballot, &mut announcement, &mut hashes);
+    network.put(keys::latest_record(PATIENT), &RECORD);
     network.put(keys::header(RECORD.height), &header);
     network.put(keys::entries(RECORD.height), &entries);
     network.put(keys::hashes(RECORD.height), &hashes);
@@ -292,6 +361,7 @@ fn look(network: &mut Network, play: &Play) {
         review: None,
     };
     network.put(keys::receipt(PATIENT, 0), &receipt);
+    network.put(keys::receipts(PATIENT), &1_u32);
     network.push();
 }
 
@@ -322,6 +392,9 @@ fn ask(network: &mut Network, play: &Play) {
     }
     network.put(keys::query(QUERY), &first);
     network.put(keys::query(UNANSWERED), &second);
+    network.put(keys::patient_queries(PATIENT), &2_u32);
+    network.put(keys::patient_query(PATIENT, 0), &QUERY);
+    network.put(keys::patient_query(PATIENT, 1), &UNANSWERED);
     network.push();
 
     let (audience, sealing_key) = (account("requester").account(), PATIENT_KEY);
@@ -341,7 +414,7 @@ fn ask(network: &mut Network, play: &Play) {
         sealing_key,
         mailbox: OTHER,
         block: next(network),
-        at: 10,
+        at: play.accepted_at,
     };
     let answer = Some(Answer::Accepted(acceptance.clone()));
     network.put(keys::query(QUERY), &Query { answer, ..first.clone() });
@@ -349,7 +422,8 @@ fn ask(network: &mut Network, play: &Play) {
 
     send(network, play.mailbox, &queries::transfer(QUERY), play);
     let block = next(network);
-    let transfer = Transfer { hospital: OTHER, grant: play.transferred, block, at: 11 };
+    let mut transfer = Transfer { hospital: OTHER, grant: play.transferred, block, at: 11 };
+    (play.handed)(&mut transfer);
     network.put(keys::transfer(QUERY), &transfer);
     network.push();
     if play.is_withdrawn {

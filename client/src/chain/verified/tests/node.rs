@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use codec::Encode;
+use codec::{Decode, Encode};
 use epione_primitives::{
     BlockNumber, ChainHeader, Hash, Moment, RecordPointer,
     rpc::{FinalityReply, RecordReply},
@@ -91,6 +91,11 @@ impl Network {
     /// Changes the state of the next block.
     pub fn put(&mut self, key: StorageKey, value: &impl Encode) {
         self.values.insert(key, value.encode());
+    }
+
+    /// A value that the state of the next block has.
+    pub fn value<T: Decode>(&self, key: &StorageKey) -> Option<T> {
+        self.values.get(key).map(|value| T::decode(&mut value.as_slice()).unwrap())
     }
 
     /// Removes a value from the state of the next block.
