@@ -106,7 +106,7 @@ fn may_accept(
     patient: UserId,
     acceptance: &Acceptance,
 ) -> Result<bool, ProofFault> {
-    let Acceptance { by, block, .. } = *acceptance;
+    let Acceptance { by, block, at, .. } = *acceptance;
     if by == patient {
         return Ok(true);
     }

@@ -210,7 +210,7 @@ impl Facts {
             return Ok(Proof { hash, ..Proof::new(Step::Authorization, by, verdict) });
         }
         let proof = Proof::new(Step::StandingAuthorization, by, Verdict::Proven);
-        Ok(Proof { hash, block: Some(block), time, ..proof })
+        Ok(Proof { hash, block: Some(block), time: Some(time), ..proof })
     }
 
     /// The record in an announced body.

@@ -1,26 +1,21 @@
 //! A patient can end access whatever they have ended before on the same day, and with the smallest quota.
 
 use epione_primitives::{
-    Hash, QueryId, RecordPointer, UserId,
+    QueryId, RecordPointer, UserId,
     limits::{DAY_BLOCKS, DAY_MILLIS, MAX_PLACED_RECORDS},
-    naming::Naming,
     profile::Role,
     release::{ReleasedRecord, SectionSet},
     sharing::{Consent, Term},
 };
-use epione_runtime::{
-    Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, Sharing, System, Timestamp,
-};
+use epione_runtime::{Quotas, Runtime, RuntimeCall, RuntimeOrigin, Sharing, System, Timestamp};
 use frame_support::{BoundedVec, traits::Get};
 use pallet_quotas::{CurrentLimits, Holder, Lane, Limits};
 
 use crate::{
     caller::{refused, rotate_keys},
-    chain::{
-        A, Chain, PATIENT, account, announcement, apply, approve, consent, key, local, register,
-        user,
-    },
+    chain::{A, Chain, PATIENT, announcement, apply, approve, local, register, user},
     queries::{FIRST, RESEARCHER, acceptance, question},
+    recovery,
     sharing::{self, SLOT, withdraw},
 };
 
@@ -92,16 +87,7 @@ fn object() -> RuntimeCall {
 
 /// The hospital proposes keys of its own for the patient.
 fn steal() {
-    let (pair, sealing_key_hash) = (key("stolen"), Hash::repeat_byte(9));
-    let version = Profiles::profile(*PATIENT).unwrap().version;
-    let naming = Naming::Recovery { hospital: A, user: *PATIENT, sealing_key_hash, version };
-    let propose = pallet_profiles::Call::<Runtime>::propose_recovery {
-        user: *PATIENT,
-        account: account(&pair),
-        sealing_key_hash,
-        consent: consent(&pair, naming),
-    };
-    apply("Alice//agent", propose).unwrap().unwrap();
+    apply("Alice//agent", recovery::proposal(A, *PATIENT)).unwrap().unwrap();
 }
 
 fn send(call: impl Into<RuntimeCall>) {

@@ -33,7 +33,7 @@ type Error = pallet_profiles::Error<Runtime>;
 const NEW: &str = "new-phone";
 const NEW_SEALING_KEY: Hash = Hash::repeat_byte(9);
 
-fn proposal(hospital: HospitalId, user: UserId) -> Call {
+pub fn proposal(hospital: HospitalId, user: UserId) -> Call {
     let (pair, sealing_key_hash) = (key(NEW), NEW_SEALING_KEY);
     let version = Profiles::profile(user).map_or(0, |profile| profile.version);
     let until = System::block_number() + 100;

@@ -54,9 +54,12 @@ impl Story {
         self.signed(&given);
         let sections = ReleasedRecord { pointer: FIRST, sections: SHARED };
         let share = section::ShareArgs {
-            signer: cast.patient.keys.clone(),
-            records: vec![Part(sections)],
-            slot: SLOT,
+            sections: section::SectionArgs {
+                signer: cast.patient.keys.clone(),
+                records: vec![Part(sections)],
+                slot: SLOT,
+            },
+            yes: true,
         };
         let shared = section::share(&share, context).await?;
         check(shared.in_force && shared.records == [sections], "the consent shares both sections")?;

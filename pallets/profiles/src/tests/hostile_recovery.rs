@@ -185,7 +185,7 @@ fn a_hospital_has_a_limited_number_of_proposals_that_stand() {
         let listed = Proposals::<Test>::get(A);
         assert_eq!(listed.iter().map(|(user, _)| *user).collect::<Vec<_>>(), standing);
         assert_eq!(Recoveries::<Test>::iter().count(), 2);
-        assert!(standing.iter().all(|user| Recoveries::<Test>::contains_key(user)));
+        assert!(standing.iter().all(Recoveries::<Test>::contains_key));
     });
 }
 

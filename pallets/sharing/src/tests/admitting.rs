@@ -2,6 +2,7 @@
 
 use epione_mocks::{end_registration, register};
 use epione_primitives::{
+    Word,
     access::Purpose,
     profile::Role,
     sharing::{SlotId, Term},

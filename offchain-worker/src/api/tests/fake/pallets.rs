@@ -3,7 +3,7 @@
 use codec::Decode;
 use epione_client::chain::{Call, DispatchFailure};
 use epione_primitives::{
-    AccountId, Hash, Signature, UserId,
+    Hash, Signature, UserId,
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
