@@ -341,7 +341,8 @@ pub struct RegisterUser {
     /// The user's id. That of a new user follows from the account and the sealing key (`UserId::of`).
     #[schema(value_type = String)]
     pub user: UserId,
-    /// The account's signature over `epione_primitives::naming::NamingConsent`: SCALE of a `MultiSignature`, in hexadecimal.
+    /// The account's signature over `epione_primitives::naming::NamingConsent`: SCALE of a `MultiSignature`, in
+    /// hexadecimal.
     pub consent: String,
     /// A role, such as `doctor`, `public-authority` or `allied-professional`.
     #[schema(value_type = String)]
