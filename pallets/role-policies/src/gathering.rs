@@ -26,9 +26,9 @@ impl<T: Config> Pallet<T> {
     /// periods in which those were active; the requester's credentials that the set names, with the periods in which
     /// their issuers were active; whether the requester represents the patient, and for a submission whether the
     /// hospital is authorized; the requester's other registrations, if they are related to the patient, represent the
-    /// patient, have a named credential, or read shared sections, but are registered at none of these; for a moment before the newest set, when one version began for
-    /// each halving of their number; for a moment before the newest relationship of a kind, or the newest credential or
-    /// mandate, one earlier one for each halving of their number.
+    /// patient, have a named credential, or read shared sections, but are registered at none of these; for a moment
+    /// before the newest set, when one version began for each halving of their number; for a moment before the newest
+    /// relationship of a kind, or the newest credential or mandate, one earlier one for each halving of their number.
     pub fn decide(request: AccessRequest, at: Option<Moment>) -> Decision {
         Self::answer(&request, at.unwrap_or_else(T::Time::now))
     }
