@@ -17,11 +17,11 @@ use crate::{
 /// The lane of a call. A batch is in the lane of votes only if it contains votes and nothing else. `ends_access` is
 /// whether the call succeeds in ending access to records: a call that cannot succeed gains no priority.
 ///
-/// To issue a credential is in the lane of records: a hospital could otherwise give somebody access to records before a
-/// patient's withdrawal is in a block. To revoke one ends access, and stays in the lane of governance.
+/// To issue a credential is in the lane of records, also in a batch: a hospital could otherwise give somebody access to
+/// records before a patient's withdrawal is in a block. To revoke one ends access, and stays in the lane of governance.
 pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lane {
     match caller {
-        Caller::Governance if is_issuing(call) => Lane::Record,
+        Caller::Governance if issues(call) => Lane::Record,
         Caller::Governance => Lane::Governance,
         Caller::User if ends_access => Lane::Ending,
         Caller::User if is_rotation(call) => Lane::Rotation,
@@ -38,6 +38,14 @@ pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lan
 
 fn is_rotation(call: &RuntimeCall) -> bool {
     matches!(call, RuntimeCall::Profiles(pallet_profiles::Call::rotate_keys { .. }))
+}
+
+/// Whether the call, or one of its batch, issues a credential.
+fn issues(call: &RuntimeCall) -> bool {
+    match batched(call) {
+        Some(calls) => calls.iter().any(is_issuing),
+        None => is_issuing(call),
+    }
 }
 
 fn is_issuing(call: &RuntimeCall) -> bool {

@@ -66,7 +66,7 @@ impl From<fhir::Refused> for Failure {
 
 /// What to do after the chain refused a call about what a patient shares, where that is not to correct the arguments.
 pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 7] = [
+    const EACH: [(&str, &str); 8] = [
         ("NotPatient", "nothing was changed: sign with the present key file of the patient, --as"),
         ("EndHasPassed", "nothing was changed: choose a later end with --until or --for"),
         (
@@ -81,6 +81,11 @@ pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'stati
             "NotPlaced",
             "nothing was changed: another command took sections out meanwhile; run the command again, which takes out \
              only what is there",
+        ),
+        (
+            "SlotChanged",
+            "nothing was changed: the sections of the slot changed after the command had read them; run the command \
+             again, which shows what the consent shares now",
         ),
         ("UnknownRecord", "nothing was changed: list your records with `epione records list`"),
         (
@@ -111,6 +116,7 @@ mod tests {
             ("EndTooLate", "366 days"),
             ("NotInForce", "consent list"),
             ("NotPlaced", "run the command again"),
+            ("SlotChanged", "run the command again"),
             ("UnknownRecord", "records list"),
             ("RecordOfAnotherPatient", "your own records"),
         ] {

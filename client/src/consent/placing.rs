@@ -1,5 +1,5 @@
-//! Places sections in a slot, or takes them out, with as many calls as are needed. What is so already is not sent, so an
-//! interrupted run continues where it ended.
+//! Places sections in a slot, or takes them out, with as many calls as are needed. What is so already is not sent, so
+//! an interrupted run continues where it ended.
 
 use std::time::Duration;
 

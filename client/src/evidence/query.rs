@@ -1,5 +1,5 @@
-//! The proofs of a query: the requester asked, the patient or a representative accepted, and a hospital recorded that it
-//! hands out the sealed grant.
+//! The proofs of a query: the requester asked, the patient or a representative accepted, and a hospital recorded that
+//! it hands out the sealed grant.
 
 use epione_primitives::{
     UserId,

@@ -6,8 +6,9 @@
 //! budget, and more users do not give a hospital more of the chain. Signers are users and duties of hospitals, not
 //! accounts ([`Holder`]), so a new account renews no budget.
 //!
-//! Each [`Lane`] has its own budgets. Users cannot use up what their hospital's worker needs, other users' calls
-//! cannot use up what a rotation of keys or the end of an access needs, and an agent's announcements cannot use up what its votes need.
+//! Each [`Lane`] has its own budgets. Users cannot use up what their hospital's worker needs, other users' calls cannot
+//! use up what a rotation of keys or the end of an access needs, and an agent's announcements cannot use up what its
+//! votes need.
 //!
 //! A window that has passed is reset when its holder is debited next. If the holder is not debited any more, a later
 //! block removes the entry ([`pruning`]). A check reads the limits and two entries, whatever the number of accounts.

@@ -16,6 +16,7 @@ use frame_support::{BoundedVec, traits::Get};
 use pallet_quotas::{Holder, Lane};
 
 use crate::{
+    caller::batch,
     chain::{
         A, B, PATIENT, apply, council, key, local, register, signed, user, user_seed, validate,
     },
@@ -164,7 +165,9 @@ fn issuing_does_not_overtake_the_end_of_a_consent_and_revoking_does() {
         let revoke = pallet_credentials::Call::<Runtime>::revoke { user, attribute };
         let withdrawal = of(&patient, sharing::withdraw());
         assert_eq!(withdrawal, priority(Lane::Rotation));
-        assert_eq!(of("Alice", issue.into()), priority(Lane::Record));
+        assert_eq!(of("Alice", issue.clone().into()), priority(Lane::Record));
+        let hidden = batch(vec![revoke.clone().into(), issue.into()]);
+        assert_eq!(of("Alice", hidden), priority(Lane::Record), "in a batch");
         assert_eq!(of("Alice", revoke.into()), priority(Lane::Governance));
         assert!(priority(Lane::Record) < withdrawal && withdrawal < priority(Lane::Governance));
     });

@@ -120,7 +120,7 @@ fn a_hospital_cannot_stop_its_patient_from_objecting() {
         send(&patient, object()).unwrap();
         // The proposal has paid for it.
         assert_eq!(used_to_end_access(A), 0);
-        assert!(Quotas::usage(&Holder::User(*PATIENT), Lane::Rotation).ref_time > 0);
+        assert!(Quotas::usage(&Holder::User(*PATIENT), Lane::Ending).ref_time > 0);
         let recovery = Runtime::recovery(*PATIENT).unwrap();
         assert_eq!(recovery.objection, Some(Objection::User));
         wait(chain);
@@ -130,18 +130,20 @@ fn a_hospital_cannot_stop_its_patient_from_objecting() {
     });
 }
 
-/// The hospital lets puppets of its own rotate keys until nothing is left of its quota for what ends access, or is
-/// suspended and hopes to be reinstated.
+/// The hospital lets puppets of its own rotate keys and end access until nothing is left of its quotas, or is suspended
+/// and hopes to be reinstated.
 #[test]
 fn a_hospital_without_quota_cannot_stop_its_patient_from_objecting() {
     local(|_| {
         register("Alice//agent", *PATIENT, Role::Patient);
         let patient = user_seed(*PATIENT);
         send("Alice//agent", proposal(A, *PATIENT)).unwrap();
-        let budget = CurrentLimits::<Runtime>::get().rotations.hospital;
-        let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
-        let (signer, hospital) = (Holder::User(user(30)), Some(A));
-        Quotas::debit(&Debit { signer, hospital, lane: Lane::Rotation, cost });
+        for lane in [Lane::Rotation, Lane::Ending] {
+            let budget = CurrentLimits::<Runtime>::get().of(lane).hospital;
+            let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+            let (signer, hospital) = (Holder::User(user(30)), Some(A));
+            Quotas::debit(&Debit { signer, hospital, lane, cost });
+        }
         let used = used_to_end_access(A);
         assert_eq!(refused(&patient, rotate_keys()), Some(HospitalQuotaExceeded));
         assert_eq!(refused("Alice//agent", object()), None, "a hospital's objection");

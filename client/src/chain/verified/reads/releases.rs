@@ -224,6 +224,7 @@ mod tests {
         RecordPointer, Signature,
         access::{Action, Purpose, SectionClass},
         limits::MAX_SLOTS,
+        profile::{Period, Registration, RegistrationStatus},
         release::{ReleasedRecord, Request, SectionSet},
         sharing::{
             Consent, ConsentVersion, KindSet, Placement, Placements, RecordedPeriod, SlotId, Term,
@@ -307,7 +308,8 @@ mod tests {
         }
     }
 
-    /// A state with a consent for the insurer's research, and these sections of the record in its slot.
+    /// A state with a consent for the research of an insurer who is registered at hospital 0, and these sections of the
+    /// record in its slot.
     fn state(placed: Option<u64>, ended: Option<Moment>) -> Known {
         let consent = Consent {
             audience: BoundedVec::truncate_from(vec![Term::User(INSURER)]),
@@ -321,7 +323,17 @@ mod tests {
             let placement = Placement { slot: SLOT, sections: SectionSet(bits) };
             Placements::truncate_from(vec![placement]).encode()
         });
+        let (home, always) = (HospitalId(0), Period { since: 0, until: None });
+        let registration = Registration {
+            status: RegistrationStatus::Active,
+            periods: BoundedVec::truncate_from(vec![always]),
+            version: 1,
+            body_hash: Hash::zero(),
+        };
         let mut known = Known::default();
+        known.learn(keys::admitted(), Some(1_u16.encode()));
+        known.learn(keys::registration(home, INSURER), Some(registration.encode()));
+        known.learn(keys::active_periods(home), Some(vec![always].encode()));
         for slot in (0..MAX_SLOTS).map(SlotId) {
             let value = (slot == SLOT).then(|| given.encode());
             known.learn(keys::consent(PATIENT, slot), value);
