@@ -75,17 +75,17 @@ pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'stati
         ),
         (
             "NotInForce",
-            "nothing was changed: the consent has ended meanwhile; look at it with `epione consent list`",
+            "nothing was changed: the consent has ended meanwhile; to look at it: `epione consent list --help`",
         ),
         (
             "NotPlaced",
             "nothing was changed: another command took sections out meanwhile; run the command again, which takes out \
              only what is there",
         ),
-        ("UnknownRecord", "nothing was changed: list your records with `epione records list`"),
+        ("UnknownRecord", "nothing was changed: list your records, `epione records list --help`"),
         (
             "RecordOfAnotherPatient",
-            "nothing was changed: name your own records, which `epione records list` lists",
+            "nothing was changed: name your own records; to list them: `epione records list --help`",
         ),
     ];
     let mut each = EACH.into_iter();
