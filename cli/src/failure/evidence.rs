@@ -15,8 +15,8 @@ impl From<Flaw> for Failure {
                 "do not rely on it, unless the hospitals publish the other hash; then give that one with --genesis HASH"
             }
             _ => {
-                "do not rely on it: ask for it again, over a channel on which nobody can change it, or make it yourself: \
-                 `epione audit proof-chain --help`"
+                "do not rely on it: ask for it again, over a channel on which nobody can change it, or make it \
+                 yourself: `epione audit proof-chain --help`"
             }
         };
         Self::new(flaw.to_string(), help)
@@ -27,8 +27,8 @@ impl From<EvidenceError> for Failure {
     fn from(error: EvidenceError) -> Self {
         let help = match &error {
             EvidenceError::Unknown(_) => {
-                "list records, queries or looks: `epione records list --help`, `epione query inbox --help`, `epione query sent \
-                 --help`, `epione audit who-looked --help`"
+                "list records, queries or looks: `epione records list --help`, `epione query inbox --help`, `epione \
+                 query sent --help`, `epione audit who-looked --help`"
             }
             EvidenceError::Nothing => "name another patient with --patient USER",
             EvidenceError::TooMany { .. }

@@ -193,7 +193,8 @@ impl fmt::Display for Recovered {
             f,
             "user {user} has the new keys: account {account}\n\
              now the user runs `epione user rotate-keys --as NEW --to NEW` with the new key file, so that every \
-             hospital seals the profile to the new keys; the staff can confirm them: `epione user confirm-keys --help`.\n\
+             hospital seals the profile to the new keys; the staff can confirm them: `epione user confirm-keys \
+             --help`.\n\
              New keys end no mandate: `{mandates}` shows who acts for the user"
         )
     }

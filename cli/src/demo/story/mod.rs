@@ -72,9 +72,9 @@ impl Story {
 
     /// The chapters after the start of the network.
     ///
-    /// A user's quota fills again each half minute. It covers two calls that end access or rotate keys, and four other
-    /// calls, of which `unrelate` needs as much as two. So the patient's withdrawal of the query, the end of the
-    /// relationship and the rotation are chapters apart from each other and from the consents.
+    /// A user's quota fills again each half minute. It covers two rotations of keys, five withdrawals, and four other
+    /// calls, of which `unrelate` needs as much as two. So the end of the relationship is chapters apart from the
+    /// consents.
     pub async fn tell(
         mut self,
         args: &Args,
