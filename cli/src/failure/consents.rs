@@ -66,7 +66,7 @@ impl From<fhir::Refused> for Failure {
 
 /// What to do after the chain refused a call about what a patient shares, where that is not to correct the arguments.
 pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 7] = [
+    const EACH: [(&str, &str); 8] = [
         ("NotPatient", "nothing was changed: sign with the present key file of the patient, --as"),
         ("EndHasPassed", "nothing was changed: choose a later end with --until or --for"),
         (
@@ -76,6 +76,11 @@ pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'stati
         (
             "NotInForce",
             "nothing was changed: the consent has ended meanwhile; to look at it: `epione consent list --help`",
+        ),
+        (
+            "SlotChanged",
+            "nothing was changed: something was placed in the slot, or its consent changed, since you looked; run the \
+             command again, which shows what is in the slot now",
         ),
         (
             "NotPlaced",
@@ -110,6 +115,7 @@ mod tests {
             ("EndHasPassed", "later end"),
             ("EndTooLate", "366 days"),
             ("NotInForce", "consent list"),
+            ("SlotChanged", "shows what is in the slot now"),
             ("NotPlaced", "run the command again"),
             ("UnknownRecord", "records list"),
             ("RecordOfAnotherPatient", "your own records"),
