@@ -354,7 +354,7 @@ fn a_query_is_answered_once(case: &Case) {
     let again = case.about("refuse", query, PATIENT).unwrap();
     assert_eq!((&again["status"], &again["block"]), (&refused["status"], &refused["block"]));
     assert!(text(&again["before"]).contains("the patient refused"), "{again}");
-    case.is_refused(query, RIVAL, "refused query");
+    case.is_refused(query, RIVAL, "was refused");
     fails(case.accept(query, &["--for", "1d"]), "has an answer already");
     fails(case.about("withdraw", query, RIVAL), "NotPending");
 

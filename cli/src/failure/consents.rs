@@ -75,22 +75,22 @@ pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'stati
         ),
         (
             "NotInForce",
-            "nothing was changed: the consent has ended meanwhile; look at it with `epione consent list`",
+            "nothing was changed: the consent has ended meanwhile; to look at it: `epione consent list --help`",
+        ),
+        (
+            "SlotChanged",
+            "nothing was changed: something was placed in the slot, or its consent changed, since you looked; run the \
+             command again, which shows what is in the slot now",
         ),
         (
             "NotPlaced",
             "nothing was changed: another command took sections out meanwhile; run the command again, which takes out \
              only what is there",
         ),
-        (
-            "SlotChanged",
-            "nothing was changed: the sections of the slot changed after the command had read them; run the command \
-             again, which shows what the consent shares now",
-        ),
-        ("UnknownRecord", "nothing was changed: list your records with `epione records list`"),
+        ("UnknownRecord", "nothing was changed: list your records, `epione records list --help`"),
         (
             "RecordOfAnotherPatient",
-            "nothing was changed: name your own records, which `epione records list` lists",
+            "nothing was changed: name your own records; to list them: `epione records list --help`",
         ),
     ];
     let mut each = EACH.into_iter();
@@ -115,8 +115,8 @@ mod tests {
             ("EndHasPassed", "later end"),
             ("EndTooLate", "366 days"),
             ("NotInForce", "consent list"),
+            ("SlotChanged", "shows what is in the slot now"),
             ("NotPlaced", "run the command again"),
-            ("SlotChanged", "run the command again"),
             ("UnknownRecord", "records list"),
             ("RecordOfAnotherPatient", "your own records"),
         ] {

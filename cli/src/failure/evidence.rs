@@ -8,15 +8,15 @@ impl From<Flaw> for Failure {
     fn from(flaw: Flaw) -> Self {
         let help = match &flaw {
             Flaw::File { .. } | Flaw::NotFile { .. } | Flaw::NotEvidence | Flaw::TooLarge => {
-                "give the file that `epione audit proof-chain --out FILE` made"
+                "give the file that was made with --out: `epione audit proof-chain --help`"
             }
             flaw if flaw.is_of_version() => "update epione; perhaps nobody is at fault",
             Flaw::OtherChain { .. } => {
                 "do not rely on it, unless the hospitals publish the other hash; then give that one with --genesis HASH"
             }
             _ => {
-                "do not rely on it: ask for it again, over a channel on which nobody can change it, or make it yourself \
-                 with `epione audit proof-chain`"
+                "do not rely on it: ask for it again, over a channel on which nobody can change it, or make it \
+                 yourself: `epione audit proof-chain --help`"
             }
         };
         Self::new(flaw.to_string(), help)
@@ -27,8 +27,8 @@ impl From<EvidenceError> for Failure {
     fn from(error: EvidenceError) -> Self {
         let help = match &error {
             EvidenceError::Unknown(_) => {
-                "list records with `epione records list`, queries with `epione query inbox` or `epione query sent`, and looks \
-                 with `epione audit who-looked`"
+                "list records, queries or looks: `epione records list --help`, `epione query inbox --help`, `epione \
+                 query sent --help`, `epione audit who-looked --help`"
             }
             EvidenceError::Nothing => "name another patient with --patient USER",
             EvidenceError::TooMany { .. }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_says_who_reads_what_why_and_until_when() {
+    fn a_consents_sentence_says_who_reads_what_why_and_until_when() {
         let cardiology = Term::Credential { attribute: AttributeId(3), issuer: HospitalId(1) };
         let terms = vec![cardiology, Term::User(UserId([7; 32])), Term::AtLeast { met: 1, of: 2 }];
         let said = sentences(SlotId(2), &consent(terms), &names());

@@ -1,5 +1,5 @@
-//! `epione audit proof-chain`: collects the proofs of records, queries and looks from a node, verifies them, and writes them
-//! as evidence that needs no node.
+//! `epione audit proof-chain`: collects the proofs of records, queries and looks from a node, verifies them, and writes
+//! them as evidence that needs no node.
 
 use std::{
     collections::BTreeSet,

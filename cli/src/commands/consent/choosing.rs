@@ -81,8 +81,8 @@ pub(super) async fn slot_for(
         return Err(Failure::usage(
             format!("the file names slot {slot}, which has sections or another consent in force"),
             format!(
-                "look at it with `epione consent show` and `epione section list`, and choose a slot with --slot, such \
-                 as --slot {slot}; nothing was signed, nothing was sent"
+                "look at it (`epione consent show --help`, `epione section list --help`), and choose a slot with \
+                 --slot, such as --slot {slot}; nothing was signed, nothing was sent"
             ),
         ));
     }

@@ -173,7 +173,8 @@ fn judge_whole(wanted: UserId, all_of: Option<UserId>) -> Result<(), Failure> {
         format!(
             "it is not shown that these are all records, queries and looks of patient {wanted}"
         ),
-        "do not conclude that there are no others: ask for a file that `epione audit proof-chain --patient USER` made",
+        "do not conclude that there are no others: ask for a file about all of the patient, made with --patient: \
+         `epione audit proof-chain --help`",
     ))
 }
 

@@ -20,6 +20,7 @@ use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
+    invocation::Invocation,
     progress, show,
 };
 
@@ -187,12 +188,14 @@ impl Output for Recovered {}
 impl fmt::Display for Recovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { user, account, .. } = self;
+        let mandates = Invocation::new(["mandate", "list", "--patient", &user.to_string()]);
         write!(
             f,
             "user {user} has the new keys: account {account}\n\
              now the user runs `epione user rotate-keys --as NEW --to NEW` with the new key file, so that every \
-             hospital seals the profile to the new keys; the staff can confirm them with `epione user confirm-keys`.\n\
-             New keys end no mandate: `epione mandate list --patient {user}` shows who acts for the user"
+             hospital seals the profile to the new keys; the staff can confirm them: `epione user confirm-keys \
+             --help`.\n\
+             New keys end no mandate: `{mandates}` shows who acts for the user"
         )
     }
 }

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_requester_who_is_registered_at_no_active_hospital_is_not_admitted() {
+    fn a_client_admits_nobody_who_is_registered_at_no_active_hospital() {
         let home = HospitalId(0);
         let mut known = state(&given(&[Term::User(INSURER)], None));
         let is_admitted = |known: &mut Known| {
