@@ -231,9 +231,10 @@ settings! {
 settings! {
     /// A program of the hospital that the worker tells when a patient is asked for records.
     pub struct Notifications {
-        /// The worker sends a POST request with JSON to this URL when a query to a patient who is registered here was
-        /// asked, withdrawn or transferred to its requester: {"patient", "query", "kind"}. This contains no health
-        /// data. http is permitted on loopback only.
+        /// The worker sends a POST request with JSON to this URL when somebody else than the patient changed a query to
+        /// a patient who is registered here: {"patient", "query", "kind"}. It was asked, withdrawn or transferred to
+        /// its requester, or a representative accepted or refused it. This contains no health data. http is permitted
+        /// on loopback only.
         pub webhook: Url,
     }
 }
