@@ -33,8 +33,9 @@ const NAME: &str = "Looks";
 
 #[derive(Args, Clone, Debug)]
 pub struct LooksArgs {
-    /// How many whole looks there are in each of both ways, and how often each other reading runs
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(10..=50))]
+    /// How many whole looks there are in each of both ways, and how often each other reading runs. With fewer than 10,
+    /// the limit of whole looks means nothing
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub count: u16,
     /// Maximum ratio of the medians of whole looks, verified to believed
     #[arg(long, default_value_t = 1.3)]
