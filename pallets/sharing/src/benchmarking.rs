@@ -3,7 +3,7 @@
 
 use alloc::{vec, vec::Vec};
 use epione_primitives::{
-    AccountId, HospitalId, RecordPointer, UserId,
+    AccountId, HospitalId, RecordPointer, UserId, Word,
     access::Purpose,
     credential::AttributeId,
     limits::{
