@@ -10,7 +10,7 @@ use epione_client::query::{
     Found, Queries, QueryError, Status, UnsentGrants, answer_in_words, check_end,
 };
 use epione_primitives::{
-    BlockNumber, HospitalId, Moment, QueryId,
+    BlockNumber, HospitalId, Moment, QueryId, RecordPointer,
     query::Acceptance,
     release::{ReleasedRecord, SectionSet},
 };
@@ -148,7 +148,10 @@ pub async fn accept(args: &AcceptArgs, context: &Context) -> Result<Accepted, Fa
         return resume(args, (found, named, until), &unsent, context).await;
     }
     let user = context.user_with(&args.signer.public()?.account).await?;
-    let first = args.records.first().map(|part| part.0.pointer);
+    // A record that was not asked for is refused below.
+    let is_asked =
+        |pointer: &RecordPointer| found.query.records.iter().any(|it| it.pointer == *pointer);
+    let first = args.records.first().map(|part| part.0.pointer).filter(is_asked);
     let asked: HospitalId = match named {
         Some(named) if user == found.query.patient => named,
         // A representative needs a grant of the hospital of the records.
