@@ -202,7 +202,7 @@ fn a_query_is_proven_as_far_as_it_was_answered(case: &Case, query: &str) -> Path
     let expected = [("query", "proven"), ("accept", "missing"), ("transfer", "missing")];
     are(&steps(&made["transactions"][0]), &expected);
 
-    case.send(&["query", "accept", query, "--as", PATIENT, "--yes"]);
+    case.send(&["query", "accept", query, "--as", PATIENT, "--for", "7d", "--yes"]);
     let (status, made) = case.proof_chain(&["--query", query]);
     assert_eq!(status, 1, "{made}");
     let expected = [("query", "proven"), ("accept", "proven"), ("transfer", "missing")];

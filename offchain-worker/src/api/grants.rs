@@ -124,7 +124,13 @@ async fn prepare(state: &AppState, asked: &Asked) -> Result<Prepared, ApiError> 
         Decided::Allowed(rights) => rights,
         Decided::Denied(denial) => return Ok(Prepared::Denied(denial)),
     };
-    let granted = collect(state, asked, &rights).await?;
+    let shared = shared_sections(asked).await?;
+    // Everybody may read what is shared with them. So those with whom nothing is shared are refused as before, before
+    // a patient or a record is looked up.
+    if !rights.open_private() && shared.iter().all(|sections| sections.is_empty()) {
+        return Ok(Prepared::Denied(rights.into_denial()));
+    }
+    let granted = collect(state, asked, &rights, &shared).await?;
     if granted.keys.is_empty() {
         return Ok(Prepared::Denied(rights.into_denial()));
     }
@@ -300,28 +306,38 @@ struct Grounds<'a> {
 /// The chain does not see which sections are text and which are media. So it records rights to shared sections only if
 /// every released section is shared ([`Right::open`]). A grant with private sections therefore leaves out the kinds
 /// that the requester may read only because they are shared. The requester asks for those sections alone.
-async fn collect(state: &AppState, asked: &Asked, rights: &Rights) -> Result<Granted, ApiError> {
-    let granted = collect_by(state, asked, rights).await?;
+async fn collect(
+    state: &AppState,
+    asked: &Asked,
+    rights: &Rights,
+    shared: &[SectionSet],
+) -> Result<Granted, ApiError> {
+    let granted = collect_by(state, asked, rights, shared).await?;
     if granted.keys.is_empty() || Right::open(&granted.rights, granted.some_are_private) {
         return Ok(granted);
     }
-    collect_by(state, asked, &rights.to_private_only()).await
+    collect_by(state, asked, &rights.to_private_only(), shared).await
 }
 
 /// What the rights allow of the requested records, each section by itself.
-async fn collect_by(state: &AppState, asked: &Asked, rights: &Rights) -> Result<Granted, ApiError> {
+async fn collect_by(
+    state: &AppState,
+    asked: &Asked,
+    rights: &Rights,
+    shared: &[SectionSet],
+) -> Result<Granted, ApiError> {
     let Asked { caller, request, .. } = asked;
     let patient_keys = patient_keys(state, caller, request.patient).await?;
     let grounds = Grounds { genesis: caller.identity.genesis, rights, patient_keys };
     let mut granted = Granted::default();
-    for (requested, shared) in request.records.iter().zip(shared_sections(asked).await?) {
+    for (requested, &shared) in request.records.iter().zip(shared) {
         let record = committed(state, caller, request.patient, requested.pointer).await?;
         granted.add(requested, shared, &record, &grounds)?;
     }
     Ok(granted)
 }
 
-/// The sections of each requested record that a consent of the patient shares with the requester for the purpose of the
+/// The requested sections of each record that a consent of the patient shares with the requester for the purpose of the
 /// request. All others are private.
 async fn shared_sections(asked: &Asked) -> Result<Vec<SectionSet>, ApiError> {
     let (state, request) = (&asked.caller.state, &asked.request);
@@ -332,11 +348,12 @@ async fn shared_sections(asked: &Asked) -> Result<Vec<SectionSet>, ApiError> {
     let pointers: Vec<_> = request.records.iter().map(|requested| requested.pointer).collect();
     let mut placements = state.placements(&pointers).await?;
     placements.resize(pointers.len(), Placements::default());
-    let shared = |placements: &Placements| {
+    let shared = |(requested, placements): (&ReleasedRecord, &Placements)| {
         let of_slots = placements.iter().filter(|placement| slots.contains(placement.slot));
-        of_slots.fold(SectionSet::default(), |all, placement| all.union(placement.sections))
+        let placed = of_slots.fold(SectionSet::default(), |all, it| all.union(it.sections));
+        requested.sections.intersection(placed)
     };
-    Ok(placements.iter().map(shared).collect())
+    Ok(request.records.iter().zip(&placements).map(shared).collect())
 }
 
 impl Granted {

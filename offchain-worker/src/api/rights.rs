@@ -64,6 +64,11 @@ impl Rights {
         self.to(Action::ReadMedia, class)
     }
 
+    /// Whether one of the rights opens private sections.
+    pub fn open_private(&self) -> bool {
+        self.allowed.iter().any(|right| right.class == SectionClass::Private)
+    }
+
     /// The same rights without those to shared sections.
     pub fn to_private_only(&self) -> Self {
         let private = |right: &&Right| right.class == SectionClass::Private;
