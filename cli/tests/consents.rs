@@ -304,9 +304,10 @@ fn a_file_does_not_choose_a_slot_with_sections(case: &Case, resource: &Value) {
 }
 
 fn many_records_are_placed_in_several_calls(case: &Case) {
-    let note = case.network.write("note.txt", "blood pressure 162/98").display().to_string();
-    let text = format!("diagnosis={note}");
-    for _ in 1..RECORDS {
+    for number in 1..RECORDS {
+        // Not the same visit again, which the worker would recognize.
+        let note = case.network.write("note.txt", format!("blood pressure 162/{number}"));
+        let text = format!("diagnosis={}", note.display());
         let submit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--text", &text];
         case.network.run(&[&submit[..], &["--patient", &case.patient]].concat());
     }
