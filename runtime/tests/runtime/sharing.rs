@@ -124,7 +124,7 @@ fn commit(chain: &mut Chain, number: u8) {
     chain.next_block();
 }
 
-/// The first section of the first record for an insurer who asks for it with this purpose.
+/// The first section of the first record for an insurer, who requests it for this purpose.
 fn release(requester: UserId, purpose: Purpose, nonce: u8) -> Release {
     let request = Request { purpose, ..request(requester, &[FIRST], nonce) };
     Release {

@@ -21,7 +21,7 @@ pub struct NotedRead {
     pub at: String,
     /// The chain block that has it.
     pub block: BlockNumber,
-    /// Whether the patient is the one who asks, by their own key file.
+    /// Whether the patient runs the command, with their own key file.
     #[serde(skip)]
     pub(super) is_own: bool,
 }

@@ -116,7 +116,7 @@ impl Story {
         let is_right = shown["query"] == json!(query)
             && shown["block"] == json!(block)
             && shown["requester"] == json!(cast.researcher.id);
-        check(is_right, "the patient sees who asks")?;
+        check(is_right, "the patient sees the requester")?;
         self.line(format!(
             "the patient's phone, which knows only the patient's keys and B's node, shows query {query} {} ms after \
              the researcher's command ended; its terms are sealed",
