@@ -88,14 +88,15 @@ test-proofs-wasm: build-wasm
 chain-specs: build ## Regenerates chain-specs/ from the runtime's presets.
 	$(RELEASE)/epione-node export-presets chain-specs
 
-weights: ## Measures the weight of every call and writes runtime/src/weights/.
-	@scripts/setup weights
+weights: setup ## Measures the weight of every call and writes runtime/src/weights/.
 	@scripts/weights
 
 lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	cargo fmt --all --check
+	cargo fmt --manifest-path runtime/weigher/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 	@scripts/dependencies
+	@scripts/weigher-agrees
 	@scripts/same-features
 
 soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing ## Runs for hours; results in benchmarks/results/.

@@ -1,5 +1,8 @@
 //! The measured weights of every call. `make weights` writes the other files in this folder from
 //! `scripts/weights.hbs`.
+//!
+//! Some parts are by hand, because no benchmark sees them. Their comments say `By hand`. `make weights` writes the
+//! files without these parts, and lists them, so that you can add them again.
 
 pub mod epione_runtime_caller;
 pub mod epione_runtime_council_root;
