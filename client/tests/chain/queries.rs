@@ -320,13 +320,15 @@ async fn a_record_that_does_not_open_blocks_neither_the_terms_nor_another_record
     commit(&trusting, &[good, forged]).await;
     let chain = verifying(&node, &trusting).await;
     let (queries, mailbox) = (Queries::new(chain.clone()), Mailbox::open(trusting).await);
-    // An honest client does not ask for the second record.
+    // An honest client asks neither for section 3, which the first record does not have, nor for the second record.
+    let asked = [(FIRST, SectionSet(0b1001)), (SECOND, SectionSet::ALL)];
+    let asked = asked.map(|(pointer, sections)| ReleasedRecord { pointer, sections });
+    let asked: QueriedRecords = asked.to_vec().try_into().unwrap();
     let key = development::sealing_key(PATIENT);
     let (genesis, signer) = (chain.genesis_hash(), account(RESEARCHER));
     let (who, whom) = (user(RESEARCHER), patient());
     let sealed = SealedTerms::seal(genesis, who, whom, TERMS, key.public(), &signer).unwrap();
-    let NewQuery { hospital, records, purpose, expires, .. } =
-        query(&chain, whole(&[FIRST, SECOND])).await;
+    let NewQuery { hospital, records, purpose, expires, .. } = query(&chain, asked).await;
     let (key, terms) = (key.public().hash(), sealed.encode());
     let call = queries::ask(hospital, whom, key, &records, purpose, expires, &terms);
     chain.submit(&call, &signer).await.unwrap();
@@ -344,6 +346,12 @@ async fn a_record_that_does_not_open_blocks_neither_the_terms_nor_another_record
         assert!(told, "{refused}");
     }
     assert_eq!(considered.choose(&[named(FIRST)]).unwrap()[..], [named(FIRST)]);
+    // Nobody accepts a section that does not exist, also not as a part of all that is asked.
+    let absent = ReleasedRecord { pointer: FIRST, sections: SectionSet(0b1000) };
+    let refused = considered.choose(&[absent]).unwrap_err();
+    assert!(matches!(refused, QueryError::NotAsked { pointer: FIRST, .. }), "{refused}");
+    let whole = ReleasedRecord { pointer: FIRST, sections: SectionSet::ALL };
+    assert_eq!(considered.choose(&[whole]).unwrap()[..], [named(FIRST)]);
 }
 
 /// A researcher, and a patient with one record; nothing is asked yet.

@@ -139,6 +139,13 @@ impl Chain {
         self.reach((System::block_number() / WEIGHT_WINDOW_BLOCKS + 1) * WEIGHT_WINDOW_BLOCKS);
     }
 
+    /// Ends the block, and begins the next one this much later, in milliseconds.
+    pub fn sleep(&mut self, millis: u64) {
+        self.end();
+        self.slot += millis / SLOT_MILLIS;
+        self.begin();
+    }
+
     /// Makes blocks until the current block has this number.
     pub fn reach(&mut self, block: u32) {
         while System::block_number() < block {

@@ -146,3 +146,36 @@ fn a_representative_answers_a_query_and_a_dismissal_ends_the_acceptance() {
         assert_eq!(transfer(second), Err(Error::RepresentationOver.into()), "it is not revived");
     });
 }
+
+/// A mother is appointed when the child is born, until the child is of age.
+#[test]
+fn on_the_day_on_which_a_child_is_of_age_the_child_answers_and_the_mother_does_not() {
+    const CHILDHOOD: u64 = 18 * 365 * DAY_MILLIS;
+    local(|chain| {
+        committed(chain);
+        register("Bob//agent", mother(), Role::Patient);
+        let mothers = user_seed(mother());
+        let of_age = Timestamp::get() + CHILDHOOD;
+        let until_of_age = Call::appoint { representative: mother(), until: of_age };
+        send("user-7", until_of_age).unwrap();
+
+        chain.sleep(CHILDHOOD - 2 * DAY_MILLIS);
+        let [by_mother, by_child] = [QueryId(0), QueryId(1)];
+        send("user-8", question(&[FIRST])).unwrap();
+        chain.next_block();
+        send(&mothers, acceptance(by_mother)).unwrap();
+
+        chain.sleep(2 * DAY_MILLIS);
+        assert!(Timestamp::get() >= of_age);
+        assert_eq!(Mandates::representation_now(mother(), *PATIENT), None);
+        let transfer = pallet_queries::Call::<Runtime>::transfer { query: by_mother };
+        assert_eq!(send("Alice//agent", transfer), Err(Error::Over.into()));
+        send("user-8", question(&[FIRST])).unwrap();
+        chain.next_block();
+        let answered = send(&mothers, acceptance(by_child));
+        assert_eq!(answered, Err(Error::NotPatient.into()));
+        send("user-7", acceptance(by_child)).unwrap();
+        let transfer = pallet_queries::Call::<Runtime>::transfer { query: by_child };
+        send("Alice//agent", transfer).unwrap();
+    });
+}

@@ -18,11 +18,11 @@ use epione_primitives::{
     release::{ReleasedRecord, SectionSet},
 };
 use epione_runtime::{
-    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, Timestamp,
+    Executive, Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, Timestamp,
 };
 use frame_support::traits::Get;
 use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane, Limits};
-use sp_runtime::DispatchError;
+use sp_runtime::{DispatchError, transaction_validity::InvalidTransaction};
 
 use crate::{
     caller::{refused, relate},
@@ -154,6 +154,25 @@ fn nobody_asks_for_records_of_another_patient() {
         assert_eq!(send("user-8", call), Err(Error::UnknownRecord.into()));
         let beyond = RecordPointer { height: 1, index: 1 };
         assert_eq!(send("user-8", question(&[beyond])), Err(Error::UnknownRecord.into()));
+    });
+}
+
+/// Somebody who saw the transactions sends them again.
+#[test]
+fn a_query_its_acceptance_and_its_transfer_count_once_however_often_they_are_sent() {
+    local(|chain| {
+        committed(chain);
+        let twice = |chain: &mut Chain, seed: &str, call: Call| {
+            let transaction = signed(&key(seed), call);
+            Executive::apply_extrinsic(transaction.clone()).unwrap().unwrap();
+            chain.next_block();
+            let again = Executive::apply_extrinsic(transaction);
+            assert_eq!(again, Err(InvalidTransaction::Stale.into()), "{seed}");
+        };
+        twice(chain, "user-8", question(&[FIRST]));
+        twice(chain, "user-7", acceptance(QUERY));
+        twice(chain, "Alice//agent", Call::transfer { query: QUERY });
+        assert_eq!(Runtime::patient_queries(*PATIENT, None, 8).len(), 1);
     });
 }
 

@@ -9,6 +9,7 @@ mod fresh_keys;
 pub(crate) mod grants;
 mod held;
 mod links;
+mod mailbox;
 mod offers;
 mod own_records;
 mod queries;

@@ -153,7 +153,7 @@ pub async fn accepted() -> (World, Record, QueryGrant) {
     accepted_in(World::new().await).await
 }
 
-async fn accepted_in(world: World) -> (World, Record, QueryGrant) {
+pub async fn accepted_in(world: World) -> (World, Record, QueryGrant) {
     let (world, record) = committed_in(world).await;
     ask(&world, QUERY);
     let grant = grant(&world, QUERY);

@@ -1,4 +1,6 @@
-use epione_mocks::{Users, end_registration, pass, register, set_active, user_account};
+use epione_mocks::{
+    Users, agent_account, end_registration, pass, register, set_active, user_account,
+};
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, QueryId, RecordPointer,
     limits::MAX_QUERY_ACCESS_MILLIS,
@@ -161,6 +163,32 @@ fn what_the_patient_did_not_consider_is_not_accepted() {
             assert_noop!(dispatch(call, user(PATIENT)), Error::<Test>::RequesterChanged);
         }
         assert_ok!(dispatch(call, user(PATIENT)));
+    });
+}
+
+/// Two institutions ask for the same sections, and the patient accepts for one of them.
+#[test]
+fn an_acceptance_for_one_institution_is_of_no_use_to_another() {
+    run(|| {
+        let first = ask();
+        let second = ask_with(question_for(HOME), DOCTOR);
+        let mut replayed = acceptance(first);
+        if let crate::Call::accept { query, .. } = &mut replayed {
+            *query = second;
+        }
+        accept(first);
+        assert_noop!(dispatch(replayed, user(PATIENT)), Error::<Test>::RequesterChanged);
+        for mailbox in [HOME, AWAY] {
+            let agent = RuntimeOrigin::signed(agent_account(mailbox.0));
+            assert_noop!(transfer(agent, second), Error::<Test>::NotAccepted);
+        }
+        assert_eq!(query(second).answer, None);
+        // The account of the first institution is the only one for which the mailbox records a transfer.
+        Users::set_account(RESEARCHER, user_account(DOCTOR));
+        let agent = || RuntimeOrigin::signed(agent_account(HOME.0));
+        assert_noop!(transfer(agent(), first), Error::<Test>::RequesterChanged);
+        Users::set_account(RESEARCHER, user_account(RESEARCHER));
+        assert_ok!(transfer(agent(), first));
     });
 }
 

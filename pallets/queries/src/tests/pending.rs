@@ -15,19 +15,37 @@ use crate::{Error, PendingOfPatient, PendingOfRequester, Terms, mock::*, pending
 const FIRST_OF_CROWD: UserId = UserId([100; 32]);
 const FIRST_HOSPITAL_OF_CROWD: HospitalId = HospitalId(2);
 
-/// Admits hospitals, whose researchers together ask the patient as often as they can.
-fn crowd() {
+/// The researchers of the crowd, each with the own hospital.
+fn researchers() -> Vec<(HospitalId, UserId)> {
     let hospitals = MAX_PENDING_QUERIES_OF_PATIENT / MAX_PENDING_QUERIES_OF_HOSPITAL;
     let each = MAX_PENDING_QUERIES_OF_HOSPITAL / MAX_PENDING_QUERIES_TO_ONE_PATIENT;
-    for number in 0..hospitals * each {
+    let researcher = |number: u32| {
         let hospital = HospitalId(FIRST_HOSPITAL_OF_CROWD.0 + (number / each) as u16);
-        let one = UserId([100 + number as u8; 32]);
+        (hospital, UserId([100 + number as u8; 32]))
+    };
+    (0..hospitals * each).map(researcher).collect()
+}
+
+/// Admits hospitals, whose researchers together ask the patient as often as they can.
+fn crowd() {
+    for (hospital, one) in researchers() {
         admit([hospital]);
         add_user(one, Role::Researcher);
         register(hospital, one, 0);
         for _ in 0..MAX_PENDING_QUERIES_TO_ONE_PATIENT {
             ask_with(question_for(hospital), one);
         }
+    }
+}
+
+/// The queries to the patient, read to the end in pages of this length.
+fn inbox(limit: u32) -> Vec<QueryId> {
+    let (mut ids, mut before) = (Vec::new(), None);
+    loop {
+        let page = Queries::patient_queries(PATIENT, before, limit);
+        let Some((number, ..)) = page.last() else { return ids };
+        before = Some(*number);
+        ids.extend(page.iter().map(|(_, id, _)| *id));
     }
 }
 
@@ -45,6 +63,39 @@ fn a_patient_has_a_bounded_number_of_pending_queries() {
         assert_ok!(refuse(user(PATIENT), QueryId(17)));
         ask();
         assert_noop!(dispatch(question(), user(RESEARCHER)), full());
+    });
+}
+
+/// A crowd asks in a loop. The patient has as much to answer as before, and reads each query, also the answered ones.
+#[test]
+fn ten_thousand_queries_neither_fill_a_patients_inbox_nor_hide_one_of_its_queries() {
+    run(|| {
+        crowd();
+        let places = MAX_PENDING_QUERIES_OF_PATIENT;
+        for (hospital, one) in researchers().into_iter().cycle().take(10_000) {
+            let refused = dispatch(question_for(hospital), user(one));
+            assert_eq!(refused, Err(Error::<Test>::TooManyOfRequester.into()));
+        }
+        let all: Vec<_> = (0..places).map(QueryId).collect();
+        let pending = || PendingOfPatient::<Test>::get(PATIENT).into_iter().map(|it| it.query);
+        assert_eq!(pending().collect::<Vec<_>>(), all);
+        assert_eq!(Terms::<Test>::iter_keys().count(), all.len());
+        let newest_first: Vec<_> = all.iter().rev().copied().collect();
+        for limit in [1, 7, places, u32::MAX] {
+            assert_eq!(inbox(limit), newest_first, "pages of {limit}");
+        }
+
+        // The crowd asks again as soon as the patient refuses.
+        for id in all {
+            assert_ok!(refuse(user(PATIENT), id));
+        }
+        assert!(!PendingOfPatient::<Test>::contains_key(PATIENT));
+        for (hospital, one) in researchers() {
+            ask_with(question_for(hospital), one);
+        }
+        assert_eq!(pending().count(), researchers().len());
+        let expected = places as usize + researchers().len();
+        assert_eq!((inbox(7).len(), inbox(7)), (expected, inbox(u32::MAX)));
     });
 }
 

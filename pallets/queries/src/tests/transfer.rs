@@ -71,6 +71,22 @@ fn only_an_acceptance_that_was_not_withdrawn_is_transferred() {
     });
 }
 
+/// The mailbox hands out nothing. The patient withdraws, the requester asks again, and another hospital hands out.
+#[test]
+fn what_a_silent_mailbox_keeps_back_is_accepted_again_for_another_mailbox() {
+    run(|| {
+        let kept_back = accepted();
+        assert_ok!(withdraw(user(PATIENT), kept_back));
+        let again = ask();
+        let elsewhere = acceptance_of(again, asked_records(), UNTIL, AWAY);
+        assert_ok!(dispatch(elsewhere, user(PATIENT)));
+        assert_noop!(transfer(agent(HOME), kept_back), Error::<Test>::NotAccepted);
+        assert_noop!(transfer(agent(HOME), again), Error::<Test>::NotMailbox);
+        assert_ok!(transfer(agent(AWAY), again));
+        assert!(!Transfers::<Test>::contains_key(kept_back));
+    });
+}
+
 #[test]
 fn nothing_is_transferred_after_the_end_of_the_acceptance() {
     run(|| {

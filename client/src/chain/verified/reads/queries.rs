@@ -189,6 +189,13 @@ mod tests {
         known.learn(keys::query(QueryId(7)), Some(query().encode()));
         let both = queries.map(|id| (id, query())).to_vec();
         assert_eq!(pending(&mut known, &list), Ok(both));
+        // As many as the chain has places for, in the chain's order.
+        let all = (0..MAX_PENDING_QUERIES_OF_PATIENT).map(QueryId);
+        let full: Vec<_> = all.clone().map(|id| entry(id.0)).collect();
+        known.learn(list.clone(), Some(full.encode()));
+        all.clone().for_each(|id| known.learn(keys::query(id), Some(query().encode())));
+        let whole = all.map(|id| (id, query())).collect::<Vec<_>>();
+        assert_eq!(pending(&mut known, &list), Ok(whole));
         // A list that is longer than the chain's cannot be the chain's.
         let long: Vec<_> = (0..=MAX_PENDING_QUERIES_OF_PATIENT).map(entry).collect();
         known.learn(list.clone(), Some(long.encode()));
