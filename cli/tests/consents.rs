@@ -1,5 +1,5 @@
-//! Consents on a real network of two hospitals, with the program itself: a patient of the first hospital shares sections
-//! with researchers of the second one. All steps share one network, because a network takes long to start.
+//! Consents on a real network of two hospitals, with the program itself: a patient of the first hospital shares
+//! sections with researchers of the second one. All steps share one network, because a network takes long to start.
 
 #![allow(clippy::unwrap_used)]
 

@@ -347,8 +347,8 @@ fn nothing_is_signed_without_proofs(case: &Case, lane: &Lane) {
     assert!(lane.proxy.held().is_empty());
 }
 
-/// The chain has the visits that were submitted, and all have the doctor's own text. A command may fail after the worker
-/// has acknowledged its visit.
+/// The chain has the visits that were submitted, and all have the doctor's own text. A command may fail after the
+/// worker has acknowledged its visit.
 fn the_chain_has_what_was_submitted(case: &Case, visits: usize) {
     eventually("the submitted visits are committed", || {
         let listed = case.network.run(&["records", "list", "--patient", &case.patient]);

@@ -200,7 +200,8 @@ fn an_interrupted_read_prints_the_command_that_resumes_it() {
     let network = Network::of(1);
     let media: Vec<u8> = (0..10_000_000_u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
     let patient = with_record(&network, &media);
-    // The patient waits for the second segment, until the file is back. A grant would be refused: nobody can deliver it.
+    // The patient waits for the second segment, until the file is back. A grant would be refused: nobody can deliver
+    // it.
     let second = stored(&network, 1);
     let hidden = second.with_extension("hidden");
     fs::rename(&second, &hidden).unwrap();
