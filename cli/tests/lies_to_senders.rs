@@ -60,9 +60,7 @@ impl Case {
     fn begin() -> Self {
         let network = Network::of(1);
         let genesis = network.state().unwrap().genesis.unwrap();
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        network.relate(&patient, &doctor);
+        let [patient, doctor] = network.register_related(PATIENT, DOCTOR);
         let end = SystemTime::now() + ACCESS;
         let words = humantime::format_rfc3339_seconds(end).to_string();
         let end = humantime::parse_rfc3339(&words).unwrap();

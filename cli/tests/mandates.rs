@@ -34,10 +34,13 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(2);
-        let child = network.register("patient", CHILD);
-        let [mother, father] = [MOTHER, FATHER].map(|parent| network.register("patient", parent));
-        let doctor = network.register("doctor", DOCTOR);
-        network.register_at("1", "researcher", RESEARCHER);
+        let [child, mother, father, doctor, _] = network.register_all([
+            ("0", "patient", CHILD),
+            ("0", "patient", MOTHER),
+            ("0", "patient", FATHER),
+            ("0", "doctor", DOCTOR),
+            ("1", "researcher", RESEARCHER),
+        ]);
         network.relate(&child, &doctor);
         let case = Self { network, child, mother, father };
         let submitted = case.visit(NOTE).unwrap();

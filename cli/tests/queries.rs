@@ -41,11 +41,13 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(2);
-        let patient = network.register("patient", PATIENT);
-        let neighbour = network.register("patient", NEIGHBOUR);
-        let doctor = network.register("doctor", DOCTOR);
-        let researcher = network.register_at("1", "researcher", RESEARCHER);
-        let rival = network.register("researcher", RIVAL);
+        let [patient, neighbour, doctor, researcher, rival] = network.register_all([
+            ("0", "patient", PATIENT),
+            ("0", "patient", NEIGHBOUR),
+            ("0", "doctor", DOCTOR),
+            ("1", "researcher", RESEARCHER),
+            ("0", "researcher", RIVAL),
+        ]);
         network.relate(&patient, &doctor);
         network.relate(&neighbour, &doctor);
         let image = epione_cli::samples::images().remove(1).bytes;

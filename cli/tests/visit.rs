@@ -15,9 +15,7 @@ const PATIENT: &str = "//Patient";
 
 /// A patient, and a doctor who treats them.
 fn patient_and_doctor(network: &Network) -> (String, String) {
-    let patient = network.register("patient", PATIENT);
-    let doctor = network.register("doctor", DOCTOR);
-    network.relate(&patient, &doctor);
+    let [patient, doctor] = network.register_related(PATIENT, DOCTOR);
     (patient, doctor)
 }
 

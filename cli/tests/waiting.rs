@@ -31,9 +31,7 @@ const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
 /// A patient and a doctor who treats them at the first hospital, and a committed record with this file.
 fn with_record(network: &Network, media: &[u8]) -> String {
-    let patient = network.register("patient", PATIENT);
-    let doctor = network.register("doctor", DOCTOR);
-    network.relate(&patient, &doctor);
+    let [patient, _] = network.register_related(PATIENT, DOCTOR);
     let path = network.write("scan.bin", media);
     let visit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--patient", &patient];
     let submitted =
