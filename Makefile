@@ -16,7 +16,7 @@ PALLETS := hospitals profiles credentials mandates role-policies lite-blocks app
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
 SLOWEST := one_hospital chain queries consents visit releases kills four_hospitals one_hospital_slow access reading \
-	hostile one_hospital_away home_down lies lies_to_senders demo durability discovery crash_loop waiting lite
+	hostile one_hospital_away home_down insurer lies lies_to_senders demo durability discovery crash_loop waiting lite
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(sort $(filter-out $(SLOWEST),$(INTEGRATION)))
 # Networks wait for blocks most of the time: this many programs in parallel keep two cores busy.
@@ -98,6 +98,8 @@ lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	@scripts/dependencies
 	@scripts/weigher-agrees
 	@scripts/same-features
+	$(if $(filter $(words $(INTEGRATION)),$(words $(sort $(INTEGRATION)))),,\
+		$(error two test programs have one name, so `cargo test --test NAME` runs both: $(sort $(INTEGRATION))))
 
 soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing ## Runs for hours; results in benchmarks/results/.
 

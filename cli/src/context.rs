@@ -60,13 +60,13 @@ pub struct Common {
     #[arg(long, global = true, value_name = "DIR", env = "EPIONE_DEVNET")]
     pub devnet: Option<PathBuf>,
 
-    /// Hash of the chain's first block, as the hospitals publish it: answers of the node are believed if they are proven
-    /// from it [default: the devnet's, or the one that `epione chain pin` stored for the node]
+    /// Hash of the chain's first block, as the hospitals publish it: answers of the node are believed if they are
+    /// proven from it [default: the devnet's, or the one that `epione chain pin` stored for the node]
     #[arg(long, global = true, value_name = "HASH", env = "EPIONE_GENESIS", value_parser = genesis_hash)]
     pub genesis: Option<Hash>,
 
-    /// Believe the node without proof: it can then hide records and looks, and name another worker as a hospital's. Only
-    /// for a node that you run yourself
+    /// Believe the node without proof: it can then hide records and looks, and name another worker as a hospital's.
+    /// Only for a node that you run yourself
     #[arg(long, global = true)]
     pub trust_node: bool,
 

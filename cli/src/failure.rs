@@ -1,5 +1,6 @@
 //! Failures of commands: each says what happened and what to do.
 
+mod call_errors;
 mod consents;
 mod evidence;
 mod queries;
@@ -172,8 +173,10 @@ impl From<SubmitError> for Failure {
     fn from(error: SubmitError) -> Self {
         let help = match error {
             SubmitError::Chain(error) => return error.into(),
-            SubmitError::Dispatch(ref failure) => consents::after_refused_sharing(failure)
-                .unwrap_or("correct the arguments; nothing was changed"),
+            SubmitError::Dispatch(ref failure) => {
+                call_errors::help(&failure.pallet, &failure.error)
+                    .unwrap_or("correct the arguments; nothing was changed")
+            }
             SubmitError::Refused(refusal) if refusal.is_temporary() => {
                 "nothing was changed; repeat the command later"
             }
@@ -357,6 +360,11 @@ impl From<WorkerError> for Failure {
 const WRONG_BYTES: &str =
     "no unverified data was written: try again later, or tell the hospital's operator";
 
+const CORRECT_PROBLEM: &str = "correct the problem that the worker reports, then try again";
+
+/// The kind of problem of a worker whose call the chain refused.
+const CHAIN_REFUSED: &str = ":chain-refused";
+
 /// The kind of problem of a hospital that does not seal a profile to new keys yet.
 pub const AWAITING_CONFIRMATION: &str = ":awaiting-confirmation";
 
@@ -375,12 +383,21 @@ fn refused(problem: Problem) -> Failure {
         None if problem.kind.ends_with(AWAITING_CONFIRMATION) => {
             "keep both key files, and rerun the command then, or when the hospital has confirmed the new keys"
         }
+        None if problem.kind.ends_with(CHAIN_REFUSED) => after_failed_call(&error),
         None if problem.status >= 500 => {
             "try again later; if this happens again, tell the hospital's operator"
         }
-        None => "correct the problem that the worker reports, then try again",
+        None => CORRECT_PROBLEM,
     };
     Failure { denial: problem.denial, ..Failure::new(error, help) }
+}
+
+/// What to do after a call of the worker failed on the chain, for which the problem names pallet and error.
+fn after_failed_call(problem: &str) -> &'static str {
+    let named = problem.split_whitespace().find_map(|word| word.split_once("::"));
+    let help =
+        named.and_then(|(pallet, error)| call_errors::help(pallet, error.trim_end_matches(':')));
+    help.unwrap_or(CORRECT_PROBLEM)
 }
 
 impl From<ReadError> for Failure {
@@ -438,6 +455,7 @@ impl From<ReadError> for Failure {
 mod tests {
     use super::*;
     use crate::wording::controls;
+    use epione_client::chain::DispatchFailure;
     use epione_primitives::{
         access::{Condition, FailedPolicy, RelationshipKind},
         refusal::Refusal,
@@ -510,6 +528,40 @@ mod tests {
         assert!(failure.contains("repeat the command later"), "{failure}");
         let failure = Failure::from(SubmitError::Refused(Refusal::CallNotForRole)).to_string();
         assert!(failure.contains("sign with an account"), "{failure}");
+    }
+
+    #[test]
+    fn a_call_that_failed_says_what_to_do_whoever_sent_it() {
+        for (error, help) in [
+            ("RecoveryPaused", "have lapsed"),
+            ("KeyProposed", "keys new"),
+            ("AnotherRecovery", "user recovery"),
+            ("TooManyRecoveries", "recover complete"),
+            ("SuspendedTooLong", "user reinstate"),
+        ] {
+            let (pallet, docs) = ("Profiles".to_owned(), "Some words.".to_owned());
+            let failure = DispatchFailure { pallet, error: error.into(), docs };
+            let problem = |kind: &str, detail: String| Problem {
+                kind: format!("urn:epione:problem:{kind}"),
+                title: "The chain rejected the request".into(),
+                status: 409,
+                detail: Some(detail),
+                denial: None,
+            };
+            let by_worker = refused(problem("chain-refused", failure.to_string()));
+            let other = refused(problem("not-pending", failure.to_string()));
+            let by_client = Failure::from(SubmitError::Dispatch(failure));
+            assert!(by_client.help.contains(help), "{by_client}");
+            assert_eq!(by_worker.help, by_client.help, "{by_worker}");
+            assert_eq!(other.help, CORRECT_PROBLEM);
+        }
+    }
+
+    #[test]
+    fn an_error_that_this_version_does_not_know_has_other_words() {
+        for detail in ["Profiles::Unheard: Some words.", "Profiles:: ", "::", "the chain is busy"] {
+            assert_eq!(after_failed_call(detail), CORRECT_PROBLEM, "{detail}");
+        }
     }
 
     #[test]

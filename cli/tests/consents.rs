@@ -1,5 +1,5 @@
-//! Consents on a real network of two hospitals, with the program itself: a patient of the first hospital shares sections
-//! with researchers of the second one. All steps share one network, because a network takes long to start.
+//! Consents on a real network of two hospitals, with the program itself: a patient of the first hospital shares
+//! sections with researchers of the second one. All steps share one network, because a network takes long to start.
 
 #![allow(clippy::unwrap_used)]
 
@@ -51,11 +51,13 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(2);
-        let patient = network.register("patient", PATIENT);
-        let neighbour = network.register("patient", NEIGHBOUR);
-        let doctor = network.register("doctor", DOCTOR);
-        let researcher = network.register_at("1", "researcher", RESEARCHER);
-        network.register("researcher", RIVAL);
+        let [patient, neighbour, doctor, researcher, _] = network.register_all([
+            ("0", "patient", PATIENT),
+            ("0", "patient", NEIGHBOUR),
+            ("0", "doctor", DOCTOR),
+            ("1", "researcher", RESEARCHER),
+            ("0", "researcher", RIVAL),
+        ]);
         network.relate(&patient, &doctor);
         network.relate(&neighbour, &doctor);
         let case = Self { network, patient, researcher };

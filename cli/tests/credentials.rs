@@ -30,9 +30,11 @@ impl Case {
     /// A committed record of hospital 0, whose policies let cardiologists read whom hospitals 0 and 1 confirm.
     fn begin() -> Self {
         let network = Network::of(3);
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        let specialist = network.register_at("2", "doctor", SPECIALIST);
+        let [patient, doctor, specialist] = network.register_all([
+            ("0", "patient", PATIENT),
+            ("0", "doctor", DOCTOR),
+            ("2", "doctor", SPECIALIST),
+        ]);
         network.relate(&patient, &doctor);
         let note = network.write("note.txt", "blood pressure 162/98");
         let note = format!("report={}", note.display());

@@ -35,9 +35,7 @@ impl Case {
     /// One committed record of five texts and an image, with the rules of the hospital's sample template.
     fn begin() -> Self {
         let network = Network::of(1);
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        network.relate(&patient, &doctor);
+        let [patient, doctor] = network.register_related(PATIENT, DOCTOR);
         let image = epione_cli::samples::images().remove(1).bytes;
         let genesis = format!("{:?}", network.state().unwrap().genesis.unwrap());
         let case = Self { network, patient, doctor, genesis, image };

@@ -32,9 +32,11 @@ impl Case {
     /// Two committed records, of which the patient signed the first.
     fn begin() -> Self {
         let network = Network::of(2);
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        let researcher = network.register_at("1", "researcher", RESEARCHER);
+        let [patient, doctor, researcher] = network.register_all([
+            ("0", "patient", PATIENT),
+            ("0", "doctor", DOCTOR),
+            ("1", "researcher", RESEARCHER),
+        ]);
         network.relate(&patient, &doctor);
         let genesis = format!("{:?}", network.state().unwrap().genesis.unwrap());
         let case = Self { network, patient, researcher, genesis };

@@ -34,9 +34,11 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(4);
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        let successor = network.register_at("1", "doctor", SUCCESSOR);
+        let [patient, doctor, successor] = network.register_all([
+            ("0", "patient", PATIENT),
+            ("0", "doctor", DOCTOR),
+            ("1", "doctor", SUCCESSOR),
+        ]);
         network.relate(&patient, &doctor);
         let node = network.state().unwrap().hospitals[1].node_url.clone();
         let case = Self { network, patient, successor, scan: scan(), node };

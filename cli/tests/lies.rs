@@ -67,9 +67,7 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(1);
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        network.relate(&patient, &doctor);
+        let [patient, doctor] = network.register_related(PATIENT, DOCTOR);
         Self { network, patient, doctor }
     }
 

@@ -60,9 +60,7 @@ impl Case {
     fn begin() -> Self {
         let network = Network::of(1);
         let genesis = network.state().unwrap().genesis.unwrap();
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        network.relate(&patient, &doctor);
+        let [patient, doctor] = network.register_related(PATIENT, DOCTOR);
         let end = SystemTime::now() + ACCESS;
         let words = humantime::format_rfc3339_seconds(end).to_string();
         let end = humantime::parse_rfc3339(&words).unwrap();
@@ -347,8 +345,8 @@ fn nothing_is_signed_without_proofs(case: &Case, lane: &Lane) {
     assert!(lane.proxy.held().is_empty());
 }
 
-/// The chain has the visits that were submitted, and all have the doctor's own text. A command may fail after the worker
-/// has acknowledged its visit.
+/// The chain has the visits that were submitted, and all have the doctor's own text. A command may fail after the
+/// worker has acknowledged its visit.
 fn the_chain_has_what_was_submitted(case: &Case, visits: usize) {
     eventually("the submitted visits are committed", || {
         let listed = case.network.run(&["records", "list", "--patient", &case.patient]);

@@ -74,9 +74,7 @@ struct Case {
 impl Case {
     fn begin(hospitals: u16) -> Self {
         let network = Network::of(hospitals);
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        network.relate(&patient, &doctor);
+        let [patient, _] = network.register_related(PATIENT, DOCTOR);
         Self { network, patient }
     }
 

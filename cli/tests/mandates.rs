@@ -34,10 +34,13 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(2);
-        let child = network.register("patient", CHILD);
-        let [mother, father] = [MOTHER, FATHER].map(|parent| network.register("patient", parent));
-        let doctor = network.register("doctor", DOCTOR);
-        network.register_at("1", "researcher", RESEARCHER);
+        let [child, mother, father, doctor, _] = network.register_all([
+            ("0", "patient", CHILD),
+            ("0", "patient", MOTHER),
+            ("0", "patient", FATHER),
+            ("0", "doctor", DOCTOR),
+            ("1", "researcher", RESEARCHER),
+        ]);
         network.relate(&child, &doctor);
         let case = Self { network, child, mother, father };
         let submitted = case.visit(NOTE).unwrap();
@@ -120,8 +123,9 @@ fn representatives_answer_and_patients_end_their_mandates() {
     nobody_answers_without_a_mandate(&case);
     a_parent_answers_in_the_name_of_the_child(&case);
     a_dismissed_parents_acceptance_is_not_handed_out(&case);
-    a_mandate_ends_at_its_time(&case);
+    let query = a_mandate_begins_that_ends_soon(&case);
     a_hospital_submits_without_the_signature_while_it_is_authorized(&case);
+    a_mandate_ends_at_its_time(&case, &query);
     a_child_who_is_of_age_answers_with_keys_that_the_parents_do_not_have(&case);
 }
 
@@ -184,16 +188,21 @@ fn a_dismissed_parents_acceptance_is_not_handed_out(case: &Case) {
     case.send(&["query", "withdraw", &query, "--as", CHILD]).unwrap();
 }
 
-fn a_mandate_ends_at_its_time(case: &Case) {
+/// Returns a query for the father.
+fn a_mandate_begins_that_ends_soon(case: &Case) -> String {
     let query = case.ask();
     case.appoint(&case.father, "45s");
     assert!(case.represents(&case.father));
+    query
+}
+
+fn a_mandate_ends_at_its_time(case: &Case, query: &str) {
     eventually("the mandate ends", || match case.represents(&case.father) {
         true => Err("in force"),
         false => Ok(()),
     });
-    fails(case.accept(&query, FATHER, &[]), "only its patient");
-    case.send(&["query", "refuse", &query, "--as", CHILD]).unwrap();
+    fails(case.accept(query, FATHER, &[]), "only its patient");
+    case.send(&["query", "refuse", query, "--as", CHILD]).unwrap();
 
     // A representative lays the mandate down.
     case.appoint(&case.father, "1d");

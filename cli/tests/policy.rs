@@ -120,8 +120,8 @@ fn explain(network: &Network, request: &[&str], more: &[&str]) -> (Option<i32>, 
 #[test]
 fn policies_are_set_shown_and_explained_also_for_the_past() {
     let network = Network::of(1);
-    let patient = network.register("patient", "//Patient");
-    let doctor = network.register("doctor", "//Doctor");
+    let users = [("0", "patient", "//Patient"), ("0", "doctor", "//Doctor")];
+    let [patient, doctor] = network.register_all(users);
     for plain in [&["show"][..], &["show", "--toml"]] {
         let output = policy(&network, plain).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();

@@ -41,11 +41,13 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(2);
-        let patient = network.register("patient", PATIENT);
-        let neighbour = network.register("patient", NEIGHBOUR);
-        let doctor = network.register("doctor", DOCTOR);
-        let researcher = network.register_at("1", "researcher", RESEARCHER);
-        let rival = network.register("researcher", RIVAL);
+        let [patient, neighbour, doctor, researcher, rival] = network.register_all([
+            ("0", "patient", PATIENT),
+            ("0", "patient", NEIGHBOUR),
+            ("0", "doctor", DOCTOR),
+            ("1", "researcher", RESEARCHER),
+            ("0", "researcher", RIVAL),
+        ]);
         network.relate(&patient, &doctor);
         network.relate(&neighbour, &doctor);
         let image = epione_cli::samples::images().remove(1).bytes;
@@ -144,9 +146,10 @@ fn a_patient_answers_a_query_and_only_the_requester_reads_what_was_accepted() {
     the_requester_collects_exactly_what_was_accepted(&case, query);
     a_withdrawn_acceptance_is_not_collected_again(&case, query);
     a_query_is_answered_once(&case);
+    let ends = a_query_and_an_acceptance_begin_that_end_soon(&case);
     an_acceptance_ends_with_the_registration_for_which_the_requester_asked(&case);
     a_requester_has_at_most_two_pending_queries_to_one_patient(&case);
-    neither_a_query_nor_an_acceptance_outlives_its_end(&case);
+    neither_a_query_nor_an_acceptance_outlives_its_end(&case, ends);
     an_acceptance_is_for_the_keys_of_that_time(&case);
 }
 
@@ -411,9 +414,16 @@ fn a_requester_has_at_most_two_pending_queries_to_one_patient(case: &Case) {
     assert_eq!((listed["queries"].as_array().unwrap().len(), &listed["more"]), (3, &json!(true)));
 }
 
-fn neither_a_query_nor_an_acceptance_outlives_its_end(case: &Case) {
+/// A pending query, and an accepted one.
+fn a_query_and_an_acceptance_begin_that_end_soon(case: &Case) -> [u64; 2] {
     fails(case.ask(RESEARCHER, &["1/0:0"], &["--expires", "59s"]), "from 1 minute to 30 days");
-    let query = case.ask(RESEARCHER, &["1/0:0"], &["--expires", "1m"]).unwrap();
+    let expires = case.ask(RESEARCHER, &["1/0:0"], &["--expires", "1m"]).unwrap();
+    let accepted = case.ask(RESEARCHER, &["1/0:0"], &[]).unwrap();
+    case.accept(accepted, &["--for", "45s"]).unwrap();
+    [expires, accepted]
+}
+
+fn neither_a_query_nor_an_acceptance_outlives_its_end(case: &Case, [query, accepted]: [u64; 2]) {
     eventually("the query expires", || match case.status(query).as_str() {
         "expired" => Ok(()),
         other => Err(other.to_owned()),
@@ -423,13 +433,11 @@ fn neither_a_query_nor_an_acceptance_outlives_its_end(case: &Case) {
     fails(case.about("withdraw", query, RIVAL), "NotParty");
     assert_eq!(case.about("withdraw", query, PATIENT).unwrap()["status"], json!("canceled"));
 
-    let query = case.ask(RESEARCHER, &["1/0:0"], &[]).unwrap();
-    case.accept(query, &["--for", "45s"]).unwrap();
-    eventually("the acceptance ends", || match case.status(query).as_str() {
+    eventually("the acceptance ends", || match case.status(accepted).as_str() {
         "over" => Ok(()),
         other => Err(other.to_owned()),
     });
-    case.is_refused(query, RESEARCHER, "ended at");
+    case.is_refused(accepted, RESEARCHER, "ended at");
 }
 
 fn an_acceptance_is_for_the_keys_of_that_time(case: &Case) {

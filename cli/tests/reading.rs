@@ -63,9 +63,7 @@ struct Said {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(1);
-        let patient = network.register("patient", PATIENT);
-        let doctor = network.register("doctor", DOCTOR);
-        network.relate(&patient, &doctor);
+        let [patient, doctor] = network.register_related(PATIENT, DOCTOR);
         let common = Common { devnet: Some(network.path()), ..Common::default() };
         let context = Context::new(common).with_devnet().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -29,10 +29,12 @@ struct Case {
 impl Case {
     fn begin() -> Self {
         let network = Network::of(2);
-        let loser = network.register("patient", LOSER);
-        let victim = network.register("patient", VICTIM);
+        let [loser, victim, doctor] = network.register_all([
+            ("0", "patient", LOSER),
+            ("0", "patient", VICTIM),
+            ("0", "doctor", DOCTOR),
+        ]);
         assert_eq!(network.register_at("1", "patient", VICTIM), victim);
-        let doctor = network.register("doctor", DOCTOR);
         network.relate(&loser, &doctor);
         let note = network.write("note.txt", NOTE);
         let text = format!("observation={}", note.display());

@@ -15,9 +15,7 @@ const PATIENT: &str = "//Patient";
 
 /// A patient, and a doctor who treats them.
 fn patient_and_doctor(network: &Network) -> (String, String) {
-    let patient = network.register("patient", PATIENT);
-    let doctor = network.register("doctor", DOCTOR);
-    network.relate(&patient, &doctor);
+    let [patient, doctor] = network.register_related(PATIENT, DOCTOR);
     (patient, doctor)
 }
 
@@ -428,7 +426,8 @@ fn users_are_listed_and_have_names_of_the_readers_own() {
     let (patient, doctor) = patient_and_doctor(&network);
     let others: Vec<_> = (0..MAX_PAGE).map(|number| format!("//Other//{number}")).collect();
     thread::scope(|scope| {
-        for seeds in others.chunks(others.len() / 4) {
+        // Each registration waits for a final block.
+        for seeds in others.chunks(others.len() / 12) {
             let network = &network;
             scope
                 .spawn(move || seeds.iter().for_each(|seed| drop(network.register("nurse", seed))));

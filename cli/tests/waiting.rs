@@ -31,9 +31,7 @@ const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
 /// A patient and a doctor who treats them at the first hospital, and a committed record with this file.
 fn with_record(network: &Network, media: &[u8]) -> String {
-    let patient = network.register("patient", PATIENT);
-    let doctor = network.register("doctor", DOCTOR);
-    network.relate(&patient, &doctor);
+    let [patient, _] = network.register_related(PATIENT, DOCTOR);
     let path = network.write("scan.bin", media);
     let visit = ["visit", "submit", "--as", DOCTOR, "--hospital", "0", "--patient", &patient];
     let submitted =
@@ -200,7 +198,8 @@ fn an_interrupted_read_prints_the_command_that_resumes_it() {
     let network = Network::of(1);
     let media: Vec<u8> = (0..10_000_000_u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
     let patient = with_record(&network, &media);
-    // The patient waits for the second segment, until the file is back. A grant would be refused: nobody can deliver it.
+    // The patient waits for the second segment, until the file is back. A grant would be refused: nobody can deliver
+    // it.
     let second = stored(&network, 1);
     let hidden = second.with_extension("hidden");
     fs::rename(&second, &hidden).unwrap();

@@ -11,6 +11,7 @@
 //! | [`reader`] | node and worker: opens a patient's records by a grant or with the patient's own key, and verifies them |
 //! | [`disclosure`] | node and files: sections of a record for somebody outside, who verifies without a node |
 //! | [`evidence`] | node and files: who signed which part of a formal transaction, for an auditor without a node |
+//! | [`offline`] | none: the chain and the age of what somebody verifies without a node |
 //! | [`lite`] | node and a file: the lite blockchain of a peer, to check, list and search without a node |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
 //! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
@@ -32,6 +33,7 @@ pub mod evidence;
 pub mod file_name;
 pub mod lite;
 pub mod naming;
+pub mod offline;
 pub mod pin;
 pub mod private;
 pub mod query;

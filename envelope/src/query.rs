@@ -24,8 +24,8 @@ use crate::{
 /// Maximum bytes of the terms of a query.
 pub const MAX_TERMS_BYTES: usize = 1_024;
 
-/// The terms of a query: the requester's text, which only the patient reads. The sealed terms of all texts have the same
-/// length, because the chain shows it to everybody.
+/// The terms of a query: the requester's text, which only the patient reads. The sealed terms of all texts have the
+/// same length, because the chain shows it to everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SealedTerms {
     suite: Suite<1>,

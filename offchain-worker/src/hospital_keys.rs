@@ -264,8 +264,8 @@ impl HospitalKeys {
         Ok(opened)
     }
 
-    /// The user's sealing key in a profile body, if its hash is the one on the chain. A body that withholds the patient's
-    /// keys has none: whatever the chain names, nobody has confirmed it since.
+    /// The user's sealing key in a profile body, if its hash is the one on the chain. A body that withholds the
+    /// patient's keys has none: whatever the chain names, nobody has confirmed it since.
     pub async fn sealing_key(
         &self,
         body_hash: Hash,

@@ -1,5 +1,5 @@
-//! Sharing by kind on a real chain: a worker places the sections of new records under its patients' consents, and counts
-//! the patients who share with a requester.
+//! Sharing by kind on a real chain: a worker places the sections of new records under its patients' consents, and
+//! counts the patients who share with a requester.
 
 #![allow(clippy::unwrap_used)]
 

@@ -10,16 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use epione_client::{
-    api::{Relation, VisitStage},
-    signer::Account,
-    worker::WorkerError,
-};
-use epione_primitives::{Hash, RecordPointer, access::RelationshipKind, profile::Role};
+use epione_client::{api::VisitStage, worker::WorkerError};
+use epione_primitives::{Hash, RecordPointer};
 use epione_worker::descriptors;
 use network::{
     Hospital, Network, Tuning, attacker, eventually,
-    people::{Doctor, People, SUMMARY, join},
+    people::{People, SUMMARY},
 };
 use tokio::{task::spawn_blocking, time::sleep};
 
@@ -203,14 +199,7 @@ async fn a_visit_whose_author_and_patient_were_suspended_after_they_signed_is_co
 
 /// Another doctor and another patient.
 async fn other_people(hospital: &Hospital) -> People {
-    let patient = join(hospital, Role::Patient, "//OtherPatient").await;
-    let user = join(hospital, Role::Doctor, "//OtherDoctor").await;
-    let kind = RelationshipKind::FamilyDoctor;
-    let office = hospital.client(hospital.governance()).await;
-    let relation = Relation { patient, professional: user, kind, expires: None };
-    office.relate(&relation).await.unwrap();
-    let account = Account::development("//OtherDoctor").unwrap();
-    People { doctor: Doctor { account, user }, patient }
+    People::register_as(hospital, "//OtherDoctor", "//OtherPatient").await
 }
 
 /// As after an error in the journal, or by a hospital that tries.

@@ -155,8 +155,8 @@ fn break_glass() -> Policy {
 async fn emergencies_are_reviewed_and_suspended_users_are_refused() {
     let network = Network::start(1, Tuning::default()).await;
     let hospital = &network.hospitals[0];
-    let people = People::register(hospital).await;
-    let stranger = join(hospital, Role::Doctor, "//Stranger").await;
+    let stranger = join(hospital, Role::Doctor, "//Stranger");
+    let (people, stranger) = tokio::join!(People::register(hospital), stranger);
     let account = Account::development("//Stranger").unwrap();
     let pointer = committed(&network, &people, &media(1_000)).await;
     let (user, patient, record) = (stranger, people.patient, pointer);
@@ -199,8 +199,8 @@ async fn emergencies_are_reviewed_and_suspended_users_are_refused() {
 async fn a_referred_doctor_reads_until_the_referral_expires() {
     let network = Network::start(2, Tuning::default()).await;
     let (here, there) = (&network.hospitals[0], &network.hospitals[1]);
-    let people = People::register(here).await;
-    let referred = join(there, Role::Doctor, "//Referred").await;
+    let referred = join(there, Role::Doctor, "//Referred");
+    let (people, referred) = tokio::join!(People::register(here), referred);
     let account = Account::development("//Referred").unwrap();
     let content = media(50_000);
     let pointer = committed(&network, &people, &content).await;
@@ -208,7 +208,7 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
     let requester = Requester { account, user, patient, record };
     requester.denied(here, TREATMENT).await;
 
-    // The family doctor refers for less than a minute, which is over before anyone reads.
+    // The family doctor refers for less than a minute. Meanwhile nobody reads by the referral.
     let chain = here.chain().await;
     let time = async || chain.finalized().await.unwrap().time().await.unwrap();
     let refer = async |expires| {
@@ -218,6 +218,18 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
     };
     let soon = time().await + 45_000;
     refer(soon).await;
+
+    // The referred doctor's own hospital has the record but no key, and refuses too.
+    there.comes_to_hold(&network.segments().await).await;
+    requester.denied(there, TREATMENT).await;
+
+    // The patient needs neither: with the patient's own key, any node and any worker will do.
+    let own = reader(there, "//Patient").await;
+    let opened = own.open_own(people.patient, &[pointer]).await.unwrap();
+    let (text, image) = content_of(&own, &opened[0], network.folder.path()).await;
+    assert_eq!(text, SUMMARY);
+    assert!(image == content, "other bytes came back");
+
     settles("the referral is over by the chain's clock", async || {
         let now = time().await;
         if now >= soon { Ok(()) } else { Err(soon - now) }
@@ -242,17 +254,6 @@ async fn a_referred_doctor_reads_until_the_referral_expires() {
     let theirs = reader(here, "//Referred").await;
     let opened = theirs.open(people.patient, &[pointer], TREATMENT).await.unwrap();
     let (text, image) = content_of(&theirs, &opened[0], network.folder.path()).await;
-    assert_eq!(text, SUMMARY);
-    assert!(image == content, "other bytes came back");
-
-    // The referred doctor's own hospital has the record but no key, and refuses too.
-    there.comes_to_hold(&network.segments().await).await;
-    requester.denied(there, TREATMENT).await;
-
-    // The patient needs neither: with the patient's own key, any node and any worker will do.
-    let own = reader(there, "//Patient").await;
-    let opened = own.open_own(people.patient, &[pointer]).await.unwrap();
-    let (text, image) = content_of(&own, &opened[0], network.folder.path()).await;
     assert_eq!(text, SUMMARY);
     assert!(image == content, "other bytes came back");
 }

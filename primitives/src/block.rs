@@ -42,8 +42,8 @@ pub struct SignedAt {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct AnnouncedEntry {
     pub record: RecordId,
-    /// [`record_hash`] of the record's bytes. The chain does not compare it with the body; the other hospitals do, before
-    /// they approve.
+    /// [`record_hash`] of the record's bytes. The chain does not compare it with the body; the other hospitals do,
+    /// before they approve.
     pub hash: Hash,
     pub patient: UserId,
     /// The record's bytes within the body.

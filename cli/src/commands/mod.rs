@@ -16,6 +16,7 @@ pub mod keys;
 pub mod lite;
 pub mod mandate;
 pub mod name;
+mod offline;
 pub mod policy;
 pub mod query;
 pub mod records;

@@ -1,9 +1,6 @@
 //! Failures of commands about consents and the sections that they share.
 
-use epione_client::{
-    chain::DispatchFailure,
-    consent::{ConsentError, LogError, PlacingError, fhir},
-};
+use epione_client::consent::{ConsentError, LogError, PlacingError, fhir};
 
 use super::Failure;
 use crate::wording::legible;
@@ -64,42 +61,9 @@ impl From<fhir::Refused> for Failure {
     }
 }
 
-/// What to do after the chain refused a call about what a patient shares, where that is not to correct the arguments.
-pub(super) fn after_refused_sharing(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 8] = [
-        ("NotPatient", "nothing was changed: sign with the present key file of the patient, --as"),
-        ("EndHasPassed", "nothing was changed: choose a later end with --until or --for"),
-        (
-            "EndTooLate",
-            "nothing was changed: choose an end with --until or --for, at most 366 days from now by the chain's clock",
-        ),
-        (
-            "NotInForce",
-            "nothing was changed: the consent has ended meanwhile; to look at it: `epione consent list --help`",
-        ),
-        (
-            "SlotChanged",
-            "nothing was changed: something was placed in the slot, or its consent changed, since you looked; run the \
-             command again, which shows what is in the slot now",
-        ),
-        (
-            "NotPlaced",
-            "nothing was changed: another command took sections out meanwhile; run the command again, which takes out \
-             only what is there",
-        ),
-        ("UnknownRecord", "nothing was changed: list your records, `epione records list --help`"),
-        (
-            "RecordOfAnotherPatient",
-            "nothing was changed: name your own records; to list them: `epione records list --help`",
-        ),
-    ];
-    let mut each = EACH.into_iter();
-    each.find(|(error, _)| failure.is("Sharing", error)).map(|(_, help)| help)
-}
-
 #[cfg(test)]
 mod tests {
-    use epione_client::chain::SubmitError;
+    use epione_client::chain::{DispatchFailure, SubmitError};
 
     use super::*;
 

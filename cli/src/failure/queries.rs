@@ -1,6 +1,6 @@
 //! Failures of commands about queries.
 
-use epione_client::{chain::DispatchFailure, query::QueryError, reader::QueryFault};
+use epione_client::{query::QueryError, reader::QueryFault};
 
 use super::{Failure, WRONG_BYTES};
 use crate::commands::query::OTHER_END;
@@ -35,14 +35,7 @@ impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
         let help = match error {
             QueryError::Read(error) => return error.into(),
-            QueryError::Submit(error) => {
-                let help = error.dispatch().and_then(after_refused_query);
-                let failure = Self::from(error);
-                return match help {
-                    Some(help) => Self { help: help.into(), ..failure },
-                    None => failure,
-                };
-            }
+            QueryError::Submit(error) => return error.into(),
             QueryError::Seal(_) => "correct the arguments; nothing was signed",
             QueryError::UnknownUser(_) => "use the id of a registered user",
             QueryError::NoSealingKey(_) => "nothing was signed; try again later",
@@ -92,59 +85,9 @@ impl From<QueryError> for Failure {
     }
 }
 
-/// What to do after the chain refused a call about a query, where that is not to correct the arguments.
-fn after_refused_query(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 15] = [
-        (
-            "NotPending",
-            "nothing was changed: the query has an answer already, perhaps of an earlier run; run the command again, \
-             which finishes that run or says who answered",
-        ),
-        ("NotAccepted", "nothing was changed: there is no acceptance to withdraw"),
-        ("NotParty", "nothing was changed: sign with the key file of its requester or patient"),
-        ("NotPatient", "nothing was changed: sign with the key file of its patient"),
-        ("WrongUntil", "nothing was changed: choose another end with --until or --for"),
-        (
-            "BeyondMandate",
-            "nothing was changed: choose an end before that of your mandate with --until or --for",
-        ),
-        ("UnknownHospital", "nothing was changed: choose another hospital with --mailbox"),
-        ("Expired", "nothing was changed: the requester must ask again"),
-        (
-            "EmptyTerms",
-            "say what you want to do with the content: --terms TEXT or --terms-file FILE",
-        ),
-        (
-            "PatientChanged",
-            "the patient has just renewed the sealing key; nothing was changed: rerun the command, which seals the \
-             terms to the new key",
-        ),
-        (
-            "TooManyOfRequester",
-            "wait until the patient answers one of your two queries, or withdraw one: `epione query withdraw --help`",
-        ),
-        (
-            "TooManyOfHospital",
-            "wait until the patient answers queries of your hospital's users, or one of them withdraws one",
-        ),
-        (
-            "TooManyPending",
-            "wait until a patient answers one of your queries, or withdraw one: `epione query withdraw --help`",
-        ),
-        ("PatientHasTooManyPending", "nothing was changed; ask again later"),
-        (
-            "NotInForce",
-            "nothing was changed: the hospital for which the requester asks must be active, and must reinstate or \
-             renew the requester's registration",
-        ),
-    ];
-    let mut each = EACH.into_iter();
-    each.find(|(error, _)| failure.is("Queries", error)).map(|(_, help)| help)
-}
-
 #[cfg(test)]
 mod tests {
-    use epione_client::chain::SubmitError;
+    use epione_client::chain::{DispatchFailure, SubmitError};
 
     use super::*;
 

@@ -10,9 +10,11 @@ pub mod reading;
 pub mod worker;
 
 use std::{
+    panic::resume_unwind,
     path::PathBuf,
     process::{Command, Output},
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -33,7 +35,7 @@ pub fn eventually<S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Resu
         let waited = begun.elapsed();
         let seconds = waited.as_secs();
         assert!(waited < PATIENCE, "waited {seconds} s in vain until {what}; last seen: {seen:?}");
-        std::thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -182,6 +184,24 @@ impl Network {
         registered["user"].as_str().unwrap().to_owned()
     }
 
+    /// Registers users at the same time, each by hospital, role and seed, because each waits for a final block; returns
+    /// their ids in this order.
+    pub fn register_all<const N: usize>(&self, users: [(&str, &str, &str); N]) -> [String; N] {
+        thread::scope(|scope| {
+            let begun = users.map(|(hospital, role, seed)| {
+                scope.spawn(move || self.register_at(hospital, role, seed))
+            });
+            begun.map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })
+    }
+
+    /// Registers a patient and a doctor at the first hospital, and relates them; returns their ids.
+    pub fn register_related(&self, patient: &str, doctor: &str) -> [String; 2] {
+        let users = self.register_all([("0", "patient", patient), ("0", "doctor", doctor)]);
+        self.relate(&users[0], &users[1]);
+        users
+    }
+
     pub fn relate(&self, patient: &str, professional: &str) {
         self.run(&["relate", "--patient", patient, "--professional", professional]);
     }
@@ -189,7 +209,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("{}", epione_devnet::tails(&self.path(), 15));
         }
         if self.state().is_some()

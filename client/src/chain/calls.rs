@@ -105,7 +105,8 @@ pub mod profiles {
         Call::new("Profiles", "end_registration", user)
     }
 
-    /// Replaces the signer's account, whose successor signs the `NamingConsent`; or the hash of the sealing key; or both.
+    /// Replaces the signer's account, whose successor signs the `NamingConsent`; or the hash of the sealing key; or
+    /// both.
     pub fn rotate_keys(
         account: Option<(&AccountId, &Signature)>,
         sealing_key_hash: Option<Hash>,

@@ -12,17 +12,12 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     limits::MAX_PAGE,
     profile::{Profile, Registration},
-    query::{Query, QueryId, SealedTermsBytes, Transfer},
-    release::{Receipt, RefusedAccess, Review, ReviewId, Tally},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use sp_core::Bytes;
 use subxt::rpcs::client::rpc_params;
 
-use super::{
-    Chain, ChainError, Doubt, decode,
-    verified::{VerifiedState, claimed_pending},
-};
+use super::{Chain, ChainError, Doubt, decode, verified::VerifiedState};
 
 /// Concurrent requests to the node.
 const CONCURRENT_REQUESTS: usize = 16;
@@ -56,7 +51,7 @@ impl Total {
 /// The chain's state after one block. All reads refer to that block, even when the chain has newer ones.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    chain: Chain,
+    pub(super) chain: Chain,
     block: Hash,
     /// The verified state, after the first read of a handle that verifies.
     verified: Arc<OnceLock<VerifiedState>>,
@@ -274,162 +269,6 @@ impl Snapshot {
             return state.policies(hospital, version).await;
         }
         self.read("RolePoliciesApi_policies", (hospital, version)).await
-    }
-
-    /// The receipt of the grant with this hash.
-    pub async fn receipt(&self, grant: Hash) -> Result<Option<Receipt>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.receipt(grant).await;
-        }
-        self.read("ReleasesApi_receipt", grant).await
-    }
-
-    /// The grant that answered a request, by the request's hash.
-    pub async fn answer(&self, request: Hash) -> Result<Option<Hash>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.answer(request).await;
-        }
-        self.read("ReleasesApi_answer", request).await
-    }
-
-    /// Whether a grant is recorded, and its requester would still be allowed the same.
-    pub async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.is_in_force(grant).await;
-        }
-        self.read("ReleasesApi_is_in_force", grant).await
-    }
-
-    /// A patient's receipts, newest first, by their numbers.
-    pub async fn receipts(
-        &self,
-        patient: UserId,
-        before: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<(u32, Receipt)>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.receipts(patient, before, limit).await;
-        }
-        self.read("ReleasesApi_receipts", (patient, before, limit)).await
-    }
-
-    /// Emergencies of a patient, newest first, by their numbers.
-    pub async fn emergencies(
-        &self,
-        patient: UserId,
-        before: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<(u32, ReviewId, Review)>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.emergencies(patient, before, limit).await;
-        }
-        self.read("ReleasesApi_emergencies", (patient, before, limit)).await
-    }
-
-    /// Refusals of access to a patient's records, newest first, by their numbers.
-    pub async fn refusals(
-        &self,
-        patient: UserId,
-        before: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<(u32, RefusedAccess)>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.refusals(patient, before, limit).await;
-        }
-        self.read("ReleasesApi_refusals", (patient, before, limit)).await
-    }
-
-    /// Every hospital's emergencies, newest first.
-    pub async fn reviews(
-        &self,
-        before: Option<ReviewId>,
-        limit: u32,
-    ) -> Result<Vec<(ReviewId, Review)>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.reviews(before, limit).await;
-        }
-        self.read("ReleasesApi_reviews", (before, limit)).await
-    }
-
-    /// How many refusals and emergencies a requester has caused at a hospital on the day of the block.
-    pub async fn tally(
-        &self,
-        hospital: HospitalId,
-        requester: UserId,
-    ) -> Result<Tally, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.tally(hospital, requester).await;
-        }
-        self.read("ReleasesApi_tally", (hospital, requester)).await
-    }
-
-    /// A query, with its answer if it has one.
-    pub async fn query(&self, id: QueryId) -> Result<Option<Query>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.query(id).await;
-        }
-        self.read("QueriesApi_query", id).await
-    }
-
-    /// The sealed terms of a query that waits for an answer.
-    pub async fn query_terms(&self, id: QueryId) -> Result<Option<SealedTermsBytes>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.query_terms(id).await;
-        }
-        self.read("QueriesApi_terms", id).await
-    }
-
-    /// Who handed out the sealed grant of a query, if anybody did.
-    pub async fn transfer(&self, id: QueryId) -> Result<Option<Transfer>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.transfer(id).await;
-        }
-        self.read("QueriesApi_transfer", id).await
-    }
-
-    /// The queries in the chain's list of those that wait for a patient's answer, oldest first. Some of them may have
-    /// expired.
-    pub async fn pending_queries(
-        &self,
-        patient: UserId,
-    ) -> Result<Vec<(QueryId, Query)>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.pending_queries(patient).await;
-        }
-        let mut queries = Vec::new();
-        for id in claimed_pending(&self.chain, self.block, patient).await? {
-            let query = self.query(id).await?.ok_or_else(|| {
-                ChainError::malformed("the list of pending queries", format!("no query {id}"))
-            })?;
-            queries.push((id, query));
-        }
-        Ok(queries)
-    }
-
-    /// The queries to a patient, newest first, with their numbers among the patient's.
-    pub async fn patient_queries(
-        &self,
-        patient: UserId,
-        before: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<(u32, QueryId, Query)>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.patient_queries(patient, before, limit).await;
-        }
-        self.read("QueriesApi_patient_queries", (patient, before, limit)).await
-    }
-
-    /// The queries of a requester, newest first, with their numbers among the requester's.
-    pub async fn requester_queries(
-        &self,
-        requester: UserId,
-        before: Option<u32>,
-        limit: u32,
-    ) -> Result<Vec<(u32, QueryId, Query)>, ChainError> {
-        if let Some(state) = self.proven().await? {
-            return state.requester_queries(requester, before, limit).await;
-        }
-        self.read("QueriesApi_requester_queries", (requester, before, limit)).await
     }
 
     /// Height of the newest committed lite block; 0 before the first.

@@ -99,7 +99,8 @@ pub enum AttributeRef {
     Name(String),
 }
 
-/// A formula as a file writes it: one of `user`, `hospital`, `role`, `attribute` with `issuer`, or `at-least` with `of`.
+/// A formula as a file writes it: one of `user`, `hospital`, `role`, `attribute` with `issuer`, or `at-least` with
+/// `of`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tree {

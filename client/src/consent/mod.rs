@@ -1,10 +1,11 @@
 //! A patient's consents: as sentences, as trees in files, as FHIR resources; which sections they cover; and the log of
 //! what all patients share.
 //!
-//! A consent shares the sections in one of the patient's slots with its audience. [`Formula`] is the audience as a tree,
-//! which people write; the chain stores it in postfix notation. [`sentences`] says what the patient signs. [`Coverage`]
-//! finds the sections of the patient's records that a consent covers by their kind and time, and [`place`] places them.
-//! [`follow`] verifies the log of changes. [`fhir`] writes a consent as a resource of FHIR R4, and reads one.
+//! A consent shares the sections in one of the patient's slots with its audience. [`Formula`] is the audience as a
+//! tree, which people write; the chain stores it in postfix notation. [`sentences`] says what the patient signs.
+//! [`Coverage`] finds the sections of the patient's records that a consent covers by their kind and time, and [`place`]
+//! places them. [`follow`] verifies the log of changes. [`fhir`] writes a consent as a resource of FHIR R4, and reads
+//! one.
 
 mod covering;
 pub mod fhir;

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     chain::{Committed, Cosignature, ProofFault, Signers, SigningFault, judge},
+    offline::{self, OtherChain, check_chain},
     private,
 };
 
@@ -47,10 +48,8 @@ pub enum Flaw {
     Format(u8),
     #[error("the file of the disclosure is damaged: {0}")]
     Malformed(String),
-    #[error(
-        "it is about the chain whose first block is {found:?}, and the verifier trusts {expected:?}"
-    )]
-    OtherChain { expected: Hash, found: Hash },
+    #[error(transparent)]
+    OtherChain(#[from] OtherChain),
     #[error("it does not prove what the chain says: {0}")]
     Unproven(#[from] ProofFault),
     #[error(
@@ -233,9 +232,7 @@ pub fn claimed_genesis(file: &[u8]) -> Result<Hash, Refused> {
 /// [`Verified::check_media`].
 pub fn verify(file: &[u8], genesis: Hash) -> Result<Verified, Refused> {
     let (bundle, signed, signature) = decode(file)?;
-    if bundle.genesis != genesis {
-        return Err(Flaw::OtherChain { expected: genesis, found: bundle.genesis }.into());
-    }
+    check_chain(genesis, bundle.genesis).map_err(Flaw::from)?;
     let committed = bundle.proof.committed(genesis, bundle.pointer).map_err(Flaw::from)?;
     let patient = committed.entry.patient;
     if !is_signed(genesis, signed, &signature, &committed.patient) {
@@ -385,7 +382,7 @@ impl Verified {
     /// How old the proof is. A thief of a key that the patient has replaced can choose a final block from before the
     /// replacement, so a recipient should not accept an old one.
     pub fn age(&self, now: Moment) -> Duration {
-        Duration::from_millis(now.saturating_sub(self.proven_time))
+        offline::age(self.proven_time, now)
     }
 
     /// Checks that the folder of the disclosure has no other files than its own. Nobody is named for another file,

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     chain::{ProofFault, ProvenChain, Sent, SignedInBlock, keys},
+    offline::{self, OtherChain, check_chain},
     private,
 };
 
@@ -40,10 +41,8 @@ pub enum Flaw {
     Format(u8),
     #[error("the file of the evidence is damaged: {0}")]
     Malformed(String),
-    #[error(
-        "it is about the chain whose first block is {found:?}, and the verifier trusts {expected:?}"
-    )]
-    OtherChain { expected: Hash, found: Hash },
+    #[error(transparent)]
+    OtherChain(#[from] OtherChain),
     #[error("it does not prove what the chain says: {0}")]
     Unproven(#[from] ProofFault),
 }
@@ -79,7 +78,7 @@ pub struct Verified {
 impl Verified {
     /// How old the proof is.
     pub fn age(&self, now: Moment) -> Duration {
-        Duration::from_millis(now.saturating_sub(self.proven_time))
+        offline::age(self.proven_time, now)
     }
 }
 
@@ -100,10 +99,7 @@ pub fn claimed_genesis(file: &[u8]) -> Result<Hash, Flaw> {
 
 /// Verifies evidence for the chain with this genesis block. A result may have proofs that are missing or wrong.
 pub fn verify(file: &[u8], genesis: Hash) -> Result<Verified, Flaw> {
-    let found = claimed_genesis(file)?;
-    if found != genesis {
-        return Err(Flaw::OtherChain { expected: genesis, found });
-    }
+    check_chain(genesis, claimed_genesis(file)?)?;
     let Bundle { scope, proof, sent, .. } = decode(file)?;
     let chain = proof.open(genesis)?;
     let subjects = scope.subjects(&chain)?;

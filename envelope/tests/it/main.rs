@@ -14,6 +14,7 @@ mod development_keys;
 mod disk_keystore;
 mod extraction;
 mod fixture;
+mod grant_vectors;
 mod malformed_input;
 mod message_vectors;
 mod oracle;

@@ -3,8 +3,8 @@
 //!
 //! A connection must set up TLS and send its first request in time. Later, it is closed when it has had no open request
 //! for a while. Pings of HTTP/2 do not count. It is also closed when a request has been open for longer than any
-//! request may take: its client does not read the response. When all connections are taken, a newcomer takes the place of the
-//! connection that has been idle for longest, of the source that has the most.
+//! request may take: its client does not read the response. When all connections are taken, a newcomer takes the place
+//! of the connection that has been idle for longest, of the source that has the most.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,5 +1,5 @@
-//! The delivery of a segment, or of a long reply, to its receiver: it holds a place, so it has a time limit, and it must
-//! not be much slower than the worker's rate while others need the place.
+//! The delivery of a segment, or of a long reply, to its receiver: it holds a place, so it has a time limit, and it
+//! must not be much slower than the worker's rate while others need the place.
 
 use std::{
     convert::Infallible,

@@ -1,6 +1,7 @@
 //! Watches for new keys that are proposed for users of this hospital. If another hospital proposed them and the user
 //! did not lose the keys, the proposal is an attack, and the staff can object before the keys become the user's. It is
-//! an attack, too, if this hospital proposed them and its staff knows nothing of it: somebody has the worker's keystore.
+//! an attack, too, if this hospital proposed them and its staff knows nothing of it: somebody has the worker's
+//! keystore.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

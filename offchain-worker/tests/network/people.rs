@@ -64,8 +64,11 @@ impl People {
 
     /// Registers the holders of two development accounts.
     pub async fn register_as(hospital: &Hospital, doctor: &str, patient: &str) -> Self {
-        let professional = join(hospital, Role::Doctor, doctor).await;
-        let patient = join(hospital, Role::Patient, patient).await;
+        // Each waits for a final block.
+        let (professional, patient) = tokio::join!(
+            join(hospital, Role::Doctor, doctor),
+            join(hospital, Role::Patient, patient)
+        );
         let kind = RelationshipKind::FamilyDoctor;
         let office = hospital.client(hospital.governance()).await;
         office.relate(&Relation { patient, professional, kind, expires: None }).await.unwrap();

@@ -1,12 +1,12 @@
 //! The users, and their registrations at hospitals (R_UPR).
 //!
-//! A hospital's agent registers a user, with the [`NamingConsent`] that the user's account signed. The first registration
-//! creates the profile. So no hospital can register a patient without their consent, or take an account whose key it
-//! does not have. The user's id follows from the first account and sealing key ([`UserId::of`]), so no hospital can
-//! register another user under an id that it saw. The user's keys, wraps and sealed name are in the profile body, which
-//! the node stores outside the state ([`Config::Bodies`]); the state contains its hash. Users rotate their own keys.
-//! Nothing is overwritten: earlier profiles, periods and bodies stay readable. For a user who has lost the keys, a
-//! hospital proposes new ones, which become the user's after a delay if nobody objects.
+//! A hospital's agent registers a user, with the [`NamingConsent`] that the user's account signed. The first
+//! registration creates the profile. So no hospital can register a patient without their consent, or take an account
+//! whose key it does not have. The user's id follows from the first account and sealing key ([`UserId::of`]), so no
+//! hospital can register another user under an id that it saw. The user's keys, wraps and sealed name are in the
+//! profile body, which the node stores outside the state ([`Config::Bodies`]); the state contains its hash. Users
+//! rotate their own keys. Nothing is overwritten: earlier profiles, periods and bodies stay readable. For a user who
+//! has lost the keys, a hospital proposes new ones, which become the user's after a delay if nobody objects.
 //!
 //! A call stores its body last, after everything that can fail, because the node stores a body even if the
 //! dispatch fails.

@@ -266,7 +266,8 @@ pub(super) fn hospital(value: &DeValue<'_>) -> Result<HospitalId, Objection> {
     })
 }
 
-/// A required credential: `{ attribute = 3, issuers = [0, 2], at-least = 1 }`. Without `at-least`, one issuer is enough.
+/// A required credential: `{ attribute = 3, issuers = [0, 2], at-least = 1 }`. Without `at-least`, one issuer is
+/// enough.
 pub(super) fn requirement(value: &DeValue<'_>) -> Result<Requirement, Objection> {
     const EXAMPLE: &str = "write { attribute = 3, issuers = [0, 2], at-least = 1 }";
     const FIELDS: [&str; 3] = ["attribute", "issuers", "at-least"];

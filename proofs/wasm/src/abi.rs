@@ -1,8 +1,9 @@
 //! How JavaScript calls a module: bytes in, bytes out, with plain functions of the C ABI.
 //!
 //! The caller gets memory with `allocate` and writes the input there. The function takes this memory, and returns the
-//! address of its answer in the high 32 bits and the answer's length in the low 32 bits. The first byte of the answer is
-//! 0 before a result, and 1 before an error's text in UTF-8. The caller copies the answer, and frees it with `release`.
+//! address of its answer in the high 32 bits and the answer's length in the low 32 bits. The first byte of the answer
+//! is 0 before a result, and 1 before an error's text in UTF-8. The caller copies the answer, and frees it with
+//! `release`.
 //!
 //! `proofs/oracle` compiles this file too, so that one test can call both modules.
 

@@ -1,7 +1,7 @@
 //! The verifier of `epione-proofs` as a WebAssembly module, so that a browser can verify what a node says.
 //!
-//! The module imports nothing. `verifier.mjs` shows how JavaScript calls it. Each call gets the state that it needs, and
-//! the module keeps none: a client stores the authorities between runs, and gives them back.
+//! The module imports nothing. `verifier.mjs` shows how JavaScript calls it. Each call gets the state that it needs,
+//! and the module keeps none: a client stores the authorities between runs, and gives them back.
 //!
 //! On other targets there are only the [`calls`], so that the workspace compiles and lints them.
 

@@ -7,23 +7,23 @@ mod numbers;
 
 use std::collections::BTreeMap;
 
-use codec::{Decode, Encode};
+use codec::Encode;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
     credential::AttributeId, release::ReviewId, sharing::SlotId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
-use frame_support::{
-    __private::metadata::{RuntimeMetadata, RuntimeMetadataPrefixed, v14::RuntimeMetadataV14},
-    traits::Get,
-};
+use frame_support::{__private::metadata::v14::RuntimeMetadataV14, traits::Get};
 use scale_info::TypeDef;
 use sp_consensus_grandpa::localized_payload;
 use sp_core::{Pair, ed25519};
 use sp_runtime::{BuildStorage, Digest, traits::Header as _};
 
-use crate::chain::{A, B, configuration, council, local, record, user};
+use crate::{
+    chain::{A, B, configuration, council, local, record, user},
+    metadata::metadata,
+};
 
 /// The justification of a block by all hospitals of the preset `local` in set 0, as GRANDPA's types encode it.
 fn justification(header: &Header) -> Vec<u8> {
@@ -231,14 +231,6 @@ fn a_state_has_the_hashes_of_at_least_2048_earlier_blocks() {
     type Count = <Runtime as frame_system::Config>::BlockHashCount;
     let count = <Count as Get<u32>>::get();
     assert!(count >= 2_048, "{count}");
-}
-
-fn metadata() -> RuntimeMetadataV14 {
-    let opaque = Runtime::metadata_at_version(14).unwrap();
-    match RuntimeMetadataPrefixed::decode(&mut &opaque[..]).unwrap().1 {
-        RuntimeMetadata::V14(metadata) => metadata,
-        _ => panic!("the metadata does not have version 14"),
-    }
 }
 
 /// The numbers of the variants of an enum, by their names.

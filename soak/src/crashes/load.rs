@@ -25,8 +25,8 @@ use crate::{content, dice::Dice, people::Practice};
 /// How long a doctor retries one visit: longer than any hospital stays down or cut off.
 const PATIENCE: Duration = Duration::from_secs(900);
 const RETRY: Duration = Duration::from_millis(300);
-/// The pause between two requests for the stages of a worker's open visits. There are about five at a time, and a worker
-/// accepts 20,000 requests of an account in two hours.
+/// The pause between two requests for the stages of a worker's open visits. There are about five at a time, and a
+/// worker accepts 20,000 requests of an account in two hours.
 const POLL: Duration = Duration::from_secs(3);
 const MIB: u64 = 1 << 20;
 

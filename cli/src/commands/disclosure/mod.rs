@@ -5,5 +5,4 @@ mod disclose;
 mod verify;
 
 pub use disclose::{DiscloseArgs, Disclosed, disclose};
-pub(super) use verify::now;
 pub use verify::{Examined, ExaminedSection, VerifyDisclosureArgs, verify};

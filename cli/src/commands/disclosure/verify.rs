@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use clap::Args;
@@ -15,13 +15,11 @@ use epione_primitives::{
 };
 use humantime::format_duration;
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 
 use crate::{
-    commands::relation::span,
+    commands::{offline, relation::span},
     context::{Context, GenesisFrom, Output},
     failure::Failure,
-    interrupt::this_command,
     progress,
     wording::{bytes_column, counted, legible, moment, word},
 };
@@ -185,21 +183,10 @@ impl fmt::Display for ExaminedSection {
 
 /// Verifies a disclosure, and the media files next to it.
 pub async fn verify(args: &VerifyDisclosureArgs, context: &Context) -> Result<Examined, Failure> {
-    let known = context.known_genesis()?;
-    if matches!(known, Some((_, GenesisFrom::Devnet))) {
-        progress::warn(
-            context,
-            "the chain is that of --devnet, a network for development with public keys: the result shows nothing about \
-             the hospitals' chain",
-        );
-    }
     let bundle = args.bundle.clone();
-    let spinner = progress::waiting(context, "verifying the disclosure");
-    let verified = spawn_blocking(move || examined(&bundle, known)).await;
-    spinner.finish_and_clear();
-    let verified =
-        verified.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
-    let ((verified, from), now) = (verified?, now()?);
+    let verify = move |known| examined(&bundle, known);
+    let (verified, from) = offline::verified(context, "verifying the disclosure", verify).await?;
+    let now = offline::now()?;
     if let Some(warning) = judge_age(verified.age(now), args.max_age)? {
         progress::warn(context, &warning);
     }
@@ -228,32 +215,22 @@ fn judge_recipient(recipient: &str, expected: Option<&str>) -> Result<bool, Fail
     }
 }
 
-/// The time by this machine's clock.
-pub(in crate::commands) fn now() -> Result<Moment, Failure> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
-    since.and_then(|since| since.as_millis().try_into().ok()).ok_or_else(|| {
-        Failure::new(
-            "this machine's clock shows no valid time, so the age of the proof is unknown",
-            "set the clock, then run the command again",
-        )
-    })
-}
-
 /// A warning about an old proof. Fails if it is older than the recipient permits.
 fn judge_age(age: Duration, max: Option<Duration>) -> Result<Option<String>, Failure> {
-    let days = format_duration(Duration::from_secs(age.as_secs()));
-    match max {
-        Some(max) if age > max => Err(Failure::new(
-            format!("its proof is {days} old, and --max-age permits {}", format_duration(max)),
-            "ask the patient for a new disclosure: whoever made this one had the patient's key then, and perhaps has \
-             not today",
-        )),
-        None if age > OLD => Ok(Some(format!(
-            "the proof is {days} old: a thief of a key that the patient has replaced since then could have made it; \
-             ask the patient for a new disclosure, and refuse old ones with --max-age"
-        ))),
-        _ => Ok(None),
-    }
+    offline::check_age(
+        age,
+        max,
+        "ask the patient for a new disclosure: whoever made this one had the patient's key then, and perhaps has not \
+         today",
+    )?;
+    let is_old = max.is_none() && age > OLD;
+    Ok(is_old.then(|| {
+        format!(
+            "the proof is {} old: a thief of a key that the patient has replaced since then could have made it; ask \
+             the patient for a new disclosure, and refuse old ones with --max-age",
+            offline::in_seconds(age)
+        )
+    }))
 }
 
 fn examined(
@@ -262,7 +239,7 @@ fn examined(
 ) -> Result<(Verified, GenesisFrom), Failure> {
     let file = disclosure::read(bundle)?;
     let Some((genesis, from)) = known else {
-        return Err(unknown_chain(disclosure::claimed_genesis(&file)?));
+        return Err(offline::unknown_chain(FILE_NAME, disclosure::claimed_genesis(&file)?));
     };
     let verified = disclosure::verify(&file, genesis)?;
     verified.check_media(&folder(bundle))?;
@@ -279,19 +256,6 @@ fn folder(bundle: &Path) -> PathBuf {
         Some(parent) => parent.to_owned(),
         None => PathBuf::from("."),
     }
-}
-
-/// Nobody has said which chain is the hospitals'.
-fn unknown_chain(claimed: Hash) -> Failure {
-    let hash = format!("{claimed:?}");
-    Failure::usage(
-        format!(
-            "{FILE_NAME} says that the first block of its chain is {hash}, and nobody has confirmed that this is the \
-             hospitals' chain"
-        ),
-        "compare this hash with the one that the hospitals publish; only if they are equal, run the command below",
-    )
-    .with_command(this_command().with(["--genesis", &hash]))
 }
 
 fn shown(verified: Verified, genesis_from: GenesisFrom, now: Moment) -> Examined {
@@ -463,13 +427,5 @@ mod tests {
         assert_eq!(judge_age(OLD + second, Some(OLD + second)).unwrap(), None);
         let refused = judge_age(second * 2, Some(second)).unwrap_err();
         assert!(refused.error.contains("2s old") && refused.status() == 1, "{refused}");
-    }
-
-    #[test]
-    fn a_chain_that_nobody_has_confirmed_is_not_believed() {
-        let failure = unknown_chain(Hash::repeat_byte(7));
-        let hash = format!("{:?}", Hash::repeat_byte(7));
-        assert!(failure.error.contains(&hash) && failure.help.contains("compare"), "{failure}");
-        assert!(failure.commands[0].ends_with(&format!("--genesis {hash}")), "{failure}");
     }
 }

@@ -11,15 +11,12 @@ use epione_client::evidence::{self, Subject, Transaction, Verified};
 use epione_primitives::{Hash, Moment, RecordPointer, UserId, block::SignedAt, query::QueryId};
 use humantime::format_duration;
 use serde::Serialize;
-use tokio::task::spawn_blocking;
 
 use super::{About, Transactions};
 use crate::{
-    commands::{disclosure::now, relation::span},
+    commands::{offline, relation::span},
     context::{Context, GenesisFrom, Output},
     failure::Failure,
-    interrupt::this_command,
-    progress,
     wording::moment,
 };
 
@@ -88,23 +85,13 @@ impl fmt::Display for Examined {
 
 /// Verifies evidence.
 pub async fn verify(args: &VerifyEvidenceArgs, context: &Context) -> Result<Examined, Failure> {
-    let known = context.known_genesis()?;
-    if matches!(known, Some((_, GenesisFrom::Devnet))) {
-        progress::warn(
-            context,
-            "the chain is that of --devnet, a network for development with public keys: the result shows nothing about \
-             the hospitals' chain",
-        );
-    }
     let file = args.file.clone();
-    let spinner = progress::waiting(context, "verifying the evidence");
-    let verified = spawn_blocking(move || verified(&file, known)).await;
-    spinner.finish_and_clear();
-    let verified =
-        verified.map_err(|error| Failure::new(error.to_string(), "this is a bug: report it"))?;
-    let (verified, genesis_from) = verified?;
-    let age = verified.age(now()?);
-    judge_age(age, args.max_age)?;
+    let verify = move |known| verified(&file, known);
+    let (verified, genesis_from) =
+        offline::verified(context, "verifying the evidence", verify).await?;
+    let age = verified.age(offline::now()?);
+    let advice = "ask for new evidence: what happened on the chain since then is not in it";
+    offline::check_age(age, args.max_age, advice)?;
     let look = args.patient.zip(args.receipt);
     let look = look.map(|(patient, number)| Subject::Look { patient, number });
     let record = args.record.map(Subject::Record);
@@ -134,23 +121,9 @@ fn verified(
 ) -> Result<(Verified, GenesisFrom), Failure> {
     let file = evidence::read(path)?;
     let Some((genesis, from)) = known else {
-        return Err(unknown_chain(path, evidence::claimed_genesis(&file)?));
+        return Err(offline::unknown_chain(path.display(), evidence::claimed_genesis(&file)?));
     };
     Ok((evidence::verify(&file, genesis)?, from))
-}
-
-fn judge_age(age: Duration, max: Option<Duration>) -> Result<(), Failure> {
-    match max {
-        Some(max) if age > max => Err(Failure::new(
-            format!(
-                "its proof is {} old, and --max-age permits {}",
-                format_duration(Duration::from_secs(age.as_secs())),
-                format_duration(max)
-            ),
-            "ask for new evidence: what happened on the chain since then is not in it",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn judge_subject(wanted: Subject, transactions: &[Transaction]) -> Result<(), Failure> {
@@ -176,20 +149,6 @@ fn judge_whole(wanted: UserId, all_of: Option<UserId>) -> Result<(), Failure> {
         "do not conclude that there are no others: ask for a file about all of the patient, made with --patient: \
          `epione audit proof-chain --help`",
     ))
-}
-
-/// Nobody has said which chain is the hospitals'.
-fn unknown_chain(path: &Path, claimed: Hash) -> Failure {
-    let hash = format!("{claimed:?}");
-    Failure::usage(
-        format!(
-            "{} says that the first block of its chain is {hash}, and nobody has confirmed that this is the hospitals' \
-             chain",
-            path.display()
-        ),
-        "compare this hash with the one that the hospitals publish; only if they are equal, run the command below",
-    )
-    .with_command(this_command().with(["--genesis", &hash]))
 }
 
 #[cfg(test)]
@@ -222,24 +181,6 @@ mod tests {
             let refused = judge_whole(patient, other).unwrap_err();
             assert!(refused.error.contains("not shown that these are all"), "{refused}");
         }
-    }
-
-    #[test]
-    fn an_old_proof_is_refused_if_the_verifier_says_so() {
-        let second = Duration::from_secs(1);
-        judge_age(second * 9, None).unwrap();
-        judge_age(second, Some(second)).unwrap();
-        let refused = judge_age(second * 2, Some(second)).unwrap_err();
-        assert!(refused.error.contains("2s old") && refused.status() == 1, "{refused}");
-    }
-
-    #[test]
-    fn a_chain_that_nobody_has_confirmed_is_not_believed() {
-        let failure = unknown_chain(Path::new("evidence.epione"), Hash::repeat_byte(7));
-        let hash = format!("{:?}", Hash::repeat_byte(7));
-        assert!(failure.error.contains(&hash) && failure.help.contains("compare"), "{failure}");
-        assert!(failure.commands[0].ends_with(&format!("--genesis {hash}")), "{failure}");
-        assert_eq!(failure.status(), 2);
     }
 
     #[test]

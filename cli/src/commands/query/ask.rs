@@ -55,8 +55,8 @@ pub struct AskArgs {
     /// What you want to read it for
     #[arg(long, value_enum)]
     pub purpose: Purpose,
-    /// What the patient should know, such as what you do with the content and how long you keep it; at most 1,024 bytes.
-    /// Sealed to the patient
+    /// What the patient should know, such as what you do with the content and how long you keep it; at most 1,024
+    /// bytes. Sealed to the patient
     #[arg(long, value_name = "TEXT")]
     pub terms: Option<String>,
     /// Instead of --terms: a file with the text

@@ -62,8 +62,8 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "FILE")]
     pub nurse: Option<KeySource>,
     /// Sections that every disclosure of the record shows, such as 0,2: texts are numbered from 0 in their order, then
-    /// media. The author signs these rules, and `epione disclose` and `epione verify-disclosure` enforce them. The rules
-    /// do not restrict who reads the sections
+    /// media. The author signs these rules, and `epione disclose` and `epione verify-disclosure` enforce them. The
+    /// rules do not restrict who reads the sections
     #[arg(long, value_name = "SECTIONS", value_parser = extraction::sections)]
     pub mandatory: Option<SectionSet>,
     /// Sections that no disclosure of the record shows; see --mandatory

@@ -56,8 +56,8 @@ impl VerifiedState {
         self.reply(pointer, entry, text).map(Some)
     }
 
-    /// As the node's `liteBlocks_history`: at least one record if there are any, and no more when the texts have reached
-    /// the node's limit. The node may end the list earlier, too.
+    /// As the node's `liteBlocks_history`: at least one record if there are any, and no more when the texts have
+    /// reached the node's limit. The node may end the list earlier, too.
     pub(in crate::chain) async fn lite_history(
         &self,
         patient: UserId,

@@ -5,7 +5,7 @@ pub(crate) mod disclosed;
 pub(crate) mod evident;
 mod histories;
 #[allow(dead_code)]
-#[path = "../../../../proofs/tests/lies/chain.rs"]
+#[path = "../../../../proofs/tests/false_proofs/chain.rs"]
 mod made;
 mod node;
 mod pages;

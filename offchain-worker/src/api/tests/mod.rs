@@ -1,6 +1,7 @@
 //! The API over real HTTP on a free port, with a real store, journal and envelope. Only the chain and
 //! the other hospitals are fakes.
 
+mod brought_grants;
 mod connections;
 mod counts;
 mod emergencies;
@@ -14,6 +15,7 @@ mod offers;
 mod own_records;
 mod queries;
 mod query_news;
+mod reader_keys;
 mod recoveries;
 mod refused_visits;
 pub(crate) mod registrations;

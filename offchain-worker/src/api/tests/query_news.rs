@@ -20,7 +20,7 @@ use url::Url;
 use super::{
     fake::HOSPITAL,
     grants::committed,
-    queries::{QUERY, ask, changed, tell},
+    queries::{QUERY, ask},
     represented::{appoint, dismiss},
     world::{Actor, Raw, World},
 };
@@ -34,6 +34,29 @@ use crate::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn changed(world: &World, query: QueryId, change: QueryChange) -> QueryNews {
+    let (patient, requester) = (world.patient.user, world.stranger.user);
+    let by = match change {
+        QueryChange::Asked | QueryChange::Withdrawn => Some(requester),
+        QueryChange::Accepted | QueryChange::Refused => Some(patient),
+        QueryChange::Transferred => None,
+    };
+    QueryNews { query, change, patient, requester, by }
+}
+
+/// Finalizes a block with these changes, and tells them.
+pub async fn tell(world: &World, changes: &[QueryNews]) {
+    let block = {
+        let mut facts = world.chain.facts();
+        facts.head += 1;
+        let block = facts.head;
+        facts.query_news.insert(block, changes.to_vec());
+        block
+    };
+    let mut progress = Progress { told: Some(block - 1), unreadable: 0 };
+    news::look(&world.state, &mut progress).await.unwrap();
+}
 
 #[tokio::test]
 async fn every_block_is_told_once() {

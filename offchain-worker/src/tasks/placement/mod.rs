@@ -69,6 +69,17 @@ struct Batch {
     records: Vec<ReleasedRecord>,
 }
 
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The call is not repeated: it placed the sections, or the worker leaves them to the patient.
+    Over,
+    /// The call had no effect, and is repeated later.
+    NoEffect,
+    /// The call had no effect, because the slot took one of its several records before.
+    OneTooMany,
+}
+
 /// Places sections. Never returns.
 pub async fn run(placing: &Placing) {
     let mut failures = 0;
@@ -143,9 +154,7 @@ impl Placing {
     ) -> Result<BTreeSet<RecordPointer>, PlacingError> {
         let mut failed = BTreeSet::new();
         for batch in self.batches(state, at, patient, records).await? {
-            if !self.place(&batch).await? {
-                failed.extend(batch.records.iter().map(|record| record.pointer));
-            }
+            failed.extend(self.place(&batch).await?);
         }
         Ok(failed)
     }
@@ -202,25 +211,56 @@ impl Placing {
         sections.await
     }
 
-    /// Submits a call; returns when it is final. Returns false if it had no effect. What was submitted is noted before:
-    /// only a call that certainly had no effect is repeated, because the patient may have removed the sections since.
-    async fn place(&self, batch: &Batch) -> Result<bool, JournalError> {
-        let Batch { patient, slot, version, records } = batch;
-        let slot = *slot;
+    /// Places a batch. Returns the records of calls that had no effect. If the slot took one of the records before, no
+    /// record of the batch was placed: each is placed alone, so that only that one is left to the patient.
+    async fn place(&self, batch: &Batch) -> Result<Vec<RecordPointer>, JournalError> {
+        match self.submit(batch, &batch.records).await? {
+            Outcome::Over => Ok(Vec::new()),
+            Outcome::NoEffect => Ok(batch.records.iter().map(|record| record.pointer).collect()),
+            Outcome::OneTooMany => {
+                let mut failed = Vec::new();
+                for record in &batch.records {
+                    let alone = self.submit(batch, std::slice::from_ref(record)).await?;
+                    if matches!(alone, Outcome::NoEffect) {
+                        failed.push(record.pointer);
+                    }
+                }
+                Ok(failed)
+            }
+        }
+    }
+
+    /// Submits the call for some records of a batch; returns when it is final. What is submitted is noted before: only
+    /// a call that certainly had no effect is repeated, because the patient may have removed the sections since.
+    async fn submit(
+        &self,
+        batch: &Batch,
+        records: &[ReleasedRecord],
+    ) -> Result<Outcome, JournalError> {
+        let slot = batch.slot;
         let pointers: Vec<_> = records.iter().map(|record| record.pointer).collect();
         let noted = pointers.clone();
         self.journal.write(move |tx| tried::note(tx, &noted, slot)).await?;
-        let call = calls::sharing::place_by_kind(*patient, slot, *version, records);
+        let call = calls::sharing::place_by_kind(batch.patient, slot, batch.version, records);
         match self.calls.submit(call).await {
             Ok(()) => {
                 let placed = records.iter().map(|record| u64::from(record.sections.0.count_ones()));
                 self.metrics.sections_placed.inc_by(placed.sum());
-                Ok(true)
+                Ok(Outcome::Over)
+            }
+            // The chain refuses the record that was placed before again, so that the notes of all can go.
+            Err(error) if records.len() > 1 && was_placed_before(&error) => {
+                tracing::info!(
+                    slot = slot.0, records = ?pointers,
+                    "sections of one of these records were placed by kind before; each record is placed alone"
+                );
+                self.journal.write(move |tx| tried::forget(tx, &pointers, slot)).await?;
+                Ok(Outcome::OneTooMany)
             }
             Err(error) if had_no_effect(&error) => {
                 self.fail(&error.into());
                 self.journal.write(move |tx| tried::forget(tx, &pointers, slot)).await?;
-                Ok(false)
+                Ok(Outcome::NoEffect)
             }
             Err(error) => {
                 self.metrics.task_failures.with_label_values(&["placement"]).inc();
@@ -229,7 +269,7 @@ impl Placing {
                     "sections may have been placed by kind before; the worker does not place them again: the patient \
                      can do so"
                 );
-                Ok(true)
+                Ok(Outcome::Over)
             }
         }
     }
@@ -307,10 +347,15 @@ fn in_slot(placements: Option<&Placements>, slot: SlotId) -> SectionSet {
 /// Whether a call certainly placed nothing, neither now nor before.
 fn had_no_effect(error: &CallError) -> bool {
     match error {
-        CallError::Failed(failure) => !failure.is("Sharing", "AlreadyPlaced"),
+        CallError::Failed(_) => !was_placed_before(error),
         CallError::Refused(_) => true,
         CallError::TimedOut | CallError::View(_) => false,
     }
+}
+
+/// Whether a call failed because the slot took one of its records before.
+fn was_placed_before(error: &CallError) -> bool {
+    matches!(error, CallError::Failed(failure) if failure.is("Sharing", "AlreadyPlaced"))
 }
 
 #[cfg(test)]

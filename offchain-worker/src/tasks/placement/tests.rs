@@ -216,6 +216,56 @@ async fn what_the_patient_removed_is_not_placed_again_after_an_unclear_result() 
 }
 
 #[tokio::test]
+async fn a_record_that_was_placed_before_does_not_leave_its_batch_to_the_patient() {
+    let world = World::new().await;
+    world.gives(ADA, 0);
+    let mut records = Vec::new();
+    for height in 1..=4 {
+        records.push(world.commit(height, ADA).await);
+    }
+    // A worker with an earlier journal placed the second record, and the patient took it out.
+    let before = [ReleasedRecord { pointer: records[1], sections: DIAGNOSES.sections }];
+    let call = calls::sharing::place_by_kind(ADA, SLOT, 1, &before);
+    place_by_kind(&mut world.chain.facts(), &call.arguments).unwrap();
+    world.chain.facts().slots.remove(records[1], SLOT, DIAGNOSES.sections);
+
+    world.placing.step().await.unwrap();
+    let placed: Vec<_> = records.iter().map(|pointer| world.placed(*pointer)).collect();
+    let with = || vec![DIAGNOSES];
+    assert_eq!(placed, [with(), vec![], with(), with()]);
+    // One call for all, and one for each.
+    let submitted = world.chain.facts().submitted;
+    assert_eq!((submitted, world.calls()), (5, 3));
+    assert_eq!((world.placing.metrics.sections_placed.get(), world.waiting().await), (6, 0));
+    assert!(!world.placing.step().await.unwrap());
+}
+
+#[tokio::test]
+async fn of_records_that_are_placed_alone_only_the_one_whose_call_failed_is_tried_again() {
+    let world = World::new().await;
+    world.gives(ADA, 0);
+    let (first, second) = (world.commit(1, ADA).await, world.commit(2, ADA).await);
+    {
+        let mut facts = world.chain.facts();
+        facts.slots.by_kind.insert((SLOT, first));
+        // The consent gets another version when the first record was placed alone.
+        facts.afterwards = Some(Box::new(|facts| {
+            facts.afterwards = Some(Box::new(|facts| {
+                let given = consent(Role::Researcher, KINDS, 0);
+                facts.slots.give(ADA, SLOT, ConsentVersion { version: 2, ..given });
+            }));
+        }));
+    }
+    world.placing.step().await.unwrap();
+    assert!(world.placed(first).is_empty() && world.placed(second).is_empty());
+    assert_eq!(world.waiting().await, 1);
+    world.again(second).await;
+    world.placing.step().await.unwrap();
+    assert!(world.placed(first).is_empty());
+    assert_eq!((world.placed(second), world.waiting().await), (vec![DIAGNOSES], 0));
+}
+
+#[tokio::test]
 async fn of_two_slots_only_the_one_whose_call_failed_is_tried_again() {
     let world = World::new().await;
     let other = SlotId(5);

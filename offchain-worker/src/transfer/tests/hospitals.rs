@@ -110,8 +110,8 @@ pub struct Region {
     pub terms: SeedingTerms,
     pub transfer: Transfer,
     pub timings: Timings,
-    /// If nothing arrives for this long, other hospitals' shares are dealt out. If a hospital needs longer for a segment,
-    /// another one is asked for the rest.
+    /// If nothing arrives for this long, other hospitals' shares are dealt out. If a hospital needs longer for a
+    /// segment, another one is asked for the rest.
     pub patience: Duration,
     /// How long a block waits for another block's download.
     pub flight_patience: Duration,

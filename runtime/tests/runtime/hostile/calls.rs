@@ -1,36 +1,39 @@
-//! Makes calls from small numbers. Only this file knows the arguments of the calls.
+//! Makes calls from small numbers. Only this module knows the arguments of the calls.
 
-use codec::{Decode, Encode};
+mod council;
+mod profiles;
+mod reading;
+
+use codec::Encode;
 use epione_primitives::{
-    AnnouncementId, Hash, HospitalId, Moment, QueryId, RecordPointer, Signature, UserId, Word,
-    access::{Action, Purpose, RelationshipKind, SectionClass},
+    AnnouncementId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId, Word,
+    access::{Purpose, RelationshipKind},
     approval::RejectReason,
     credential::AttributeId,
     hospital::Duty,
     limits::{DAY_MILLIS, SLOT_MILLIS},
     naming::{NamedAccount, Naming},
     profile::Role,
-    query::QueriedRecords,
-    release::{EmergencyReason, Release, ReleasedRecord, Request, ReviewId, Right, SectionSet},
+    release::{ReleasedRecord, ReviewId, SectionSet},
     sharing::{Consent, KindSet, RecordedPeriod, SlotId, Term},
 };
 use epione_runtime::{
-    Grandpa, LiteBlocks, Profiles, Queries, RolePolicies, Runtime, RuntimeCall, SessionKeys,
-    Sharing, System, Timestamp,
+    Grandpa, LiteBlocks, Profiles, RolePolicies, Runtime, RuntimeCall, SessionKeys, Sharing,
+    System, Timestamp,
 };
-use frame_support::{BoundedVec, weights::Weight};
-use pallet_collective::Instance1;
+use frame_support::BoundedVec;
 use pallet_sharing::PlacedRecords;
 use sp_core::{Pair, sr25519};
 
 use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
 use crate::{
-    chain::{
-        self, A, B, PATIENT, SEALING_KEY, account, announcement, apply, body_hash, consent, key,
-        register, sign_request, user_seed,
-    },
+    chain::{self, A, B, account, announcement, apply, body_hash, consent, key, register},
     equivocation::report_call,
 };
+use council::{act_as_root, act_on_hospital, motion};
+pub use council::{motion_index, propose_suspension};
+use profiles::{complete_recovery, propose_recovery, registration, rotate_keys, update};
+use reading::{accept_query, ask, query, record, refuse};
 
 /// What a transaction does.
 #[derive(Clone, Copy, Debug)]
@@ -298,13 +301,6 @@ fn another_subject(number: u8) -> Hash {
     pick(&[chain::subject(recent(number)), Hash::repeat_byte(number)], number)
 }
 
-/// A new profile body, which may replace another body than the hostile hospital's current one.
-fn update(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let current = Profiles::registration(HOSTILE_HOSPITAL, user(a)).map(|it| it.body_hash);
-    let previous = current.filter(|_| !c.is_multiple_of(4)).unwrap_or_default();
-    pallet_profiles::Call::update { user: user(a), previous, body: body(b) }.into()
-}
-
 /// A vote whose subject may belong to another announcement.
 fn approve_another(id: AnnouncementId, number: u8) -> RuntimeCall {
     pallet_approvals::Call::approve { id, subject: another_subject(number) }.into()
@@ -314,21 +310,6 @@ fn reject(id: AnnouncementId, b: u8, c: u8) -> RuntimeCall {
     let reason = pick(&[RejectReason::MalformedBody, RejectReason::SegmentMissing], b);
     let subject = if c.is_multiple_of(4) { another_subject(c) } else { chain::subject(id) };
     pallet_approvals::Call::reject { id, subject, reason }.into()
-}
-
-/// A motion to suspend a hospital.
-pub fn propose_suspension(hospital: HospitalId, threshold: u32) -> RuntimeCall {
-    let suspend: RuntimeCall = pallet_hospitals::Call::suspend { hospital }.into();
-    let length_bound = suspend.encoded_size() as u32;
-    let proposal = Box::new(suspend);
-    RuntimeCall::Council(pallet_collective::Call::propose { threshold, proposal, length_bound })
-}
-
-/// The index of a motion; 0 if there is none. The field of pallet-collective's votes is private.
-pub fn motion_index(motion: Hash) -> u32 {
-    pallet_collective::Voting::<Runtime, Instance1>::get(motion)
-        .and_then(|votes| u32::decode(&mut &votes.encode()[..]).ok())
-        .unwrap_or_default()
 }
 
 fn pick<Item: Copy>(items: &[Item], number: u8) -> Item {
@@ -442,63 +423,6 @@ fn misshapen(a: u8, b: u8, c: u8) -> RuntimeCall {
     call.into()
 }
 
-fn registration(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let pair = match c % 4 {
-        0 => successor(b),
-        _ => key(&user_seed(user(a))),
-    };
-    // The id of a new user follows from the keys. The hostile hospital would like to take another one.
-    let user = match c % 8 {
-        4 => UserId::of(&account(&pair), SEALING_KEY),
-        _ => user(a),
-    };
-    let naming =
-        Naming::Registration { hospital: HOSTILE_HOSPITAL, user, version: u32::from(a % 2) };
-    pallet_profiles::Call::register {
-        user,
-        role: pick(Role::ALL, b),
-        account: account(&pair),
-        sealing_key_hash: SEALING_KEY,
-        consent: if c.is_multiple_of(3) { other_signature(c) } else { consent(&pair, naming) },
-        body: body(b),
-    }
-    .into()
-}
-
-fn rotate_keys(signer: &str, a: u8, b: u8) -> RuntimeCall {
-    let next = key(&format!("{signer}//next"));
-    let owner = Profiles::user_of(account(&key(signer))).unwrap_or(user(a));
-    let version = Profiles::profile(owner).map_or(0, |profile| profile.version);
-    let proof = match b % 3 {
-        0 => other_signature(b),
-        _ => consent(&next, Naming::Rotation { user: owner, version }),
-    };
-    pallet_profiles::Call::rotate_keys {
-        account: (a.is_multiple_of(2)).then(|| (account(&next), proof)),
-        sealing_key_hash: (b.is_multiple_of(2)).then(|| Hash::repeat_byte(a)),
-    }
-    .into()
-}
-
-/// New keys of the hostile hospital for a user, or another signature.
-fn propose_recovery(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let (user, next, sealing_key_hash) = (user(a), successor(b), Hash::repeat_byte(c));
-    let version = Profiles::profile(user).map_or(0, |profile| profile.version);
-    let (hospital, until) = (HOSTILE_HOSPITAL, System::block_number() + 100);
-    let naming = Naming::Recovery { hospital, user, sealing_key_hash, version, until };
-    let consent = if c.is_multiple_of(4) { other_signature(c) } else { consent(&next, naming) };
-    let next = NamedAccount { account: account(&next), until, consent };
-    pallet_profiles::Call::propose_recovery { user, next, sealing_key_hash }.into()
-}
-
-/// Completes the recovery of a user; names it, or something else, or nothing.
-fn complete_recovery(a: u8, b: u8) -> RuntimeCall {
-    let user = user(a);
-    let standing = Profiles::recovery(user).map(|recovery| recovery.decision());
-    let decision = if b.is_multiple_of(3) { Some(Hash::repeat_byte(b)) } else { standing };
-    pallet_profiles::Call::complete_recovery { user, decision }.into()
-}
-
 fn relate(a: u8, b: u8, c: u8) -> RuntimeCall {
     let now: Moment = Timestamp::get();
     pallet_role_policies::Call::relate {
@@ -547,137 +471,6 @@ fn issue_credential(a: u8, b: u8, c: u8) -> RuntimeCall {
     .into()
 }
 
-/// One of the newest queries, or the next one.
-fn query(number: u8) -> QueryId {
-    let next = pallet_queries::QueryCount::<Runtime>::get();
-    QueryId(next.saturating_sub(u32::from(number % 6)))
-}
-
-/// Records in the first blocks, in order or not, which may not exist or belong to another patient.
-fn queried(a: u8, b: u8) -> QueriedRecords {
-    let record = |number: u8| {
-        let (pointer, sections) = (pointer(number, a), SectionSet(u64::from(b)));
-        ReleasedRecord { pointer, sections }
-    };
-    (0..a % 3).map(record).collect::<Vec<_>>().try_into().unwrap_or_default()
-}
-
-/// A query that ends soon, later than allowed or at once.
-fn ask(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let block = System::block_number();
-    pallet_queries::Call::ask {
-        hospital: pick(&[A, B, hospital(b), HOSTILE_HOSPITAL], b),
-        patient_key: if c.is_multiple_of(16) { Hash::zero() } else { SEALING_KEY },
-        patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
-        records: queried(a, b),
-        purpose: pick(Purpose::ALL, c),
-        expires: block.saturating_add(pick(&[1, 3, 100, 0, u32::MAX], a)),
-        terms: body(b).try_into().unwrap_or_default(),
-    }
-    .into()
-}
-
-/// An acceptance of what was asked, or of something else.
-fn accept_query(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let asked = Queries::query(query(a));
-    let considered = asked.as_ref().and_then(|asked| {
-        let profile = Profiles::profile(asked.requester)?;
-        Some(asked.considered(query(a), &profile.account, profile.sealing_key_hash))
-    });
-    let asked = asked.map(|query| query.records);
-    let now: Moment = Timestamp::get();
-    pallet_queries::Call::accept {
-        query: query(a),
-        considered: considered.filter(|_| !c.is_multiple_of(8)).unwrap_or_default(),
-        records: asked.filter(|_| !c.is_multiple_of(4)).unwrap_or_else(|| queried(a, b)),
-        grant: Hash::repeat_byte(b),
-        until: now.saturating_add(pick(&[DAY_MILLIS, SLOT_MILLIS, 0, u64::MAX], b)),
-        mailbox: hospital(c),
-    }
-    .into()
-}
-
-/// A request, signed by its requester's first account or by somebody else.
-fn request(a: u8, b: u8, c: u8) -> (Request, Signature) {
-    let records = (1..=1 + u32::from(c % 3))
-        .map(|height| RecordPointer { height, index: u16::from(c % 2) })
-        .map(|pointer| ReleasedRecord { pointer, sections: SectionSet(u64::from(b)) });
-    let emergency = c.is_multiple_of(5);
-    let request = Request {
-        requester: user(a),
-        patient: if c.is_multiple_of(2) { *PATIENT } else { user(b) },
-        hospital: if a.is_multiple_of(2) { A } else { hospital(b) },
-        records: records.collect::<Vec<_>>().try_into().unwrap_or_default(),
-        purpose: if emergency { Purpose::Emergency } else { pick(Purpose::ALL, c) },
-        emergency: emergency.then_some(EmergencyReason::LifeThreatening),
-        at: Timestamp::get().saturating_sub(pick(&[0, 0, DAY_MILLIS, u64::MAX], b)),
-        nonce: [c; 16],
-    };
-    let signature = match a % 5 {
-        4 => other_signature(a),
-        _ => sign_request(&key(&user_seed(request.requester)), &request),
-    };
-    (request, signature)
-}
-
-/// The sections of the request, or one that may not be among them.
-fn record(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let (request, signature) = request(a, b, c);
-    let action = if request.emergency.is_some() { Action::BreakGlass } else { Action::ReadText };
-    let mut records = request.records.clone();
-    if a.is_multiple_of(7) {
-        records.iter_mut().for_each(|record| record.sections = SectionSet(2));
-    }
-    let release = Release {
-        request,
-        signature,
-        records,
-        rights: vec![Right { action, class: pick(SectionClass::ALL, a) }]
-            .try_into()
-            .unwrap_or_default(),
-        grant: Hash::repeat_byte(b),
-    };
-    pallet_releases::Call::record { release }.into()
-}
-
-fn refuse(a: u8, b: u8, c: u8) -> RuntimeCall {
-    let (request, signature) = request(a, b, c);
-    pallet_releases::Call::refuse { request, signature }.into()
-}
-
-/// Calls of the council. Motions are about what the honest members would not do, and about suspensions, so that they
-/// are in the way of an honest motion.
-fn motion(deed: Deed, a: u8, b: u8, c: u8) -> RuntimeCall {
-    let motions = pallet_collective::Proposals::<Runtime, Instance1>::get();
-    let motion = motions.get(usize::from(a) % motions.len().max(1)).copied().unwrap_or_default();
-    RuntimeCall::Council(match deed {
-        Deed::Vote => pallet_collective::Call::vote {
-            proposal: motion,
-            index: motion_index(motion),
-            approve: b.is_multiple_of(2),
-        },
-        Deed::Close => pallet_collective::Call::close {
-            proposal_hash: motion,
-            index: motion_index(motion),
-            proposal_weight_bound: Weight::from_parts(u64::from(b) << 32, u64::from(b) << 32),
-            length_bound: u32::from(c) * 100,
-        },
-        Deed::Execute => pallet_collective::Call::execute {
-            proposal: Box::new(act_on_hospital(b, c)),
-            length_bound: 10_000,
-        },
-        _ => pallet_collective::Call::propose {
-            threshold: u32::from(a % 6) * u32::from(1 + b % 30),
-            proposal: Box::new(if b.is_multiple_of(2) {
-                act_on_hospital(b, c)
-            } else {
-                act_as_root(b, c)
-            }),
-            length_bound: 10_000,
-        },
-    })
-}
-
 fn set_session_keys(signer: &str, number: u8) -> RuntimeCall {
     let generated = SessionKeys::generate(&account(&key(signer)).encode(), None);
     let another = pallet_session::NextKeys::<Runtime>::get(HospitalId(u16::from(number % 4)));
@@ -716,43 +509,4 @@ fn batch(signer: &str, a: u8, b: u8, c: u8) -> RuntimeCall {
         1 => pallet_utility::Call::batch_all { calls },
         _ => pallet_utility::Call::force_batch { calls },
     })
-}
-
-/// What only the council may do to a hospital.
-fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
-    let hospital = hospital(b);
-    let call: pallet_hospitals::Call<Runtime> = match a % 4 {
-        0 => pallet_hospitals::Call::suspend { hospital },
-        1 => pallet_hospitals::Call::reinstate { hospital },
-        2 => pallet_hospitals::Call::remove { hospital },
-        _ => pallet_hospitals::Call::admit {
-            name: b"Sybil".to_vec().try_into().unwrap_or_default(),
-            governance: named(0, Duty::Governance),
-            agent: named(1, Duty::Agent),
-            worker_url: b"https://sybil.example".to_vec().try_into().unwrap_or_default(),
-            sealing_key: vec![1; 33].try_into().unwrap_or_default(),
-            tls_key: [b; 32],
-        },
-    };
-    call.into()
-}
-
-/// What only root may do, as root or by the signer.
-fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 6 {
-        0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
-        1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
-        2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
-        3 => {
-            let name = vec![b'a' + b % 26].try_into().unwrap_or_default();
-            RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { name })
-        }
-        4 => complete_recovery(b, b),
-        _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
-    };
-    if b.is_multiple_of(2) {
-        epione_runtime::council_root::Call::<Runtime>::dispatch { call: Box::new(call) }.into()
-    } else {
-        call
-    }
 }

@@ -1,6 +1,6 @@
 //! What patients share, simplified: consents in slots, and the sections in these slots.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use codec::Decode;
 use epione_client::chain::DispatchFailure;
@@ -22,6 +22,8 @@ use super::{Facts, failure};
 pub struct FakeSlots {
     pub consents: BTreeMap<UserId, Vec<(SlotId, ConsentVersion)>>,
     pub placed: BTreeMap<RecordPointer, Placements>,
+    /// The records that each slot took by kind. A slot takes each record once.
+    pub by_kind: BTreeSet<(SlotId, RecordPointer)>,
     /// How many patients' consents were asked for.
     pub asked: usize,
     /// Whether the node does not answer any more when it was asked for a consent that admits.
@@ -91,11 +93,17 @@ pub fn place_by_kind(facts: &mut Facts, mut arguments: &[u8]) -> Result<(), Disp
     if !found.is_some_and(|it| it.version == version && it.in_force(crate::now())) {
         return Err(failure("Sharing", "NotInForce"));
     }
-    for ReleasedRecord { pointer, sections } in records {
-        let entry = facts.records.get(&pointer).map(|(entry, ..)| entry.patient);
+    for ReleasedRecord { pointer, .. } in &records {
+        let entry = facts.records.get(pointer).map(|(entry, ..)| entry.patient);
         if entry != Some(patient) {
             return Err(failure("Sharing", "NotPatient"));
         }
+        if facts.slots.by_kind.contains(&(slot, *pointer)) {
+            return Err(failure("Sharing", "AlreadyPlaced"));
+        }
+    }
+    for ReleasedRecord { pointer, sections } in records {
+        facts.slots.by_kind.insert((slot, pointer));
         facts.slots.place(pointer, slot, sections);
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! state. Each justification names the verifiers that accept it: this one, and smoldot, another light client. Other
 //! implementations can use the file, too.
 //!
-//! To write them again: `EPIONE_WRITE_VECTORS=1 cargo test --release --workspace --locked --test lies vectors`.
+//! To write them again: `EPIONE_WRITE_VECTORS=1 cargo test --release --workspace --locked --test false_proofs vectors`.
 
 use std::{fs, path::PathBuf};
 

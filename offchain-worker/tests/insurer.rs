@@ -137,13 +137,11 @@ async fn an_insurer_reads_what_the_patient_shares_and_nothing_after_the_consent_
     policies.try_push(for_insurers()).unwrap();
     let set = role_policies::set_policies(&policies);
     chain.submit(&set, &hospital.governance()).await.unwrap();
-    let mut insurers = Vec::new();
-    for name in ["//Stranger", "//Referred"] {
+    let registered = async |name: &'static str| {
         let user = join(hospital, Role::Insurer, name).await;
-        let account = Account::development(name).unwrap();
-        insurers.push(Insurer { account, user, patient, record });
-    }
-    let (insurer, outsider) = (&insurers[0], &insurers[1]);
+        Insurer { account: Account::development(name).unwrap(), user, patient, record }
+    };
+    let (insurer, outsider) = tokio::join!(registered("//Stranger"), registered("//Referred"));
     insurer.denied(hospital, RESEARCH).await;
 
     let sealed = chain.lite_record(record).await.unwrap();
