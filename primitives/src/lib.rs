@@ -12,6 +12,7 @@ pub mod access;
 pub mod api;
 pub mod approval;
 pub mod block;
+pub mod consortium;
 pub mod credential;
 pub mod hospital;
 pub mod ids;
