@@ -19,6 +19,7 @@ pub mod ids;
 pub mod limits;
 pub mod mandate;
 pub mod naming;
+pub mod opening;
 pub mod ports;
 pub mod profile;
 pub mod query;

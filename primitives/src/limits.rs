@@ -117,6 +117,12 @@ pub const MAX_PAST_CEREMONIES: u32 = 64;
 pub const MIN_PHASE_BLOCKS: BlockNumber = 10;
 /// Maximum number of chain blocks of a phase of a ceremony.
 pub const MAX_PHASE_BLOCKS: BlockNumber = DAY_BLOCKS;
+/// Maximum bytes of the wraps of one record's sections in a slot: one of 168 bytes for each section.
+pub const MAX_WRAPS_BYTES: u32 = 168 * MAX_SECTIONS as u32;
+/// Maximum number of sections in one opening, over all of its records.
+pub const MAX_OPENED_SECTIONS: u32 = 64;
+/// For how many chain blocks after an opening the hospitals hand out their parts: ten minutes.
+pub const OPENING_BLOCKS: BlockNumber = 200;
 /// Maximum number of decisions in one runtime call.
 pub const MAX_DECISIONS: u32 = 8;
 /// Maximum number of sections of one record.
