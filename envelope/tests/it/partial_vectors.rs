@@ -2,7 +2,6 @@
 
 use codec::Encode;
 use epione_envelope::{
-    account::Signer,
     opening::{PartialContent, PartialContext, SealedPartial},
     sealing_keys::{SealingKeyPair, SealingSuite},
 };
