@@ -11,13 +11,15 @@ use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, SignedAt},
+    consortium::{Epoch, EpochId},
     hospital::{Duty, Hospital},
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId, Wrapped},
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
-    release::{Review, ReviewId, Tally},
-    sharing::{ConsentVersion, Placements, SlotId, SlotSet},
+    release::{Review, ReviewId, SectionSet, Tally},
+    sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet},
 };
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -182,6 +184,16 @@ pub trait FinalState: Send + Sync {
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>>;
     /// The newest version of the consent of each of a patient's slots, in force or not.
     fn consents(&self, patient: UserId) -> Answer<'_, Vec<(SlotId, ConsentVersion)>>;
+    /// A page of the records with sections in a slot, in the order of the chain's storage, after `after`.
+    fn placed_in(
+        &self,
+        patient: UserId,
+        slot: SlotId,
+        after: Option<RecordPointer>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(RecordPointer, SectionSet)>>;
+    /// A page of the changes of what patients share, ascending from a height.
+    fn shared_changes(&self, from: u64, limit: u32) -> Answer<'_, Vec<SharedChange>>;
     /// The grant that answered a request, by the request's hash.
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
     /// The mandate by which a user represents a patient at the block's time.
@@ -189,6 +201,15 @@ pub trait FinalState: Send + Sync {
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>>;
     /// The record that the sealed grant of a query is handed out.
     fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>>;
+    /// The epoch of the consortium key whose shares are in use; none before the first key was made.
+    fn current_epoch(&self) -> Answer<'_, Option<Epoch>>;
+    /// An epoch; none if the chain has not reached it.
+    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>>;
+    /// The wraps of a record's sections, ascending by slot.
+    fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>>;
+    fn opening(&self, id: OpeningId) -> Answer<'_, Option<Opening>>;
+    /// A hospital's record that it hands out its part of an opening.
+    fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>>;
     /// A page of the queries to a patient, newest first, with their numbers among the patient's.
     fn patient_queries(
         &self,
@@ -450,6 +471,20 @@ impl FinalState for Snapshot {
         Box::pin(async move { Ok(self.consents(patient).await?) })
     }
 
+    fn placed_in(
+        &self,
+        patient: UserId,
+        slot: SlotId,
+        after: Option<RecordPointer>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(RecordPointer, SectionSet)>> {
+        Box::pin(async move { Ok(self.placed_in(patient, slot, after, limit).await?) })
+    }
+
+    fn shared_changes(&self, from: u64, limit: u32) -> Answer<'_, Vec<SharedChange>> {
+        Box::pin(async move { Ok(self.shared_changes(from, limit).await?) })
+    }
+
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
         Box::pin(async move { Ok(self.answer(request).await?) })
     }
@@ -464,6 +499,26 @@ impl FinalState for Snapshot {
 
     fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>> {
         Box::pin(async move { Ok(self.transfer(id).await?) })
+    }
+
+    fn current_epoch(&self) -> Answer<'_, Option<Epoch>> {
+        Box::pin(async move { Ok(self.current_epoch().await?) })
+    }
+
+    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>> {
+        Box::pin(async move { Ok(self.epoch(id).await?) })
+    }
+
+    fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>> {
+        Box::pin(async move { Ok(self.wraps(record).await?) })
+    }
+
+    fn opening(&self, id: OpeningId) -> Answer<'_, Option<Opening>> {
+        Box::pin(async move { Ok(self.opening(id).await?) })
+    }
+
+    fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
+        Box::pin(async move { Ok(self.handed_out_by(id, hospital).await?) })
     }
 
     fn patient_queries(

@@ -16,6 +16,7 @@ pub mod control;
 pub mod descriptors;
 pub mod hospital_keys;
 pub mod journal;
+pub mod key_shares;
 pub mod keys;
 pub mod metrics;
 pub mod node;

@@ -19,6 +19,7 @@ mod links;
 mod observe;
 mod offers;
 mod openapi;
+mod partials;
 mod problem;
 mod queries;
 mod range;
@@ -56,6 +57,7 @@ use crate::{
     config::{Discovery, Limits, Transfer},
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
+    key_shares::KeyShares,
     metrics::Metrics,
     repair::Repair,
     store::{Reserve, Store},
@@ -74,6 +76,7 @@ pub struct Services {
     pub journal: Journal,
     pub nonces: Nonces,
     pub hospital_keys: Arc<HospitalKeys>,
+    pub key_shares: Arc<dyn KeyShares>,
     pub repair: Arc<dyn Repair>,
     pub metrics: Metrics,
     pub limits: Limits,
@@ -158,6 +161,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/queries/events", get(queries::events::events))
         .route("/v1/queries/{id}/grant", put(queries::mailbox::put))
         .route("/v1/queries/{id}/collect", post(queries::collect::collect))
+        .route("/v1/partials", post(partials::partial))
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
         .route("/v1/offers", post(offers::offer))

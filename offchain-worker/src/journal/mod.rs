@@ -16,6 +16,7 @@ mod sweep;
 pub mod tried;
 pub mod verified;
 pub mod visits;
+pub mod wraps;
 
 pub use commands::{Command, Recalled};
 pub use error::JournalError;

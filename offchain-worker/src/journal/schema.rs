@@ -177,6 +177,23 @@ const MIGRATIONS: &[&str] = &[
         height INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    CREATE TABLE wrap_progress (
+        id INTEGER PRIMARY KEY CHECK (id = 0),
+        key INTEGER NOT NULL,
+        height INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE wraps_due (
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        patient BLOB NOT NULL,
+        attempts INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        PRIMARY KEY (height, position, slot)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX wraps_due_by_time ON wraps_due (due);
+",
 ];
 
 /// Opens or creates a database for writing.

@@ -65,6 +65,10 @@ metrics! {
         "Access grants that the chain recorded. Each is then sent, unless its requester has disconnected.";
     transfers: IntCounter = "transfers_total",
         "Sealed grants of patients for which the chain recorded the transfer to the requester.";
+    hand_outs: IntCounter = "hand_outs_total",
+        "Openings of which the chain recorded that this hospital hands out its part to the requester.";
+    partials: IntCounter = "partials_total",
+        "Parts of openings, sealed to their requesters, that were sent.";
     query_notifications: IntCounterVec = "query_notifications_total" ["result"],
         "Changes of queries of this hospital's patients, by the result of telling the webhook: told, merged (the same \
          requester asked the same patient shortly before), failed (after all attempts), or \
@@ -83,6 +87,11 @@ metrics! {
          share by kind.";
     sections_placed: IntCounter = "sections_placed_total",
         "Sections that the worker placed in a slot of their patient, whose consent names their kind.";
+    records_to_wrap: IntGauge = "records_to_wrap",
+        "Slots of committed records of this hospital whose sections the worker wraps under the consortium key, as far \
+         as their patients' standing consents require it.";
+    sections_wrapped: IntCounter = "sections_wrapped_total",
+        "Sections that the worker wrapped under the consortium key, for standing consents.";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \

@@ -25,5 +25,6 @@ pub mod signatures;
 pub mod task_journal;
 pub mod turns;
 mod verification;
+pub mod wrapping;
 
 pub use context::{Context, JobContext, Processed, TaskError};
