@@ -178,6 +178,27 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     "
+    CREATE TABLE consortium_enrolments (
+        key_hash BLOB PRIMARY KEY,
+        seed BLOB NOT NULL,
+        -- Null while it is not known which ceremony the worker begins with it.
+        ceremony INTEGER,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX consortium_enrolments_by_ceremony ON consortium_enrolments (ceremony);
+    CREATE TABLE consortium_dealings (
+        ceremony INTEGER PRIMARY KEY,
+        seed BLOB NOT NULL,
+        part BLOB NOT NULL,
+        call BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE consortium_shares (
+        ceremony INTEGER PRIMARY KEY,
+        share BLOB NOT NULL,
+        mixing BLOB NOT NULL
+    ) STRICT;
+",
+    "
     CREATE TABLE wrap_progress (
         id INTEGER PRIMARY KEY CHECK (id = 0),
         key INTEGER NOT NULL,
@@ -210,6 +231,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
 pub(super) fn prepare(connection: &mut Connection, synchronous: &str) -> rusqlite::Result<()> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // What is deleted, or moves to another page, is overwritten with zeros: pages have shares of the consortium key. It
+    // costs a write of each page that becomes free; few do.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "synchronous", synchronous)
 }
 
