@@ -336,6 +336,44 @@ pub mod queries {
     }
 }
 
+/// Calls about openings: the hospitals open sections together, while the patient and the record's hospital are away.
+pub mod openings {
+    use epione_primitives::{
+        HospitalId, RecordPointer, UserId, access::Purpose, opening::OpeningId,
+        query::QueriedRecords, release::SectionSet, sharing::SlotId,
+    };
+
+    use super::Call;
+
+    /// By the agent of the hospital that announced the record. `sections` are those of the record that are in the slot,
+    /// and `wraps` has one wrap for each, ascending by section.
+    pub fn wrap(
+        patient: UserId,
+        slot: SlotId,
+        pointer: RecordPointer,
+        sections: SectionSet,
+        wraps: &[u8],
+    ) -> Call {
+        Call::new("Openings", "wrap", (patient, slot, pointer, sections, wraps))
+    }
+
+    /// By the requester, for a hospital at which their registration is in force. The chain decides at once: the call
+    /// fails if the patient's standing consents do not include the requester for the purpose.
+    pub fn ask(
+        hospital: HospitalId,
+        patient: UserId,
+        records: &QueriedRecords,
+        purpose: Purpose,
+    ) -> Call {
+        Call::new("Openings", "ask", (hospital, patient, records, purpose))
+    }
+
+    /// By the agent of a member of the consortium key, before its worker hands out the hospital's part.
+    pub fn hand_out(opening: OpeningId) -> Call {
+        Call::new("Openings", "hand_out", opening)
+    }
+}
+
 /// Calls about a hospital, by its governance.
 pub mod hospitals {
     use epione_primitives::naming::NamedAccount;

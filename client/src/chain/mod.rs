@@ -17,6 +17,7 @@ mod extrinsics;
 mod finalized;
 mod lite_blocks;
 mod mandates;
+mod openings;
 mod own_reads;
 mod recoveries;
 mod sharing;

@@ -4,6 +4,7 @@ use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
     credential::AttributeId,
+    opening::OpeningId,
     query::QueryId,
     release::ReviewId,
     sharing::SlotId,
@@ -401,4 +402,41 @@ pub(super) fn requester_query(requester: UserId, number: u32) -> StorageKey {
 
 pub(crate) fn transfer(id: QueryId) -> StorageKey {
     value("Queries", "Transfers").twox_64_concat(&id)
+}
+
+// pallet-openings
+
+/// The prefix of what hospitals recorded when they handed out their parts of an opening.
+pub(super) fn handed_out(id: OpeningId) -> StorageKey {
+    value("Openings", "HandedOutBy").twox_64_concat(&id)
+}
+
+pub(super) fn handed_out_by(id: OpeningId, hospital: HospitalId) -> StorageKey {
+    handed_out(id).twox_64_concat(&hospital)
+}
+
+pub(super) fn opening(id: OpeningId) -> StorageKey {
+    value("Openings", "Openings").twox_64_concat(&id)
+}
+
+pub(super) fn patient_opening(patient: UserId, number: u32) -> StorageKey {
+    value("Openings", "PatientOpenings").blake2_128_concat(&patient).twox_64_concat(&number)
+}
+
+/// The number of openings of a patient's records.
+pub(super) fn patient_openings(patient: UserId) -> StorageKey {
+    value("Openings", "PatientOpeningCount").blake2_128_concat(&patient)
+}
+
+pub(super) fn requester_opening(requester: UserId, number: u32) -> StorageKey {
+    value("Openings", "RequesterOpenings").blake2_128_concat(&requester).twox_64_concat(&number)
+}
+
+/// The number of openings for a requester.
+pub(super) fn requester_openings(requester: UserId) -> StorageKey {
+    value("Openings", "RequesterOpeningCount").blake2_128_concat(&requester)
+}
+
+pub(super) fn wraps(record: RecordPointer, slot: SlotId) -> StorageKey {
+    value("Openings", "Wraps").twox_64_concat(&record).twox_64_concat(&slot)
 }

@@ -6,6 +6,7 @@ mod credentials;
 mod hospitals;
 mod lite_blocks;
 mod mandates;
+mod openings;
 mod profiles;
 mod queries;
 mod recoveries;

@@ -133,7 +133,7 @@ impl VerifiedState {
 }
 
 /// A patient's slots, ascending.
-fn slots() -> impl Iterator<Item = SlotId> {
+pub(super) fn slots() -> impl Iterator<Item = SlotId> {
     (0..MAX_SLOTS).map(SlotId)
 }
 
