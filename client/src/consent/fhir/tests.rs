@@ -110,7 +110,7 @@ fn a_rule_that_is_not_limited_to_one_slot_is_refused() {
         (json!([{ "url": "urn:epione:slot", "valueCode": "2" }]), "is not understood"),
         (json!([{ "url": "urn:epione:slot" }]), "is missing"),
         (json!([slot("2"), extension("urn:epione:audience", "{}")]), "changes who the actors are"),
-        (json!([slot("2"), slot("3"), slot("4")]), "has 3 entries"),
+        (json!([slot("2"), slot("3"), slot("4"), slot("5")]), "has 4 entries"),
     ] {
         let refused = imported(&in_rule("modifierExtension", extensions)).unwrap_err();
         assert!(refused.path.contains("modifierExtension"), "{refused}");
