@@ -30,6 +30,7 @@ use crate::{
         sections::Indexer,
         task_journal::{JobKind, TaskJournal},
         turns::Turns,
+        wrapping::Wrapping,
     },
 };
 
@@ -111,6 +112,14 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         metrics: metrics.clone(),
     };
     tasks.spawn(async move { tasks::sections::run(&indexer).await });
+    let wrapping = Wrapping {
+        hospital_keys: Arc::clone(&hospital_keys),
+        view: Arc::clone(&view),
+        calls: Arc::clone(&calls),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn(async move { tasks::wrapping::run(&wrapping).await });
     let (view_to_place, calls_to_place) = (Arc::clone(&view), Arc::clone(&calls));
     let placing = Placing { view: view_to_place, calls: calls_to_place, journal, metrics };
     tasks.spawn(async move { tasks::placement::run(&placing).await });

@@ -15,7 +15,7 @@ use crate::{
     api::{ApiError, AppState},
     chain::{FinalState, Identity},
     hospital_keys::HospitalKeysError,
-    key_shares::OwnShare,
+    own_share::{self, OwnShare},
 };
 
 /// The most links between mixing secrets that are followed. With an epoch each month, that is 85 years.
@@ -99,7 +99,9 @@ async fn own_share(
     epoch: &Epoch,
     here: HospitalId,
 ) -> Result<OwnShare, ApiError> {
-    let Some(own) = state.key_shares.of_epoch(epoch).await? else { return Err(no_share()) };
+    let Some(own) = own_share::of_epoch(&state.journal, epoch).await? else {
+        return Err(no_share());
+    };
     let commitments = Commitments::decode(&epoch.commitments);
     let is_ours = commitments.is_some_and(|it| it.includes(Index::of_hospital(here.0), &own.share));
     if is_ours && own.mixing.hash() == epoch.mixing.0 {

@@ -33,9 +33,8 @@ use crate::{
         Journal, JournalError,
         wraps::{self, DueWrap},
     },
-    key_shares::KeyShares,
     metrics::Metrics,
-    millis, now,
+    millis, now, own_share,
 };
 
 /// How often the chain is read when nothing is left to wrap: about once for each chain block.
@@ -49,7 +48,6 @@ const PARALLEL: usize = 8;
 /// What the task works with.
 pub struct Wrapping {
     pub hospital_keys: Arc<HospitalKeys>,
-    pub key_shares: Arc<dyn KeyShares>,
     pub view: Arc<dyn ChainView>,
     pub calls: Arc<dyn ChainCalls>,
     pub journal: Journal,
@@ -178,7 +176,7 @@ impl Wrapping {
         if epoch.seat(identity.hospital).is_none() {
             return Ok(None);
         }
-        let own = self.key_shares.of_epoch(epoch).await?;
+        let own = own_share::of_epoch(&self.journal, epoch).await?;
         let own = own.filter(|own| own.mixing.hash() == epoch.mixing.0);
         let Some(mixing) = own.map(|own| own.mixing) else { return Ok(None) };
         let public = epoch.public_key().and_then(|key| Point::decode(&key));

@@ -9,13 +9,14 @@ use epione_primitives::{
     },
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     naming::NamedAccount,
+    opening::OpeningId,
     ports::HashedBody,
     profile::{Objection, Recovery, RegistrationStatus, Role},
     query::{QueryId, Transfer},
     release::{Release, ReleasedRecord, Request, Right},
 };
 
-use super::{Facts, HOSPITAL, failure, genesis, slots};
+use super::{Facts, HOSPITAL, failure, genesis, openings, slots};
 
 fn failed(condition: Condition) -> Decision {
     let policy = FailedPolicy { policy: b"treatment".to_vec(), conditions: vec![condition] };
@@ -258,6 +259,10 @@ pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
             refuse(facts, request, &signature)?;
         }
         ("Sharing", "place_by_kind") => slots::place_by_kind(facts, arguments)?,
+        ("Openings", "wrap") => openings::wrap(facts, arguments)?,
+        ("Openings", "hand_out") => {
+            openings::hand_out(facts, OpeningId::decode(&mut arguments).unwrap())?;
+        }
         ("Queries", "transfer") => transfer(facts, QueryId::decode(&mut arguments).unwrap())?,
         _ => {}
     }

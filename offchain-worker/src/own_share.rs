@@ -1,8 +1,7 @@
-//! This hospital's share of the consortium key, for those parts of the worker that use it.
+//! This hospital's share of the consortium key, for the parts of the worker that use it.
 
 use epione_primitives::consortium::Epoch;
 use epione_threshold::{MixingSecret, Share};
-use futures::future::BoxFuture;
 
 use crate::journal::{Journal, JournalError, consortium};
 
@@ -13,25 +12,15 @@ pub struct OwnShare {
     pub mixing: MixingSecret,
 }
 
-/// The shares that this hospital has.
-pub trait KeyShares: Send + Sync {
-    /// The share of an epoch; none if the hospital is no member of it, or if the worker has not got its share yet, or
-    /// has lost or erased it.
-    fn of_epoch(&self, epoch: &Epoch) -> BoxFuture<'_, Result<Option<OwnShare>, JournalError>>;
-}
-
-impl KeyShares for Journal {
-    fn of_epoch(&self, epoch: &Epoch) -> BoxFuture<'_, Result<Option<OwnShare>, JournalError>> {
-        let ceremony = epoch.ceremony;
-        Box::pin(async move {
-            let secrets = self.read(|connection| consortium::secrets(connection, None, None));
-            let held = secrets.await?.shares.remove(&ceremony);
-            Ok(held.and_then(|held| {
-                let share = Share::decode(&held.share)?;
-                Some(OwnShare { share, mixing: MixingSecret::from_bytes(*held.mixing) })
-            }))
-        })
-    }
+/// The hospital's share of an epoch; none if the hospital is no member of it, or if the worker has not got its share
+/// yet, or has lost or erased it.
+pub async fn of_epoch(journal: &Journal, epoch: &Epoch) -> Result<Option<OwnShare>, JournalError> {
+    let secrets = journal.read(|connection| consortium::secrets(connection, None, None));
+    let held = secrets.await?.shares.remove(&epoch.ceremony);
+    Ok(held.and_then(|held| {
+        let share = Share::decode(&held.share)?;
+        Some(OwnShare { share, mixing: MixingSecret::from_bytes(*held.mixing) })
+    }))
 }
 
 #[cfg(test)]
@@ -68,11 +57,11 @@ mod tests {
         let held = HeldShare { share: share.encode(), mixing: Secret::new([2; 32]) };
         let kept = journal.write(move |tx| consortium::keep_share(tx, CeremonyId(4), &held));
         kept.await.unwrap();
-        let own = journal.of_epoch(&epoch(4)).await.unwrap().unwrap();
+        let own = of_epoch(&journal, &epoch(4)).await.unwrap().unwrap();
         assert!(own.share == share);
         assert_eq!(own.mixing.encode().as_slice(), [2; 32]);
         for other in [3, 5] {
-            assert!(journal.of_epoch(&epoch(other)).await.unwrap().is_none());
+            assert!(of_epoch(&journal, &epoch(other)).await.unwrap().is_none());
         }
     }
 }
