@@ -3,9 +3,9 @@
 //!
 //! The chain decided on the opening. Each hospital decides again, records on the chain that it hands out its part, and
 //! sends the part, sealed to the requester. No hospital is believed: a part counts only with the signature of the
-//! hospital's agent, the proof that it was made with the hospital's share, and the record on the chain. A hospital whose
-//! part does not count is named, and the others are enough. Opening a wrap makes it again, so a record's hospital that
-//! wrapped a wrong key is named, too.
+//! hospital's agent, the proof that it was made with the hospital's share, and the record on the chain. A hospital
+//! whose part does not count is named, and the others are enough. Opening a wrap makes it again, so a record's hospital
+//! that wrapped a wrong key is named, too.
 
 mod collected;
 mod fault;
@@ -61,8 +61,8 @@ struct Recorded {
 
 impl Reader {
     /// Opens records of an opening for this reader's account, with the parts of the hospitals whose workers these are:
-    /// those of all members of the consortium key. They are asked at the same time; so many valid parts as the threshold
-    /// are enough. A record that does not open has an error of its own.
+    /// those of all members of the consortium key. They are asked at the same time, and so many valid parts as the
+    /// threshold are enough. A record that does not open has an error of its own.
     ///
     /// # Errors
     /// If the opening is not for this reader's keys or is over, or if too few hospitals gave a valid part. The error

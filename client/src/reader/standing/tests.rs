@@ -41,7 +41,8 @@ impl Members {
         Self::of(EpochId(0), count, Polynomial::generate(&[3; 32], needed).unwrap())
     }
 
-    /// The same key in a later epoch, with other shares. The mixing secret is that of the wraps, as each member finds it.
+    /// The same key in a later epoch, with other shares. The mixing secret is that of the wraps, as each member finds
+    /// it.
     fn renewed(&self) -> Self {
         let needed = usize::from(self.epoch.threshold);
         let shares: Vec<_> = (0..)
