@@ -16,6 +16,7 @@ pub mod keys;
 pub mod lite;
 pub mod mandate;
 pub mod name;
+pub mod opening;
 pub mod policy;
 pub mod query;
 pub mod records;
@@ -78,6 +79,9 @@ pub enum Command {
     /// Asks a patient for sections of records, and answers as a patient
     #[command(subcommand)]
     Query(query::Command),
+    /// Has the hospitals open sections together that a patient shares by a standing consent, and lists what was opened
+    #[command(subcommand)]
+    Opening(opening::Command),
     /// Lets others act for you as a patient: representatives, and hospitals that submit without your signature
     #[command(subcommand)]
     Mandate(mandate::Command),
@@ -137,6 +141,7 @@ impl Command {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
             }
             Self::Query(command) => Some(command.when_interrupted(&again)),
+            Self::Opening(command) => Some(command.when_interrupted(&again)),
             Self::Mandate(command) if command.is_reading() => reads(),
             Self::Consent(command) => Some(command.when_interrupted(&again)),
             Self::Section(command) => Some(command.when_interrupted(&again)),
@@ -202,6 +207,7 @@ impl Command {
             }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,
+            Self::Opening(command) => command.run(&context.with_devnet()?).await,
             Self::Mandate(command) => command.run(&context.with_devnet()?).await,
             Self::Discover(args) => {
                 show(&discover::discover(&args, &context.with_devnet()?).await?, json)

@@ -60,7 +60,7 @@ pub enum Missing {
 }
 
 /// What the chain shows of a requester at the time of a block.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Facts {
     user: UserId,
     role: Option<Role>,
@@ -312,9 +312,15 @@ mod tests {
     fn every_kind_of_leaf_is_compared_with_the_requester() {
         let with = Facts { attributes: [(CARDIOLOGY, HospitalId(1))].into(), ..facts() };
         let hospital = Term::Hospital(HospitalId(1));
+        let nobody = Facts {
+            user: UserId([9; 32]),
+            role: None,
+            hospitals: BTreeSet::new(),
+            attributes: BTreeSet::new(),
+        };
         for term in [Term::User(USER), hospital, Term::Role(Role::Researcher), cardiology()] {
             assert_eq!(missing(&[term], &with), None, "{term:?}");
-            assert_eq!(missing(&[term], &Facts::default()), Some(Missing::Leaf(term)));
+            assert_eq!(missing(&[term], &nobody), Some(Missing::Leaf(term)));
         }
         assert!(missing(&[], &with).is_some(), "terms that are no formula include nobody");
     }
