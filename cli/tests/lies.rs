@@ -226,6 +226,7 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["mandate", "list", "--as", PATIENT]),
         Reading::of(&["name", "list"]),
         Reading::of(&["name", "set", "ada", "--keys", DOCTOR]),
+        Reading::of(&["opening", "list", "--patient", patient]),
         Reading::of(&[&explain[..], &["--at-block", block]].concat()),
         Reading::of(&["policy", "set", policies, "--hospital", "0"]),
         Reading::of(&["policy", "show", "--hospital", "0"]),

@@ -71,6 +71,10 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("name list", Changed),
     ("name remove", Left("reads only which chain it is, as `name list`")),
     ("name set", Changed),
+    ("opening ask", Left(SENDS)),
+    ("opening list", Changed),
+    // Openings need a key of several hospitals. Its reads have tests of their own in epione-client.
+    ("opening show", Left("reads one entry of what `opening list` reads")),
     ("policy check", Left(NO_NODE)),
     ("policy explain", Changed),
     // Of policies that are in force already: it sends nothing.
