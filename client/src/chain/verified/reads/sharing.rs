@@ -246,6 +246,7 @@ mod tests {
             kinds: KindSet::default(),
             recorded: RecordedPeriod::default(),
             until: 20,
+            standing: false,
         };
         ConsentVersion { version: 1, consent, since: 10, block: 1, ended }
     }
