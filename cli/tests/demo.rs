@@ -125,6 +125,13 @@ fn sharing_is_reported(report: &Value) {
         files.filter(|file| file["name"].as_str().unwrap().starts_with(who)).count()
     };
     assert_eq!([of("researcher: "), of("researcher, by a query: "), of("insurer: ")], [2, 1, 2]);
+    assert_eq!(of("researcher, by an opening: "), 1, "while the record's hospital was away");
+    let refused = report["refused_requests"].as_array().unwrap();
+    let without = |who: &str| {
+        let names = |it: &&Value| it["reason"].as_str().unwrap().contains("cardiology");
+        refused.iter().filter(names).any(|it| it["who"] == who)
+    };
+    assert!(without("other-researcher") && without("researcher"), "{refused:?}");
 }
 
 #[test]

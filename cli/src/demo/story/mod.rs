@@ -1,5 +1,6 @@
 //! The story, chapter by chapter.
 
+mod away;
 mod blocks;
 mod cast;
 mod emergency;
@@ -78,12 +79,12 @@ impl Story {
     pub async fn tell(
         mut self,
         args: &Args,
-        network: &Devnet,
+        network: &mut Devnet,
         program: &Program,
     ) -> Result<DemoReport, Failure> {
         let context = self.open(args, network)?;
         let cast = self.register(args, &context).await?;
-        let scene = Scene { args, network, program, context: &context, cast: &cast };
+        let scene = Scene { args, network: &*network, program, context: &context, cast: &cast };
         let first = self.checkup(scene).await?;
         self.text(scene).await?;
         self.images(scene, &first).await?;
@@ -102,6 +103,7 @@ impl Story {
         self.evidence(scene, query).await?;
         self.periods_end(scene, [referral, insurance]).await?;
         self.look_back(scene).await?;
+        self.away((args, &context, &cast), &rotated, network, &first).await?;
         Ok(self.report)
     }
 
