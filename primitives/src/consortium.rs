@@ -16,7 +16,10 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
     BlockNumber, Hash, HospitalId,
-    limits::{MAX_FAULTY_SEATS, MAX_SEATS, MAX_THRESHOLD},
+    limits::{
+        DAY_BLOCKS, MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS,
+        MAX_THRESHOLD, MIN_PHASE_BLOCKS, PHASES_BETWEEN_REFRESHES,
+    },
 };
 
 /// A point of ristretto255 in its canonical encoding (RFC 9496).
@@ -144,6 +147,24 @@ pub struct Schedule {
     pub refresh: BlockNumber,
     /// For how long after the begin of an epoch the shares of the previous one are kept.
     pub grace: BlockNumber,
+}
+
+impl Default for Schedule {
+    /// Phases of ten minutes, and new shares after 30 days.
+    fn default() -> Self {
+        Self { phase: 200, refresh: 30 * DAY_BLOCKS, grace: 200 }
+    }
+}
+
+impl Schedule {
+    /// Whether the council may choose it: a phase is within its limits, a refresh after ten phases and within
+    /// [`MAX_REFRESH_BLOCKS`], and the grace between both.
+    pub fn is_valid(&self) -> bool {
+        let shortest = self.phase.saturating_mul(PHASES_BETWEEN_REFRESHES);
+        (MIN_PHASE_BLOCKS..=MAX_PHASE_BLOCKS).contains(&self.phase)
+            && (shortest..=MAX_REFRESH_BLOCKS).contains(&self.refresh)
+            && (self.phase..=self.refresh).contains(&self.grace)
+    }
 }
 
 /// An epoch: who has shares, and what is public about them.

@@ -117,6 +117,11 @@ pub const MAX_PAST_CEREMONIES: u32 = 64;
 pub const MIN_PHASE_BLOCKS: BlockNumber = 10;
 /// Maximum number of chain blocks of a phase of a ceremony.
 pub const MAX_PHASE_BLOCKS: BlockNumber = DAY_BLOCKS;
+/// Maximum age of an epoch, in chain blocks, at which its members renew their shares: 366 days.
+pub const MAX_REFRESH_BLOCKS: BlockNumber = 366 * DAY_BLOCKS;
+/// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which members
+/// renew their shares. A ceremony has five phases.
+pub const PHASES_BETWEEN_REFRESHES: BlockNumber = 10;
 /// Maximum number of decisions in one runtime call.
 pub const MAX_DECISIONS: u32 = 8;
 /// Maximum number of sections of one record.

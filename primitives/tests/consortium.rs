@@ -4,9 +4,12 @@ use epione_primitives::{
     BlockNumber, HospitalId,
     consortium::{
         Ceremony, CeremonyId, CommitmentList, DealerContext, Epoch, EpochId, Failure, KeyId, Phase,
-        SeatSet, Seats, faulty, threshold,
+        Schedule, SeatSet, Seats, faulty, threshold,
     },
-    limits::{MAX_FAULTY_SEATS, MAX_SEATS, MAX_THRESHOLD},
+    limits::{
+        MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS, MAX_THRESHOLD,
+        MIN_PHASE_BLOCKS,
+    },
 };
 use proptest::{collection::vec, prelude::*};
 use sp_core::H256;
@@ -259,6 +262,29 @@ fn a_phase_for_which_nobody_is_awaited_ends_when_it_begins() {
     ceremony.advance(5_000, PHASE);
     assert_eq!(ceremony.phase, Phase::Failed(Failure::TooFewDealers));
     assert_eq!(ceremony.deadline, FIRST + PHASE);
+}
+
+#[test]
+fn a_schedule_has_bounds() {
+    assert!(Schedule::default().is_valid());
+    let schedule = |phase, refresh, grace| Schedule { phase, refresh, grace };
+    for valid in [
+        schedule(MIN_PHASE_BLOCKS, 10 * MIN_PHASE_BLOCKS, MIN_PHASE_BLOCKS),
+        schedule(MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_REFRESH_BLOCKS),
+    ] {
+        assert!(valid.is_valid(), "{valid:?}");
+    }
+    for invalid in [
+        schedule(MIN_PHASE_BLOCKS - 1, 1_000, 500),
+        schedule(MAX_PHASE_BLOCKS + 1, MAX_REFRESH_BLOCKS, MAX_REFRESH_BLOCKS),
+        schedule(100, 999, 500),
+        schedule(100, MAX_REFRESH_BLOCKS + 1, 500),
+        schedule(100, 1_000, 99),
+        schedule(100, 1_000, 1_001),
+        schedule(u32::MAX, u32::MAX, u32::MAX),
+    ] {
+        assert!(!invalid.is_valid(), "{invalid:?}");
+    }
 }
 
 #[test]
