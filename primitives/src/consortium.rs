@@ -392,6 +392,23 @@ impl Ceremony {
         }
     }
 
+    /// The hospitals for which the present phase waits, ascending. In the phase of confirmations these are the enrolled
+    /// seats; the chain stores apart from the ceremony which of them have confirmed.
+    pub fn awaited(&self) -> impl Iterator<Item = HospitalId> {
+        let (list, expected, done) = match self.phase {
+            Phase::Enrol => (&self.seats, SeatSet::first(self.seats.len()), self.enrolled),
+            Phase::Deal => (&self.dealers, self.expected(), self.dealt),
+            Phase::Judge => (&self.seats, self.enrolled, self.judged),
+            Phase::Answer => (&self.dealers, self.accused(), SeatSet::default()),
+            Phase::Confirm => (&self.seats, self.enrolled, SeatSet::default()),
+            Phase::Activated | Phase::Failed(_) => {
+                (&self.seats, SeatSet::default(), SeatSet::default())
+            }
+        };
+        let awaited = expected.iter().filter(move |position| !done.contains(*position));
+        awaited.filter_map(move |position| list.get(position).copied())
+    }
+
     /// The dealers for which the ceremony waits: those that have enrolled, or have no seat any more.
     fn expected(&self) -> SeatSet {
         let is_expected = |hospital: &HospitalId| match self.seat(*hospital) {
@@ -402,14 +419,19 @@ impl Ceremony {
         dealers.filter(|(_, hospital)| is_expected(hospital)).map(|(dealer, _)| dealer).collect()
     }
 
-    /// Whether a dealer can still become valid by an answer.
     fn open_complaints(&self) -> bool {
+        !self.accused().is_empty()
+    }
+
+    /// The dealers that can still become valid by an answer.
+    fn accused(&self) -> SeatSet {
         let most = faulty(self.seats.len());
-        self.dealt.iter().any(|dealer| {
-            let complaints = self.complaints.get(dealer).copied().unwrap_or_default();
-            let answered = self.answered.get(dealer).copied().unwrap_or_default();
+        let can_answer = |dealer: &usize| {
+            let complaints = self.complaints.get(*dealer).copied().unwrap_or_default();
+            let answered = self.answered.get(*dealer).copied().unwrap_or_default();
             complaints.len() <= most && !answered.contains_all(complaints)
-        })
+        };
+        self.dealt.iter().filter(can_answer).collect()
     }
 
     fn unless_too_few(&self, phase: Phase) -> Phase {
