@@ -64,8 +64,8 @@ fn statement(hospital: HospitalId, epoch: &Epoch) -> String {
     let Epoch { id, key, members, threshold, .. } = epoch;
     format!(
         "Hospital {hospital} requests new shares of consortium key {key}.\n  The {} members of epoch {id} replace \
-         their shares, and the workers erase the earlier ones.\n  At least {threshold} members must take part. What was \
-         sealed to the key stays readable.",
+         their shares, and the workers erase the earlier ones.\n  At least {threshold} members must take part. What \
+         was sealed to the key stays readable.",
         members.len()
     )
 }
