@@ -29,7 +29,7 @@ pub struct ConsortiumKey {
     pub renewal_decided: bool,
     /// The chain block in which the newest ceremony began.
     pub last_begun: Option<BlockNumber>,
-    /// The chain block in which the newest ceremony that is over ended.
+    /// The last chain block of the newest ceremony that is over. Its deadlines decide, not when a call noticed the end.
     pub last_ended: Option<BlockNumber>,
 }
 

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod cast;
+mod consortium;
 mod emergency;
 mod evidence;
 mod keys;
@@ -100,6 +101,7 @@ impl Story {
         let rotated = self.rotate(scene, &first).await?;
         self.own_key(scene, &rotated, &first).await?;
         self.evidence(scene, query).await?;
+        self.consortium_key(scene).await?;
         self.periods_end(scene, [referral, insurance]).await?;
         self.look_back(scene).await?;
         Ok(self.report)
