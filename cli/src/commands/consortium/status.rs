@@ -419,7 +419,8 @@ mod tests {
         let dealing = shown(&key(None, Some(ceremony.clone())), &hospitals(5, &[]));
         let dealing = dealing.ceremony.unwrap();
         assert_eq!((dealing.phase, dealing.running), (Phase::Deal, true));
-        assert_eq!(dealing.left.unwrap().deadline, BLOCK + SCHEDULE.phase);
+        // The next phase began when the time of the first was over, whoever looks.
+        assert_eq!(dealing.left.unwrap().deadline, BLOCK - 1 + SCHEDULE.phase);
 
         ceremony.enrolled = SeatSet::first(2);
         let failed = shown(&key(None, Some(ceremony)), &hospitals(5, &[]));
