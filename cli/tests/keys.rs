@@ -184,6 +184,8 @@ fn misuse_has_another_exit_status_than_failure() {
         &["credential", "issue", "--user", &id, "--attribute", "cardiology"],
         &["credential", "revoke", "--user", &id, "--attribute", "Cardiology"],
         &["credential", "list"],
+        &["consortium", "key"],
+        &["consortium", "key", "refresh", "--as"],
         &["discover", "--as", "x", "--kind", "diagnosis"],
         &["discover", "--as", "x", "--purpose", "research", "--from", "January"],
     ] {

@@ -6,6 +6,7 @@ pub mod block;
 pub mod chain;
 pub mod completions;
 pub mod consent;
+pub mod consortium;
 pub mod credential;
 pub mod devnet;
 pub mod disclosure;
@@ -100,6 +101,9 @@ pub enum Command {
     /// Lists the hospitals, and changes a hospital's entry on the chain
     #[command(subcommand)]
     Hospital(hospital::Command),
+    /// Shows the key of which the hospitals have shares, and requests new shares
+    #[command(subcommand)]
+    Consortium(consortium::Command),
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
@@ -143,6 +147,7 @@ impl Command {
             Self::Query(command) => Some(command.when_interrupted(&again)),
             Self::Opening(command) => Some(command.when_interrupted(&again)),
             Self::Mandate(command) if command.is_reading() => reads(),
+            Self::Consortium(command) if command.is_reading() => reads(),
             Self::Consent(command) => Some(command.when_interrupted(&again)),
             Self::Section(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
@@ -174,6 +179,7 @@ impl Command {
             | Self::Audit(audit::Command::Judge(_))
             | Self::Policy(policy::Command::Set(_))
             | Self::Credential(_)
+            | Self::Consortium(_)
             | Self::Hospital(_) => changes(),
         }
     }
@@ -217,6 +223,7 @@ impl Command {
             Self::Policy(command) => command.run(context).await,
             Self::Credential(command) => command.run(&context.with_devnet()?).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
+            Self::Consortium(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
             Self::Lite(command) => command.run(&context.with_devnet()?).await,
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks_on_cosignatures;
+mod attacks_on_dealings;
 mod attacks_on_grants;
 mod attacks_on_nurses;
 mod attacks_on_objects;
@@ -10,6 +11,7 @@ mod attacks_on_queries;
 mod attacks_on_signatures;
 mod attacks_on_wraps;
 mod bodies;
+mod dealing_vectors;
 mod development_keys;
 mod disk_keystore;
 mod extraction;

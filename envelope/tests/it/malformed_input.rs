@@ -3,6 +3,7 @@
 use codec::Encode;
 use epione_envelope::{
     FormatError, body,
+    dealing::{SealedShares, SharePart},
     grant::AccessGrant,
     keys::{ContentKey, PatientKeys},
     object::SealedObject,
@@ -16,6 +17,7 @@ use epione_primitives::{
     RecordId, RecordPointer, UserId,
     access::Purpose,
     block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
+    consortium::CeremonyId,
     limits::MAX_PATIENT_KEYS,
     query::QueryId,
     release::SectionSet,
@@ -60,6 +62,9 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
         }),
         ("terms of a query", sealed_terms().encode(), |b| {
             Ok(SealedTerms::decode_exactly(b)?.encode())
+        }),
+        ("sealed shares", sealed_shares().encode(), |b| {
+            Ok(SealedShares::decode_exactly(b)?.encode())
         }),
         ("sealing key", sealing_keys("patient").public().encode(), |b| {
             Ok(SealingPublicKey::from_bytes(b)?.encode())
@@ -116,6 +121,13 @@ fn query_grant() -> QueryGrant {
     let section = GrantedSection { pointer, record: RecordId([0; 16]), section: 0 };
     let keys = [(section, ContentKey::generate())];
     QueryGrant::seal(terms, &keys, sealing_keys("doctor").public(), &account("patient")).unwrap()
+}
+
+fn sealed_shares() -> SealedShares {
+    let seats = [(HOSPITAL, sealing_keys("hospital").public().clone())];
+    let given = |_| SharePart { share: [1; 32], part: [2; 32] };
+    let agent = account("agent");
+    SealedShares::seal(&seats, genesis(), CeremonyId(1), HOSPITAL, given, &agent).unwrap()
 }
 
 fn sealed_terms() -> SealedTerms {
@@ -342,6 +354,7 @@ proptest! {
             let _ = AccessGrant::decode_exactly(bytes);
             let _ = QueryGrant::decode_exactly(bytes);
             let _ = SealedTerms::decode_exactly(bytes);
+            let _ = SealedShares::decode_exactly(bytes);
             let _ = SealingPublicKey::from_bytes(bytes);
             let _ = SignedDraft::from_json(bytes);
         }

@@ -3,6 +3,7 @@
 mod away;
 mod blocks;
 mod cast;
+mod consortium;
 mod emergency;
 mod evidence;
 mod keys;
@@ -101,6 +102,7 @@ impl Story {
         let rotated = self.rotate(scene, &first).await?;
         self.own_key(scene, &rotated, &first).await?;
         self.evidence(scene, query).await?;
+        self.consortium_key(scene).await?;
         self.periods_end(scene, [referral, insurance]).await?;
         self.look_back(scene).await?;
         self.away((args, &context, &cast), &rotated, network, &first).await?;
