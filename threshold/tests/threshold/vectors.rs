@@ -250,8 +250,9 @@ fn wraps() {
     for vector in vector("wrap.json", make).as_array().unwrap() {
         let public: [u8; 32] = array(&vector["public_key"]);
         let (mixing, key) = (array(&vector["mixing"]), array(&vector["key"]));
-        let (label, encoded) = (bytes(&vector["label"]), array(&vector["wrap"]));
-        let shared = array(&vector["shared"]);
+        let label = bytes(&vector["label"]);
+        let encoded: [u8; 168] = array(&vector["wrap"]);
+        let shared: [u8; 32] = array(&vector["shared"]);
         assert_eq!(oracle::wrap(&public, &mixing, &label, &key), (encoded.to_vec(), shared));
 
         let secret = MixingSecret::from_bytes(mixing);
@@ -259,7 +260,7 @@ fn wraps() {
         assert_eq!(Wrap::make(&Point::decode(&public).unwrap(), &secret, &label, &key), wrap);
         assert_eq!(wrap.encode(), encoded);
         assert_eq!(wrap.check(&label).unwrap().encode(), encoded[..32]);
-        let mu = array(&vector["mixing_of_label"]);
+        let mu: [u8; 32] = array(&vector["mixing_of_label"]);
         assert_eq!(*Wrap::mixing_of(&secret, &label), mu);
         assert_eq!(oracle::mixing_of(&mixing, &label), mu);
         let shared = Point::decode(&shared).unwrap();

@@ -25,7 +25,6 @@ pub fn mixing(number: u64) -> MixingSecret {
 /// An epoch: hospitals with their shares of one key.
 pub struct Epoch {
     pub members: Vec<u16>,
-    pub threshold: usize,
     pub commitments: Commitments,
     pub shares: Vec<Share>,
 }
@@ -46,7 +45,6 @@ impl Epoch {
         };
         Self {
             members: members.to_vec(),
-            threshold,
             commitments: Commitments::sum(&dealt).unwrap(),
             shares: members.iter().map(share).collect(),
         }
@@ -77,7 +75,6 @@ impl Epoch {
         };
         Self {
             members: members.to_vec(),
-            threshold,
             commitments: Commitments::interpolate(&commitments).unwrap(),
             shares: members.iter().map(share).collect(),
         }
