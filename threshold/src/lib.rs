@@ -23,8 +23,8 @@
 //! generation protocol", 2003). The proof of knowledge prevents that a dealer cancels the parts of the others.
 //!
 //! What is made of secrets takes constant time; secrets are zeroized, and `Debug` does not show them. There is one
-//! encoding of each value, and the identity is refused. There are no random numbers here: the caller gives seeds, and
-//! whoever stored a seed does the same again after a restart.
+//! encoding of each value, and the identity is refused. There are no random numbers here: the caller gives seeds. A
+//! worker that stored a seed does the same again after a restart.
 //!
 //! ```
 //! use epione_threshold::{Commitments, Index, MixingSecret, Partial, Polynomial, Share, Wrap};

@@ -25,7 +25,7 @@ fn a_proof_holds_for_its_dealer_and_ceremony_only() {
     assert!(!proof.verify(&dealer(2).commitments().constant(), &context(5, 2)));
 }
 
-/// Whoever copies the commitments of another dealer needs a proof in their own name.
+/// A dealer that copies the commitments of another one needs a proof in its own name.
 #[test]
 fn copied_commitments_have_no_proof() {
     let honest = dealer(1);

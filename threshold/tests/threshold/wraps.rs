@@ -114,8 +114,8 @@ fn no_bit_of_a_wrap_can_be_changed() {
     }
 }
 
-/// The home hospital wraps another key than that of the section: the wrap is valid, and whoever has the section's key
-/// makes the right wrap and compares.
+/// The home hospital wraps another key than that of the section: the wrap is valid, and a reader with the section's
+/// key makes the right wrap and compares.
 #[test]
 fn a_wrap_of_the_wrong_key_is_exposed_by_making_it_again() {
     let (epoch, mixing) = (epoch(), mixing(1));
