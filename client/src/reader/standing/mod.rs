@@ -54,7 +54,7 @@ pub struct OpenedTogether {
 /// A hospital's part, and what the chain has about it.
 struct Recorded {
     part: HandedPart,
-    handed_out: HandedOut,
+    handed_out: Option<HandedOut>,
     agent: AccountId,
     epoch: Option<Epoch>,
 }
@@ -167,8 +167,9 @@ impl Reader {
         let hospital = worker.hospital();
         let _waiting = self.chain.waits().begin(Awaited::Receipt, Some(hospital));
         let found = tokio::time::timeout(RECEIPT_LIMIT, self.handing_out(id, hospital)).await;
-        let Some((state, handed_out)) = found.unwrap_or(Ok(None))? else {
-            return Ok(Err(PartFault::NotHandedOut { after: RECEIPT_LIMIT }));
+        let (state, handed_out) = match found.unwrap_or(Ok(None))? {
+            Some((state, handed_out)) => (state, Some(handed_out)),
+            None => (self.chain.finalized().await?, None),
         };
         let entry = state.hospital(hospital).await?;
         let agent = entry.ok_or(ReadError::UnknownHospital(hospital))?.agent;
@@ -235,7 +236,7 @@ impl Collecting<'_> {
             let answer = Answer {
                 hospital,
                 agent: &agent,
-                handed_out: &handed_out,
+                handed_out: handed_out.as_ref(),
                 epoch: epoch.as_ref(),
                 sealed: &part.sealed,
             };
