@@ -2,6 +2,7 @@
 
 mod consents;
 mod evidence;
+mod openings;
 mod queries;
 
 use std::{fmt, io, path::Path};
@@ -390,6 +391,7 @@ impl From<ReadError> for Failure {
             ReadError::Chain(error) => error.into(),
             ReadError::Segment { source, .. } => Self::from(source),
             ReadError::Query(fault) => fault.into(),
+            ReadError::Opening(fault) => fault.into(),
             other => {
                 let help = match &other {
                     ReadError::Exists(_) | ReadError::File { .. } => {

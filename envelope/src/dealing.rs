@@ -1,5 +1,5 @@
-//! What a dealer of a ceremony of the consortium key seals to the seats: to each its share, and the dealer's part of the
-//! mixing secret.
+//! What a dealer of a ceremony of the consortium key seals to the seats: to each its share, and the dealer's part of
+//! the mixing secret.
 //!
 //! The chain stores the sealed shares for ever. So each seat has a sealing key that it made for this ceremony only, and
 //! whose seed it erases afterwards: a key that is stolen later opens none of them. The chain shows neither a share nor
@@ -177,7 +177,8 @@ mod tests {
     fn the_shares_for_all_seats_fit_into_the_limit_of_the_chain() {
         let seats: Vec<_> = (0..).take(MAX_SEATS as usize).map(HospitalId).collect();
         let encoded = sealed(&seats, SealingSuite::XWing).unwrap().encode();
-        // Suite, number of seats; for each hospital, suite, encapsulated key, length, share and part with tag, signature.
+        // Suite, number of seats; for each, hospital, suite, encapsulated key, length, share and part with tag,
+        // signature.
         let each = 2 + (1 + 1120 + 2 + (64 + 16) + 65);
         assert_eq!(encoded.len(), 1 + 1 + seats.len() * each);
         // The longest signature that the type has is one byte longer.

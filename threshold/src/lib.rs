@@ -18,13 +18,13 @@
 //! | keys from secrets, encrypted keys | HKDF-SHA256, RFC 5869; AES-KW, RFC 3394 |
 //!
 //! The last dealer of a generation sees the commitments of the others, and can bias the public key (Gennaro, Jarecki,
-//! Krawczyk and Rabin, "Secure distributed key generation for discrete-log based cryptosystems", 1999). The same authors
-//! show that the bias does not make discrete logarithms easier ("Secure applications of Pedersen's distributed key
-//! generation protocol", 2003). The proof of knowledge prevents that a dealer cancels the parts of the others.
+//! Krawczyk and Rabin, "Secure distributed key generation for discrete-log based cryptosystems", 1999). The same
+//! authors show that the bias does not make discrete logarithms easier ("Secure applications of Pedersen's distributed
+//! key generation protocol", 2003). The proof of knowledge prevents that a dealer cancels the parts of the others.
 //!
 //! What is made of secrets takes constant time; secrets are zeroized, and `Debug` does not show them. There is one
-//! encoding of each value, and the identity is refused. There are no random numbers here: the caller gives seeds, and
-//! whoever stored a seed does the same again after a restart.
+//! encoding of each value, and the identity is refused. There are no random numbers here: the caller gives seeds. A
+//! worker that stored a seed does the same again after a restart.
 //!
 //! ```
 //! use epione_threshold::{Commitments, Index, MixingSecret, Partial, Polynomial, Share, Wrap};

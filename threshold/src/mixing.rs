@@ -1,5 +1,5 @@
-//! The mixing secret, which every member has and which goes into every wrap: whoever breaks the curve, but was never a
-//! member, opens nothing. It changes in each epoch, and the earlier one is encrypted under the later one.
+//! The mixing secret, which every member has and which goes into every wrap: an attacker who breaks the curve, but was
+//! never a member, opens nothing. It changes in each epoch, and the earlier one is encrypted under the later one.
 
 use alloc::vec::Vec;
 use core::fmt;

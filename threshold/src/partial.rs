@@ -39,6 +39,9 @@ impl Partial {
         context: &[u8],
         nonce_seed: &[u8; 32],
     ) -> Option<Self> {
+        if !is_valid(points) {
+            return None;
+        }
         let public = share.public()?;
         let values =
             points.iter().map(|point| point.times(&share.0)).collect::<Option<Vec<_>>>()?;
@@ -114,13 +117,18 @@ impl Partial {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (proof, values) = bytes.split_first_chunk::<64>()?;
         let (values, []) = values.as_chunks::<32>() else { return None };
-        if values.is_empty() || values.len() > MAX_POINTS {
+        if !is_valid(values) {
             return None;
         }
         Proof::decode(proof)?;
         let values = values.iter().map(Point::decode).collect::<Option<_>>()?;
         Some(Self { values, proof: *proof })
     }
+}
+
+/// Whether there are 1 to [`MAX_POINTS`].
+fn is_valid<T>(points: &[T]) -> bool {
+    (1..=MAX_POINTS).contains(&points.len())
 }
 
 /// What one proof is about.
@@ -134,7 +142,7 @@ struct Batch {
 impl Batch {
     /// None if there is no point, if there are more than [`MAX_POINTS`], or not as many values as points.
     fn new(public: &Point, points: &[Point], values: &[Point], context: &[u8]) -> Option<Self> {
-        if points.is_empty() || points.len() > MAX_POINTS || points.len() != values.len() {
+        if !is_valid(points) || points.len() != values.len() {
             return None;
         }
         let pairs = points.iter().zip(values);

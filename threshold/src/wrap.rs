@@ -1,8 +1,8 @@
 //! Wraps: content keys that so many members as the threshold open together, for one label only.
 //!
-//! This is TDH2 of Shoup and Gennaro (1998, 2002) as a key encapsulation. Its proof binds the wrap to the label. Without
-//! the proof, somebody who may have one label opened could copy the point of another wrap into a wrap of their own, and
-//! would get what opens the other one.
+//! This is TDH2 of Shoup and Gennaro (1998, 2002) as a key encapsulation. Its proof binds the wrap to the label.
+//! Without the proof, an attacker who may have one label opened could copy the point of another wrap into a wrap of
+//! their own, and would get what opens the other one.
 
 use aes_kw::{KeyInit, KwAes256};
 use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::VartimeMultiscalarMul};
@@ -31,7 +31,7 @@ impl Wrap {
     /// Wraps a key to the public key of the consortium. The label says what the key is for, and under which consortium
     /// key and epoch it is wrapped: no two keys have the same label.
     ///
-    /// The same arguments make the same wrap: whoever knows the key checks that the wrap contains it.
+    /// The same arguments make the same wrap: an auditor who knows the key checks that the wrap contains it.
     pub fn make(public: &Point, mixing: &MixingSecret, label: &[u8], key: &[u8; 32]) -> Self {
         let mixing = mixing.with_label(label);
         let secret = secret(key, &mixing, label);
@@ -75,7 +75,8 @@ impl Wrap {
         bool::from(is_equal).then_some(key)
     }
 
-    /// What a member hands out, beside its partial decryption, to open the wraps with this label. It opens no others.
+    /// What a member hands out, in addition to its partial decryption, for the wraps with this label. It opens no
+    /// others.
     pub fn mixing_of(mixing: &MixingSecret, label: &[u8]) -> Zeroizing<[u8; 32]> {
         mixing.with_label(label)
     }

@@ -250,6 +250,62 @@ pub mod mandates {
     }
 }
 
+/// Calls about the consortium key. The agent of a hospital with a seat sends those of a ceremony.
+pub mod consortium_key {
+    use epione_primitives::{
+        Hash,
+        consortium::{CeremonyId, CeremonyResult, CommitmentList, RevealedShare, SeatSet},
+    };
+
+    use super::Call;
+
+    /// Begins a ceremony, in which the hospital enrols with this sealing key, made for the ceremony only.
+    pub fn begin_ceremony(sealing_key: &[u8]) -> Call {
+        Call::new("ConsortiumKey", "begin", sealing_key)
+    }
+
+    /// Enrols the hospital with a sealing key that it made for this ceremony only.
+    pub fn enrol(ceremony: CeremonyId, sealing_key: &[u8]) -> Call {
+        Call::new("ConsortiumKey", "enrol", (ceremony, sealing_key))
+    }
+
+    /// What a dealer publishes.
+    #[derive(Clone, Debug)]
+    pub struct Dealt<'a> {
+        pub commitments: &'a CommitmentList,
+        /// Proves that the dealer knows the constant term.
+        pub proof: &'a [u8; 64],
+        /// The hash of the dealer's part of the mixing secret.
+        pub part: Hash,
+        /// The encoded `epione_envelope::dealing::SealedShares`.
+        pub shares: &'a [u8],
+    }
+
+    pub fn deal(ceremony: CeremonyId, dealt: &Dealt<'_>) -> Call {
+        let Dealt { commitments, proof, part, shares } = dealt;
+        Call::new("ConsortiumKey", "deal", (ceremony, commitments, proof, part, shares))
+    }
+
+    /// Says from which dealers the hospital has no valid share. The set may be empty.
+    pub fn judge_dealings(ceremony: CeremonyId, complaints: SeatSet) -> Call {
+        Call::new("ConsortiumKey", "judge", (ceremony, complaints))
+    }
+
+    /// Publishes a share whose seat complained about this dealer. Everybody knows it then.
+    pub fn answer_complaint(ceremony: CeremonyId, revealed: &RevealedShare) -> Call {
+        Call::new("ConsortiumKey", "answer", (ceremony, revealed))
+    }
+
+    pub fn confirm_ceremony(ceremony: CeremonyId, result: &CeremonyResult) -> Call {
+        Call::new("ConsortiumKey", "confirm", (ceremony, result))
+    }
+
+    /// By the governance of an active hospital: the members renew their shares in the next ceremony.
+    pub fn refresh_key() -> Call {
+        Call::new("ConsortiumKey", "refresh", ())
+    }
+}
+
 /// Calls about receipts of what hospitals release, and about reviews.
 pub mod releases {
     use epione_primitives::{

@@ -36,10 +36,11 @@ fn sealed_shares() {
         let [agent, ..] = signers();
         let seats = [0, 1].map(|position| (SEATS[position], keys(position).public().clone()));
         let sealed = SealedShares::seal(&seats, genesis(), CEREMONY, DEALER, given, &agent);
+        let seeds = [0, 1].map(seed);
         json!({
             "genesis": hex::encode(genesis()), "ceremony": CEREMONY, "dealer": DEALER,
             "agent": hex::encode(agent.public()), "seats": SEATS,
-            "seeds": [0, 1].map(|position| hex::encode(seed(position))),
+            "seeds": seeds.map(hex::encode),
             "shares": SEATS.map(|seat| hex::encode(given(seat).share)),
             "part": hex::encode(given(SEATS[0]).part),
             "sealed": hex::encode(sealed.unwrap().encode()),

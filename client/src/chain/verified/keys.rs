@@ -3,6 +3,7 @@
 use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
+    consortium::EpochId,
     credential::AttributeId,
     opening::OpeningId,
     query::QueryId,
@@ -402,6 +403,64 @@ pub(super) fn requester_query(requester: UserId, number: u32) -> StorageKey {
 
 pub(crate) fn transfer(id: QueryId) -> StorageKey {
     value("Queries", "Transfers").twox_64_concat(&id)
+}
+
+// pallet-consortium-key
+
+pub(super) fn answers_of(dealer: u8) -> StorageKey {
+    value("ConsortiumKey", "AnswersOf").twox_64_concat(&dealer)
+}
+
+pub(super) fn ceremony() -> StorageKey {
+    value("ConsortiumKey", "Ceremony")
+}
+
+pub(super) fn committee() -> StorageKey {
+    value("ConsortiumKey", "Committee")
+}
+
+pub(super) fn confirmations() -> StorageKey {
+    value("ConsortiumKey", "Confirmed")
+}
+
+pub(super) fn consortium_schedule() -> StorageKey {
+    value("ConsortiumKey", "Schedule")
+}
+
+pub(super) fn current_epoch() -> StorageKey {
+    value("ConsortiumKey", "Current")
+}
+
+pub(super) fn dealing(dealer: u8) -> StorageKey {
+    value("ConsortiumKey", "Dealings").twox_64_concat(&dealer)
+}
+
+pub(super) fn enrolment(seat: u8) -> StorageKey {
+    value("ConsortiumKey", "Enrolments").twox_64_concat(&seat)
+}
+
+pub(super) fn epoch(id: EpochId) -> StorageKey {
+    value("ConsortiumKey", "Epochs").twox_64_concat(&id)
+}
+
+pub(super) fn last_begun() -> StorageKey {
+    value("ConsortiumKey", "LastBegun")
+}
+
+pub(super) fn last_ended() -> StorageKey {
+    value("ConsortiumKey", "LastEnded")
+}
+
+pub(super) fn past_ceremonies() -> StorageKey {
+    value("ConsortiumKey", "Past")
+}
+
+pub(super) fn refresh_requested() -> StorageKey {
+    value("ConsortiumKey", "RefreshRequested")
+}
+
+pub(super) fn renewal_decided() -> StorageKey {
+    value("ConsortiumKey", "RenewalDecided")
 }
 
 // pallet-openings

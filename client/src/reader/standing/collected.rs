@@ -15,7 +15,7 @@ use epione_primitives::{
 };
 use epione_threshold::{Commitments, Index, Partial, Point};
 
-use super::{OpeningFault, PartFault, wrapped::WrappedSection};
+use super::{OpeningFault, PartFault, RECEIPT_LIMIT, wrapped::WrappedSection};
 
 /// For what parts are collected.
 pub(super) struct Expected<'a> {
@@ -34,7 +34,8 @@ pub(super) struct Answer<'a> {
     pub hospital: HospitalId,
     /// The account of the hospital's agent.
     pub agent: &'a AccountId,
-    pub handed_out: &'a HandedOut,
+    /// What the hospital recorded; none if the chain has no record of it in time.
+    pub handed_out: Option<&'a HandedOut>,
     /// The epoch of the part; none if the chain has no such epoch.
     pub epoch: Option<&'a Epoch>,
     pub sealed: &'a SealedPartial,
@@ -76,11 +77,13 @@ impl<'a> Collected<'a> {
         Self { expected, points, parts: BTreeMap::new() }
     }
 
-    /// Adds a part if it counts: the hospital's agent signed it for this opening and requester, it is of the epoch that
-    /// the hospital recorded, and its proof shows that it was made with the hospital's share.
+    /// Adds a part if it counts: the hospital recorded it on the chain, the hospital's agent signed it for this opening
+    /// and requester, it is of the recorded epoch, and its proof shows that it was made with the hospital's share.
     pub fn add(&mut self, answer: &Answer<'_>) -> Result<(), PartFault> {
         let Answer { hospital, agent, handed_out, epoch, sealed } = *answer;
-        let (sent, recorded) = (sealed.epoch(), handed_out.epoch);
+        // A part without the record is never used: the patient sees every part that opened something.
+        let unrecorded = PartFault::NotHandedOut { after: RECEIPT_LIMIT };
+        let (sent, recorded) = (sealed.epoch(), handed_out.ok_or(unrecorded)?.epoch);
         if sent != recorded {
             return Err(PartFault::OtherEpoch { sent, recorded });
         }

@@ -3,9 +3,9 @@
 //!
 //! The chain decided on the opening. Each hospital decides again, records on the chain that it hands out its part, and
 //! sends the part, sealed to the requester. No hospital is believed: a part counts only with the signature of the
-//! hospital's agent, the proof that it was made with the hospital's share, and the record on the chain. A hospital whose
-//! part does not count is named, and the others are enough. Opening a wrap makes it again, so a record's hospital that
-//! wrapped a wrong key is named, too.
+//! hospital's agent, the proof that it was made with the hospital's share, and the record on the chain. A hospital
+//! whose part does not count is named, and the others are enough. Opening a wrap makes it again, so a record's hospital
+//! that wrapped a wrong key is named, too.
 
 mod collected;
 mod fault;
@@ -54,15 +54,15 @@ pub struct OpenedTogether {
 /// A hospital's part, and what the chain has about it.
 struct Recorded {
     part: HandedPart,
-    handed_out: HandedOut,
+    handed_out: Option<HandedOut>,
     agent: AccountId,
     epoch: Option<Epoch>,
 }
 
 impl Reader {
     /// Opens records of an opening for this reader's account, with the parts of the hospitals whose workers these are:
-    /// those of all members of the consortium key. They are asked at the same time; so many valid parts as the threshold
-    /// are enough. A record that does not open has an error of its own.
+    /// those of all members of the consortium key. They are asked at the same time, and so many valid parts as the
+    /// threshold are enough. A record that does not open has an error of its own.
     ///
     /// # Errors
     /// If the opening is not for this reader's keys or is over, or if too few hospitals gave a valid part. The error
@@ -167,8 +167,9 @@ impl Reader {
         let hospital = worker.hospital();
         let _waiting = self.chain.waits().begin(Awaited::Receipt, Some(hospital));
         let found = tokio::time::timeout(RECEIPT_LIMIT, self.handing_out(id, hospital)).await;
-        let Some((state, handed_out)) = found.unwrap_or(Ok(None))? else {
-            return Ok(Err(PartFault::NotHandedOut { after: RECEIPT_LIMIT }));
+        let (state, handed_out) = match found.unwrap_or(Ok(None))? {
+            Some((state, handed_out)) => (state, Some(handed_out)),
+            None => (self.chain.finalized().await?, None),
         };
         let entry = state.hospital(hospital).await?;
         let agent = entry.ok_or(ReadError::UnknownHospital(hospital))?.agent;
@@ -235,7 +236,7 @@ impl Collecting<'_> {
             let answer = Answer {
                 hospital,
                 agent: &agent,
-                handed_out: &handed_out,
+                handed_out: handed_out.as_ref(),
                 epoch: epoch.as_ref(),
                 sealed: &part.sealed,
             };

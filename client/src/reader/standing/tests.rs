@@ -41,7 +41,8 @@ impl Members {
         Self::of(EpochId(0), count, Polynomial::generate(&[3; 32], needed).unwrap())
     }
 
-    /// The same key in a later epoch, with other shares. The mixing secret is that of the wraps, as each member finds it.
+    /// The same key in a later epoch, with other shares. The mixing secret is that of the wraps, as each member finds
+    /// it.
     fn renewed(&self) -> Self {
         let needed = usize::from(self.epoch.threshold);
         let shares: Vec<_> = (0..)
@@ -205,7 +206,7 @@ impl Desk<'_> {
         epoch: &Epoch,
         sealed: &SealedPartial,
     ) -> Result<(), PartFault> {
-        self.add_recorded(hospital, epoch, sealed, sealed.epoch())
+        self.add_recorded(hospital, epoch, sealed, Some(sealed.epoch()))
     }
 
     fn add_recorded(
@@ -213,11 +214,11 @@ impl Desk<'_> {
         hospital: HospitalId,
         epoch: &Epoch,
         sealed: &SealedPartial,
-        recorded: EpochId,
+        recorded: Option<EpochId>,
     ) -> Result<(), PartFault> {
         let agent = agent(hospital).account();
-        let handed_out = HandedOut { epoch: recorded, block: 8, at: 9 };
-        let (agent, handed_out) = (&agent, &handed_out);
+        let handed_out = recorded.map(|epoch| HandedOut { epoch, block: 8, at: 9 });
+        let (agent, handed_out) = (&agent, handed_out.as_ref());
         self.collected.add(&Answer { hospital, agent, handed_out, epoch: Some(epoch), sealed })
     }
 
@@ -304,6 +305,20 @@ fn values_that_are_wrong_cancel_or_are_no_points_are_dropped_and_the_others_open
 }
 
 #[test]
+fn a_part_that_the_hospital_did_not_record_on_the_chain_is_never_used() {
+    let (members, keys) = (Members::new(4), requester());
+    let sections = sections(&members);
+    let mut desk = expected(&keys, &sections);
+    let part = members.part(HospitalId(3), &sections, |_| {});
+    let refused = desk.add_recorded(HospitalId(3), &members.epoch, &part, None);
+    assert_eq!(refused, Err(PartFault::NotHandedOut { after: RECEIPT_LIMIT }));
+    desk.honest(&members, &sections, &[0, 1]);
+    assert!(desk.collected.unwrapped().is_none());
+    desk.honest(&members, &sections, &[2]);
+    assert!(desk.opens().is_empty());
+}
+
+#[test]
 fn a_part_for_another_number_of_sections_is_dropped() {
     let (members, keys) = (Members::new(4), requester());
     let sections = sections(&members);
@@ -373,7 +388,7 @@ fn a_part_of_another_epoch_than_the_recorded_one_or_without_a_share_is_dropped()
     let mut desk = expected(&keys, &sections);
     let part = members.part(HospitalId(1), &sections, |_| {});
     let (sent, recorded) = (EpochId(0), EpochId(1));
-    let refused = desk.add_recorded(HospitalId(1), &members.epoch, &part, recorded);
+    let refused = desk.add_recorded(HospitalId(1), &members.epoch, &part, Some(recorded));
     assert_eq!(refused, Err(PartFault::OtherEpoch { sent, recorded }));
 
     let stranger = members.part(HospitalId(4), &sections, |_| {});

@@ -29,7 +29,8 @@ pub(super) struct WrappedSection {
     pub point: Point,
 }
 
-/// The sections of an opening in its order, each with its wrap under the key. The bodies are those that the state names.
+/// The sections of an opening in its order, each with its wrap under the key. The bodies are those that the state
+/// names.
 pub(super) async fn wrapped(
     chain: &Chain,
     state: &Snapshot,

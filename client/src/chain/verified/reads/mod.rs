@@ -2,6 +2,7 @@
 //! changes, the function of the same name here changes with it.
 
 mod access;
+mod consortium;
 mod credentials;
 mod hospitals;
 mod lite_blocks;
