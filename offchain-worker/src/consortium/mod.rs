@@ -84,11 +84,8 @@ impl Member {
         let (ceremony, enrolled) = (view.newest().map(|it| it.id), self.enrolled(view));
         let secrets = self.journal.read(move |it| stored::secrets(it, ceremony, enrolled)).await?;
         let fresh = Fresh::draw().map_err(MemberError::Random)?;
-        let has_share = view
-            .key
-            .current
-            .as_ref()
-            .is_some_and(|epoch| secrets.shares.contains_key(&epoch.ceremony));
+        let current = view.key.current.as_ref().map(|epoch| epoch.ceremony);
+        let has_share = current.is_some_and(|ceremony| secrets.shares.contains_key(&ceremony));
         // Curve arithmetic for up to 31 seats takes a while.
         let (participant, view, bodies) =
             (self.participant.clone(), Arc::clone(view), Arc::clone(bodies));
@@ -96,21 +93,24 @@ impl Member {
             participant.plan(&view, next, &secrets, &bodies, fresh)
         });
         let plan = planning.await.map_err(|_| MemberError::Interrupted)?;
-        let at = next.saturating_sub(1);
-        self.perform(plan, at, has_share).await
+        let keeps_share = match &plan {
+            Plan::Keep { ceremony, .. } | Plan::Confirm { ceremony, .. } => {
+                current == Some(*ceremony)
+            }
+            _ => false,
+        };
+        let idle = match &plan {
+            Plan::Nothing(why) => Some(*why),
+            _ => None,
+        };
+        let calls = self.perform(plan, next.saturating_sub(1)).await?;
+        Ok(Act { calls, idle, has_share: has_share || keeps_share })
     }
 
     /// Keeps what the plan needs later, and makes its calls.
-    async fn perform(
-        &self,
-        plan: Plan,
-        at: BlockNumber,
-        has_share: bool,
-    ) -> Result<Act, MemberError> {
+    async fn perform(&self, plan: Plan, at: BlockNumber) -> Result<Vec<Call>, MemberError> {
         let calls = match plan {
-            Plan::Nothing(idle) => {
-                return Ok(Act { calls: Vec::new(), idle: Some(idle), has_share });
-            }
+            Plan::Nothing(_) => Vec::new(),
             Plan::Begin { seed } => {
                 let key = self.keep_enrolment(seed, None, at).await?;
                 vec![consortium_key::begin_ceremony(&key)]
@@ -144,7 +144,7 @@ impl Member {
                 vec![consortium_key::confirm_ceremony(ceremony, &result)]
             }
         };
-        Ok(Act { calls, idle: None, has_share })
+        Ok(calls)
     }
 
     /// Keeps the seed of a sealing key; returns the public half.

@@ -109,6 +109,20 @@ metrics! {
          key.";
     profiles_of_earlier_keys: IntGauge = "profiles_of_earlier_keys",
         "Profiles of ended registrations. They stay sealed to an earlier key.";
+    consortium_epoch: IntGauge = "consortium_epoch" from -1,
+        "Number of the epoch of the consortium key; -1 before the first.";
+    consortium_epoch_age_blocks: IntGauge = "consortium_epoch_age_blocks",
+        "Chain blocks since the epoch of the consortium key began.";
+    consortium_refresh_blocks: IntGauge = "consortium_refresh_blocks",
+        "Chain blocks after which the members of the consortium key renew their shares.";
+    consortium_seats_without_share: IntGauge = "consortium_seats_without_share",
+        "Members of the consortium key that have not confirmed their share of the epoch.";
+    consortium_share_held: IntGauge = "consortium_share_held" from 1,
+        "0 if this hospital is a member of the consortium key and the worker does not have its share.";
+    consortium_ceremonies_failed: IntGauge = "consortium_ceremonies_failed",
+        "Ceremonies of the consortium key that failed since the last one that succeeded.";
+    consortium_phase_blocks: IntGauge = "consortium_phase_blocks",
+        "Chain blocks for which the present phase of a ceremony of the consortium key has lasted; 0 if none is running.";
     announcements: IntCounter = "announcements_total", "Lite blocks that this hospital announced.";
     announcements_failed: IntCounter = "announcements_failed_total",
         "Lite blocks of this hospital that were rejected, expired, not accepted by the chain, or not announced because \

@@ -8,6 +8,7 @@
 pub mod announce;
 pub mod announced;
 pub mod committed;
+pub mod consortium;
 mod context;
 pub mod disk_budget;
 pub mod jobs;

@@ -35,8 +35,8 @@ use epione_primitives::{
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::chain::{
-    Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, QueryNews,
-    ViewError,
+    Answer, CallError, ChainCalls, ChainView, ConsortiumView, FinalState, Identity, PastStates,
+    QueryNews, ViewError,
 };
 use pallets::{allows, decide, execute, opens};
 
@@ -91,6 +91,8 @@ pub struct Facts {
     pub query_news: HashMap<BlockNumber, Vec<QueryNews>>,
     /// Blocks whose changes of queries the node cannot read.
     pub unreadable: HashSet<BlockNumber>,
+    /// The consortium key; tests that read it set it.
+    pub consortium: Option<ConsortiumView>,
     pub calls: Vec<Call>,
     /// How many calls were submitted, also those that failed.
     pub submitted: usize,
@@ -532,6 +534,10 @@ impl FinalState for FakeChain {
             reviews.truncate(limit as usize);
             reviews
         })
+    }
+
+    fn consortium(&self) -> Answer<'_, ConsortiumView> {
+        self.answer(|facts| facts.consortium.clone().expect("the test says what the chain has"))
     }
 }
 
