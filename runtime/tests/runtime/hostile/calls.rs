@@ -383,6 +383,7 @@ fn give(signer: &str, a: u8, b: u8, c: u8) -> RuntimeCall {
         kinds: KindSet(u32::from(a % 2)),
         recorded: RecordedPeriod::default(),
         until: pick(&[now.saturating_add(DAY_MILLIS), now, Moment::MAX], b),
+        standing: c.is_multiple_of(4),
     };
     let patient = Profiles::user_of(account(&key(signer))).unwrap_or(user(b));
     let seen = if c.is_multiple_of(8) { 0 } else { Sharing::slot_height(patient, slot(a)) };
