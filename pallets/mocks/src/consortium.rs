@@ -24,6 +24,11 @@ pub fn begin_epoch(key: KeyId, epoch: EpochId, members: impl IntoIterator<Item =
     MEMBERS.set(members.into_iter().collect());
 }
 
+/// Takes the key away, as before the first ceremony.
+pub fn without_key() {
+    forget();
+}
+
 /// Stands in for pallet-consortium-key.
 pub struct ConsortiumKey;
 

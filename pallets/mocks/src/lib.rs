@@ -17,7 +17,7 @@ mod users;
 pub use accounts::{agent_account, founder, governance_account, user_account};
 pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
-pub use consortium::{ConsortiumKey, begin_epoch};
+pub use consortium::{ConsortiumKey, begin_epoch, without_key};
 pub use credentials::{Credentials, add_credential};
 pub use hospitals::{Hospitals, admit, set_active};
 pub use mandates::{
