@@ -386,6 +386,7 @@ fn carries_no_body(call: &RuntimeCall) -> bool {
             | RuntimeCall::Profiles(
                 pallet_profiles::Call::register { .. } | pallet_profiles::Call::update { .. }
             )
+            | RuntimeCall::Openings(pallet_openings::Call::wrap { .. })
     )
 }
 
@@ -421,6 +422,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
 }
 
 fn agent_makes(call: &RuntimeCall) -> bool {
+    use pallet_openings::Call as Opening;
     use pallet_profiles::Call as Profile;
     use pallet_releases::Call as Release;
     use pallet_role_policies::Call as Policy;
@@ -435,6 +437,9 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         }
         RuntimeCall::Queries(call) => matches!(call, pallet_queries::Call::transfer { .. }),
         RuntimeCall::Sharing(call) => matches!(call, pallet_sharing::Call::place_by_kind { .. }),
+        RuntimeCall::Openings(call) => {
+            matches!(call, Opening::wrap { .. } | Opening::hand_out { .. })
+        }
         _ => false,
     }
 }
@@ -476,6 +481,7 @@ fn user_makes(call: &RuntimeCall) -> bool {
                     | Query::refuse { .. }
                     | Query::withdraw { .. }
             )
+            | RuntimeCall::Openings(pallet_openings::Call::ask { .. })
             // Every call about mandates is by a user.
             | RuntimeCall::Mandates(_)
     )

@@ -11,6 +11,7 @@ use epione_primitives::{
     block::{AnnouncedHeader, Announcement, Stage},
     hospital::HospitalStatus,
     limits::BALLOT_BLOCKS,
+    opening::Opening,
     ports::{Hospitals as _, Records as _},
     profile::{Profile, Role},
     query::{Acceptance, Answer, Query},
@@ -20,8 +21,8 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas,
-    Releases, RolePolicies, Runtime, Session, Sharing,
+    Approvals, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Openings, Profiles,
+    Queries, Quotas, Releases, RolePolicies, Runtime, Session, Sharing,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -43,6 +44,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
     Sharing::check_state()?;
     Mandates::check_state()?;
     Queries::check_state()?;
+    Openings::check_state()?;
     Quotas::check_state()
 }
 
@@ -65,6 +67,8 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
 ///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
+/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an account
+///   and a sealing key that the requester has or had at the same time; those who handed out its parts are hospitals;
 /// - mandates are of patients, for known users and for hospitals at which the patient is or was registered.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
@@ -80,7 +84,8 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_notes()?;
     check_mandates()?;
     check_consents()?;
-    check_queries()
+    check_queries()?;
+    check_openings()
 }
 
 /// Whether the governance account of a hospital with this status has a seat in the council.
@@ -400,6 +405,34 @@ fn check_acceptance(
         had_keys(requester, is_audience),
         "a query was accepted for keys that its requester never had together"
     );
+    Ok(())
+}
+
+fn check_openings() -> Result<(), TryRuntimeError> {
+    for (_, opening) in pallet_openings::Openings::<Runtime>::iter() {
+        let Opening { requester, hospital, patient, records, audience, sealing_key, .. } = opening;
+        ensure!(
+            was_registered(requester, hospital),
+            "an opening is of a requester who was never registered at its hospital"
+        );
+        ensure!(role(patient) == Some(Role::Patient), "an opening is of no patient");
+        let is_own =
+            |pointer| LiteBlocks::owner(pointer).is_some_and(|(owner, _)| owner == patient);
+        ensure!(
+            records.iter().all(|record| is_own(record.pointer)),
+            "an opening is about a record of another patient"
+        );
+        let is_audience = |profile: &Profile| {
+            profile.account == audience && profile.sealing_key_hash == sealing_key
+        };
+        ensure!(
+            had_keys(requester, is_audience),
+            "an opening is for keys that its requester never had together"
+        );
+    }
+    for (_, hospital, _) in pallet_openings::HandedOutBy::<Runtime>::iter() {
+        ensure!(Hospitals::exists(hospital), "a part of an opening was handed out by no hospital");
+    }
     Ok(())
 }
 

@@ -180,6 +180,10 @@ mod runtime {
 
     #[runtime::pallet_index(22)]
     pub type Mandates = pallet_mandates;
+
+    // 23 is the consortium key.
+    #[runtime::pallet_index(24)]
+    pub type Openings = pallet_openings;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -204,5 +208,6 @@ mod benches {
         [pallet_queries, Queries]
         [pallet_credentials, Credentials]
         [pallet_mandates, Mandates]
+        [pallet_openings, Openings]
     );
 }

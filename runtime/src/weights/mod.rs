@@ -11,6 +11,7 @@ pub mod pallet_credentials;
 pub mod pallet_hospitals;
 pub mod pallet_lite_blocks;
 pub mod pallet_mandates;
+pub mod pallet_openings;
 pub mod pallet_profiles;
 pub mod pallet_queries;
 pub mod pallet_quotas;

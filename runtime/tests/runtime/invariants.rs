@@ -4,13 +4,15 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, Relationship, RelationshipKind},
     approval::BallotOutcome,
+    consortium::EpochId,
     credential::{AttributeId, Credential},
     hospital::Duty,
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId},
     profile::Role,
     query::{Acceptance, Answer, QueriedRecords, Query},
     release::{ReleasedRecord, SectionSet},
-    sharing::{ConsentVersion, SlotId, Term},
+    sharing::{ConsentVersion, SlotId, SlotSet, Term},
 };
 use epione_runtime::{Runtime, RuntimeCall, invariants};
 use pallet_collective::Instance1;
@@ -336,6 +338,50 @@ fn an_acceptance_for_keys_that_the_requester_never_had_together_is_found() {
             rotated(next_key);
         });
     }
+}
+
+/// Stores an opening of a researcher's with this change, and the part of a hospital.
+fn open(hospital: HospitalId, change: impl FnOnce(&mut Opening)) {
+    register("Alice//agent", user(8), Role::Researcher);
+    register("Alice//agent", user(9), Role::Patient);
+    let Query { requester, patient, records, purpose, block, at, .. } = query();
+    let mut opening = Opening {
+        requester,
+        hospital: A,
+        patient,
+        records,
+        purpose,
+        slots: SlotSet(1),
+        audience: account(&key("user-8")),
+        sealing_key: SEALING_KEY,
+        block,
+        at,
+    };
+    change(&mut opening);
+    pallet_openings::Openings::<Runtime>::insert(OpeningId(0), opening);
+    let handed = HandedOut { epoch: EpochId(0), block, at };
+    pallet_openings::HandedOutBy::<Runtime>::insert(OpeningId(0), hospital, handed);
+}
+
+#[test]
+fn openings_that_refer_to_nothing_are_found() {
+    local(|chain| {
+        committed(chain);
+        open(B, |_| ());
+        assert_eq!(invariants::check_together(), Ok(()));
+    });
+    let elsewhere = "an opening is of a requester who was never registered at its hospital";
+    finds(elsewhere, || open(B, |opening| opening.requester = STRANGER));
+    finds(elsewhere, || open(B, |opening| opening.hospital = B));
+    let no_patient = "an opening is of no patient";
+    finds(no_patient, || open(B, |opening| opening.patient = STRANGER));
+    finds(no_patient, || open(B, |opening| opening.patient = user(8)));
+    let foreign = "an opening is about a record of another patient";
+    finds(foreign, || open(B, |opening| opening.patient = user(9)));
+    let never = "an opening is for keys that its requester never had together";
+    finds(never, || open(B, |opening| opening.sealing_key = Hash::repeat_byte(9)));
+    finds(never, || open(B, |opening| opening.audience = account(&key("Bob"))));
+    finds("a part of an opening was handed out by no hospital", || open(NOWHERE, |_| ()));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod invariants;
 mod limits;
 mod mandates;
 mod metadata;
+mod openings;
 mod possession;
 mod proofs;
 mod queries;

@@ -9,6 +9,7 @@ use epione_primitives::{
     hospital::Duty,
     limits::{DAY_MILLIS, SLOT_MILLIS},
     naming::{NamedAccount, Naming},
+    opening::{OpeningId, WRAP_BYTES, WrapsBytes},
     profile::Role,
     query::QueriedRecords,
     release::{EmergencyReason, Release, ReleasedRecord, Request, ReviewId, Right, SectionSet},
@@ -61,6 +62,9 @@ pub enum Deed {
     RefuseQuery,
     WithdrawQuery,
     Transfer,
+    PublishWraps,
+    AskForOpening,
+    HandOut,
     Appoint,
     Dismiss,
     Authorize,
@@ -118,6 +122,9 @@ impl Deed {
         Self::RefuseQuery,
         Self::WithdrawQuery,
         Self::Transfer,
+        Self::PublishWraps,
+        Self::AskForOpening,
+        Self::HandOut,
         Self::Appoint,
         Self::Dismiss,
         Self::Authorize,
@@ -200,6 +207,9 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::RefuseQuery => pallet_queries::Call::refuse { query: query(a) }.into(),
         Deed::WithdrawQuery => pallet_queries::Call::withdraw { query: query(a) }.into(),
         Deed::Transfer => pallet_queries::Call::transfer { query: query(a) }.into(),
+        Deed::PublishWraps => publish_wraps(a, b, c),
+        Deed::AskForOpening => ask_for_opening(a, b, c),
+        Deed::HandOut => pallet_openings::Call::hand_out { opening: opening(a) }.into(),
         Deed::Appoint => {
             let (representative, until) = (user(a), end(b));
             pallet_mandates::Call::appoint { representative, until }.into()
@@ -574,6 +584,37 @@ fn ask(a: u8, b: u8, c: u8) -> RuntimeCall {
         purpose: pick(Purpose::ALL, c),
         expires: block.saturating_add(pick(&[1, 3, 100, 0, u32::MAX], a)),
         terms: body(b).try_into().unwrap_or_default(),
+    }
+    .into()
+}
+
+/// One of the newest openings, or the next one.
+fn opening(number: u8) -> OpeningId {
+    let next = pallet_openings::OpeningCount::<Runtime>::get();
+    OpeningId(next.saturating_sub(u32::from(number % 4)))
+}
+
+/// Bytes that are no wraps, mostly of the right length.
+fn publish_wraps(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let sections = SectionSet(c.into());
+    let wraps = sections.0.count_ones() as usize + usize::from(a.is_multiple_of(5));
+    pallet_openings::Call::wrap {
+        patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
+        slot: slot(a),
+        pointer: pointer(a, b),
+        sections,
+        wraps: WrapsBytes::truncate_from(vec![b; wraps * WRAP_BYTES]),
+    }
+    .into()
+}
+
+/// A question for an opening, for any purpose.
+fn ask_for_opening(a: u8, b: u8, c: u8) -> RuntimeCall {
+    pallet_openings::Call::ask {
+        hospital: pick(&[A, B, hospital(b), HOSTILE_HOSPITAL], b),
+        patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
+        records: queried(a, b),
+        purpose: pick(Purpose::ALL, c),
     }
     .into()
 }

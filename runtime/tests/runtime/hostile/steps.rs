@@ -69,6 +69,9 @@ const HONEST: &[(&str, Deed)] = &[
     ("user-8", Deed::WithdrawQuery),
     ("user-8", Deed::Unrelate),
     ("Alice//agent", Deed::Transfer),
+    ("Alice//agent", Deed::PublishWraps),
+    ("Alice//agent", Deed::HandOut),
+    ("user-8", Deed::AskForOpening),
 ];
 
 /// One transaction.
