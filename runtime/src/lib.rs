@@ -180,6 +180,9 @@ mod runtime {
 
     #[runtime::pallet_index(22)]
     pub type Mandates = pallet_mandates;
+
+    #[runtime::pallet_index(23)]
+    pub type ConsortiumKey = pallet_consortium_key;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -204,5 +207,6 @@ mod benches {
         [pallet_queries, Queries]
         [pallet_credentials, Credentials]
         [pallet_mandates, Mandates]
+        [pallet_consortium_key, ConsortiumKey]
     );
 }
