@@ -69,6 +69,23 @@ const HONEST: &[(&str, Deed)] = &[
     ("user-8", Deed::WithdrawQuery),
     ("user-8", Deed::Unrelate),
     ("Alice//agent", Deed::Transfer),
+    ("Alice//agent", Deed::BeginCeremony),
+    ("Alice//agent", Deed::Enrol),
+    ("Alice//agent", Deed::Deal),
+    ("Alice//agent", Deed::JudgeDealings),
+    ("Alice//agent", Deed::AnswerComplaint),
+    ("Alice//agent", Deed::ConfirmCeremony),
+    ("Bob//agent", Deed::Enrol),
+    ("Bob//agent", Deed::Deal),
+    ("Bob//agent", Deed::JudgeDealings),
+    ("Bob//agent", Deed::AnswerComplaint),
+    ("Bob//agent", Deed::ConfirmCeremony),
+    ("Charlie//agent", Deed::Enrol),
+    ("Charlie//agent", Deed::Deal),
+    ("Charlie//agent", Deed::JudgeDealings),
+    ("Charlie//agent", Deed::AnswerComplaint),
+    ("Charlie//agent", Deed::ConfirmCeremony),
+    ("Bob", Deed::RefreshKey),
 ];
 
 /// One transaction.
