@@ -16,7 +16,10 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
     BlockNumber, Hash, HospitalId,
-    limits::{MAX_FAULTY_SEATS, MAX_SEATS, MAX_THRESHOLD},
+    limits::{
+        DAY_BLOCKS, MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS,
+        MAX_THRESHOLD, MIN_PHASE_BLOCKS, PHASES_BETWEEN_REFRESHES,
+    },
 };
 
 /// A point of ristretto255 in its canonical encoding (RFC 9496).
@@ -144,6 +147,24 @@ pub struct Schedule {
     pub refresh: BlockNumber,
     /// For how long after the begin of an epoch the shares of the previous one are kept.
     pub grace: BlockNumber,
+}
+
+impl Default for Schedule {
+    /// Phases of ten minutes, and new shares after 30 days.
+    fn default() -> Self {
+        Self { phase: 200, refresh: 30 * DAY_BLOCKS, grace: 200 }
+    }
+}
+
+impl Schedule {
+    /// Whether the council may choose it: a phase is within its limits, a refresh after ten phases and within
+    /// [`MAX_REFRESH_BLOCKS`], and the grace between both.
+    pub fn is_valid(&self) -> bool {
+        let shortest = self.phase.saturating_mul(PHASES_BETWEEN_REFRESHES);
+        (MIN_PHASE_BLOCKS..=MAX_PHASE_BLOCKS).contains(&self.phase)
+            && (shortest..=MAX_REFRESH_BLOCKS).contains(&self.refresh)
+            && (self.phase..=self.refresh).contains(&self.grace)
+    }
 }
 
 /// An epoch: who has shares, and what is public about them.
@@ -321,40 +342,53 @@ impl Ceremony {
         self.valid().iter().take(most).collect()
     }
 
-    /// Ends each phase that is complete or whose deadline has passed at block `now`. The next phase lasts until
-    /// `now + length` at most. The pallet calls this before and after every change; workers call it to know what the
-    /// pallet will do with their next call.
+    /// Ends each phase that is complete or whose deadline has passed at block `now`. The next phase lasts for `length`
+    /// blocks at most, from the block in which the phase before it ended. So a ceremony in which nobody acts any more is
+    /// over after its phases, whoever looks at it and when. The pallet calls this before and after every change; workers
+    /// call it to know what the pallet will do with their next call.
     pub fn advance(&mut self, now: BlockNumber, length: BlockNumber) {
-        while let Some(next) = self.next(now > self.deadline) {
+        let mut last = now;
+        while let Some((next, end)) = self.next(now, last) {
             self.phase = next;
-            self.deadline = now.saturating_add(length);
+            self.deadline = end.saturating_add(length);
+            last = end;
         }
     }
 
-    fn next(&self, over: bool) -> Option<Phase> {
-        let enrolled = self.enrolled.len();
+    /// The next phase, and the last block of the present one. A phase that is complete ended in block `last`.
+    fn next(&self, now: BlockNumber, last: BlockNumber) -> Option<(Phase, BlockNumber)> {
+        if let Some(next) = self.after_complete() {
+            return Some((next, last));
+        }
+        let next = self.after_deadline().filter(|_| now > self.deadline)?;
+        Some((next, self.deadline))
+    }
+
+    /// What follows if everybody has acted for whom the phase waits.
+    fn after_complete(&self) -> Option<Phase> {
+        let is_complete = match self.phase {
+            Phase::Enrol => self.enrolled.len() == self.seats.len(),
+            Phase::Deal => self.dealt.contains_all(self.expected()),
+            Phase::Judge => self.judged.contains_all(self.enrolled),
+            Phase::Answer => !self.open_complaints(),
+            Phase::Confirm | Phase::Activated | Phase::Failed(_) => false,
+        };
+        if is_complete { self.after_deadline() } else { None }
+    }
+
+    /// What follows when the time of the phase is over, whoever has acted.
+    fn after_deadline(&self) -> Option<Phase> {
+        let enough = self.seats.len().saturating_sub(faulty(self.seats.len()));
         match self.phase {
-            Phase::Enrol if enrolled == self.seats.len() => Some(Phase::Deal),
-            Phase::Enrol if over => {
-                let enough = self.seats.len().saturating_sub(faulty(self.seats.len()));
-                let next = if enrolled >= enough {
-                    Phase::Deal
-                } else {
-                    Phase::Failed(Failure::TooFewSeats)
-                };
-                Some(next)
+            Phase::Enrol if self.enrolled.len() < enough => {
+                Some(Phase::Failed(Failure::TooFewSeats))
             }
-            Phase::Deal if self.dealt.contains_all(self.expected()) || over => {
-                Some(self.unless_too_few(Phase::Judge))
-            }
-            Phase::Judge if self.judged.contains_all(self.enrolled) || over => {
-                Some(if self.open_complaints() { Phase::Answer } else { Phase::Confirm })
-            }
-            Phase::Answer if !self.open_complaints() || over => {
-                Some(self.unless_too_few(Phase::Confirm))
-            }
-            Phase::Confirm if over => Some(Phase::Failed(Failure::TooFewConfirmed)),
-            _ => None,
+            Phase::Enrol => Some(Phase::Deal),
+            Phase::Deal => Some(self.unless_too_few(Phase::Judge)),
+            Phase::Judge if self.open_complaints() => Some(Phase::Answer),
+            Phase::Judge | Phase::Answer => Some(self.unless_too_few(Phase::Confirm)),
+            Phase::Confirm => Some(Phase::Failed(Failure::TooFewConfirmed)),
+            Phase::Activated | Phase::Failed(_) => None,
         }
     }
 
@@ -391,6 +425,16 @@ impl Ceremony {
 /// At most [`MAX_SEATS`].
 fn small(count: usize) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX)
+}
+
+/// What the proof of a dealer's constant term is bound to: its encoding is the context of the proof. So nobody uses the
+/// proof of another dealer, ceremony or chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+pub struct DealerContext {
+    /// The hash of the chain's first block.
+    pub genesis: Hash,
+    pub ceremony: CeremonyId,
+    pub dealer: HospitalId,
 }
 
 /// What a dealer has published.

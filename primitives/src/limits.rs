@@ -117,6 +117,11 @@ pub const MAX_PAST_CEREMONIES: u32 = 64;
 pub const MIN_PHASE_BLOCKS: BlockNumber = 10;
 /// Maximum number of chain blocks of a phase of a ceremony.
 pub const MAX_PHASE_BLOCKS: BlockNumber = DAY_BLOCKS;
+/// Maximum age of an epoch, in chain blocks, at which its members renew their shares: 366 days.
+pub const MAX_REFRESH_BLOCKS: BlockNumber = 366 * DAY_BLOCKS;
+/// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which members
+/// renew their shares. A ceremony has five phases.
+pub const PHASES_BETWEEN_REFRESHES: BlockNumber = 10;
 /// Maximum bytes of the wraps of one record's sections in a slot: one of 168 bytes for each section.
 pub const MAX_WRAPS_BYTES: u32 = 168 * MAX_SECTIONS as u32;
 /// Maximum number of sections in one opening, over all of its records.

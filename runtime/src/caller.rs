@@ -386,6 +386,11 @@ fn carries_no_body(call: &RuntimeCall) -> bool {
             | RuntimeCall::Profiles(
                 pallet_profiles::Call::register { .. } | pallet_profiles::Call::update { .. }
             )
+            | RuntimeCall::ConsortiumKey(
+                pallet_consortium_key::Call::begin { .. }
+                    | pallet_consortium_key::Call::enrol { .. }
+                    | pallet_consortium_key::Call::deal { .. }
+            )
             | RuntimeCall::Openings(pallet_openings::Call::wrap { .. })
     )
 }
@@ -409,6 +414,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
             | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })
             | RuntimeCall::Credentials(Credential::issue { .. } | Credential::revoke { .. })
             | RuntimeCall::Releases(pallet_releases::Call::judge { .. })
+            | RuntimeCall::ConsortiumKey(pallet_consortium_key::Call::refresh { .. })
     ) || matches!(
         call,
         RuntimeCall::Hospitals(call) if !matches!(
@@ -437,11 +443,26 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         }
         RuntimeCall::Queries(call) => matches!(call, pallet_queries::Call::transfer { .. }),
         RuntimeCall::Sharing(call) => matches!(call, pallet_sharing::Call::place_by_kind { .. }),
+        RuntimeCall::ConsortiumKey(call) => takes_part(call),
         RuntimeCall::Openings(call) => {
             matches!(call, Opening::wrap { .. } | Opening::hand_out { .. })
         }
         _ => false,
     }
+}
+
+/// Whether the call is one with which a worker takes part in a ceremony.
+fn takes_part(call: &pallet_consortium_key::Call<Runtime>) -> bool {
+    use pallet_consortium_key::Call as Key;
+    matches!(
+        call,
+        Key::begin { .. }
+            | Key::enrol { .. }
+            | Key::deal { .. }
+            | Key::judge { .. }
+            | Key::answer { .. }
+            | Key::confirm { .. }
+    )
 }
 
 /// Whether the call withdraws a consent or removes sections from its slot, withdraws or refuses a query, ends a

@@ -21,8 +21,8 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Openings, Profiles,
-    Queries, Quotas, Releases, RolePolicies, Runtime, Session, Sharing,
+    Approvals, ConsortiumKey, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Openings,
+    Profiles, Queries, Quotas, Releases, RolePolicies, Runtime, Session, Sharing,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -44,6 +44,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
     Sharing::check_state()?;
     Mandates::check_state()?;
     Queries::check_state()?;
+    ConsortiumKey::check_state()?;
     Openings::check_state()?;
     Quotas::check_state()
 }
@@ -69,7 +70,8 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
 /// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an account
 ///   and a sealing key that the requester has or had at the same time; those who handed out its parts are hospitals;
-/// - mandates are of patients, for known users and for hospitals at which the patient is or was registered.
+/// - mandates are of patients, for known users and for hospitals at which the patient is or was registered;
+/// - members of epochs, seats and dealers of the newest ceremony, and the committee are hospitals.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
     check_motions()?;
@@ -85,7 +87,8 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_mandates()?;
     check_consents()?;
     check_queries()?;
-    check_openings()
+    check_openings()?;
+    check_consortium()
 }
 
 /// Whether the governance account of a hospital with this status has a seat in the council.
@@ -449,4 +452,25 @@ fn role(user: UserId) -> Option<Role> {
 /// Whether a user is or was ever registered at a hospital.
 fn was_registered(user: UserId, hospital: HospitalId) -> bool {
     pallet_profiles::Registrations::<Runtime>::contains_key(user, hospital)
+}
+
+fn check_consortium() -> Result<(), TryRuntimeError> {
+    for (_, epoch) in pallet_consortium_key::Epochs::<Runtime>::iter() {
+        ensure!(
+            epoch.members.iter().all(|member| Hospitals::exists(*member)),
+            "a member of an epoch is not a hospital"
+        );
+    }
+    if let Some(newest) = pallet_consortium_key::Ceremony::<Runtime>::get() {
+        ensure!(
+            newest.seats.iter().chain(&newest.dealers).all(|hospital| Hospitals::exists(*hospital)),
+            "a seat or a dealer is not a hospital"
+        );
+    }
+    let committee = pallet_consortium_key::Committee::<Runtime>::get();
+    ensure!(
+        committee.unwrap_or_default().iter().all(|hospital| Hospitals::exists(*hospital)),
+        "a hospital of the committee does not exist"
+    );
+    Ok(())
 }

@@ -7,6 +7,7 @@ pub mod frame_system;
 pub mod frame_system_extensions;
 pub mod pallet_approvals;
 pub mod pallet_collective;
+pub mod pallet_consortium_key;
 pub mod pallet_credentials;
 pub mod pallet_hospitals;
 pub mod pallet_lite_blocks;

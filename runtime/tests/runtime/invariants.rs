@@ -4,7 +4,7 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, Relationship, RelationshipKind},
     approval::BallotOutcome,
-    consortium::EpochId,
+    consortium::{Ceremony, CeremonyId, CommitmentList, Epoch, EpochId, KeyId, SeatSet, Seats},
     credential::{AttributeId, Credential},
     hospital::Duty,
     mandate::Mandate,
@@ -382,6 +382,36 @@ fn openings_that_refer_to_nothing_are_found() {
     finds(never, || open(B, |opening| opening.sealing_key = Hash::repeat_byte(9)));
     finds(never, || open(B, |opening| opening.audience = account(&key("Bob"))));
     finds("a part of an opening was handed out by no hospital", || open(NOWHERE, |_| ()));
+}
+
+#[test]
+fn a_consortium_with_a_hospital_that_does_not_exist_is_found() {
+    let everybody = || Seats::truncate_from(vec![A, B, NOWHERE]);
+    finds("a member of an epoch is not a hospital", || {
+        let epoch = Epoch {
+            id: EpochId(0),
+            key: KeyId(0),
+            ceremony: CeremonyId(0),
+            members: everybody(),
+            threshold: 2,
+            commitments: CommitmentList::default(),
+            mixing: Hash::zero(),
+            link: None,
+            since: 0,
+            confirmed: SeatSet::default(),
+        };
+        pallet_consortium_key::Epochs::<Runtime>::insert(EpochId(0), epoch);
+    });
+    let both = || Seats::truncate_from(vec![A, B]);
+    for (seats, dealers) in [(everybody(), both()), (both(), everybody())] {
+        finds("a seat or a dealer is not a hospital", || {
+            let ceremony = Ceremony::begin(CeremonyId(0), None, seats, dealers, 100);
+            pallet_consortium_key::Ceremony::<Runtime>::put(ceremony);
+        });
+    }
+    finds("a hospital of the committee does not exist", || {
+        pallet_consortium_key::Committee::<Runtime>::put(everybody());
+    });
 }
 
 #[test]

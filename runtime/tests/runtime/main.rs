@@ -7,6 +7,7 @@ mod bodies;
 mod caller;
 mod chain;
 mod commit;
+mod consortium;
 mod council;
 mod credentials;
 mod endings;

@@ -40,6 +40,7 @@ fn every_pallet_keeps_its_index() {
             (20, "Queries"),
             (21, "Credentials"),
             (22, "Mandates"),
+            (23, "ConsortiumKey"),
             (24, "Openings"),
         ]
     );

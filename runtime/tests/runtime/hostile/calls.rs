@@ -1,4 +1,4 @@
-//! Makes calls from small numbers. Only this file knows the arguments of the calls.
+//! Makes calls from small numbers. Only this file and [`super::ceremonies`] know the arguments of the calls.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -24,7 +24,10 @@ use pallet_collective::Instance1;
 use pallet_sharing::PlacedRecords;
 use sp_core::{Pair, sr25519};
 
-use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
+use super::{
+    ceremonies,
+    oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE},
+};
 use crate::{
     chain::{
         self, A, B, PATIENT, SEALING_KEY, account, announcement, apply, body_hash, consent, key,
@@ -92,6 +95,16 @@ pub enum Deed {
     Upgrade,
     SetTime,
     ReportEquivocation,
+    BeginCeremony,
+    Enrol,
+    Deal,
+    JudgeDealings,
+    AnswerComplaint,
+    ConfirmCeremony,
+    RefreshKey,
+    RenewKey,
+    ChooseSeats,
+    ChangeSchedule,
 }
 
 impl Deed {
@@ -152,6 +165,16 @@ impl Deed {
         Self::Upgrade,
         Self::SetTime,
         Self::ReportEquivocation,
+        Self::BeginCeremony,
+        Self::Enrol,
+        Self::Deal,
+        Self::JudgeDealings,
+        Self::AnswerComplaint,
+        Self::ConfirmCeremony,
+        Self::RefreshKey,
+        Self::RenewKey,
+        Self::ChooseSeats,
+        Self::ChangeSchedule,
     ];
 }
 
@@ -240,6 +263,16 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
             let now = Timestamp::get().saturating_add(u64::from(a) * DAY_MILLIS);
             RuntimeCall::Timestamp(pallet_timestamp::Call::set { now })
         }
+        Deed::BeginCeremony
+        | Deed::Enrol
+        | Deed::Deal
+        | Deed::JudgeDealings
+        | Deed::AnswerComplaint
+        | Deed::ConfirmCeremony
+        | Deed::RefreshKey
+        | Deed::RenewKey
+        | Deed::ChooseSeats
+        | Deed::ChangeSchedule => ceremonies::make(deed, signer, numbers),
         _ => governing(deed, signer, numbers),
     }
 }
@@ -781,7 +814,7 @@ fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 6 {
+    let call: RuntimeCall = match a % 7 {
         0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
         1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
@@ -790,6 +823,7 @@ fn act_as_root(a: u8, b: u8) -> RuntimeCall {
             RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { name })
         }
         4 => complete_recovery(b, b),
+        5 => pallet_consortium_key::Call::renew {}.into(),
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {
