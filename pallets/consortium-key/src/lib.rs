@@ -39,6 +39,7 @@ mod invariants;
 mod member;
 #[cfg(test)]
 mod mock;
+mod ports;
 #[cfg(test)]
 mod tests;
 pub mod weights;

@@ -2,26 +2,19 @@
 
 use epione_primitives::{
     HospitalId,
-    consortium::{Epoch, EpochId, KeyId},
+    consortium::{EpochId, KeyId},
     ports,
 };
 
-use crate::{Config, Current, Epochs, Pallet};
-
-impl<T: Config> Pallet<T> {
-    /// The epoch of which hospitals have shares now.
-    fn epoch_now() -> Option<Epoch> {
-        Epochs::<T>::get(Current::<T>::get()?)
-    }
-}
+use crate::{Config, Pallet};
 
 impl<T: Config> ports::ConsortiumKey for Pallet<T> {
     fn current() -> Option<(KeyId, EpochId)> {
-        Self::epoch_now().map(|epoch| (epoch.key, epoch.id))
+        Self::current_epoch().map(|epoch| (epoch.key, epoch.id))
     }
 
     fn is_member(hospital: HospitalId) -> bool {
-        Self::epoch_now().is_some_and(|epoch| epoch.seat(hospital).is_some())
+        Self::current_epoch().is_some_and(|epoch| epoch.seat(hospital).is_some())
     }
 
     /// The epoch is as large as possible.
@@ -30,9 +23,11 @@ impl<T: Config> ports::ConsortiumKey for Pallet<T> {
         use alloc::{collections::BTreeSet, vec, vec::Vec};
         use epione_primitives::{
             Hash,
-            consortium::{CeremonyId, CommitmentList, SeatSet, Seats},
+            consortium::{CeremonyId, CommitmentList, Epoch, SeatSet, Seats},
             limits::{MAX_SEATS, MAX_THRESHOLD},
         };
+
+        use crate::{Current, Epochs};
 
         let others = (0..).map(HospitalId).filter(|other| *other != hospital);
         let members: BTreeSet<HospitalId> =

@@ -137,7 +137,7 @@ fn of_the_council() -> [RuntimeCall; 3] {
 }
 
 /// A new key of the four hospitals.
-fn generate(chain: &mut Chain) {
+pub fn generate(chain: &mut Chain) {
     send(0, Call::begin { key: sealing_key(1) }).unwrap();
     let ceremony = newest().unwrap().id;
     for hospital in 1..4 {

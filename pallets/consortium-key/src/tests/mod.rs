@@ -8,6 +8,7 @@ mod dealing;
 mod enrolment;
 mod epochs;
 mod invariants;
+mod ports;
 
 use epione_primitives::{
     Hash,
