@@ -147,7 +147,8 @@ pub fn agent(hospital: HospitalId) -> RuntimeOrigin {
 
 /// Dispatches like an extrinsic: a failed call changes nothing.
 pub fn dispatch(call: impl Into<RuntimeCall>, origin: RuntimeOrigin) -> DispatchResult {
-    call.into().dispatch(origin).map(drop).map_err(|failed| failed.error)
+    let call: RuntimeCall = call.into();
+    call.dispatch(origin).map(drop).map_err(|failed| failed.error)
 }
 
 /// A standing consent for research, until [`UNTIL`].
