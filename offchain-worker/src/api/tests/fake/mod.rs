@@ -22,7 +22,6 @@ use epione_primitives::{
     block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     consortium::{Epoch, EpochId},
     hospital::{Duty, Hospital, HospitalStatus},
-    limits,
     mandate::Mandate,
     opening::{HandedOut, Opening, OpeningId, Wrapped},
     ports::HashedBody,
@@ -38,7 +37,7 @@ use crate::chain::{
     Answer, CallError, ChainCalls, ChainView, ConsortiumView, FinalState, Identity, PastStates,
     QueryNews, ViewError,
 };
-use pallets::{allows, decide, execute, opens};
+use pallets::{allows, decide, execute, opens, page};
 
 pub const HOSPITAL: HospitalId = HospitalId(3);
 pub const ELSEWHERE: HospitalId = HospitalId(4);
@@ -539,23 +538,6 @@ impl FinalState for FakeChain {
     fn consortium(&self) -> Answer<'_, ConsortiumView> {
         self.answer(|facts| facts.consortium.clone().expect("the test says what the chain has"))
     }
-}
-
-/// A page of a list of queries, as the chain numbers it.
-fn page(
-    facts: &Facts,
-    is_listed: impl Fn(&Query) -> bool,
-    before: Option<u32>,
-    limit: u32,
-) -> Vec<(u32, QueryId, Query)> {
-    let listed = facts.queries.iter().filter(|(_, query)| is_listed(query));
-    let listed: Vec<_> = listed.map(|(id, query)| (*id, query.clone())).collect();
-    limits::page(listed.len() as u32, before, limit)
-        .map(|number| {
-            let (id, query) = listed[number as usize].clone();
-            (number, id, query)
-        })
-        .collect()
 }
 
 type RegisterArguments = (UserId, Role, AccountId, Hash, Signature, Vec<u8>);

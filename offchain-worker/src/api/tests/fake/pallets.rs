@@ -7,12 +7,12 @@ use epione_primitives::{
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
-    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
+    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY, page as numbered_page},
     naming::NamedAccount,
     opening::OpeningId,
     ports::HashedBody,
     profile::{Objection, Recovery, RegistrationStatus, Role},
-    query::{QueryId, Transfer},
+    query::{Query, QueryId, Transfer},
     release::{Release, ReleasedRecord, Request, Right},
 };
 
@@ -222,6 +222,23 @@ fn recover(facts: &mut Facts, change: &str, arguments: &mut &[u8]) -> Result<(),
     profile.version += 1;
     profile.since = crate::now();
     Ok(())
+}
+
+/// A page of a list of queries, as the chain numbers it.
+pub fn page(
+    facts: &Facts,
+    is_listed: impl Fn(&Query) -> bool,
+    before: Option<u32>,
+    limit: u32,
+) -> Vec<(u32, QueryId, Query)> {
+    let listed = facts.queries.iter().filter(|(_, query)| is_listed(query));
+    let listed: Vec<_> = listed.map(|(id, query)| (*id, query.clone())).collect();
+    numbered_page(listed.len() as u32, before, limit)
+        .map(|number| {
+            let (id, query) = listed[number as usize].clone();
+            (number, id, query)
+        })
+        .collect()
 }
 
 /// Does what the pallets do, without most of their checks.
