@@ -20,7 +20,6 @@ pub mod journal;
 pub mod keys;
 pub mod metrics;
 pub mod node;
-pub mod own_share;
 pub mod repair;
 pub mod resealing;
 pub mod shares;

@@ -5,6 +5,7 @@
 //! on it, and is erased when nobody needs it any more. `tasks::consortium` adds chain and time.
 
 mod begin;
+pub mod own_share;
 pub mod participant;
 pub mod secrets;
 

@@ -14,8 +14,8 @@ use super::decision::{Decided, OpenedSection};
 use crate::{
     api::{ApiError, AppState},
     chain::{FinalState, Identity},
+    consortium::own_share::{self, OwnShare},
     hospital_keys::HospitalKeysError,
-    own_share::{self, OwnShare},
 };
 
 /// The most links between mixing secrets that are followed. With an epoch each month, that is 85 years.

@@ -28,13 +28,14 @@ use futures::{StreamExt, stream};
 use crate::{
     backoff::Backoff,
     chain::{CallError, ChainCalls, ChainView, FinalState, Identity, ViewError},
+    consortium::own_share,
     hospital_keys::{HospitalKeys, HospitalKeysError},
     journal::{
         Journal, JournalError,
         wraps::{self, DueWrap},
     },
     metrics::Metrics,
-    millis, now, own_share,
+    millis, now,
 };
 
 /// How often the chain is read when nothing is left to wrap: about once for each chain block.
