@@ -1,5 +1,5 @@
-//! Whether a requester may open sections, by the state after a finalized block. The chain decides by the same rules when
-//! it records that a hospital hands out its part.
+//! Whether a requester may open sections, by the state after a finalized block. The chain decides by the same rules
+//! when it records that a hospital hands out its part.
 
 use epione_primitives::{
     HospitalId, RecordPointer,

@@ -2,7 +2,8 @@
 //!
 //! The chain has decided that the requester may open the sections. Each member of the consortium key decides again, by
 //! the state after its last finalized block: before the chain records that the hospital hands out its part, and just
-//! before the worker does so, each time. Parts of too few hospitals open nothing, and a part is sealed to the requester.
+//! before the worker does so, each time. Parts of too few hospitals open nothing, and a part is sealed to the
+//! requester.
 
 mod decision;
 mod making;
@@ -124,8 +125,8 @@ async fn prepare(state: &AppState, caller: &Caller, asked: Asked) -> Result<Prep
     Ok(Prepared { asked, recipient, segments, is_recorded })
 }
 
-/// Whether the chain has the record that this hospital hands out its part. A part of another epoch than the recorded one
-/// is not handed out.
+/// Whether the chain has the record that this hospital hands out its part. A part of another epoch than the recorded
+/// one is not handed out.
 async fn is_recorded(
     finalized: &dyn FinalState,
     asked: &Asked,
