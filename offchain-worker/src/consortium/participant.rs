@@ -164,6 +164,14 @@ enum Given {
     NoBody,
 }
 
+/// What the dealers gave this hospital whose dealings count, in the order of the dealers.
+struct Counted {
+    shares: Vec<(Index, Share)>,
+    commitments: Vec<(Index, Commitments)>,
+    /// With the dealers' numbers.
+    parts: Zeroizing<Vec<(u16, [u8; 32])>>,
+}
+
 impl Participant {
     /// What the hospital does next. `next` is the number of the block after the finalized one of the view.
     pub fn plan(
@@ -474,12 +482,35 @@ impl Participant {
         Ok((held, CeremonyResult { mixing: Hash::from(mixing.hash()), link }))
     }
 
+    /// The hospital's share and the mixing secret, from the dealings that count.
     fn combine(&self, scene: &Scene<'_>) -> Result<HeldShare, Idle> {
+        let Counted { shares, commitments, parts } = self.counted(scene)?;
+        let reshares = scene.ceremony.reshares.is_some();
+        let (share, commitments) = if reshares {
+            (Share::interpolate(&shares), Commitments::interpolate(&commitments))
+        } else {
+            let shares: Vec<_> = shares.into_iter().map(|(_, share)| share).collect();
+            let commitments: Vec<_> = commitments.into_iter().map(|(_, each)| each).collect();
+            (Share::sum(&shares), Commitments::sum(&commitments))
+        };
+        let (share, commitments) = share.zip(commitments).ok_or(Idle::NoResult)?;
+        let mixing = MixingSecret::combine(&parts).ok_or(Idle::NoResult)?;
+        let earlier = scene.view.earlier.as_ref().and_then(Epoch::public_key);
+        let is_same_key = !reshares || earlier == Some(commitments.constant().encode());
+        if !is_same_key || !commitments.includes(self.at(), &share) {
+            return Err(Idle::NoResult);
+        }
+        Ok(HeldShare { share: share.encode(), mixing: mixing.encode() })
+    }
+
+    /// What the dealers gave this hospital whose dealings count.
+    fn counted(&self, scene: &Scene<'_>) -> Result<Counted, Idle> {
         let ceremony = scene.ceremony;
         let keys = scene.secrets.enrolment.as_ref().map(sealing_key).ok_or(Idle::NoSeed)?;
         let (mut shares, mut commitments) = (Vec::new(), Vec::new());
-        let mut parts =
-            Zeroizing::new(Vec::<(u16, [u8; 32])>::with_capacity(ceremony.dealers.len()));
+        let dealers = ceremony.dealers.len();
+        // With its capacity from the begin, it is never moved, which would leave a copy.
+        let mut parts = Zeroizing::new(Vec::<(u16, [u8; 32])>::with_capacity(dealers));
         for dealer in ceremony.counted().iter() {
             let (Some(hospital), Some(Some(dealing))) =
                 (ceremony.dealers.get(dealer), scene.state.dealings.get(dealer))
@@ -501,25 +532,7 @@ impl Participant {
             commitments.push((at, published));
             parts.push((hospital.0, *part));
         }
-        let (share, commitments) = if ceremony.reshares.is_some() {
-            (Share::interpolate(&shares), Commitments::interpolate(&commitments))
-        } else {
-            let shares: Vec<_> = shares.into_iter().map(|(_, share)| share).collect();
-            let commitments: Vec<_> = commitments.into_iter().map(|(_, each)| each).collect();
-            (Share::sum(&shares), Commitments::sum(&commitments))
-        };
-        let (share, commitments) = share.zip(commitments).ok_or(Idle::NoResult)?;
-        let mixing = MixingSecret::combine(&parts).ok_or(Idle::NoResult)?;
-        let is_same_key = match (&scene.view.earlier, ceremony.reshares) {
-            (Some(earlier), Some(_)) => {
-                earlier.public_key() == Some(commitments.constant().encode())
-            }
-            (_, reshares) => reshares.is_none(),
-        };
-        if !is_same_key || !commitments.includes(self.at(), &share) {
-            return Err(Idle::NoResult);
-        }
-        Ok(HeldShare { share: share.encode(), mixing: mixing.encode() })
+        Ok(Counted { shares, commitments, parts })
     }
 
     /// This hospital's share that a dealer has published after its complaint.
