@@ -54,7 +54,7 @@ impl Researcher {
         Account::development(self.uri).unwrap()
     }
 
-    /// Asks the chain for all shared sections of a record. The number of the opening, or the name of the pallet's error.
+    /// Asks the chain for all shared sections of a record. The number of the opening, or the pallet's error.
     async fn ask(
         &self,
         hospital: &Hospital,

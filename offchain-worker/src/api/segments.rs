@@ -210,8 +210,8 @@ async fn check_link(
     Ok((asker, Holder::Requester(requester)))
 }
 
-/// Who may still read what a grant gave: a grant of this hospital, one of a patient that this worker keeps, or an opening
-/// of which this hospital handed out its part.
+/// Who may still read what a grant gave: a grant of this hospital, one of a patient that this worker keeps, or an
+/// opening of which this hospital handed out its part.
 async fn reader_of(state: &AppState, grant: Hash) -> Result<Option<UserId>, ApiError> {
     let finalized = state.view.finalized().await?;
     if finalized.is_in_force(grant).await? {

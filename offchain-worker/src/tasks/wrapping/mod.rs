@@ -1,8 +1,8 @@
 //! Wraps the content keys of sections under the consortium key, for patients' standing consents.
 //!
 //! A section is wrapped if this hospital announced its record and the section is in a slot with a standing consent in
-//! force. The worker follows the changes of what patients share, and notes which records to consider; after a restart it
-//! goes on from there. A new key begins again with the first change. Whether something is left to wrap follows from
+//! force. The worker follows the changes of what patients share, and notes which records to consider; after a restart
+//! it goes on from there. A new key begins again with the first change. Whether something is left to wrap follows from
 //! the chain each time. A wrap follows from the content key and its label, and the call replaces what was there. So a
 //! call of which the worker does not know whether it took effect may be repeated.
 
