@@ -3,6 +3,7 @@
 mod call_errors;
 mod consents;
 mod evidence;
+mod openings;
 mod queries;
 
 use std::{fmt, io, path::Path};
@@ -407,6 +408,7 @@ impl From<ReadError> for Failure {
             ReadError::Chain(error) => error.into(),
             ReadError::Segment { source, .. } => Self::from(source),
             ReadError::Query(fault) => fault.into(),
+            ReadError::Opening(fault) => fault.into(),
             other => {
                 let help = match &other {
                     ReadError::Exists(_) | ReadError::File { .. } => {

@@ -46,6 +46,7 @@ fn the_checks_pass_and_the_report_is_complete() {
         keys(&report),
         [
             "committed_blocks",
+            "consortium_key",
             "emergencies",
             "evidence",
             "hospitals",
@@ -76,6 +77,10 @@ fn the_checks_pass_and_the_report_is_complete() {
     );
     access_is_reported(&report);
     sharing_is_reported(&report);
+    let key = &report["consortium_key"];
+    assert_eq!(keys(key), ["epoch", "key", "members", "public_key", "threshold"]);
+    assert_eq!(key["members"].as_array().unwrap().len(), 4);
+    assert_eq!(key["threshold"], 3);
     for file in report["retrieved_files"].as_array().unwrap() {
         assert_eq!(keys(file), ["name", "sha256_in", "sha256_out"]);
         assert_eq!(file["sha256_in"], file["sha256_out"]);
@@ -125,6 +130,13 @@ fn sharing_is_reported(report: &Value) {
         files.filter(|file| file["name"].as_str().unwrap().starts_with(who)).count()
     };
     assert_eq!([of("researcher: "), of("researcher, by a query: "), of("insurer: ")], [2, 1, 2]);
+    assert_eq!(of("researcher, by an opening: "), 1, "while the record's hospital was away");
+    let refused = report["refused_requests"].as_array().unwrap();
+    let without = |who: &str| {
+        let names = |it: &&Value| it["reason"].as_str().unwrap().contains("cardiology");
+        refused.iter().filter(names).any(|it| it["who"] == who)
+    };
+    assert!(without("other-researcher") && without("researcher"), "{refused:?}");
 }
 
 #[test]

@@ -199,6 +199,8 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["audit", "reviews"]).varying(&["/reviews/0/blocksLeft"]),
         Reading::of(&["block", "show", "1"]),
         Reading::of(&["block", "verify", "1"]),
+        Reading::of(&["consortium", "key", "history"]),
+        Reading::of(&["consortium", "key", "status"]).varying(&["/block"]),
         Reading::of(&["credential", "attributes"]),
         Reading::of(&["credential", "list", "--user", doctor]),
         Reading::of(&["discover", "--as", DOCTOR, "--kind", "report", "--purpose", "research"])
@@ -224,6 +226,7 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["mandate", "list", "--as", PATIENT]),
         Reading::of(&["name", "list"]),
         Reading::of(&["name", "set", "ada", "--keys", DOCTOR]),
+        Reading::of(&["opening", "list", "--patient", patient]),
         Reading::of(&[&explain[..], &["--at-block", block]].concat()),
         Reading::of(&["policy", "set", policies, "--hospital", "0"]),
         Reading::of(&["policy", "show", "--hospital", "0"]),

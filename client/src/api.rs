@@ -9,6 +9,7 @@
 //! | `POST /v1/counts` | any user whose registration is in force | [`CountRequest`] | 200 [`CountReply`] |
 //! | `PUT /v1/queries/{query}/grant` | the query's patient | the sealed `QueryGrant` of `epione-envelope`, at most 512 KiB | 204 |
 //! | `POST /v1/queries/{query}/collect` | the query's requester | | 200 [`GrantReply`], when the transfer is final |
+//! | `POST /v1/partials` | the opening's requester | [`PartialRequest`] | 200 [`PartialReply`], when the chain has the hospital's record that it hands out its part |
 //! | `GET /v1/queries` | any user | | 200, the caller's queries |
 //! | `GET /v1/queries/events` | any user | | 200, a stream of changes of the caller's queries |
 //! | `GET /v1/segments/{hash}` | an active hospital's agent, or the holder of a temporary link | may have `Range` | 200 or 206, the bytes |
@@ -43,6 +44,7 @@ use epione_primitives::{
     access::{Denial, Purpose, RelationshipKind},
     block::SignedAt,
     limits::MAX_RELEASED_RECORDS,
+    opening::OpeningId,
     profile::Role,
     release::{EmergencyReason, ReleasedRecord, Request, SectionSet},
 };
@@ -320,6 +322,24 @@ pub struct GrantReply {
     /// SCALE of the sealed access grant (`epione-envelope`), in Base64.
     pub grant: String,
     /// One link for each segment of the granted records.
+    pub links: Vec<SegmentLink>,
+}
+
+/// Requests the hospital's part of an opening, by which the requester opens sections together with the parts of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PartialRequest {
+    #[schema(value_type = u32)]
+    pub opening: OpeningId,
+}
+
+/// A hospital's part of an opening. When this answer arrives, the chain has the hospital's record that it hands it out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PartialReply {
+    /// SCALE of the sealed part (`SealedPartial` of `epione-envelope`), in Base64.
+    pub partial: String,
+    /// One link for each segment of the media among the opened sections.
     pub links: Vec<SegmentLink>,
 }
 

@@ -15,6 +15,7 @@
 //! | [`lite`] | node and a file: the lite blockchain of a peer, to check, list and search without a node |
 //! | [`verify`] | none: recomputes the hashes and links of a committed lite block |
 //! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
+//! | [`opening`] | node: sections that hospitals open together while the patient is away, and why they do not |
 //! | [`consent`] | node and worker: a patient's consents in words and as FHIR, what they cover, and the log of them |
 //! | [`naming`] | none: signs that a call may name an account |
 //! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
@@ -34,6 +35,7 @@ pub mod file_name;
 pub mod lite;
 pub mod naming;
 pub mod offline;
+pub mod opening;
 pub mod pin;
 pub mod private;
 pub mod query;

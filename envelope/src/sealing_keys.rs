@@ -219,8 +219,9 @@ pub struct Wrap {
 }
 
 impl Wrap {
-    /// The context is a [`WrapContext`], or one of the two contexts in [`query`](crate::query). The encodings of all
-    /// kinds have different lengths, so a wrap of one kind does not open as another.
+    /// The context is a [`WrapContext`], one of the two contexts in [`query`](crate::query), a
+    /// [`DealingContext`](crate::dealing::DealingContext) or a [`PartialContext`](crate::opening::PartialContext). The
+    /// encodings of all kinds have different lengths, so a wrap of one kind does not open as another.
     pub fn seal(
         recipient: &SealingPublicKey,
         context: &impl Encode,
@@ -268,6 +269,11 @@ impl Wrap {
 
     pub fn suite(&self) -> SealingSuite {
         self.suite
+    }
+
+    /// Number of bytes of what is sealed; none if the ciphertext is too short to be one.
+    pub(crate) fn content_bytes(&self) -> Option<usize> {
+        self.ciphertext.len().checked_sub(TAG_BYTES)
     }
 }
 

@@ -4,8 +4,8 @@ use codec::{Decode, Encode, Error, Input, Output};
 
 use crate::FormatError;
 
-/// The suite byte of a format: 2 in records, disclosures and profile bodies, 1 in sealed objects, grants and the sealed
-/// terms of queries.
+/// The suite byte of a format: 2 in records, disclosures and profile bodies, 1 in sealed objects, grants, the sealed
+/// terms of queries, sealed shares and sealed parts of openings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suite<const BYTE: u8>;
 

@@ -46,6 +46,7 @@ fn consent(kind: SectionKind, now: Moment) -> Consent {
         kinds: KindSet(bit),
         recorded: RecordedPeriod::default(),
         until: now + 30 * DAY_MILLIS,
+        standing: false,
     }
 }
 

@@ -118,6 +118,7 @@ async fn give(hospital: &Hospital, patient: UserId, user: UserId, until: u64) {
         kinds: KindSet::default(),
         recorded: RecordedPeriod::default(),
         until,
+        standing: false,
     };
     as_patient(hospital, &sharing::give(SLOT, &consent, seen)).await;
 }

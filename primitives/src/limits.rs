@@ -101,6 +101,33 @@ pub const MAX_AUDIENCE_DEPTH: u32 = 4;
 pub const MAX_SHARING_MILLIS: u64 = 366 * DAY_MILLIS;
 /// Maximum number of records in one call that places or removes sections: what the quota of a user covers at once.
 pub const MAX_PLACED_RECORDS: u32 = 8;
+/// Maximum number of hospitals that have a share of the consortium key. Where there are more, the council chooses.
+pub const MAX_SEATS: u32 = 31;
+/// Maximum number of seats that may fail or be malicious: fewer than a third.
+pub const MAX_FAULTY_SEATS: u32 = (MAX_SEATS - 1) / 3;
+/// Maximum number of members that open what was sealed to the consortium key.
+pub const MAX_THRESHOLD: u32 = MAX_SEATS - MAX_FAULTY_SEATS;
+/// Maximum bytes of the sealing key that a seat publishes for one ceremony.
+pub const MAX_ENROLMENT_BYTES: u32 = MAX_SEALING_KEY_BYTES;
+/// Maximum bytes of a dealer's sealed shares: one of 1,300 bytes for each seat.
+pub const MAX_SEALED_SHARES_BYTES: u32 = 1_300 * MAX_SEATS;
+/// Number of past ceremonies that the chain stores. The oldest are forgotten first.
+pub const MAX_PAST_CEREMONIES: u32 = 64;
+/// Minimum number of chain blocks of a phase of a ceremony: a worker needs a few until its call is final.
+pub const MIN_PHASE_BLOCKS: BlockNumber = 10;
+/// Maximum number of chain blocks of a phase of a ceremony.
+pub const MAX_PHASE_BLOCKS: BlockNumber = DAY_BLOCKS;
+/// Maximum age of an epoch, in chain blocks, at which its members renew their shares: 366 days.
+pub const MAX_REFRESH_BLOCKS: BlockNumber = 366 * DAY_BLOCKS;
+/// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which members
+/// renew their shares. A ceremony has five phases.
+pub const PHASES_BETWEEN_REFRESHES: BlockNumber = 10;
+/// Maximum bytes of the wraps of one record's sections in a slot: one of 168 bytes for each section.
+pub const MAX_WRAPS_BYTES: u32 = 168 * MAX_SECTIONS as u32;
+/// Maximum number of sections in one opening, over all of its records.
+pub const MAX_OPENED_SECTIONS: u32 = 64;
+/// For how many chain blocks after an opening the hospitals hand out their parts: ten minutes.
+pub const OPENING_BLOCKS: BlockNumber = 200;
 /// Maximum number of decisions in one runtime call.
 pub const MAX_DECISIONS: u32 = 8;
 /// Maximum number of sections of one record.

@@ -11,11 +11,12 @@ use crate::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Decision, Purpose},
     approval::BallotOutcome,
+    consortium::{EpochId, KeyId},
     credential::AttributeId,
     mandate::Mandate,
     profile::Role,
     release::SectionSet,
-    sharing::SlotSet,
+    sharing::{SlotId, SlotSet},
 };
 
 /// Which hospitals there are. Implemented by pallet-hospitals.
@@ -95,12 +96,27 @@ pub trait Records {
 pub trait Sharing {
     /// The slots whose consents share with a requester for a purpose now.
     fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
+    /// The slots whose standing consents share with a requester for a purpose now.
+    fn standing(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
+    /// Whether the slot has a standing consent in force.
+    fn is_standing(patient: UserId, slot: SlotId) -> bool;
     /// The sections of a record that are in one of these slots of its patient.
     fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet;
     /// For benchmarks: places sections of a record in the patient's last slot, and gives each of the patient's slots
     /// the largest consent that admits the requester, for every purpose but emergency.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId);
+}
+
+/// The consortium key. Implemented by pallet-consortium-key.
+pub trait ConsortiumKey {
+    /// The key and the epoch of which hospitals have shares now.
+    fn current() -> Option<(KeyId, EpochId)>;
+    /// Whether the hospital has a share of the current epoch.
+    fn is_member(hospital: HospitalId) -> bool;
+    /// For benchmarks: begins an epoch in which the hospital has a share.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(hospital: HospitalId);
 }
 
 /// Which attributes of users hospitals confirm. Implemented by pallet-credentials.

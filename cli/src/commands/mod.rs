@@ -6,6 +6,7 @@ pub mod block;
 pub mod chain;
 pub mod completions;
 pub mod consent;
+pub mod consortium;
 pub mod credential;
 pub mod devnet;
 pub mod disclosure;
@@ -17,6 +18,7 @@ pub mod lite;
 pub mod mandate;
 pub mod name;
 mod offline;
+pub mod opening;
 pub mod policy;
 pub mod query;
 pub mod records;
@@ -79,6 +81,9 @@ pub enum Command {
     /// Asks a patient for sections of records, and answers as a patient
     #[command(subcommand)]
     Query(query::Command),
+    /// Has the hospitals open sections together that a patient shares by a standing consent, and lists what was opened
+    #[command(subcommand)]
+    Opening(opening::Command),
     /// Lets others act for you as a patient: representatives, and hospitals that submit without your signature
     #[command(subcommand)]
     Mandate(mandate::Command),
@@ -97,6 +102,9 @@ pub enum Command {
     /// Lists the hospitals, and changes a hospital's entry on the chain
     #[command(subcommand)]
     Hospital(hospital::Command),
+    /// Shows the key of which the hospitals have shares, and requests new shares
+    #[command(subcommand)]
+    Consortium(consortium::Command),
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
@@ -138,7 +146,9 @@ impl Command {
                 Some(format!("the blocks copied so far are kept; to continue, run: {again}"))
             }
             Self::Query(command) => Some(command.when_interrupted(&again)),
+            Self::Opening(command) => Some(command.when_interrupted(&again)),
             Self::Mandate(command) if command.is_reading() => reads(),
+            Self::Consortium(command) if command.is_reading() => reads(),
             Self::Consent(command) => Some(command.when_interrupted(&again)),
             Self::Section(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
@@ -170,6 +180,7 @@ impl Command {
             | Self::Audit(audit::Command::Judge(_))
             | Self::Policy(policy::Command::Set(_))
             | Self::Credential(_)
+            | Self::Consortium(_)
             | Self::Hospital(_) => changes(),
         }
     }
@@ -203,6 +214,7 @@ impl Command {
             }
             Self::Audit(command) => command.run(&context.with_devnet()?).await,
             Self::Query(command) => command.run(&context.with_devnet()?).await,
+            Self::Opening(command) => command.run(&context.with_devnet()?).await,
             Self::Mandate(command) => command.run(&context.with_devnet()?).await,
             Self::Discover(args) => {
                 show(&discover::discover(&args, &context.with_devnet()?).await?, json)
@@ -212,6 +224,7 @@ impl Command {
             Self::Policy(command) => command.run(context).await,
             Self::Credential(command) => command.run(&context.with_devnet()?).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
+            Self::Consortium(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
             Self::Lite(command) => command.run(&context.with_devnet()?).await,
         }

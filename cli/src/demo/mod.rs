@@ -5,7 +5,8 @@
 //! record. A referral gives access for a limited time; emergency access is shown to the patient and reviewed by the
 //! other hospitals; access that the patient revokes ends at the next final block. Keys are replaced, the hospital
 //! confirms the new ones, and the records stay readable. An auditor verifies the evidence of the query without a
-//! network.
+//! network. Meanwhile the hospitals' workers have made a key, of which each has a share. In the end, the hospital of the
+//! record is killed, and the others open a shared section together for a researcher with the right attribute.
 //!
 //! Every claim of the story is checked when it is printed. The first claim that is false ends the demo with exit status
 //! 1. The results are written to `report.json`.
@@ -88,12 +89,12 @@ async fn demonstrate(args: &Args) -> Result<PathBuf, Failure> {
     let mut story = Story::begin();
     story.chapter("Four hospitals start, each with a node and a worker");
     let say = |step: &str| println!("    {step}");
-    let network = tokio::select! {
+    let mut network = tokio::select! {
         network = Devnet::up(&options, &say) => network?,
         _ = &mut stop => return Err(interruption()),
     };
     let outcome = tokio::select! {
-        outcome = story.tell(args, &network, &program) => outcome,
+        outcome = story.tell(args, &mut network, &program) => outcome,
         _ = &mut stop => Err(interruption()),
     };
     println!("\nStopping the network");
@@ -116,7 +117,7 @@ fn prepare(directory: &Path, network: &Path) -> Result<(), Failure> {
         Err(DevnetError::Absent { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    for left in ["report.json", "keys", "input", "read", "phone", "auditor"] {
+    for left in ["report.json", "keys", "input", "read", "phone", "auditor", "operator"] {
         let path = directory.join(left);
         let removed =
             if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use epione_primitives::{
-    Hash, HospitalId, QueryId, RecordPointer, release::SectionSet, sharing::SlotId,
+    Hash, HospitalId, QueryId, RecordPointer,
+    consortium::{EpochId, KeyId},
+    release::SectionSet,
+    sharing::SlotId,
 };
 use serde::Serialize;
 
@@ -22,6 +25,7 @@ pub struct DemoReport {
     /// What the patient shared for a while, and with whom.
     pub shared: Option<Shared>,
     pub evidence: Option<Evidence>,
+    pub consortium_key: Option<ConsortiumKey>,
     pub timings_ms: Timings,
     pub revocation_ms: Revocation,
 }
@@ -103,6 +107,19 @@ pub struct Evidence {
     pub bytes: u64,
     /// The chain block as of which it is proven.
     pub proven_at: u32,
+}
+
+/// The key that the hospitals' workers made.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsortiumKey {
+    pub key: KeyId,
+    pub epoch: EpochId,
+    /// So many members open what is sealed to the key.
+    pub threshold: u8,
+    /// In hexadecimal.
+    pub public_key: String,
+    /// The hospitals that have a share.
+    pub members: Vec<HospitalId>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -42,6 +42,9 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("consent list", Changed),
     ("consent show", Changed),
     ("consent withdraw", Left(SENDS)),
+    ("consortium key history", Changed),
+    ("consortium key refresh", Left(SENDS)),
+    ("consortium key status", Changed),
     ("credential attributes", Changed),
     ("credential issue", Left(SENDS)),
     ("credential list", Changed),
@@ -71,6 +74,10 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("name list", Changed),
     ("name remove", Left("reads only which chain it is, as `name list`")),
     ("name set", Changed),
+    ("opening ask", Left(SENDS)),
+    ("opening list", Changed),
+    // Openings need a key of several hospitals. Its reads have tests of their own in epione-client.
+    ("opening show", Left("reads one entry of what `opening list` reads")),
     ("policy check", Left(NO_NODE)),
     ("policy explain", Changed),
     // Of policies that are in force already: it sends nothing.

@@ -251,6 +251,62 @@ pub mod mandates {
     }
 }
 
+/// Calls about the consortium key. The agent of a hospital with a seat sends those of a ceremony.
+pub mod consortium_key {
+    use epione_primitives::{
+        Hash,
+        consortium::{CeremonyId, CeremonyResult, CommitmentList, RevealedShare, SeatSet},
+    };
+
+    use super::Call;
+
+    /// Begins a ceremony, in which the hospital enrols with this sealing key, made for the ceremony only.
+    pub fn begin_ceremony(sealing_key: &[u8]) -> Call {
+        Call::new("ConsortiumKey", "begin", sealing_key)
+    }
+
+    /// Enrols the hospital with a sealing key that it made for this ceremony only.
+    pub fn enrol(ceremony: CeremonyId, sealing_key: &[u8]) -> Call {
+        Call::new("ConsortiumKey", "enrol", (ceremony, sealing_key))
+    }
+
+    /// What a dealer publishes.
+    #[derive(Clone, Debug)]
+    pub struct Dealt<'a> {
+        pub commitments: &'a CommitmentList,
+        /// Proves that the dealer knows the constant term.
+        pub proof: &'a [u8; 64],
+        /// The hash of the dealer's part of the mixing secret.
+        pub part: Hash,
+        /// The encoded `epione_envelope::dealing::SealedShares`.
+        pub shares: &'a [u8],
+    }
+
+    pub fn deal(ceremony: CeremonyId, dealt: &Dealt<'_>) -> Call {
+        let Dealt { commitments, proof, part, shares } = dealt;
+        Call::new("ConsortiumKey", "deal", (ceremony, commitments, proof, part, shares))
+    }
+
+    /// Says from which dealers the hospital has no valid share. The set may be empty.
+    pub fn judge_dealings(ceremony: CeremonyId, complaints: SeatSet) -> Call {
+        Call::new("ConsortiumKey", "judge", (ceremony, complaints))
+    }
+
+    /// Publishes a share whose seat complained about this dealer. Everybody knows it then.
+    pub fn answer_complaint(ceremony: CeremonyId, revealed: &RevealedShare) -> Call {
+        Call::new("ConsortiumKey", "answer", (ceremony, revealed))
+    }
+
+    pub fn confirm_ceremony(ceremony: CeremonyId, result: &CeremonyResult) -> Call {
+        Call::new("ConsortiumKey", "confirm", (ceremony, result))
+    }
+
+    /// By the governance of an active hospital: the members renew their shares in the next ceremony.
+    pub fn refresh_key() -> Call {
+        Call::new("ConsortiumKey", "refresh", ())
+    }
+}
+
 /// Calls about receipts of what hospitals release, and about reviews.
 pub mod releases {
     use epione_primitives::{
@@ -334,6 +390,44 @@ pub mod queries {
     /// By the agent of the hospital whose worker keeps the sealed grant.
     pub fn transfer(query: QueryId) -> Call {
         Call::new("Queries", "transfer", query)
+    }
+}
+
+/// Calls about openings: the hospitals open sections together, while the patient and the record's hospital are away.
+pub mod openings {
+    use epione_primitives::{
+        HospitalId, RecordPointer, UserId, access::Purpose, opening::OpeningId,
+        query::QueriedRecords, release::SectionSet, sharing::SlotId,
+    };
+
+    use super::Call;
+
+    /// By the agent of the hospital that announced the record. `sections` are those of the record that are in the slot,
+    /// and `wraps` has one wrap for each, ascending by section.
+    pub fn wrap(
+        patient: UserId,
+        slot: SlotId,
+        pointer: RecordPointer,
+        sections: SectionSet,
+        wraps: &[u8],
+    ) -> Call {
+        Call::new("Openings", "wrap", (patient, slot, pointer, sections, wraps))
+    }
+
+    /// By the requester, for a hospital at which their registration is in force. The chain decides at once: the call
+    /// fails if the patient's standing consents do not include the requester for the purpose.
+    pub fn ask(
+        hospital: HospitalId,
+        patient: UserId,
+        records: &QueriedRecords,
+        purpose: Purpose,
+    ) -> Call {
+        Call::new("Openings", "ask", (hospital, patient, records, purpose))
+    }
+
+    /// By the agent of a member of the consortium key, before its worker hands out the hospital's part.
+    pub fn hand_out(opening: OpeningId) -> Call {
+        Call::new("Openings", "hand_out", opening)
     }
 }
 

@@ -8,6 +8,7 @@ use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, Moment, UserId,
     access::RelationshipKind,
     approval::{BallotOutcome, RejectReason},
+    opening::OpeningId,
     query::QueryId,
     sharing::{Change, SlotId},
 };
@@ -163,6 +164,12 @@ pub enum ChainEvent {
         query: QueryId,
         hospital: HospitalId,
     },
+    /// The chain decided that a requester may open sections of a patient's records.
+    Opened {
+        opening: OpeningId,
+        requester: UserId,
+        patient: UserId,
+    },
     /// Any other event, with the SCALE of its fields.
     Other {
         pallet: String,
@@ -181,6 +188,7 @@ impl ChainEvent {
             "RolePolicies" => policy_event(name, fields),
             "Sharing" => sharing_event(name, fields),
             "Queries" => query_event(name, fields),
+            "Openings" => opening_event(name, fields),
             _ => None,
         };
         match known {
@@ -315,6 +323,17 @@ fn query_event(name: &str, fields: &[u8]) -> Known {
         "Transferred" => {
             read(fields, |(query, hospital)| ChainEvent::QueryTransferred { query, hospital })
         }
+        _ => None,
+    }
+}
+
+fn opening_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "Opened" => read(fields, |(opening, requester, patient)| ChainEvent::Opened {
+            opening,
+            requester,
+            patient,
+        }),
         _ => None,
     }
 }

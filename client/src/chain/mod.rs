@@ -5,11 +5,12 @@
 //! module uses both in the same way.
 //!
 //! Only this module uses subxt. Unverified reads go to the runtime APIs of `epione_primitives::api` as SCALE, so that
-//! pallets store and clients read the same Rust types.
+//! pallets store and clients read the same Rust types. The consortium key is read from storage by proofs in any case.
 
 mod accounts;
 mod bodies;
 pub mod calls;
+mod consortium;
 mod credentials;
 mod error;
 mod events;
@@ -17,6 +18,7 @@ mod extrinsics;
 mod finalized;
 mod lite_blocks;
 mod mandates;
+mod openings;
 mod queries;
 mod recoveries;
 mod releases;
@@ -29,6 +31,7 @@ mod verified;
 pub(crate) use accounts::{Cosignature, is_in_time, judge};
 pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
+pub use consortium::{CeremonyState, ConsortiumKey};
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
 pub use finalized::FinalizedStream;

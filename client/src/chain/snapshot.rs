@@ -391,6 +391,15 @@ impl Snapshot {
         }
     }
 
+    /// The state, of which each value is read by a proof. A handle that believes its node believes also which state the
+    /// block has.
+    pub(super) async fn proving(&self) -> Result<VerifiedState, ChainError> {
+        match self.proven().await? {
+            Some(state) => Ok(state.clone()),
+            None => self.chain.proving(self.block).await,
+        }
+    }
+
     /// Asks the runtime API, and believes the answer. A handle that verifies gets an error instead: what it reads comes
     /// from [`proven`](Self::proven).
     pub(super) async fn read<T: Decode>(

@@ -17,6 +17,7 @@ fn consent(purposes: &[Purpose], until: Moment) -> Consent {
         kinds: KindSet(0),
         recorded: RecordedPeriod::default(),
         until,
+        standing: false,
     }
 }
 

@@ -95,6 +95,14 @@ pub fn sentences(slot: SlotId, consent: &Consent, names: &Names) -> Vec<String> 
          `epione section list`."
             .into(),
     );
+    if consent.standing {
+        said.push(
+            "The consent stands while you and the hospital of a record are away: the hospitals then open the sections \
+             together. So many hospitals as the threshold of the consortium key says (`epione consortium key status`) \
+             can also open them together without the chain's decision, and without a receipt."
+                .into(),
+        );
+    }
     said.push("What somebody has read, they may keep, also after you withdraw.".into());
     said
 }
@@ -186,6 +194,7 @@ mod tests {
             kinds: set_of(&[SectionKind::Diagnosis, SectionKind::Report]),
             recorded: RecordedPeriod { from: Some(1_735_689_600_000), to: None },
             until: 1_801_353_600_000,
+            standing: false,
         }
     }
 
@@ -208,6 +217,16 @@ mod tests {
             "{said:?}"
         );
         assert!(said[2].contains("does not know the kind") && said[3].contains("may keep"));
+    }
+
+    #[test]
+    fn a_standing_consent_says_what_the_hospitals_can_do_together() {
+        let consent = consent(vec![Term::Role(Role::Insurer)]);
+        let usual = sentences(SlotId(0), &consent, &names());
+        let said = sentences(SlotId(0), &Consent { standing: true, ..consent }, &names());
+        let added: Vec<_> = said.iter().filter(|sentence| !usual.contains(sentence)).collect();
+        assert_eq!((said.len(), added.len()), (usual.len() + 1, 1));
+        assert!(added[0].contains("can also open them together without the chain's decision"));
     }
 
     /// The name is in what the patient signs, and its hospital chose it.

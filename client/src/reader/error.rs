@@ -5,7 +5,7 @@ use std::{io, ops::Range, path::PathBuf, time::Duration};
 use epione_envelope::{FormatError, OpenError, frames::NoFrame, grant::GrantError};
 use epione_primitives::{Hash, HospitalId, RecordPointer, UserId};
 
-use super::QueryFault;
+use super::{OpeningFault, QueryFault};
 use crate::{
     chain::{ChainError, SigningFault},
     worker::WorkerError,
@@ -54,6 +54,8 @@ pub enum ReadError {
     NoReceipt { grant: Hash, after: Duration },
     #[error(transparent)]
     Query(#[from] QueryFault),
+    #[error(transparent)]
+    Opening(#[from] OpeningFault),
     /// The worker wrote something else to the chain than it sent to the reader.
     #[error(
         "the chain's receipt of grant {grant:?} names another {what}: nothing was opened; tell the hospital"

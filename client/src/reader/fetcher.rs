@@ -146,6 +146,7 @@ impl<'a> Fetcher<'a> {
                     reader.ask(self.record.summary.patient, &[wanted], intent).await?
                 }
                 Source::Query(query) => reader.collect(query).await?,
+                Source::Opening(opening) => reader.renewed_links(opening).await?,
             };
             *right = permission.of(pointer, &self.record.record)?.right;
         }

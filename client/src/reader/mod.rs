@@ -47,6 +47,7 @@ mod partial;
 mod permission;
 mod queried;
 mod saved;
+mod standing;
 mod verified;
 
 pub use error::ReadError;
@@ -58,6 +59,7 @@ pub use permission::SignedRequest;
 pub use queried::QueryFault;
 pub(crate) use queried::{accepted, account_at};
 pub use saved::{save_text, saved};
+pub use standing::{OpenedTogether, OpeningFault, PartFault, PartFaults};
 pub use verified::VerifiedRecord;
 
 use std::{
@@ -76,6 +78,7 @@ use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::Purpose,
     block::SignedAt,
+    opening::OpeningId,
     query::QueryId,
     release::{EmergencyReason, SectionSet},
     rpc::RecordReply,
@@ -209,6 +212,8 @@ enum Source {
     Request(Intent),
     /// The patient, who accepted this query.
     Query(QueryId),
+    /// Several hospitals, which gave their parts of this opening. One of them sends the links.
+    Opening(OpeningId),
 }
 
 type Links = HashMap<[u8; 32], SegmentLink>;

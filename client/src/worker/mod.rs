@@ -16,15 +16,18 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use codec::Encode;
-use epione_envelope::{grant::AccessGrant, query::QueryGrant, sealing_keys::SealingPublicKey};
-use epione_primitives::{Hash, HospitalId, QueryId, RecordId, UserId};
+use epione_envelope::{
+    grant::AccessGrant, opening::SealedPartial, query::QueryGrant, sealing_keys::SealingPublicKey,
+};
+use epione_primitives::{Hash, HospitalId, QueryId, RecordId, UserId, opening::OpeningId};
 use http::Method;
 use url::Url;
 
 use crate::{
     api::{
-        ConfirmedKey, CountReply, CountRequest, GrantReply, GrantRequest, ProposedKeys,
-        RegisterUser, RegisteredUser, Relation, RenewedKey, UserRef, VisitStatus, WorkerInfo,
+        ConfirmedKey, CountReply, CountRequest, GrantReply, GrantRequest, PartialReply,
+        PartialRequest, ProposedKeys, RegisterUser, RegisteredUser, Relation, RenewedKey,
+        SegmentLink, UserRef, VisitStatus, WorkerInfo,
     },
     chain::Chain,
     endpoint::Endpoint,
@@ -32,6 +35,9 @@ use crate::{
     waiting::{Awaited, Waits},
 };
 use transport::{ANSWER_LIMIT, Outgoing, nonce};
+
+/// The media type of sealed bytes.
+const BYTES: &str = "application/octet-stream";
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -70,6 +76,14 @@ pub struct Granted {
 pub struct Collected {
     pub grant: QueryGrant,
     pub reply: GrantReply,
+}
+
+/// A hospital's part of an opening as its worker sent it, without verification.
+#[derive(Clone)]
+pub struct HandedPart {
+    pub sealed: SealedPartial,
+    /// To the segments of the media among the opened sections, at this worker.
+    pub links: Vec<SegmentLink>,
 }
 
 impl std::fmt::Debug for WorkerClient {
@@ -174,18 +188,36 @@ impl WorkerClient {
         grant: &QueryGrant,
     ) -> Result<(), WorkerError> {
         let path = format!("/v1/queries/{query}/grant");
-        self.about_query(Method::PUT, &path, grant.encode(), Awaited::Answer).await.map(drop)
+        let sealed = (BYTES, grant.encode());
+        self.about_stored((Method::PUT, path.as_str()), sealed, Awaited::Answer).await.map(drop)
     }
 
     /// Requests the sealed grant of an accepted query of the account's user, and links to the segments; returns when
     /// the transfer is final. The grant is not verified.
     pub async fn collect(&self, query: QueryId) -> Result<Collected, WorkerError> {
         let path = format!("/v1/queries/{query}/collect");
-        let response = self.about_query(Method::POST, &path, Vec::new(), Awaited::Change).await?;
+        let nothing = (BYTES, Vec::new());
+        let response =
+            self.about_stored((Method::POST, path.as_str()), nothing, Awaited::Change).await?;
         let reply: GrantReply = self.json(response).await?;
         let bytes = BASE64_STANDARD.decode(&reply.grant).map_err(|error| self.malformed(error))?;
         let grant = QueryGrant::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
         Ok(Collected { grant, reply })
+    }
+
+    /// Requests the hospital's part of an opening for the account's user; returns when the hospital's record that it
+    /// hands out the part is final. The part is still sealed, and not verified.
+    pub async fn partials(&self, opening: OpeningId) -> Result<HandedPart, WorkerError> {
+        let request = serde_json::to_vec(&PartialRequest { opening });
+        let request = ("application/json", request.map_err(|error| self.malformed(error))?);
+        let route = (Method::POST, "/v1/partials");
+        let response = self.about_stored(route, request, Awaited::Change).await?;
+        let reply: PartialReply = self.json(response).await?;
+        let bytes =
+            BASE64_STANDARD.decode(&reply.partial).map_err(|error| self.malformed(error))?;
+        let sealed =
+            SealedPartial::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
+        Ok(HandedPart { sealed, links: reply.links })
     }
 
     /// Registers a user; returns when the registration is final.

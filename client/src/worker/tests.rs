@@ -1,10 +1,17 @@
 //! The client against a server on loopback, whose answers a test defines.
 
-use epione_envelope::{development, grant::GrantedSection, keys::ContentKey, query::QueryTerms};
+use epione_envelope::{
+    development,
+    grant::GrantedSection,
+    keys::ContentKey,
+    opening::{PartialContent, PartialContext},
+    query::QueryTerms,
+};
 use epione_primitives::{
     RecordPointer,
     access::{Denial, Purpose},
     block::Segment,
+    consortium::EpochId,
     release::Request,
 };
 
@@ -158,6 +165,36 @@ async fn a_worker_whose_node_is_behind_is_asked_again_and_a_refusal_is_final() {
     assert_eq!(log.lock().unwrap().len(), 3);
     let refused = client.collect(QueryId(7)).await.err().unwrap();
     assert!(refused.problem().unwrap().kind.ends_with(":acceptance-over"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_part_of_an_opening_is_requested_by_a_signed_request() {
+    let context = PartialContext {
+        genesis: GENESIS,
+        opening: OpeningId(7),
+        hospital: HOSPITAL,
+        epoch: EpochId(2),
+    };
+    let content = PartialContent { values: vec![[1; 32]], proof: [2; 64], mixing: vec![[3; 32]] };
+    let agent = development::keys("//Doctor").unwrap();
+    let sealed = SealedPartial::seal(&context, &content, agent.sealing.public(), &agent).unwrap();
+    let json = |partial: &[u8]| {
+        let partial = BASE64_STANDARD.encode(partial);
+        serde_json::to_vec(&PartialReply { partial, links: Vec::new() }).unwrap()
+    };
+    let (url, log) = server(vec![
+        reply("200 OK", "", &json(&sealed.encode())),
+        reply("200 OK", "", &json(b"not a part")),
+    ])
+    .await;
+    let client = client(&url);
+    assert_eq!(client.partials(OpeningId(7)).await.unwrap().sealed, sealed);
+    let refused = client.partials(OpeningId(7)).await.err().unwrap();
+    assert!(matches!(refused, WorkerError::Malformed { .. }), "{refused}");
+    let (head, body) = log.lock().unwrap()[0].clone();
+    assert!(head.starts_with("POST /v1/partials "), "{head}");
+    assert_eq!(authenticated(&head).unwrap().digest, *blake3::hash(&body).as_bytes());
+    assert_eq!(body, br#"{"opening":7}"#);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 pub(super) const FINAL_LIMIT: Duration = Duration::from_secs(180);
 /// A transfer has stalled after this time without a byte.
 pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
-/// How often, and after which pause, a request about a query is sent while the worker's node may be behind.
+/// How often, and after which pause, a request about a query or an opening is sent while the worker's node may be behind.
 const BEHIND_ATTEMPTS: u32 = 5;
 const BEHIND_PAUSE: Duration = Duration::from_secs(2);
 /// Largest JSON answer in bytes: links to the segments of 64 records.
@@ -113,13 +113,13 @@ impl WorkerClient {
         self.send(outgoing, FINAL_LIMIT).await
     }
 
-    /// Sends a request about a query that the chain has, with these bytes. The worker may answer only when a call is
-    /// final. If the worker's node does not have the query's last change yet, the request is repeated a few times.
-    pub(super) async fn about_query(
+    /// Sends a request about a query or an opening that the chain has, with these bytes of this media type. The worker
+    /// may answer only when a call is final. If the worker's node does not have the last change yet, the request is
+    /// repeated a few times.
+    pub(super) async fn about_stored(
         &self,
-        method: Method,
-        path: &str,
-        body: Vec<u8>,
+        (method, path): (Method, &str),
+        (media_type, body): (&'static str, Vec<u8>),
         what: Awaited,
     ) -> Result<Response, WorkerError> {
         let waiting = self.waits_for(what);
@@ -127,8 +127,8 @@ impl WorkerClient {
         let digest = blake3::hash(&body).into();
         let mut attempts = 1;
         loop {
-            let bytes = header::HeaderValue::from_static("application/octet-stream");
-            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, bytes)]);
+            let media_type = header::HeaderValue::from_static(media_type);
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media_type)]);
             let (url, body) = (url.clone(), Some(Body::from(body.clone())));
             let mut outgoing = Outgoing { method: method.clone(), url, headers, body };
             self.sign(&mut outgoing, digest, nonce());
@@ -242,7 +242,7 @@ impl WorkerClient {
     }
 }
 
-/// Whether a worker says that there is no such query, or no acceptance of it, although the client has read it.
+/// Whether a worker says that there is no such query or opening, or no acceptance, although the client has read it.
 fn may_be_behind(error: &WorkerError) -> bool {
     error
         .problem()

@@ -4,6 +4,7 @@
 
 mod blocks;
 mod calls;
+mod consortium;
 mod grants;
 mod mandates;
 mod node;

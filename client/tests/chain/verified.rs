@@ -206,6 +206,7 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
         kinds: KindSet::default(),
         recorded: RecordedPeriod::default(),
         until,
+        standing: false,
     };
     let sections = |bits| [ReleasedRecord { pointer, sections: SectionSet(bits) }];
     let either = vec![

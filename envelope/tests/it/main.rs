@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks_on_cosignatures;
+mod attacks_on_dealings;
 mod attacks_on_grants;
 mod attacks_on_nurses;
 mod attacks_on_objects;
+mod attacks_on_partials;
 mod attacks_on_queries;
 mod attacks_on_signatures;
 mod attacks_on_wraps;
 mod bodies;
+mod dealing_vectors;
 mod development_keys;
 mod disk_keystore;
 mod extraction;
@@ -19,6 +22,7 @@ mod malformed_input;
 mod message_vectors;
 mod oracle;
 mod padding;
+mod partial_vectors;
 mod profiles;
 mod records;
 mod rotations;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use codec::Encode;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
-    credential::AttributeId, release::ReviewId, sharing::SlotId,
+    consortium::EpochId, credential::AttributeId, release::ReviewId, sharing::SlotId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
@@ -223,6 +223,24 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
     same!(keys::patient_query(patient, 2), pallet_queries::PatientQueries, patient, 2_u32);
     same!(keys::requester_queries(doctor), pallet_queries::RequesterQueryCount, doctor);
     same!(keys::requester_query(doctor, 2), pallet_queries::RequesterQueries, doctor, 2_u32);
+}
+
+#[test]
+fn the_client_computes_the_keys_of_the_consortium_key() {
+    same!(keys::consortium_schedule(), pallet_consortium_key::Schedule);
+    same!(keys::ceremony(), pallet_consortium_key::Ceremony);
+    same!(keys::enrolment(3), pallet_consortium_key::Enrolments, 3_u8);
+    same!(keys::dealing(3), pallet_consortium_key::Dealings, 3_u8);
+    same!(keys::answers_of(3), pallet_consortium_key::AnswersOf, 3_u8);
+    same!(keys::confirmations(), pallet_consortium_key::Confirmed);
+    same!(keys::epoch(EpochId(7)), pallet_consortium_key::Epochs, EpochId(7));
+    same!(keys::current_epoch(), pallet_consortium_key::Current);
+    same!(keys::past_ceremonies(), pallet_consortium_key::Past);
+    same!(keys::committee(), pallet_consortium_key::Committee);
+    same!(keys::refresh_requested(), pallet_consortium_key::RefreshRequested);
+    same!(keys::renewal_decided(), pallet_consortium_key::RenewalDecided);
+    same!(keys::last_begun(), pallet_consortium_key::LastBegun);
+    same!(keys::last_ended(), pallet_consortium_key::LastEnded);
 }
 
 /// `KNOWN_ANCESTORS` of the client.

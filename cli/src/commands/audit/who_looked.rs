@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::{ArgGroup, Args};
-use epione_client::api::WantedRecord;
+use epione_client::{api::WantedRecord, opening::Openings, query::Party};
 use epione_policies::language::sentence;
 use epione_primitives::{
     BlockNumber, Hash, HospitalId, UserId,
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::{book::Book, handed_out::HandedOut, noted::NotedRead, reviews::Reviewed};
 use crate::{
+    commands::opening,
     context::{Context, Output},
     failure::Failure,
     identity::KeySource,
@@ -31,7 +32,8 @@ pub struct WhoLookedArgs {
     /// Instead of --patient: the patient's key file; only its public half is read
     #[arg(long = "as", value_name = "FILE")]
     pub signer: Option<KeySource>,
-    /// Maximum number, newest first; emergencies, queries and refusals are counted separately [default: all]
+    /// Maximum number, newest first; emergencies, queries, openings and refusals are
+    /// counted separately [default: all]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
     /// Also list refused requests, and the conditions that were not met
@@ -49,6 +51,9 @@ pub struct Looks {
     /// The queries that the patient accepted; newest first. Those without a transfer: no hospital has recorded that it
     /// handed out the keys.
     pub queries: HandedOut,
+    /// What the hospitals opened together by a standing consent of the patient, newest first. Those that no hospital
+    /// handed out: the chain permitted it, and a hospital can break the rule.
+    pub openings: Vec<opening::Described>,
     /// What the patient noted of own readings, newest first. A reading with their own key leaves nothing on the chain
     /// unless the patient notes it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -145,11 +150,15 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let mut receipts = book.receipts(asked).await?;
     let mut looks = book.emergencies(asked, &receipts, head.number).await?;
     let mut queries = HandedOut::of(patient, asked, context).await?;
+    let chain = context.chain().await?;
+    let opened = Openings::new(chain.clone()).list(Party::Patient(patient), asked).await?;
+    let mut openings = opening::described(opened, chain).await?;
     let mut own_reads = book.own_reads(asked).await?;
     let more = listing::cut(&mut looks, args.limit)
         | listing::cut(&mut own_reads, args.limit)
         | listing::cut(&mut receipts, args.limit)
-        | listing::cut(&mut queries.0, args.limit);
+        | listing::cut(&mut queries.0, args.limit)
+        | listing::cut(&mut openings, args.limit);
     for (number, receipt) in receipts.into_iter().filter(|(_, receipt)| receipt.review.is_none()) {
         looks.push(book.look(number, receipt, None).await?);
     }
@@ -157,14 +166,16 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let more_refused = refused.as_mut().map(|refused| listing::cut(refused, args.limit));
     let is_own = args.signer.is_some();
     let own_reads = own_reads.into_iter().map(|read| NotedRead::new(read, is_own)).collect();
-    Ok(Looks { patient, looks, queries, own_reads, more, refused, more_refused })
+    Ok(Looks { patient, looks, queries, openings, own_reads, more, refused, more_refused })
 }
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.looks.is_empty() && self.queries.0.is_empty() && self.own_reads.is_empty() {
+        let is_alone =
+            self.looks.is_empty() && self.queries.0.is_empty() && self.openings.is_empty();
+        if is_alone && self.own_reads.is_empty() {
             writeln!(f, "no one has read records of {}", self.patient)?;
-        } else if self.looks.is_empty() && self.queries.0.is_empty() {
+        } else if is_alone {
             writeln!(f, "no one else has read records of {}", self.patient)?;
         }
         if !self.looks.is_empty() {
@@ -183,6 +194,10 @@ impl fmt::Display for Looks {
             }
         }
         self.queries.fmt(f)?;
+        if !self.openings.is_empty() {
+            writeln!(f, "by the hospitals together, with a standing consent:")?;
+        }
+        self.openings.iter().try_for_each(|opening| writeln!(f, "{opening}"))?;
         self.own_reads.iter().try_for_each(|read| writeln!(f, "{read}"))?;
         if self.more {
             writeln!(f, "{}", listing::MORE)?;
@@ -273,7 +288,10 @@ impl Occasion {
 mod tests {
     use epione_primitives::{
         RecordPointer,
+        consortium::EpochId,
+        opening::OpeningId,
         release::{OwnRead, ReleasedRecords, SectionSet},
+        sharing::SlotId,
     };
 
     use super::*;
@@ -325,6 +343,7 @@ mod tests {
             patient: UserId([1; 32]),
             looks: Vec::new(),
             queries: HandedOut(Vec::new()),
+            openings: Vec::new(),
             own_reads: Vec::new(),
             more: false,
             refused: None,
@@ -337,6 +356,50 @@ mod tests {
         assert!(text.contains("you, with your own key (noted)"), "{text}");
         looks.looks.push(look(None, SectionSet(1)));
         assert!(!looks.to_string().contains("no one"), "{looks}");
+    }
+
+    #[test]
+    fn what_the_hospitals_opened_together_is_in_the_list() {
+        let part = opening::HandedOutPart {
+            hospital: HospitalId(2),
+            epoch: EpochId(0),
+            at: "2026-11-29T01:25:12Z".into(),
+            block: 44,
+        };
+        let pointer = RecordPointer { height: 1, index: 0 };
+        let opened = opening::Described {
+            opening: OpeningId(7),
+            requester: UserId([7; 32]),
+            role: Some(Role::Researcher),
+            hospital: HospitalId(1),
+            hospital_name: "Bob".into(),
+            patient: UserId([1; 32]),
+            purpose: Purpose::Research,
+            records: vec![WantedRecord { pointer, sections: Some(SectionSet(0b10)) }],
+            slots: vec![SlotId(0)],
+            at: "2026-11-29T01:25:06Z".into(),
+            block: 42,
+            handed_out: vec![part],
+        };
+        let looks = Looks {
+            patient: UserId([1; 32]),
+            looks: Vec::new(),
+            queries: HandedOut(Vec::new()),
+            openings: vec![opened],
+            own_reads: Vec::new(),
+            more: false,
+            refused: None,
+            more_refused: None,
+        };
+        let text = looks.to_string();
+        assert!(
+            text.starts_with("by the hospitals together, with a standing consent:\n"),
+            "{text}"
+        );
+        assert!(text.contains("researcher 0x0707") && text.contains("hospital 2 handed out"));
+        let json = serde_json::to_value(&looks).unwrap();
+        assert_eq!(json["openings"][0]["opening"], 7);
+        assert_eq!(json["openings"][0]["handedOut"][0]["hospital"], 2);
     }
 
     #[test]

@@ -115,6 +115,7 @@ mod tests {
             kinds: KindSet(0b10),
             recorded: RecordedPeriod::default(),
             until,
+            standing: false,
         }
     }
 

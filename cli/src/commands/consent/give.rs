@@ -58,6 +58,10 @@ pub struct GiveArgs {
     /// Instead of --until: time from now by the chain's clock, such as 30d, 12h or 45m; at most 366d
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     pub span: Option<Duration>,
+    /// Lets the hospitals together open the sections for the requesters while you and the hospital of the record are
+    /// away. Enough hospitals for that can then also open them together without the chain's decision
+    #[arg(long)]
+    pub standing: bool,
     #[command(flatten)]
     pub slot: SlotArgs,
 }
@@ -112,6 +116,7 @@ pub async fn give(args: &GiveArgs, context: &Context) -> Result<Given, Failure> 
         kinds: set_of(&args.kinds),
         recorded: RecordedPeriod { from: args.recorded_from, to: args.recorded_to },
         until,
+        standing: args.standing,
     };
     let wanted = Wanted { slot: args.slot.slot, proposed: None, consent, same_end };
     giving::give(&args.slot.giver(&args.signer), wanted, context).await

@@ -306,6 +306,7 @@ mod tests {
             kinds: KindSet(0b10),
             recorded: RecordedPeriod::default(),
             until,
+            standing: false,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Shown {
     /// Unix time in milliseconds, like all moments here.
     pub since: Moment,
     pub until: Moment,
+    /// Whether the hospitals open the sections together while the patient is away.
+    pub standing: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Moment>,
     /// The chain block in which it began.
@@ -72,7 +74,7 @@ impl Shown {
         let status = Status::of(&version, now);
         let said = sentences(slot, &version.consent, names);
         let ConsentVersion { version, consent, since, block, ended } = version;
-        let Consent { audience, purposes, kinds, recorded, until } = consent;
+        let Consent { audience, purposes, kinds, recorded, until, standing } = consent;
         // Malformed terms, which the chain does not store, include nobody.
         let formula = Formula::of(&audience).unwrap_or_else(|| Formula::AtLeast(1, Vec::new()));
         Self {
@@ -85,6 +87,7 @@ impl Shown {
             recorded,
             since,
             until,
+            standing,
             ended,
             block,
             sentences: said,
@@ -193,6 +196,7 @@ mod tests {
                 kinds: KindSet(0b10),
                 recorded: RecordedPeriod::default(),
                 until: 2_000,
+                standing: false,
             },
             since: 1_000,
             block: 7,

@@ -285,6 +285,7 @@ fn request(args: &DiscloseArgs, patient: UserId) -> GetArgs {
         pointers: vec![args.record],
         all: false,
         limit: None,
+        opening: None,
         out: args.out.clone(),
         purpose: None,
         emergency: None,

@@ -108,10 +108,8 @@ pub async fn ask(args: &AskArgs, context: &Context) -> Result<Asked, Failure> {
     let head = chain.finalized_head().await?;
     let expires = head.number.saturating_add(blocks);
     let user = context.user_of(&account).await?;
-    let hospital = match &args.hospital {
-        Some(named) => context.hospital(named).await?,
-        None => only(&in_force(&chain.at(head.hash), user).await?)?,
-    };
+    let state = chain.at(head.hash);
+    let hospital = asking_hospital((args.hospital.as_ref(), user), &state, context).await?;
     let (patient, purpose) = (args.patient, args.purpose.into());
     let query = NewQuery { hospital, patient, records, purpose, expires, terms: &terms };
     let spinner = progress::waiting(context, "waiting until the query is finalized");
@@ -128,6 +126,18 @@ pub async fn ask(args: &AskArgs, context: &Context) -> Result<Asked, Failure> {
         expires,
         show: context.command(["query", "show"]).with([id.to_string()]).to_string(),
     })
+}
+
+/// The hospital for which a requester asks: the named one, or the only one that is possible.
+pub(in crate::commands) async fn asking_hospital(
+    (named, user): (Option<&HospitalRef>, UserId),
+    state: &Snapshot,
+    context: &Context,
+) -> Result<HospitalId, Failure> {
+    match named {
+        Some(named) => context.hospital(named).await,
+        None => only(&in_force(state, user).await?),
+    }
 }
 
 /// The active hospitals at which a registration of the user is in force.

@@ -6,13 +6,14 @@ mod ask;
 mod collect;
 mod list;
 mod mailbox;
-mod part;
+pub(in crate::commands) mod part;
 mod show;
 mod statement;
 
 pub(in crate::commands) use accept::time;
 pub use accept::{AcceptArgs, Accepted, AcceptedBefore, NewlyAccepted, accept};
 pub use answer::{AnswerArgs, Answered, refuse, withdraw};
+pub(in crate::commands) use ask::asking_hospital;
 pub use ask::{AskArgs, Asked, ask};
 pub use collect::{CollectArgs, Collected, collect};
 pub(in crate::commands) use list::described;

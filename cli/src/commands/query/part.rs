@@ -35,7 +35,7 @@ impl FromStr for Part {
 }
 
 /// The records in the chain's order. One that is named twice is there once, with the sections of both.
-pub(super) fn merged(parts: &[Part]) -> Result<QueriedRecords, Failure> {
+pub(in crate::commands) fn merged(parts: &[Part]) -> Result<QueriedRecords, Failure> {
     let mut records: BTreeMap<RecordPointer, SectionSet> = BTreeMap::new();
     for Part(ReleasedRecord { pointer, sections }) in parts {
         let all = records.entry(*pointer).or_default();
@@ -48,19 +48,19 @@ pub(super) fn merged(parts: &[Part]) -> Result<QueriedRecords, Failure> {
     let number = records.len();
     records.try_into().map_err(|_| {
         Failure::usage(
-            format!("a query is for at most {MAX_QUERIED_RECORDS} records, not {number}"),
-            "ask several queries",
+            format!("at most {MAX_QUERIED_RECORDS} records are possible in one call, not {number}"),
+            "ask several times",
         )
     })
 }
 
 /// The records as JSON has them: without `sections`, all sections of a record.
-pub(super) fn wanted(records: &[ReleasedRecord]) -> Vec<WantedRecord> {
+pub(in crate::commands) fn wanted(records: &[ReleasedRecord]) -> Vec<WantedRecord> {
     records.iter().copied().map(WantedRecord::from).collect()
 }
 
 /// The records in words: `1/0 sections 3,5; 2/0 section 1; 3/0 all sections`.
-pub(super) fn in_words(records: &[WantedRecord]) -> String {
+pub(in crate::commands) fn in_words(records: &[WantedRecord]) -> String {
     let each = records.iter().map(|WantedRecord { pointer, sections }| match sections {
         Some(sections) => format!("{pointer} {}", wording::sections(*sections)),
         None => format!("{pointer} all sections"),
@@ -102,6 +102,9 @@ mod tests {
         assert_eq!(merged(&parts).unwrap().len(), parts.len());
         let parts: Vec<_> = (0..=MAX_QUERIED_RECORDS).map(part).collect();
         let refused = merged(&parts).unwrap_err();
-        assert!(refused.error.contains("at most 16 records, not 17"), "{refused}");
+        assert!(
+            refused.error.contains("at most 16 records are possible in one call, not 17"),
+            "{refused}"
+        );
     }
 }

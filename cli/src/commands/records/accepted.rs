@@ -44,7 +44,7 @@ pub(in crate::commands) async fn save_accepted(
 }
 
 /// A record of which accepted sections are missing, and its folder; none if nothing is missing.
-async fn incomplete(
+pub(super) async fn incomplete(
     patient: UserId,
     ReleasedRecord { pointer, sections }: &ReleasedRecord,
     out: &Path,
@@ -66,7 +66,7 @@ async fn incomplete(
 }
 
 /// Saves each opened record in its folder. If nothing was opened, all have the same failure.
-async fn save(
+pub(super) async fn save(
     reader: &Reader,
     opened: Result<Vec<Result<OpenRecord, ReadError>>, Failure>,
     folders: Vec<(RecordPointer, Folder)>,

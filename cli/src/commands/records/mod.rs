@@ -6,6 +6,7 @@ mod files;
 mod get;
 mod kept;
 mod note;
+mod opened;
 mod outcome;
 mod part;
 mod receipts;
@@ -19,6 +20,7 @@ pub use files::{Provenance, RetrievedFile, RetrievedRecord, RetrievedSection, sh
 pub use get::get;
 pub(super) use kept::saved_in;
 pub use note::Noted;
+pub use opened::{HospitalFault, Opened, get_opened};
 pub use outcome::{FailedRecord, Retrieved};
 pub use part::{PartArgs, RetrievedPart, get_part};
 pub use receipts::Receipt;
@@ -44,7 +46,7 @@ use crate::{
 pub enum Command {
     /// Lists a patient's records from the chain, newest first, without decrypting them
     List(ListArgs),
-    /// Reads records into files: by a grant of their hospital or with the patient's own key; verifies
+    /// Reads records into files: by a grant of their hospital, by an opening, or with the patient's own key; verifies
     /// and decrypts them
     Get(GetArgs),
 }
@@ -54,6 +56,9 @@ impl Command {
         let json = context.common().json;
         match self {
             Self::List(args) => show(&list(args, context).await?, json),
+            Self::Get(args) if args.opening.is_some() => {
+                show(&get_opened(args, context).await?, json)
+            }
             Self::Get(args) if args.part.is_some() => show(&get_part(args, context).await?, json),
             Self::Get(args) => show(&get(args, context).await?, json),
         }

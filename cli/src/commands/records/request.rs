@@ -18,7 +18,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "USER")]
     pub patient: UserId,
     /// A record, by block height and index, as in 12/0; may be repeated
-    #[arg(long = "pointer", value_name = "HEIGHT/INDEX", required_unless_present = "all")]
+    #[arg(long = "pointer", value_name = "HEIGHT/INDEX", required_unless_present_any = ["all", "opening"])]
     pub pointers: Vec<RecordPointer>,
     /// Every record of the patient
     #[arg(long, conflicts_with = "pointers")]
@@ -28,6 +28,11 @@ pub struct GetArgs {
     #[arg(long, value_name = "NUMBER", conflicts_with = "pointers", requires = "all",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
+    /// Instead of --pointer: the number of an opening of yours (`epione opening ask`). The hospitals open its sections
+    /// together, so no hospital's policies are needed
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["pointers", "all", "limit", "purpose", "emergency",
+        "own_key", "note", "earlier_keys", "from", "range", "frame", "section"])]
+    pub opening: Option<u32>,
     /// Folder to write to; each record gets its own folder in it
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -167,8 +172,22 @@ mod tests {
             &["out", "--all", "--earlier-keys", "//B", "--purpose", "audit"],
             &["out", "--all", "--note"],
             &["out", "--pointer", "6/0", "--own-key", "--note", "--frame", "1"],
+            &["out", "--opening", "7", "--pointer", "6/0"],
+            &["out", "--opening", "7", "--all"],
+            &["out", "--opening", "7", "--purpose", "research"],
+            &["out", "--opening", "7", "--emergency", "life-threatening"],
+            &["out", "--opening", "7", "--own-key"],
+            &["out", "--opening", "7", "--from", "2"],
+            &["out", "--opening", "7", "--frame", "1"],
         ] {
             assert!(parse(ignored).is_err(), "{ignored:?}");
         }
+    }
+
+    #[test]
+    fn an_opening_names_the_records_itself() {
+        let get = parse(&["out", "--opening", "7"]).unwrap();
+        assert_eq!((get.opening, get.pointers), (Some(7), Vec::new()));
+        assert!(parse(&["out"]).is_err(), "one of --pointer, --all and --opening is needed");
     }
 }

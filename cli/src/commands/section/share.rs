@@ -297,6 +297,7 @@ mod tests {
             kinds: KindSet::default(),
             recorded: RecordedPeriod::default(),
             until: 90,
+            standing: false,
         };
         let version = ConsentVersion { version: 4, consent, since: 10, block: 7, ended: None };
         let pointer = RecordPointer { height: 1, index: 0 };

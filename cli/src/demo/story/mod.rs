@@ -1,7 +1,9 @@
 //! The story, chapter by chapter.
 
+mod away;
 mod blocks;
 mod cast;
+mod consortium;
 mod emergency;
 mod evidence;
 mod keys;
@@ -78,12 +80,12 @@ impl Story {
     pub async fn tell(
         mut self,
         args: &Args,
-        network: &Devnet,
+        network: &mut Devnet,
         program: &Program,
     ) -> Result<DemoReport, Failure> {
         let context = self.open(args, network)?;
         let cast = self.register(args, &context).await?;
-        let scene = Scene { args, network, program, context: &context, cast: &cast };
+        let scene = Scene { args, network: &*network, program, context: &context, cast: &cast };
         let first = self.checkup(scene).await?;
         self.text(scene).await?;
         self.images(scene, &first).await?;
@@ -100,8 +102,10 @@ impl Story {
         let rotated = self.rotate(scene, &first).await?;
         self.own_key(scene, &rotated, &first).await?;
         self.evidence(scene, query).await?;
+        self.consortium_key(scene).await?;
         self.periods_end(scene, [referral, insurance]).await?;
         self.look_back(scene).await?;
+        self.away((args, &context, &cast), &rotated, network, &first).await?;
         Ok(self.report)
     }
 

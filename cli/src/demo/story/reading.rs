@@ -137,6 +137,7 @@ pub(super) fn request(scene: Scene<'_>, reader: &Person, folder: &str) -> record
         pointers: vec![FIRST],
         all: false,
         limit: None,
+        opening: None,
         out: scene.args.dir.join("read").join(folder.replace(", ", "-").replace(' ', "-")),
         purpose: None,
         emergency: None,

@@ -178,6 +178,7 @@ async fn give(
         recorded_to: None,
         until: None,
         span: Some(lasting),
+        standing: false,
         slot: SlotArgs { slot: Some(SLOT), earlier_keys: Vec::new(), yes: true },
     };
     consent::give(&give, scene.context).await

@@ -3,7 +3,9 @@
 use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
+    consortium::EpochId,
     credential::AttributeId,
+    opening::OpeningId,
     query::QueryId,
     release::ReviewId,
     sharing::SlotId,
@@ -401,4 +403,99 @@ pub(super) fn requester_query(requester: UserId, number: u32) -> StorageKey {
 
 pub(crate) fn transfer(id: QueryId) -> StorageKey {
     value("Queries", "Transfers").twox_64_concat(&id)
+}
+
+// pallet-consortium-key
+
+pub(super) fn answers_of(dealer: u8) -> StorageKey {
+    value("ConsortiumKey", "AnswersOf").twox_64_concat(&dealer)
+}
+
+pub(super) fn ceremony() -> StorageKey {
+    value("ConsortiumKey", "Ceremony")
+}
+
+pub(super) fn committee() -> StorageKey {
+    value("ConsortiumKey", "Committee")
+}
+
+pub(super) fn confirmations() -> StorageKey {
+    value("ConsortiumKey", "Confirmed")
+}
+
+pub(super) fn consortium_schedule() -> StorageKey {
+    value("ConsortiumKey", "Schedule")
+}
+
+pub(super) fn current_epoch() -> StorageKey {
+    value("ConsortiumKey", "Current")
+}
+
+pub(super) fn dealing(dealer: u8) -> StorageKey {
+    value("ConsortiumKey", "Dealings").twox_64_concat(&dealer)
+}
+
+pub(super) fn enrolment(seat: u8) -> StorageKey {
+    value("ConsortiumKey", "Enrolments").twox_64_concat(&seat)
+}
+
+pub(super) fn epoch(id: EpochId) -> StorageKey {
+    value("ConsortiumKey", "Epochs").twox_64_concat(&id)
+}
+
+pub(super) fn last_begun() -> StorageKey {
+    value("ConsortiumKey", "LastBegun")
+}
+
+pub(super) fn last_ended() -> StorageKey {
+    value("ConsortiumKey", "LastEnded")
+}
+
+pub(super) fn past_ceremonies() -> StorageKey {
+    value("ConsortiumKey", "Past")
+}
+
+pub(super) fn refresh_requested() -> StorageKey {
+    value("ConsortiumKey", "RefreshRequested")
+}
+
+pub(super) fn renewal_decided() -> StorageKey {
+    value("ConsortiumKey", "RenewalDecided")
+}
+
+// pallet-openings
+
+/// The prefix of what hospitals recorded when they handed out their parts of an opening.
+pub(super) fn handed_out(id: OpeningId) -> StorageKey {
+    value("Openings", "HandedOutBy").twox_64_concat(&id)
+}
+
+pub(super) fn handed_out_by(id: OpeningId, hospital: HospitalId) -> StorageKey {
+    handed_out(id).twox_64_concat(&hospital)
+}
+
+pub(super) fn opening(id: OpeningId) -> StorageKey {
+    value("Openings", "Openings").twox_64_concat(&id)
+}
+
+pub(super) fn patient_opening(patient: UserId, number: u32) -> StorageKey {
+    value("Openings", "PatientOpenings").blake2_128_concat(&patient).twox_64_concat(&number)
+}
+
+/// The number of openings of a patient's records.
+pub(super) fn patient_openings(patient: UserId) -> StorageKey {
+    value("Openings", "PatientOpeningCount").blake2_128_concat(&patient)
+}
+
+pub(super) fn requester_opening(requester: UserId, number: u32) -> StorageKey {
+    value("Openings", "RequesterOpenings").blake2_128_concat(&requester).twox_64_concat(&number)
+}
+
+/// The number of openings for a requester.
+pub(super) fn requester_openings(requester: UserId) -> StorageKey {
+    value("Openings", "RequesterOpeningCount").blake2_128_concat(&requester)
+}
+
+pub(super) fn wraps(record: RecordPointer, slot: SlotId) -> StorageKey {
+    value("Openings", "Wraps").twox_64_concat(&record).twox_64_concat(&slot)
 }

@@ -190,6 +190,16 @@ impl Chain {
         }
     }
 
+    /// The state after a block, of which each value is read by a proof. A handle that believes its node believes also
+    /// which state the block has.
+    pub(super) async fn proving(&self, block: Hash) -> Result<VerifiedState, ChainError> {
+        if let Some(state) = self.verified(block).await? {
+            return Ok(state);
+        }
+        let header = finality::header_of(self, block).await?;
+        Ok(VerifiedState::new(self.clone(), Block::of(&header)))
+    }
+
     /// Whether this handle believes only what is proven.
     pub fn is_verified(&self) -> bool {
         self.verifier.is_some()

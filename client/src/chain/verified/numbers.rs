@@ -9,7 +9,7 @@ pub(super) const SPEC_VERSION: u32 = 1;
 pub(super) const TRANSACTION_VERSION: u32 = 1;
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 39] = [
+pub(super) const CALLS: [Numbered; 49] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -49,10 +49,20 @@ pub(super) const CALLS: [Numbered; 39] = [
     ("Mandates", "dismiss", [22, 1]),
     ("Mandates", "authorize", [22, 2]),
     ("Mandates", "revoke", [22, 3]),
+    ("ConsortiumKey", "begin", [23, 0]),
+    ("ConsortiumKey", "enrol", [23, 1]),
+    ("ConsortiumKey", "deal", [23, 2]),
+    ("ConsortiumKey", "judge", [23, 3]),
+    ("ConsortiumKey", "answer", [23, 4]),
+    ("ConsortiumKey", "confirm", [23, 5]),
+    ("ConsortiumKey", "refresh", [23, 6]),
+    ("Openings", "wrap", [24, 0]),
+    ("Openings", "ask", [24, 1]),
+    ("Openings", "hand_out", [24, 2]),
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.
-pub(super) const EVENTS: [Numbered; 24] = [
+pub(super) const EVENTS: [Numbered; 25] = [
     ("System", "ExtrinsicSuccess", [0, 0]),
     ("System", "ExtrinsicFailed", [0, 1]),
     ("Hospitals", "AccountsRotated", [6, 4]),
@@ -77,4 +87,5 @@ pub(super) const EVENTS: [Numbered; 24] = [
     ("Queries", "Refused", [20, 2]),
     ("Queries", "Withdrawn", [20, 3]),
     ("Queries", "Transferred", [20, 4]),
+    ("Openings", "Opened", [24, 1]),
 ];

@@ -1,6 +1,7 @@
 //! What a node could do to a client that verifies. The chain is in memory, with real keys, votes and proofs.
 
 mod changes;
+mod consortium;
 pub(crate) mod disclosed;
 pub(crate) mod evident;
 mod histories;

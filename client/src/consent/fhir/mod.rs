@@ -3,8 +3,8 @@
 //! The base rule of the resource is opt-out: nothing is shared, apart from what the one nested provision permits. Its
 //! actors are alternatives. FHIR cannot say that it permits only what is in a slot, so each provision has a modifier
 //! extension that says so: a program that does not know this extension must not use the provision, and so does not read
-//! a wider consent out of it. The same is true for an audience that is not a list of alternatives: its formula is a
-//! modifier extension, too. docs/formats.md lists the code systems of this project.
+//! a wider consent out of it. The same is true for an audience that is not a list of alternatives, whose formula is a
+//! modifier extension, and for a consent that stands while the patient is away. docs/formats.md lists the code systems of this project.
 
 mod read;
 mod strict;
@@ -55,6 +55,10 @@ const KIND_URN: &str = "urn:epione:section-kind";
 const AUDIENCE_URN: &str = "urn:epione:audience";
 /// The number of the slot: the provision permits only what is placed there.
 const SLOT_URN: &str = "urn:epione:slot";
+
+/// Whether the consent stands while the patient is away: `true`, or the extension is not there.
+const STANDING_URN: &str = "urn:epione:standing";
+const TRUE: &str = "true";
 
 /// Each purpose, with HL7's code for the reason of an act. A consent is never for an emergency.
 static REASONS: [(Purpose, &str); 6] = [

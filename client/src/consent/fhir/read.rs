@@ -147,6 +147,7 @@ struct Extensions<'j> {
     slot: SlotId,
     /// The formula of an audience that actors cannot express.
     audience: Option<Node<'j>>,
+    standing: bool,
 }
 
 impl<'j> Extensions<'j> {
@@ -154,17 +155,23 @@ impl<'j> Extensions<'j> {
     /// in a slot.
     fn of(rule: &Object<'j>) -> Result<Self, Refused> {
         let at = rule.required("modifierExtension")?;
-        let (mut slot, mut audience) = (None, None);
-        for node in at.list(2)? {
+        let (mut slot, mut audience, mut standing) = (None, None, false);
+        for node in at.list(3)? {
             let members = node.object(&["id", "url", "valueString"])?;
             let (url, value) = (members.required("url")?, members.required("valueString")?);
             let is_first = match url.text()? {
                 SLOT_URN => slot.replace(slot_number(&value)?).is_none(),
                 AUDIENCE_URN => audience.replace(value).is_none(),
+                STANDING_URN => {
+                    value.only(TRUE)?;
+                    !std::mem::replace(&mut standing, true)
+                }
                 other => {
                     return Err(url.refused(
                         format!("the extension {other:?} is not understood"),
-                        format!("only {SLOT_URN} and {AUDIENCE_URN} can be imported"),
+                        format!(
+                            "only {SLOT_URN}, {AUDIENCE_URN} and {STANDING_URN} can be imported"
+                        ),
                     ));
                 }
             };
@@ -178,7 +185,7 @@ impl<'j> Extensions<'j> {
                 format!("add the extension {SLOT_URN} with the number of a slot"),
             )
         })?;
-        Ok(Self { slot, audience })
+        Ok(Self { slot, audience, standing })
     }
 }
 
@@ -245,6 +252,7 @@ fn consent(
         kinds: kinds(provision)?,
         recorded: recorded.unwrap_or_default(),
         until,
+        standing: extensions.standing,
     })
 }
 

@@ -30,6 +30,7 @@ fn consent() -> Consent {
         kinds: set_of(&[SectionKind::Diagnosis, SectionKind::Report]),
         recorded: RecordedPeriod { from: Some(1_735_689_600_000), to: None },
         until: UNTIL,
+        standing: false,
     }
 }
 
@@ -109,7 +110,7 @@ fn a_rule_that_is_not_limited_to_one_slot_is_refused() {
         (json!([{ "url": "urn:epione:slot", "valueCode": "2" }]), "is not understood"),
         (json!([{ "url": "urn:epione:slot" }]), "is missing"),
         (json!([slot("2"), extension("urn:epione:audience", "{}")]), "changes who the actors are"),
-        (json!([slot("2"), slot("3"), slot("4")]), "has 3 entries"),
+        (json!([slot("2"), slot("3"), slot("4"), slot("5")]), "has 4 entries"),
     ] {
         let refused = imported(&in_rule("modifierExtension", extensions)).unwrap_err();
         assert!(refused.path.contains("modifierExtension"), "{refused}");
@@ -185,15 +186,38 @@ fn consents() -> impl Strategy<Value = Consent> {
         proptest::sample::subsequence(SectionKind::ALL, 0..=4),
         (time(), time()),
         SINCE + 1..SINCE + 366 * DAY_MILLIS,
+        any::<bool>(),
     )
-        .prop_map(|(audience, purposes, kinds, (from, to), until)| Consent {
+        .prop_map(|(audience, purposes, kinds, (from, to), until, standing)| Consent {
             audience,
             purposes: purposes.try_into().unwrap(),
             kinds: set_of(&kinds),
             // A resource cannot say "before 1970".
             recorded: RecordedPeriod { from, to: to.filter(|to| *to > 0) },
             until,
+            standing,
         })
+}
+
+/// A program that does not know the extension must not read a consent that does not stand out of it, nor this program
+/// another word for yes.
+#[test]
+fn a_standing_consent_has_a_modifier_extension_of_its_own() {
+    let mut resource = exported(Consent { standing: true, ..consent() });
+    let value = "/provision/provision/0/modifierExtension/1";
+    let expected = json!({ "url": "urn:epione:standing", "valueString": "true" });
+    assert_eq!(resource.pointer(value), Some(&expected));
+    assert!(imported(&resource).unwrap().consent.standing);
+    assert!(!imported(&exported(consent())).unwrap().consent.standing);
+    for other in ["false", "yes", ""] {
+        *resource.pointer_mut(value).unwrap() =
+            json!({ "url": "urn:epione:standing", "valueString": other });
+        imported(&resource).unwrap_err();
+    }
+    let slot = json!({ "url": "urn:epione:slot", "valueString": "2" });
+    *resource.pointer_mut("/provision/provision/0/modifierExtension").unwrap() =
+        json!([slot, expected, expected]);
+    assert!(imported(&resource).unwrap_err().to_string().contains("is there twice"));
 }
 
 proptest! {

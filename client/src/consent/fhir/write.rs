@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::{
     ACT_CODE, ACT_REASON, ACTION, ACTION_SYSTEM, ATTRIBUTE_URN, AUDIENCE_URN, CATEGORY, CHAIN_URN,
     CONSENT_URN, Described, HOSPITAL_URN, KIND_URN, LOINC, OPT_OUT, PARTICIPATION, REASONS,
-    RECIPIENT, ROLE_URN, Refused, SCOPE, SCOPE_SYSTEM, SLOT_URN, USER_URN, instant,
+    RECIPIENT, ROLE_URN, Refused, SCOPE, SCOPE_SYSTEM, SLOT_URN, STANDING_URN, TRUE, USER_URN,
+    instant,
 };
 use crate::consent::{Formula, Tree, kinds_in, set_of};
 
@@ -146,6 +147,9 @@ fn provision(Described { slot, version, .. }: &Described<'_>) -> Provision {
     if actors.is_none() {
         let value_string = formula(&consent.audience);
         modifier_extension.push(Extension { url: AUDIENCE_URN, value_string });
+    }
+    if consent.standing {
+        modifier_extension.push(Extension { url: STANDING_URN, value_string: TRUE.into() });
     }
     let reason = |purpose: &Purpose| {
         let found = REASONS.iter().find(|(known, _)| known == purpose);

@@ -13,6 +13,8 @@ mod links;
 mod mailbox;
 mod offers;
 mod own_records;
+mod partial_shares;
+mod partials;
 mod queries;
 mod query_news;
 mod reader_keys;

@@ -1,6 +1,7 @@
-//! Makes calls from small numbers. Only this module knows the arguments of the calls.
+//! Makes calls from small numbers. Only this module and [`super::ceremonies`] know the arguments of the calls.
 
 mod council;
+mod openings;
 mod profiles;
 mod reading;
 
@@ -25,13 +26,17 @@ use frame_support::BoundedVec;
 use pallet_sharing::PlacedRecords;
 use sp_core::{Pair, sr25519};
 
-use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
+use super::{
+    ceremonies,
+    oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE},
+};
 use crate::{
     chain::{self, A, B, account, announcement, apply, body_hash, consent, key, register},
     equivocation::report_call,
 };
 use council::{act_as_root, act_on_hospital, motion};
 pub use council::{motion_index, propose_suspension};
+use openings::{ask_for_opening, opening, publish_wraps};
 use profiles::{complete_recovery, propose_recovery, registration, rotate_keys, update};
 use reading::{accept_query, ask, query, record, refuse};
 
@@ -64,6 +69,9 @@ pub enum Deed {
     RefuseQuery,
     WithdrawQuery,
     Transfer,
+    PublishWraps,
+    AskForOpening,
+    HandOut,
     Appoint,
     Dismiss,
     Authorize,
@@ -91,6 +99,16 @@ pub enum Deed {
     Upgrade,
     SetTime,
     ReportEquivocation,
+    BeginCeremony,
+    Enrol,
+    Deal,
+    JudgeDealings,
+    AnswerComplaint,
+    ConfirmCeremony,
+    RefreshKey,
+    RenewKey,
+    ChooseSeats,
+    ChangeSchedule,
 }
 
 impl Deed {
@@ -121,6 +139,9 @@ impl Deed {
         Self::RefuseQuery,
         Self::WithdrawQuery,
         Self::Transfer,
+        Self::PublishWraps,
+        Self::AskForOpening,
+        Self::HandOut,
         Self::Appoint,
         Self::Dismiss,
         Self::Authorize,
@@ -148,6 +169,16 @@ impl Deed {
         Self::Upgrade,
         Self::SetTime,
         Self::ReportEquivocation,
+        Self::BeginCeremony,
+        Self::Enrol,
+        Self::Deal,
+        Self::JudgeDealings,
+        Self::AnswerComplaint,
+        Self::ConfirmCeremony,
+        Self::RefreshKey,
+        Self::RenewKey,
+        Self::ChooseSeats,
+        Self::ChangeSchedule,
     ];
 }
 
@@ -203,6 +234,9 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::RefuseQuery => pallet_queries::Call::refuse { query: query(a) }.into(),
         Deed::WithdrawQuery => pallet_queries::Call::withdraw { query: query(a) }.into(),
         Deed::Transfer => pallet_queries::Call::transfer { query: query(a) }.into(),
+        Deed::PublishWraps => publish_wraps(a, b, c),
+        Deed::AskForOpening => ask_for_opening(a, b, c),
+        Deed::HandOut => pallet_openings::Call::hand_out { opening: opening(a) }.into(),
         Deed::Appoint => {
             let (representative, until) = (user(a), end(b));
             pallet_mandates::Call::appoint { representative, until }.into()
@@ -233,6 +267,16 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
             let now = Timestamp::get().saturating_add(u64::from(a) * DAY_MILLIS);
             RuntimeCall::Timestamp(pallet_timestamp::Call::set { now })
         }
+        Deed::BeginCeremony
+        | Deed::Enrol
+        | Deed::Deal
+        | Deed::JudgeDealings
+        | Deed::AnswerComplaint
+        | Deed::ConfirmCeremony
+        | Deed::RefreshKey
+        | Deed::RenewKey
+        | Deed::ChooseSeats
+        | Deed::ChangeSchedule => ceremonies::make(deed, signer, numbers),
         _ => governing(deed, signer, numbers),
     }
 }
@@ -364,6 +408,7 @@ fn give(signer: &str, a: u8, b: u8, c: u8) -> RuntimeCall {
         kinds: KindSet(u32::from(a % 2)),
         recorded: RecordedPeriod::default(),
         until: pick(&[now.saturating_add(DAY_MILLIS), now, Moment::MAX], b),
+        standing: c.is_multiple_of(4),
     };
     let patient = Profiles::user_of(account(&key(signer))).unwrap_or(user(b));
     let seen = if c.is_multiple_of(8) { 0 } else { Sharing::slot_height(patient, slot(a)) };

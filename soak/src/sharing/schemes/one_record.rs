@@ -134,7 +134,7 @@ pub(in crate::sharing) fn consented(users: &[UserId], until: Moment) -> anyhow::
     let purposes: PolicyList<Purpose> =
         vec![PURPOSE].try_into().map_err(|_| anyhow!("one purpose is too many"))?;
     let (kinds, recorded) = (KindSet::default(), RecordedPeriod::default());
-    Ok(Consent { audience, purposes, kinds, recorded, until })
+    Ok(Consent { audience, purposes, kinds, recorded, until, standing: false })
 }
 
 /// The first sections of a record.

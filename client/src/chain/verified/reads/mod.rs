@@ -2,10 +2,12 @@
 //! changes, the function of the same name here changes with it.
 
 mod access;
+mod consortium;
 mod credentials;
 mod hospitals;
 mod lite_blocks;
 mod mandates;
+mod openings;
 mod profiles;
 mod queries;
 mod recoveries;

@@ -317,6 +317,7 @@ mod tests {
             kinds: KindSet::default(),
             recorded: RecordedPeriod::default(),
             until: 20,
+            standing: false,
         };
         let given = ConsentVersion { version: 1, consent, since: 10, block: 1, ended };
         let placements = placed.map(|bits| {

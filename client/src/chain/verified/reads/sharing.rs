@@ -133,7 +133,7 @@ impl VerifiedState {
 }
 
 /// A patient's slots, ascending.
-fn slots() -> impl Iterator<Item = SlotId> {
+pub(super) fn slots() -> impl Iterator<Item = SlotId> {
     (0..MAX_SLOTS).map(SlotId)
 }
 
@@ -246,6 +246,7 @@ mod tests {
             kinds: KindSet::default(),
             recorded: RecordedPeriod::default(),
             until: 20,
+            standing: false,
         };
         ConsentVersion { version: 1, consent, since: 10, block: 1, ended }
     }

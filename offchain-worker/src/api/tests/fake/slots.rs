@@ -40,6 +40,7 @@ pub fn consent(role: Role, kinds: KindSet, since: Moment) -> ConsentVersion {
         kinds,
         recorded: RecordedPeriod::default(),
         until: crate::now() + 365 * 86_400_000,
+        standing: false,
     };
     ConsentVersion { version: 1, consent, since, block: 0, ended: None }
 }

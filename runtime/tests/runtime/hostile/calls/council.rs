@@ -77,7 +77,7 @@ pub(super) fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 6 {
+    let call: RuntimeCall = match a % 7 {
         0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
         1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
@@ -86,6 +86,7 @@ pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
             RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { name })
         }
         4 => complete_recovery(b, b),
+        5 => pallet_consortium_key::Call::renew {}.into(),
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {

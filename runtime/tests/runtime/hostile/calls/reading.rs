@@ -19,7 +19,7 @@ pub(super) fn query(number: u8) -> QueryId {
 }
 
 /// Records in the first blocks, in order or not, which may not exist or belong to another patient.
-fn queried(a: u8, b: u8) -> QueriedRecords {
+pub(super) fn queried(a: u8, b: u8) -> QueriedRecords {
     let record = |number: u8| {
         let (pointer, sections) = (pointer(number, a), SectionSet(u64::from(b)));
         ReleasedRecord { pointer, sections }

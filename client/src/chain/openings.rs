@@ -1,0 +1,66 @@
+//! Reads of openings: what hospitals opened together, for whom, and the wraps from which they open it.
+//!
+//! The runtime API does not answer about them. A client reads the chain's storage, with storage proofs, also if it
+//! believes which state a block has.
+
+use epione_primitives::{
+    HospitalId, RecordPointer, UserId,
+    opening::{HandedOut, Opening, OpeningId, Wrapped},
+    sharing::SlotId,
+};
+
+use super::{ChainError, Snapshot};
+
+impl Snapshot {
+    /// An opening; none if the chain has not decided so many.
+    pub async fn opening(&self, id: OpeningId) -> Result<Option<Opening>, ChainError> {
+        self.proving().await?.opening(id).await
+    }
+
+    /// The openings of a patient's records, newest first, with their numbers among the patient's: at most `limit` and
+    /// [`MAX_PAGE`](epione_primitives::limits::MAX_PAGE) before the number `before`.
+    pub async fn openings_of_patient(
+        &self,
+        patient: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, OpeningId, Opening)>, ChainError> {
+        self.proving().await?.openings_of_patient(patient, before, limit).await
+    }
+
+    /// The openings for a requester, newest first, with their numbers among the requester's: at most `limit` and
+    /// [`MAX_PAGE`](epione_primitives::limits::MAX_PAGE) before the number `before`.
+    pub async fn openings_of_requester(
+        &self,
+        requester: UserId,
+        before: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<(u32, OpeningId, Opening)>, ChainError> {
+        self.proving().await?.openings_of_requester(requester, before, limit).await
+    }
+
+    /// The hospitals that recorded that they hand out their parts of an opening, ascending.
+    pub async fn handed_out(
+        &self,
+        opening: OpeningId,
+    ) -> Result<Vec<(HospitalId, HandedOut)>, ChainError> {
+        self.proving().await?.handed_out(opening).await
+    }
+
+    /// What a hospital recorded when it handed out its part of an opening, if it did.
+    pub async fn handed_out_by(
+        &self,
+        opening: OpeningId,
+        hospital: HospitalId,
+    ) -> Result<Option<HandedOut>, ChainError> {
+        self.proving().await?.handed_out_by(opening, hospital).await
+    }
+
+    /// The wraps of sections of a record, for each of its patient's slots that has some, ascending by slot.
+    pub async fn wraps(
+        &self,
+        pointer: RecordPointer,
+    ) -> Result<Vec<(SlotId, Wrapped)>, ChainError> {
+        self.proving().await?.wraps(pointer).await
+    }
+}
