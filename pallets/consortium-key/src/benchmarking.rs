@@ -218,14 +218,14 @@ mod benchmarks {
         ceremony.dealt = SeatSet::first(last);
         Ceremony::<T>::put(&ceremony);
         Dealings::<T>::remove(position(last));
-        let deal = dealing_of::<T>(&world, &ceremony, last);
+        let dealt = dealing_of::<T>(&world, &ceremony, last);
         let shares = vec![1; MAX_SEALED_SHARES_BYTES as usize];
         let shares = SealedSharesBytes::truncate_from(shares);
         T::Bodies::set_up(&shares);
-        let (commitments, part) = (deal.commitments.clone(), deal.part_hash());
+        let (commitments, part) = (dealt.commitments.clone(), dealt.part_hash());
 
         #[extrinsic_call]
-        _(world.agent(last), ceremony.id, commitments, deal.proof, part, shares);
+        _(world.agent(last), ceremony.id, commitments, dealt.proof, part, shares);
 
         assert_eq!(Ceremony::<T>::get().map(|it| it.phase), Some(Phase::Judge));
         Ok(())
@@ -255,12 +255,12 @@ mod benchmarks {
         ceremony.complaints[last] = SeatSet::first(most);
         ceremony.answered[last] = SeatSet::first(most - 1);
         Ceremony::<T>::put(&ceremony);
-        let answers: Vec<_> = (0..most - 1).map(|seat| revealed::<T>(&world, seat)).collect();
+        let answers: Vec<_> = (0..most - 1).map(|of| revealed::<T>(&world, of)).collect();
         AnswersOf::<T>::insert(position(last), Answers::truncate_from(answers));
-        let RevealedShare { seat, share, part } = revealed::<T>(&world, most - 1);
+        let last_one = revealed::<T>(&world, most - 1);
 
         #[extrinsic_call]
-        _(world.agent(last), ceremony.id, seat, share, part);
+        _(world.agent(last), ceremony.id, last_one.seat, last_one.share, last_one.part);
 
         assert_eq!(Ceremony::<T>::get().map(|it| it.phase), Some(Phase::Confirm));
         Ok(())
@@ -351,12 +351,12 @@ mod benchmarks {
         frame_system::Pallet::<T>::set_block_number(BlockNumberFor::<T>::from(10_u32));
         let origin = T::SeatOrigin::try_successful_origin()
             .map_err(|()| BenchmarkError::Stop("the council has no origin"))?;
-        let schedule = consortium::Schedule { phase: 50, refresh: 500, grace: 50 };
+        let changed = consortium::Schedule { phase: 50, refresh: 500, grace: 50 };
 
         #[extrinsic_call]
-        _(origin as T::RuntimeOrigin, schedule);
+        _(origin as T::RuntimeOrigin, changed);
 
-        assert_eq!(Schedule::<T>::get(), schedule);
+        assert_eq!(Schedule::<T>::get(), changed);
         Ok(())
     }
 

@@ -64,7 +64,7 @@ impl<T: Config> Pallet<T> {
         );
         for (dealer, answered) in newest.answered.iter().enumerate() {
             let answers = AnswersOf::<T>::get(position(dealer));
-            let stored: SeatSet = answers.iter().map(|answer| answer.seat.into()).collect();
+            let stored: SeatSet = answers.iter().map(|answer| usize::from(answer.seat)).collect();
             ensure!(
                 stored == *answered && answers.len() == answered.len(),
                 "the answers differ from the seats whose complaints are answered"
@@ -81,7 +81,7 @@ impl<T: Config> Pallet<T> {
 
     fn check_confirmations(newest: Option<&consortium::Ceremony>) -> Result<(), TryRuntimeError> {
         let all = Confirmed::<T>::get();
-        let seats: SeatSet = all.iter().map(|confirmation| confirmation.seat.into()).collect();
+        let seats: SeatSet = all.iter().map(|it| usize::from(it.seat)).collect();
         let enrolled = newest.map_or(SeatSet::default(), |newest| newest.enrolled);
         ensure!(
             seats.len() == all.len() && enrolled.contains_all(seats),

@@ -5,7 +5,7 @@ use epione_primitives::{
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::DispatchResult;
 
-use crate::{Call, Committee, Error, Event, RefreshRequested, RenewalDecided, mock::*};
+use crate::{Call, Committee, Error, Event, Past, RefreshRequested, RenewalDecided, mock::*};
 
 fn by_council(call: Call<Test>) -> DispatchResult {
     dispatch(call, RuntimeOrigin::root())
@@ -94,6 +94,18 @@ fn a_new_schedule_changes_no_phase_that_is_over() {
         assert_eq!((newest().phase, newest().deadline), (Phase::Judge, deadline + PHASE));
         judge_all();
         assert_eq!((newest().phase, newest().deadline), (Phase::Confirm, now() + 400));
+    });
+}
+
+#[test]
+fn a_failure_is_noted_once_whichever_call_notices_it() {
+    run(|| {
+        assert_ok!(begin(0));
+        pass(3 * PHASE);
+        assert_ok!(by_council(Call::schedule { schedule: Schedule { grace: 50, ..SCHEDULE } }));
+        assert_ok!(by_council(Call::schedule { schedule: SCHEDULE }));
+        assert_ok!(begin(1));
+        assert_eq!(Past::<Test>::get().len(), 1);
     });
 }
 
