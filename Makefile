@@ -12,11 +12,11 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Where the demo's hospitals store segments: local (folders) or s3 (a separate S3 server).
 STORE ?= local
 PALLETS := hospitals profiles credentials mandates role-policies lite-blocks approvals index-links sharing queries \
-	releases quotas
+	openings releases quotas consortium-key
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
 SLOWEST := one_hospital chain queries consents visit releases kills four_hospitals one_hospital_slow access reading \
-	hostile one_hospital_away home_down lies lies_to_senders demo durability discovery crash_loop waiting lite
+	hostile one_hospital_away openings home_down lies lies_to_senders demo durability discovery crash_loop waiting lite
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(sort $(filter-out $(SLOWEST),$(INTEGRATION)))
 # Networks wait for blocks most of the time: this many programs in parallel keep two cores busy.

@@ -184,6 +184,7 @@ test('a patient gives a consent, places sections, and ends both', async () => {
     kinds: 0,
     recorded: { from: null, to: null },
     until: (await api.query.timestamp.now()).toNumber() + 86_400_000,
+    standing: false,
   };
   const give = api.tx.sharing.give(3, consent, 0);
   const given = find(await submit(api, give, keys('//Patient')), 'sharing', 'Changed');
@@ -299,6 +300,33 @@ test('a patient accepts a query, and the mailbox records once that it hands out 
   find(await submit(api, api.tx.queries.transfer(query), agent(0)), 'queries', 'Transferred');
   assert.equal((await api.query.queries.transfers(query)).unwrap().grant.toHex(), grant);
   await assert.rejects(submit(api, api.tx.queries.transfer(query), agent(0)), /queries\.AlreadyTransferred/);
+});
+
+test('an opening needs a standing consent', async () => {
+  const pointer = { height: 1, index: 0 };
+  const records = [{ pointer, sections: 1 }];
+  const consent = {
+    audience: [{ User: doctor }],
+    purposes: ['Research'],
+    kinds: 0,
+    recorded: { from: null, to: null },
+    until: (await api.query.timestamp.now()).toNumber() + 86_400_000,
+  };
+  const give = async (standing) => {
+    const seen = await api.query.sharing.slotHeights(patient, 5);
+    await submit(api, api.tx.sharing.give(5, { ...consent, standing }, seen), keys('//Patient'));
+  };
+  const ask = (purpose) => submit(api, api.tx.openings.ask(0, patient, records, purpose), keys('//Doctor'));
+  await give(false);
+  await assert.rejects(ask('Research'), /openings\.NotAdmitted/);
+  await assert.rejects(ask('Emergency'), /openings\.PurposeIsEmergency/);
+  await give(true);
+  assert.ok((await api.query.sharing.consents(patient, 5)).unwrap().consent.standing.isTrue);
+  // It admits, but nothing is placed in the slot yet, or the hospitals have no key yet.
+  await assert.rejects(ask('Research'), /openings\.(NotPlaced|NoKey)/);
+  await assert.rejects(submit(api, api.tx.openings.handOut(0), agent(0)), /openings\.UnknownOpening/);
+  await submit(api, api.tx.sharing.withdraw(5), keys('//Patient'));
+  await assert.rejects(ask('Research'), /openings\.NotAdmitted/);
 });
 
 test('a patient appoints a representative, authorizes a hospital, and dismisses the representative', async () => {

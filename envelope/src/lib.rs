@@ -5,8 +5,8 @@
 //! seals it with a [`record_sealer::RecordSealer`] into a [`record::Record`], whose media become [`segment`]s. A
 //! [`body::BodyBuilder`] packs records into component A of a lite block. A reader gets content keys from a
 //! patient key ([`keys`], [`profile`]), from an access [`grant`], or from the grant with which a patient answers a
-//! [`query`], and opens sections with the record's methods. The hospitals' shares of the consortium key travel in a
-//! [`dealing`].
+//! [`query`], or from the parts that hospitals hand out for an [`opening`], and opens sections with the record's
+//! methods. The hospitals' shares of the consortium key travel in a [`dealing`].
 //!
 //! Structures are canonical SCALE and begin with a suite byte. Decoders accept bounded input, allocate
 //! no more than the input justifies, and never panic. Every failure to open is the same
@@ -67,6 +67,7 @@ mod hex_array;
 pub mod keys;
 pub mod keystore;
 pub mod object;
+pub mod opening;
 pub mod profile;
 pub mod query;
 mod random;

@@ -5,7 +5,7 @@ use codec::{Decode, Encode, Error, Input, Output};
 use crate::FormatError;
 
 /// The suite byte of a format: 2 in records, disclosures and profile bodies, 1 in sealed objects, grants, the sealed
-/// terms of queries and sealed shares.
+/// terms of queries, sealed shares and sealed parts of openings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suite<const BYTE: u8>;
 

@@ -1,23 +1,28 @@
 //! The chain as the worker's API needs it: finalized state, bodies by hash, and the agent's calls. The traits are
 //! narrow, so that the API is tested without a node. [`NodeChain`] implements them with the node.
 
-use std::{error::Error, sync::OnceLock};
+use std::{collections::BTreeMap, error::Error, sync::OnceLock};
 
 use epione_client::{
-    chain::{Call, Chain, ChainError, ChainEvent, DispatchFailure, Snapshot, SubmitError},
+    chain::{
+        Call, CeremonyState, Chain, ChainError, ChainEvent, ConsortiumKey, DispatchFailure,
+        Snapshot, SubmitError,
+    },
     signer::Account,
 };
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, SignedAt},
-    hospital::{Duty, Hospital},
+    consortium::{Ceremony, Epoch, EpochId, PastCeremony},
+    hospital::{Duty, Hospital, HospitalStatus},
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId, Wrapped},
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
-    release::{Review, ReviewId, Tally},
-    sharing::{ConsentVersion, Placements, SlotId, SlotSet},
+    release::{Review, ReviewId, SectionSet, Tally},
+    sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet},
 };
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -113,6 +118,36 @@ pub struct QueryNews {
     pub by: Option<UserId>,
 }
 
+/// The consortium key as of one finalized block, as far as a member needs it.
+#[derive(Clone, Debug)]
+pub struct ConsortiumView {
+    pub key: ConsortiumKey,
+    /// The newest ceremony; none before the first.
+    pub state: Option<CeremonyState>,
+    /// The epoch whose key the newest ceremony shares anew.
+    pub earlier: Option<Epoch>,
+    /// The last ceremonies that are over, oldest first.
+    pub past: Vec<PastCeremony>,
+    /// The active hospitals, ascending.
+    pub active: Vec<HospitalId>,
+    /// The agent accounts of all hospitals. They sign what they deal.
+    pub agents: BTreeMap<HospitalId, AccountId>,
+}
+
+impl ConsortiumView {
+    /// The newest ceremony as the last call left it.
+    pub fn newest(&self) -> Option<&Ceremony> {
+        self.state.as_ref().map(|state| &state.ceremony)
+    }
+
+    /// The newest ceremony as a call in block `next` finds it.
+    pub fn advanced(&self, next: BlockNumber) -> Option<Ceremony> {
+        let mut ceremony = self.newest()?.clone();
+        ceremony.advance(next, self.key.schedule.phase);
+        Some(ceremony)
+    }
+}
+
 /// The chain's state after earlier blocks. Nodes keep all of them.
 pub trait PastStates: Send + Sync {
     /// The number of the newest finalized block.
@@ -182,6 +217,16 @@ pub trait FinalState: Send + Sync {
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>>;
     /// The newest version of the consent of each of a patient's slots, in force or not.
     fn consents(&self, patient: UserId) -> Answer<'_, Vec<(SlotId, ConsentVersion)>>;
+    /// A page of the records with sections in a slot, in the order of the chain's storage, after `after`.
+    fn placed_in(
+        &self,
+        patient: UserId,
+        slot: SlotId,
+        after: Option<RecordPointer>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(RecordPointer, SectionSet)>>;
+    /// A page of the changes of what patients share, ascending from a height.
+    fn shared_changes(&self, from: u64, limit: u32) -> Answer<'_, Vec<SharedChange>>;
     /// The grant that answered a request, by the request's hash.
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>>;
     /// The mandate by which a user represents a patient at the block's time.
@@ -189,6 +234,15 @@ pub trait FinalState: Send + Sync {
     fn query(&self, id: QueryId) -> Answer<'_, Option<Query>>;
     /// The record that the sealed grant of a query is handed out.
     fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>>;
+    /// The epoch of the consortium key whose shares are in use; none before the first key was made.
+    fn current_epoch(&self) -> Answer<'_, Option<Epoch>>;
+    /// An epoch; none if the chain has not reached it.
+    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>>;
+    /// The wraps of a record's sections, ascending by slot.
+    fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>>;
+    fn opening(&self, id: OpeningId) -> Answer<'_, Option<Opening>>;
+    /// A hospital's record that it hands out its part of an opening.
+    fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>>;
     /// A page of the queries to a patient, newest first, with their numbers among the patient's.
     fn patient_queries(
         &self,
@@ -203,6 +257,8 @@ pub trait FinalState: Send + Sync {
         before: Option<u32>,
         limit: u32,
     ) -> Answer<'_, Vec<(u32, QueryId, Query)>>;
+    /// The consortium key and its newest ceremony.
+    fn consortium(&self) -> Answer<'_, ConsortiumView>;
 }
 
 /// The calls that the worker's API submits, as the hospital's agent.
@@ -450,6 +506,20 @@ impl FinalState for Snapshot {
         Box::pin(async move { Ok(self.consents(patient).await?) })
     }
 
+    fn placed_in(
+        &self,
+        patient: UserId,
+        slot: SlotId,
+        after: Option<RecordPointer>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(RecordPointer, SectionSet)>> {
+        Box::pin(async move { Ok(self.placed_in(patient, slot, after, limit).await?) })
+    }
+
+    fn shared_changes(&self, from: u64, limit: u32) -> Answer<'_, Vec<SharedChange>> {
+        Box::pin(async move { Ok(self.shared_changes(from, limit).await?) })
+    }
+
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
         Box::pin(async move { Ok(self.answer(request).await?) })
     }
@@ -464,6 +534,26 @@ impl FinalState for Snapshot {
 
     fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>> {
         Box::pin(async move { Ok(self.transfer(id).await?) })
+    }
+
+    fn current_epoch(&self) -> Answer<'_, Option<Epoch>> {
+        Box::pin(async move { Ok(self.current_epoch().await?) })
+    }
+
+    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>> {
+        Box::pin(async move { Ok(self.epoch(id).await?) })
+    }
+
+    fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>> {
+        Box::pin(async move { Ok(self.wraps(record).await?) })
+    }
+
+    fn opening(&self, id: OpeningId) -> Answer<'_, Option<Opening>> {
+        Box::pin(async move { Ok(self.opening(id).await?) })
+    }
+
+    fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
+        Box::pin(async move { Ok(self.handed_out_by(id, hospital).await?) })
     }
 
     fn patient_queries(
@@ -482,5 +572,26 @@ impl FinalState for Snapshot {
         limit: u32,
     ) -> Answer<'_, Vec<(u32, QueryId, Query)>> {
         Box::pin(async move { Ok(self.requester_queries(requester, before, limit).await?) })
+    }
+
+    fn consortium(&self) -> Answer<'_, ConsortiumView> {
+        Box::pin(async move {
+            let (key, hospitals) = (self.consortium_key().await?, self.hospitals().await?);
+            let state = match &key.ceremony {
+                Some(_) => self.ceremony_state().await?,
+                None => None,
+            };
+            let earlier = match state.as_ref().and_then(|state| state.ceremony.reshares) {
+                Some(epoch) => self.epoch(epoch).await?,
+                None => None,
+            };
+            let past = self.past_ceremonies().await?;
+            let is_active = |(_, it): &&(HospitalId, Hospital)| it.status == HospitalStatus::Active;
+            let mut active: Vec<_> =
+                hospitals.iter().filter(is_active).map(|(id, _)| *id).collect();
+            active.sort_unstable();
+            let agents = hospitals.into_iter().map(|(id, hospital)| (id, hospital.agent)).collect();
+            Ok(ConsortiumView { key, state, earlier, past, active, agents })
+        })
     }
 }

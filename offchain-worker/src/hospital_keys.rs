@@ -19,6 +19,7 @@ use epione_envelope::{
     grant::{AccessGrant, GrantTerms, GrantedSection},
     keys::{ContentKey, PatientKeys},
     keystore::ActorKeys,
+    opening::{PartialContent, PartialContext, SealedPartial},
     profile::{ProfileBody, ProfileContext, Recipient, SwappedKey},
     sealing_keys::{SealingKeyPair, SealingPublicKey},
 };
@@ -418,6 +419,18 @@ impl HospitalKeys {
     ) -> Result<AccessGrant, HospitalKeysError> {
         let hospital = Arc::clone(&self.keys);
         blocking(move || Ok(AccessGrant::seal(terms, &keys, &recipient, &hospital.agent)?)).await
+    }
+
+    /// The hospital's part of an opening, signed by the agent.
+    pub async fn seal_partial(
+        &self,
+        context: PartialContext,
+        content: PartialContent,
+        recipient: SealingPublicKey,
+    ) -> Result<SealedPartial, HospitalKeysError> {
+        let hospital = Arc::clone(&self.keys);
+        blocking(move || Ok(SealedPartial::seal(&context, &content, &recipient, &hospital.agent)?))
+            .await
     }
 
     async fn profile_body(&self, hash: Hash) -> Result<ProfileBody, HospitalKeysError> {

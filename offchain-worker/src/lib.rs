@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod chain;
 pub mod command;
 pub mod config;
+pub mod consortium;
 pub mod control;
 pub mod descriptors;
 pub mod hospital_keys;

@@ -12,6 +12,7 @@ use crate::{
     credential::{AttributeId, AttributeName, Credential},
     hospital::{Duty, Hospital},
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId, Wrapped},
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
     release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, SectionSet, Tally},
@@ -192,6 +193,29 @@ sp_api::decl_runtime_apis! {
             before: Option<u32>,
             limit: u32,
         ) -> Vec<(u32, QueryId, Query)>;
+    }
+
+    /// Reads pallet-openings. Lists of openings are newest first. They begin before `before`, or with the newest entry
+    /// if absent, and have at most `limit` and [`MAX_PAGE`](crate::limits::MAX_PAGE) entries.
+    pub trait OpeningsApi {
+        fn opening(id: OpeningId) -> Option<Opening>;
+        /// The openings of a patient's sections, with their numbers among these.
+        fn openings_of_patient(
+            patient: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, OpeningId, Opening)>;
+        /// The openings of a requester, with their numbers among the requester's openings.
+        fn openings_of_requester(
+            requester: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, OpeningId, Opening)>;
+        /// What the hospitals recorded that handed out their parts of an opening, ascending by hospital.
+        fn handed_out(id: OpeningId) -> Vec<(HospitalId, HandedOut)>;
+        /// The wraps of a record's sections, one entry for each slot, ascending. Some may be of sections that are not
+        /// in the slot any more, or under an earlier key.
+        fn wraps(pointer: RecordPointer) -> Vec<(SlotId, Wrapped)>;
     }
 
     /// Reads pallet-lite-blocks and pallet-index-links.

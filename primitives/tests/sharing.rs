@@ -94,6 +94,7 @@ fn a_consent_is_in_force_from_its_beginning_until_its_end_or_its_withdrawal() {
         kinds: KindSet::default(),
         recorded: RecordedPeriod::default(),
         until: 20,
+        standing: false,
     };
     let given = ConsentVersion { version: 1, consent, since: 10, block: 3, ended: None };
     let withdrawn = ConsentVersion { ended: Some(15), ..given.clone() };

@@ -15,6 +15,7 @@ use epione_primitives::{
     hospital::{Duty, Hospital},
     limits::SLOT_MILLIS,
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId, Wrapped},
     ports,
     profile::{Profile, Recovery, Registration},
     query::{Query, QueryId, SealedTermsBytes, Transfer},
@@ -38,8 +39,8 @@ use sp_version::RuntimeVersion;
 
 use crate::{
     Approvals, Block, Credentials, Executive, Grandpa, Historical, Hospitals, InherentDataExt,
-    LiteBlocks, Mandates, Profiles, Queries, Releases, RolePolicies, Runtime, RuntimeGenesisConfig,
-    SessionKeys, Sharing, System, VERSION, genesis,
+    LiteBlocks, Mandates, Openings, Profiles, Queries, Releases, RolePolicies, Runtime,
+    RuntimeGenesisConfig, SessionKeys, Sharing, System, VERSION, genesis,
 };
 
 impl_runtime_apis! {
@@ -419,6 +420,36 @@ impl_runtime_apis! {
             limit: u32,
         ) -> Vec<(u32, QueryId, Query)> {
             Queries::requester_queries(requester, before, limit)
+        }
+    }
+
+    impl epione_primitives::api::OpeningsApi<Block> for Runtime {
+        fn opening(id: OpeningId) -> Option<Opening> {
+            Openings::opening(id)
+        }
+
+        fn openings_of_patient(
+            patient: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, OpeningId, Opening)> {
+            Openings::openings_of_patient(patient, before, limit)
+        }
+
+        fn openings_of_requester(
+            requester: UserId,
+            before: Option<u32>,
+            limit: u32,
+        ) -> Vec<(u32, OpeningId, Opening)> {
+            Openings::openings_of_requester(requester, before, limit)
+        }
+
+        fn handed_out(id: OpeningId) -> Vec<(HospitalId, HandedOut)> {
+            Openings::handed_out(id)
+        }
+
+        fn wraps(pointer: RecordPointer) -> Vec<(SlotId, Wrapped)> {
+            Openings::wraps(pointer)
         }
     }
 

@@ -386,6 +386,12 @@ fn carries_no_body(call: &RuntimeCall) -> bool {
             | RuntimeCall::Profiles(
                 pallet_profiles::Call::register { .. } | pallet_profiles::Call::update { .. }
             )
+            | RuntimeCall::ConsortiumKey(
+                pallet_consortium_key::Call::begin { .. }
+                    | pallet_consortium_key::Call::enrol { .. }
+                    | pallet_consortium_key::Call::deal { .. }
+            )
+            | RuntimeCall::Openings(pallet_openings::Call::wrap { .. })
     )
 }
 
@@ -408,6 +414,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
             | RuntimeCall::RolePolicies(pallet_role_policies::Call::set_policies { .. })
             | RuntimeCall::Credentials(Credential::issue { .. } | Credential::revoke { .. })
             | RuntimeCall::Releases(pallet_releases::Call::judge { .. })
+            | RuntimeCall::ConsortiumKey(pallet_consortium_key::Call::refresh { .. })
     ) || matches!(
         call,
         RuntimeCall::Hospitals(call) if !matches!(
@@ -421,6 +428,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
 }
 
 fn agent_makes(call: &RuntimeCall) -> bool {
+    use pallet_openings::Call as Opening;
     use pallet_profiles::Call as Profile;
     use pallet_releases::Call as Release;
     use pallet_role_policies::Call as Policy;
@@ -435,8 +443,26 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         }
         RuntimeCall::Queries(call) => matches!(call, pallet_queries::Call::transfer { .. }),
         RuntimeCall::Sharing(call) => matches!(call, pallet_sharing::Call::place_by_kind { .. }),
+        RuntimeCall::ConsortiumKey(call) => takes_part(call),
+        RuntimeCall::Openings(call) => {
+            matches!(call, Opening::wrap { .. } | Opening::hand_out { .. })
+        }
         _ => false,
     }
+}
+
+/// Whether the call is one with which a worker takes part in a ceremony.
+fn takes_part(call: &pallet_consortium_key::Call<Runtime>) -> bool {
+    use pallet_consortium_key::Call as Key;
+    matches!(
+        call,
+        Key::begin { .. }
+            | Key::enrol { .. }
+            | Key::deal { .. }
+            | Key::judge { .. }
+            | Key::answer { .. }
+            | Key::confirm { .. }
+    )
 }
 
 /// Whether the call withdraws a consent or removes sections from its slot, withdraws or refuses a query, ends a
@@ -476,6 +502,7 @@ fn user_makes(call: &RuntimeCall) -> bool {
                     | Query::refuse { .. }
                     | Query::withdraw { .. }
             )
+            | RuntimeCall::Openings(pallet_openings::Call::ask { .. })
             // Every call about mandates is by a user.
             | RuntimeCall::Mandates(_)
     )

@@ -15,6 +15,8 @@ const RECORD_BYTES: u64 = 256;
 /// Bytes of state that a query leaves, without its terms: the query itself, and its places in the lists of requester
 /// and patient.
 const QUERY_BYTES: u64 = 1024;
+/// Bytes of state that an opening leaves: the opening itself, and its places in the lists of requester and patient.
+const OPENING_BYTES: u64 = 1024;
 /// Bytes of state that a placement leaves: in the list of its record, in the index of its slot, as a change, and as the
 /// memory that a hospital made it. Twice as much as that is: the placement also pays for the change that removes it, so
 /// that no patient lacks the bytes to end what others may read.
@@ -25,6 +27,8 @@ const GIVEN_BYTES: u64 = 1024;
 /// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry with the end
 /// of the hospital's wait.
 const OBJECTION_BYTES: u64 = 512;
+/// Bytes of state that a ceremony leaves: the epoch that it makes. Everything else about it is replaced by the next one.
+const EPOCH_BYTES: u64 = 1024;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
 
@@ -49,6 +53,7 @@ fn left_in_state(call: &RuntimeCall) -> u64 {
 /// The bytes that a call leaves in the state, if it succeeds. A call that is not listed leaves nothing, or replaces
 /// what was there, or ends what its beginning has paid for. A proposal of new keys pays for the user's objection, too.
 fn left_by(call: &RuntimeCall) -> u64 {
+    use pallet_openings::Call as Opening;
     use pallet_profiles::Call as Profile;
     use pallet_queries::Call as Query;
     use pallet_releases::Call as Release;
@@ -70,6 +75,7 @@ fn left_by(call: &RuntimeCall) -> u64 {
         RuntimeCall::Queries(Query::ask { terms, .. }) => {
             QUERY_BYTES.saturating_add(terms.len() as u64)
         }
+        RuntimeCall::Openings(Opening::ask { .. }) => OPENING_BYTES,
         RuntimeCall::RolePolicies(Policy::set_policies { policies }) => {
             policies.encoded_size() as u64
         }
@@ -80,6 +86,7 @@ fn left_by(call: &RuntimeCall) -> u64 {
         RuntimeCall::Sharing(Share::place { records, .. } | Share::place_by_kind { records, .. }) => {
             PLACEMENT_BYTES.saturating_mul(records.len() as u64)
         }
+        RuntimeCall::ConsortiumKey(pallet_consortium_key::Call::begin { .. }) => EPOCH_BYTES,
         RuntimeCall::Profiles(
             Profile::update { .. }
             | Profile::reinstate { .. }
@@ -93,6 +100,8 @@ fn left_by(call: &RuntimeCall) -> u64 {
             pallet_mandates::Call::appoint { .. } | pallet_mandates::Call::authorize { .. },
         )
         | RuntimeCall::Queries(Query::accept { .. } | Query::transfer { .. })
+        // The wraps of a record in a slot stay for good, and later ones replace them.
+        | RuntimeCall::Openings(Opening::wrap { .. } | Opening::hand_out { .. })
         // Accounts that were rotated out keep their references, and motions their places.
         | RuntimeCall::Hospitals(pallet_hospitals::Call::rotate_accounts { .. })
         | RuntimeCall::Council(pallet_collective::Call::propose { .. }) => ENTRY_BYTES,

@@ -3,7 +3,7 @@
 //! Both are for networks on one machine. Their keys are derived from public seeds, so everyone has them.
 
 use alloc::{format, string::String, vec::Vec};
-use epione_primitives::{AccountId, HospitalId, hospital::Founder};
+use epione_primitives::{AccountId, HospitalId, consortium::Schedule, hospital::Founder};
 use frame_support::build_struct_json_patch;
 use serde_json::Value;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
@@ -41,6 +41,9 @@ const ATTRIBUTES: [&str; 6] =
 const UPGRADE_DELAY: u32 = 20;
 /// Number of blocks for which new keys that a hospital proposed for a user wait for objections: a minute.
 const RECOVERY_DELAY: u32 = 20;
+/// The schedule of the consortium key: phases of a minute. The members renew their shares on request only, unless a
+/// network runs for more than a month.
+const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000_000, grace: 20 };
 /// The port of the first founder's worker. The port of each next founder is one higher.
 const FIRST_WORKER_PORT: usize = 9_800;
 
@@ -73,6 +76,7 @@ fn genesis(development: &[Development]) -> Value {
         session: pallet_session::GenesisConfig { keys },
         council_root: council_root::GenesisConfig { upgrade_delay: Some(UPGRADE_DELAY) },
         credentials: pallet_credentials::GenesisConfig { attributes },
+        consortium_key: pallet_consortium_key::GenesisConfig { schedule: SCHEDULE },
     })
 }
 

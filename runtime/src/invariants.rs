@@ -11,6 +11,7 @@ use epione_primitives::{
     block::{AnnouncedHeader, Announcement, Stage},
     hospital::HospitalStatus,
     limits::BALLOT_BLOCKS,
+    opening::Opening,
     ports::{Hospitals as _, Records as _},
     profile::{Profile, Role},
     query::{Acceptance, Answer, Query},
@@ -20,8 +21,8 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles, Queries, Quotas,
-    Releases, RolePolicies, Runtime, Session, Sharing,
+    Approvals, ConsortiumKey, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Openings,
+    Profiles, Queries, Quotas, Releases, RolePolicies, Runtime, Session, Sharing,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -43,6 +44,8 @@ fn check_each() -> Result<(), TryRuntimeError> {
     Sharing::check_state()?;
     Mandates::check_state()?;
     Queries::check_state()?;
+    ConsortiumKey::check_state()?;
+    Openings::check_state()?;
     Quotas::check_state()
 }
 
@@ -65,7 +68,10 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
 ///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
-/// - mandates are of patients, for known users and for hospitals at which the patient is or was registered.
+/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an account
+///   and a sealing key that the requester has or had at the same time; those who handed out its parts are hospitals;
+/// - mandates are of patients, for known users and for hospitals at which the patient is or was registered;
+/// - members of epochs, seats and dealers of the newest ceremony, and the committee are hospitals.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
     check_motions()?;
@@ -80,7 +86,9 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_notes()?;
     check_mandates()?;
     check_consents()?;
-    check_queries()
+    check_queries()?;
+    check_openings()?;
+    check_consortium()
 }
 
 /// Whether the governance account of a hospital with this status has a seat in the council.
@@ -403,6 +411,34 @@ fn check_acceptance(
     Ok(())
 }
 
+fn check_openings() -> Result<(), TryRuntimeError> {
+    for (_, opening) in pallet_openings::Openings::<Runtime>::iter() {
+        let Opening { requester, hospital, patient, records, audience, sealing_key, .. } = opening;
+        ensure!(
+            was_registered(requester, hospital),
+            "an opening is of a requester who was never registered at its hospital"
+        );
+        ensure!(role(patient) == Some(Role::Patient), "an opening is of no patient");
+        let is_own =
+            |pointer| LiteBlocks::owner(pointer).is_some_and(|(owner, _)| owner == patient);
+        ensure!(
+            records.iter().all(|record| is_own(record.pointer)),
+            "an opening is about a record of another patient"
+        );
+        let is_audience = |profile: &Profile| {
+            profile.account == audience && profile.sealing_key_hash == sealing_key
+        };
+        ensure!(
+            had_keys(requester, is_audience),
+            "an opening is for keys that its requester never had together"
+        );
+    }
+    for (_, hospital, _) in pallet_openings::HandedOutBy::<Runtime>::iter() {
+        ensure!(Hospitals::exists(hospital), "a part of an opening was handed out by no hospital");
+    }
+    Ok(())
+}
+
 /// Whether the present or an earlier version of a user's profile is like this.
 fn had_keys(user: UserId, is: impl Fn(&Profile) -> bool) -> bool {
     let earlier = pallet_profiles::ProfileHistory::<Runtime>::iter_prefix_values(user);
@@ -416,4 +452,25 @@ fn role(user: UserId) -> Option<Role> {
 /// Whether a user is or was ever registered at a hospital.
 fn was_registered(user: UserId, hospital: HospitalId) -> bool {
     pallet_profiles::Registrations::<Runtime>::contains_key(user, hospital)
+}
+
+fn check_consortium() -> Result<(), TryRuntimeError> {
+    for (_, epoch) in pallet_consortium_key::Epochs::<Runtime>::iter() {
+        ensure!(
+            epoch.members.iter().all(|member| Hospitals::exists(*member)),
+            "a member of an epoch is not a hospital"
+        );
+    }
+    if let Some(newest) = pallet_consortium_key::Ceremony::<Runtime>::get() {
+        ensure!(
+            newest.seats.iter().chain(&newest.dealers).all(|hospital| Hospitals::exists(*hospital)),
+            "a seat or a dealer is not a hospital"
+        );
+    }
+    let committee = pallet_consortium_key::Committee::<Runtime>::get();
+    ensure!(
+        committee.unwrap_or_default().iter().all(|hospital| Hospitals::exists(*hospital)),
+        "a hospital of the committee does not exist"
+    );
+    Ok(())
 }

@@ -17,6 +17,8 @@ use crate::{
 /// The lane of a call. A batch is in the lane of votes only if it contains votes and nothing else. `ends_access` is
 /// whether the call succeeds in ending access to records: a call that cannot succeed gains no priority.
 ///
+/// The calls with which workers take part in ceremonies of the consortium key are in the lane of records.
+///
 /// To issue a credential is in the lane of records, also in a batch: a hospital could otherwise give somebody access to
 /// records before a patient's withdrawal is in a block. To revoke one ends access, and stays in the lane of governance.
 pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lane {

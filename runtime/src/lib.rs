@@ -180,6 +180,12 @@ mod runtime {
 
     #[runtime::pallet_index(22)]
     pub type Mandates = pallet_mandates;
+
+    #[runtime::pallet_index(23)]
+    pub type ConsortiumKey = pallet_consortium_key;
+
+    #[runtime::pallet_index(24)]
+    pub type Openings = pallet_openings;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -204,5 +210,7 @@ mod benches {
         [pallet_queries, Queries]
         [pallet_credentials, Credentials]
         [pallet_mandates, Mandates]
+        [pallet_consortium_key, ConsortiumKey]
+        [pallet_openings, Openings]
     );
 }

@@ -10,6 +10,7 @@ use epione_envelope::{
     frames::Frames,
     grant::AccessGrant,
     object::SealedObject,
+    opening::SealedPartial,
     profile::ProfileBody,
     query::{QueryGrant, SealedTerms},
     record::{Disclosure, Record, SignedDraft},
@@ -20,7 +21,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let Some((format, bytes)) = input.split_first() else { return };
-    match format % 13 {
+    match format % 14 {
         0 => canonical(bytes, Record::decode_exactly(bytes)),
         1 => canonical(bytes, SealedObject::decode_exactly(bytes)),
         2 => canonical(bytes, Disclosure::decode_exactly(bytes)),
@@ -33,6 +34,7 @@ fuzz_target!(|input: &[u8]| {
         9 => canonical(bytes, QueryGrant::decode_exactly(bytes)),
         10 => canonical(bytes, SealedTerms::decode_exactly(bytes)),
         11 => canonical(bytes, SealedShares::decode_exactly(bytes)),
+        12 => canonical(bytes, SealedPartial::decode_exactly(bytes)),
         _ => announced_body(bytes),
     }
 });

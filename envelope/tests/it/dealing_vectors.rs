@@ -2,7 +2,6 @@
 
 use codec::Encode;
 use epione_envelope::{
-    account::Signer,
     dealing::{DealingContext, SealedShares, SharePart},
     sealing_keys::{SealingKeyPair, SealingSuite},
 };

@@ -7,6 +7,7 @@ use epione_envelope::{
     grant::AccessGrant,
     keys::{ContentKey, PatientKeys},
     object::SealedObject,
+    opening::{PartialContent, PartialContext, SealedPartial},
     profile::{ProfileBody, ProfileContext, Recipient},
     query::{QueryGrant, QueryTerms, SealedTerms},
     record::{Disclosure, Extraction, Record, SectionKind, SignedDraft},
@@ -17,8 +18,9 @@ use epione_primitives::{
     RecordId, RecordPointer, UserId,
     access::Purpose,
     block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
-    consortium::CeremonyId,
+    consortium::{CeremonyId, EpochId},
     limits::MAX_PATIENT_KEYS,
+    opening::OpeningId,
     query::QueryId,
     release::SectionSet,
 };
@@ -65,6 +67,9 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
         }),
         ("sealed shares", sealed_shares().encode(), |b| {
             Ok(SealedShares::decode_exactly(b)?.encode())
+        }),
+        ("part of an opening", sealed_partial().encode(), |b| {
+            Ok(SealedPartial::decode_exactly(b)?.encode())
         }),
         ("sealing key", sealing_keys("patient").public().encode(), |b| {
             Ok(SealingPublicKey::from_bytes(b)?.encode())
@@ -128,6 +133,15 @@ fn sealed_shares() -> SealedShares {
     let given = |_| SharePart { share: [1; 32], part: [2; 32] };
     let agent = account("agent");
     SealedShares::seal(&seats, genesis(), CeremonyId(1), HOSPITAL, given, &agent).unwrap()
+}
+
+fn sealed_partial() -> SealedPartial {
+    let (opening, epoch) = (OpeningId(1), EpochId(2));
+    let context = PartialContext { genesis: genesis(), opening, hospital: HOSPITAL, epoch };
+    let (values, mixing) = (vec![[1; 32]; 2], vec![[2; 32]; 2]);
+    let content = PartialContent { values, proof: [3; 64], mixing };
+    let doctor = sealing_keys("doctor");
+    SealedPartial::seal(&context, &content, doctor.public(), &account("agent")).unwrap()
 }
 
 fn sealed_terms() -> SealedTerms {
@@ -355,6 +369,7 @@ proptest! {
             let _ = QueryGrant::decode_exactly(bytes);
             let _ = SealedTerms::decode_exactly(bytes);
             let _ = SealedShares::decode_exactly(bytes);
+            let _ = SealedPartial::decode_exactly(bytes);
             let _ = SealingPublicKey::from_bytes(bytes);
             let _ = SignedDraft::from_json(bytes);
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use epione_client::api::{MAX_JSON_BYTES, MAX_PART_BYTES};
-use epione_primitives::{AccountId, Hash, HospitalId, UserId, query::QueryId};
+use epione_primitives::{AccountId, Hash, HospitalId, UserId, opening::OpeningId, query::QueryId};
 
 use super::{ApiError, AppState};
 use crate::{
@@ -44,6 +44,8 @@ pub(super) enum Holder {
     Requester(UserId),
     /// The requests that collect the grant of this query.
     Query(QueryId),
+    /// The requests for this hospital's part of this opening.
+    Opening(OpeningId),
 }
 
 /// A place of a request in progress, given back when dropped.
@@ -77,7 +79,7 @@ pub(super) struct Slots {
     segment_reads: Places,
     peer_reads: Places,
     transactions: Places,
-    /// One for each query.
+    /// One for each query, and for each opening.
     transfers: Places,
     requests: Places,
     counts: Places,
@@ -189,6 +191,13 @@ impl AppState {
     pub(super) async fn transfer_slot(&self, query: QueryId) -> Result<Slot, ApiError> {
         let (places, limit) = (&self.shared.slots.transfers, self.limits.transaction_timeout);
         self.wait_for(places, Holder::Query(query), 1, limit).await
+    }
+
+    /// The place for recording that this hospital hands out its part of an opening; waits for it as long as recording
+    /// may take.
+    pub(super) async fn hand_out_slot(&self, opening: OpeningId) -> Result<Slot, ApiError> {
+        let (places, limit) = (&self.shared.slots.transfers, self.limits.transaction_timeout);
+        self.wait_for(places, Holder::Opening(opening), 1, limit).await
     }
 
     /// A place for any other request; waits for one.

@@ -19,6 +19,7 @@ mod links;
 mod observe;
 mod offers;
 mod openapi;
+mod partials;
 mod problem;
 mod queries;
 mod range;
@@ -158,6 +159,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/queries/events", get(queries::events::events))
         .route("/v1/queries/{id}/grant", put(queries::mailbox::put))
         .route("/v1/queries/{id}/collect", post(queries::collect::collect))
+        .route("/v1/partials", post(partials::partial))
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
         .route("/v1/offers", post(offers::offer))

@@ -8,8 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    counts, grants, held, offers, queries, recoveries, registrations, segments, status, users,
-    visits,
+    counts, grants, held, offers, partials, queries, recoveries, registrations, segments, status,
+    users, visits,
 };
 
 #[derive(OpenApi)]
@@ -28,6 +28,7 @@ use super::{
         queries::events::events,
         queries::mailbox::put,
         queries::collect::collect,
+        partials::partial,
         segments::serve,
         held::held,
         offers::offer,

@@ -27,7 +27,7 @@ use super::{
     delivery::{Pace, streamed},
     limits::{Holder, Slot, within},
     links::{LinkQuery, Via},
-    queries,
+    partials, queries,
     range::{Requested, requested},
 };
 use crate::{
@@ -210,13 +210,18 @@ async fn check_link(
     Ok((asker, Holder::Requester(requester)))
 }
 
-/// Who may still read what a grant gave: a grant of this hospital, or one of a patient that this worker keeps.
+/// Who may still read what a grant gave: a grant of this hospital, one of a patient that this worker keeps, or an
+/// opening of which this hospital handed out its part.
 async fn reader_of(state: &AppState, grant: Hash) -> Result<Option<UserId>, ApiError> {
     let finalized = state.view.finalized().await?;
     if finalized.is_in_force(grant).await? {
         return Ok(finalized.requester_of(grant).await?);
     }
-    queries::collect::reader_of(state, finalized.as_ref(), grant).await
+    let finalized = finalized.as_ref();
+    match queries::collect::reader_of(state, finalized, grant).await? {
+        Some(requester) => Ok(Some(requester)),
+        None => partials::reader_of(state, finalized, grant).await,
+    }
 }
 
 /// Accepts patients who request segments of their own committed records, from any hospital. Patients have the key to

@@ -2,6 +2,7 @@
 //! embedded SQLite database with one writer. A write is on disk when it returns.
 
 pub mod commands;
+pub mod consortium;
 pub mod counts;
 mod error;
 pub mod matches;
@@ -16,6 +17,7 @@ mod sweep;
 pub mod tried;
 pub mod verified;
 pub mod visits;
+pub mod wraps;
 
 pub use commands::{Command, Recalled};
 pub use error::JournalError;
@@ -112,6 +114,14 @@ impl Journal {
     ) -> Result<T, JournalError> {
         let shared = Arc::clone(&self.shared);
         blocking(move || Ok(look(&lock(&shared.connection))?)).await
+    }
+
+    /// Writes everything to the database file, and empties the write-ahead log: what was erased is in no file any more.
+    pub async fn forget_writes(&self) -> Result<(), JournalError> {
+        let busy: i64 = self
+            .read(|it| it.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))
+            .await?;
+        if busy == 0 { Ok(()) } else { Err(JournalError::InUse) }
     }
 
     /// Changes whenever visits are queued.

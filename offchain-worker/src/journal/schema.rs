@@ -177,6 +177,44 @@ const MIGRATIONS: &[&str] = &[
         height INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    CREATE TABLE consortium_enrolments (
+        key_hash BLOB PRIMARY KEY,
+        seed BLOB NOT NULL,
+        -- Null while it is not known which ceremony the worker begins with it.
+        ceremony INTEGER,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX consortium_enrolments_by_ceremony ON consortium_enrolments (ceremony);
+    CREATE TABLE consortium_dealings (
+        ceremony INTEGER PRIMARY KEY,
+        seed BLOB NOT NULL,
+        part BLOB NOT NULL,
+        call BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE consortium_shares (
+        ceremony INTEGER PRIMARY KEY,
+        share BLOB NOT NULL,
+        mixing BLOB NOT NULL
+    ) STRICT;
+",
+    "
+    CREATE TABLE wrap_progress (
+        id INTEGER PRIMARY KEY CHECK (id = 0),
+        key INTEGER NOT NULL,
+        height INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE wraps_due (
+        height INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        patient BLOB NOT NULL,
+        attempts INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        PRIMARY KEY (height, position, slot)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX wraps_due_by_time ON wraps_due (due);
+",
 ];
 
 /// Opens or creates a database for writing.
@@ -193,6 +231,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
 pub(super) fn prepare(connection: &mut Connection, synchronous: &str) -> rusqlite::Result<()> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // What is deleted, or moves to another page, is overwritten with zeros: pages have shares of the consortium key. It
+    // costs a write of each page that becomes free; few do.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "synchronous", synchronous)
 }
 

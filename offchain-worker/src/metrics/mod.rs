@@ -65,6 +65,10 @@ metrics! {
         "Access grants that the chain recorded. Each is then sent, unless its requester has disconnected.";
     transfers: IntCounter = "transfers_total",
         "Sealed grants of patients for which the chain recorded the transfer to the requester.";
+    hand_outs: IntCounter = "hand_outs_total",
+        "Openings of which the chain recorded that this hospital hands out its part to the requester.";
+    partials: IntCounter = "partials_total",
+        "Parts of openings, sealed to their requesters, that were sent.";
     query_notifications: IntCounterVec = "query_notifications_total" ["result"],
         "Changes of queries of this hospital's patients, by the result of telling the webhook: told, merged (the same \
          requester asked the same patient shortly before), failed (after all attempts), or \
@@ -83,6 +87,11 @@ metrics! {
          share by kind.";
     sections_placed: IntCounter = "sections_placed_total",
         "Sections that the worker placed in a slot of their patient, whose consent names their kind.";
+    records_to_wrap: IntGauge = "records_to_wrap",
+        "Slots of committed records of this hospital whose sections the worker wraps under the consortium key, as far \
+         as their patients' standing consents require it.";
+    sections_wrapped: IntCounter = "sections_wrapped_total",
+        "Sections that the worker wrapped under the consortium key, for standing consents.";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \
@@ -100,6 +109,20 @@ metrics! {
          key.";
     profiles_of_earlier_keys: IntGauge = "profiles_of_earlier_keys",
         "Profiles of ended registrations. They stay sealed to an earlier key.";
+    consortium_epoch: IntGauge = "consortium_epoch" from -1,
+        "Number of the epoch of the consortium key; -1 before the first.";
+    consortium_epoch_age_blocks: IntGauge = "consortium_epoch_age_blocks",
+        "Chain blocks since the epoch of the consortium key began.";
+    consortium_refresh_blocks: IntGauge = "consortium_refresh_blocks",
+        "Chain blocks after which the members of the consortium key renew their shares.";
+    consortium_seats_without_share: IntGauge = "consortium_seats_without_share",
+        "Members of the consortium key that have not confirmed their share of the epoch.";
+    consortium_share_held: IntGauge = "consortium_share_held" from 1,
+        "0 if this hospital is a member of the consortium key and the worker does not have its share.";
+    consortium_ceremonies_failed: IntGauge = "consortium_ceremonies_failed",
+        "Ceremonies of the consortium key that failed since the last one that succeeded.";
+    consortium_phase_blocks: IntGauge = "consortium_phase_blocks",
+        "Chain blocks for which the present phase of a ceremony of the consortium key has lasted; 0 if none is running.";
     announcements: IntCounter = "announcements_total", "Lite blocks that this hospital announced.";
     announcements_failed: IntCounter = "announcements_failed_total",
         "Lite blocks of this hospital that were rejected, expired, not accepted by the chain, or not announced because \

@@ -8,6 +8,7 @@
 pub mod announce;
 pub mod announced;
 pub mod committed;
+pub mod consortium;
 mod context;
 pub mod disk_budget;
 pub mod jobs;
@@ -25,5 +26,6 @@ pub mod signatures;
 pub mod task_journal;
 pub mod turns;
 mod verification;
+pub mod wrapping;
 
 pub use context::{Context, JobContext, Processed, TaskError};

@@ -14,12 +14,14 @@ use super::open::{ChainAccess, Exchange, Opened, Storage};
 use crate::{
     chain::{ChainCalls, ChainView, Identity, NodeChain, ViewError},
     config::Config,
+    consortium::{Member, Participant},
     control,
     metrics::Metrics,
     millis, storage_origin,
     store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
     tasks::{
         self, Context, JobContext, Processed,
+        consortium::Ceremonies,
         disk_budget::DiskBudget,
         offers::OfferFetcher,
         own_blocks::OwnBlocks,
@@ -30,6 +32,7 @@ use crate::{
         sections::Indexer,
         task_journal::{JobKind, TaskJournal},
         turns::Turns,
+        wrapping::Wrapping,
     },
 };
 
@@ -68,6 +71,7 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
     watch_over_members(&mut tasks, &opened);
     let Opened { config, metrics, chain, storage, exchange, .. } = opened;
     let (processed_sender, processed) = watch::channel::<Option<Processed>>(None);
+    let view = Arc::clone(&chain.view);
     let context = Arc::new(context(chain, &storage, metrics, identity, processed));
     let own = Arc::new(own_blocks(&context, &exchange, &config));
     tasks.spawn({
@@ -92,8 +96,22 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         }
     });
     tasks.spawn(tasks::jobs::run(jobs, JobKind::Keep, KEEPS));
+    let ceremonies = ceremonies(&context, view, identity);
+    tasks.spawn(async move { tasks::consortium::run(&ceremonies).await });
     look_after(&mut tasks, context, &storage, &exchange, config);
     tasks
+}
+
+/// The hospital's part in the ceremonies of the consortium key.
+fn ceremonies(context: &Context, chain: Arc<NodeChain>, identity: Identity) -> Ceremonies {
+    let Identity { genesis, hospital } = identity;
+    let participant = Participant { genesis, hospital, agent: context.agent.clone() };
+    Ceremonies {
+        view: chain.clone(),
+        calls: chain,
+        member: Member::new(participant, context.journal.clone()),
+        metrics: context.metrics.clone(),
+    }
 }
 
 /// Starts the tasks that concern the hospital's members, not lite blocks.
@@ -111,6 +129,14 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         metrics: metrics.clone(),
     };
     tasks.spawn(async move { tasks::sections::run(&indexer).await });
+    let wrapping = Wrapping {
+        hospital_keys: Arc::clone(&hospital_keys),
+        view: Arc::clone(&view),
+        calls: Arc::clone(&calls),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn(async move { tasks::wrapping::run(&wrapping).await });
     let (view_to_place, calls_to_place) = (Arc::clone(&view), Arc::clone(&calls));
     let placing = Placing { view: view_to_place, calls: calls_to_place, journal, metrics };
     tasks.spawn(async move { tasks::placement::run(&placing).await });

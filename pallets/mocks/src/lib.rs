@@ -8,6 +8,7 @@
 mod accounts;
 mod bodies;
 mod clock;
+mod consortium;
 mod credentials;
 mod hospitals;
 mod mandates;
@@ -16,6 +17,7 @@ mod users;
 pub use accounts::{agent_account, founder, governance_account, user_account};
 pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
+pub use consortium::{ConsortiumKey, begin_epoch, without_key};
 pub use credentials::{Credentials, add_credential};
 pub use hospitals::{Hospitals, admit, set_active};
 pub use mandates::{
@@ -29,6 +31,7 @@ use epione_primitives::Moment;
 /// Forgets the facts of this thread's earlier tests, and sets the clock.
 pub fn begin(now: Moment) {
     bodies::forget();
+    consortium::forget();
     credentials::forget();
     hospitals::forget();
     mandates::forget();

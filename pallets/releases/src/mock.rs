@@ -182,6 +182,16 @@ impl ports::Sharing for Sharing {
         slots
     }
 
+    /// Receipts do not depend on it.
+    fn standing(_: UserId, _: UserId, _: Purpose) -> SlotSet {
+        SlotSet::default()
+    }
+
+    /// Receipts do not depend on it.
+    fn is_standing(_: UserId, _: SlotId) -> bool {
+        false
+    }
+
     fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet {
         let placed = Shared::get().get(&pointer).copied();
         placed.filter(|_| slots.contains(SLOT)).unwrap_or_default()

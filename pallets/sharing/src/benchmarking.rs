@@ -90,6 +90,7 @@ fn largest_consent<T: Config>(slot: SlotId, requester: UserId) -> Consent {
         kinds: KindSet(u32::MAX),
         recorded: RecordedPeriod { from: Some(0), to: Some(u64::MAX) },
         until: T::Time::now().saturating_add(MAX_SHARING_MILLIS),
+        standing: true,
     }
 }
 

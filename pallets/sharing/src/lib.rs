@@ -10,6 +10,9 @@
 //! changes, and the sections stay in the slot. They stay there, too, when a consent ends: they are private until the
 //! patient gives another one.
 //!
+//! A consent may stand while the patient is away: then hospitals also open its sections together, by pallet-openings,
+//! which asks for the slots whose standing consents admit a requester.
+//!
 //! What somebody already opened stays open to them: sharing decides about later requests only.
 //!
 //! The chain does not know how many sections a record has, nor of which kind they are, nor when their record was

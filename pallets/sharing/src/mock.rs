@@ -157,7 +157,13 @@ pub fn consent(audience: &[Term]) -> Consent {
         kinds: KindSet(0b11),
         recorded: RecordedPeriod::default(),
         until: Now::get() + 1_000,
+        standing: false,
     }
+}
+
+/// A consent like [`consent`] that also stands while the patient is away.
+pub fn standing_consent(audience: &[Term]) -> Consent {
+    Consent { standing: true, ..consent(audience) }
 }
 
 pub fn slots(numbers: &[u8]) -> SlotSet {
@@ -174,6 +180,16 @@ pub fn admitting(requester: UserId) -> SlotSet {
 /// The slots of a patient whose consents share with a requester for a purpose now.
 pub fn admitting_for(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
     <Sharing as ports::Sharing>::admitting(patient, requester, purpose)
+}
+
+/// The slots of [`PATIENT`] whose standing consents share with a requester for a purpose now.
+pub fn standing_for(requester: UserId, purpose: Purpose) -> SlotSet {
+    <Sharing as ports::Sharing>::standing(PATIENT, requester, purpose)
+}
+
+/// Whether a slot of [`PATIENT`] has a standing consent in force.
+pub fn is_standing(slot: SlotId) -> bool {
+    <Sharing as ports::Sharing>::is_standing(PATIENT, slot)
 }
 
 /// The sections of a record that are in one of these slots.

@@ -8,7 +8,7 @@ use epione_primitives::{
     ports::{self, Credentials, Hospitals, Users},
     query::are_ordered,
     release::{ReleasedRecord, SectionSet},
-    sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet, Term, includes},
+    sharing::{Consent, ConsentVersion, Placements, SharedChange, SlotId, SlotSet, Term, includes},
 };
 use frame_support::traits::Time;
 
@@ -136,16 +136,19 @@ impl<T: Config> Pallet<T> {
             Term::AtLeast { .. } => false,
         }
     }
-}
 
-impl<T: Config> ports::Sharing for Pallet<T> {
-    /// Admits nobody who is registered at no active hospital, whatever the audience: nobody vouches for such a user any
-    /// more.
+    /// The slots with such consents that share with a requester for a purpose now. Admits nobody who is registered at
+    /// no active hospital, whatever the audience: nobody vouches for such a user any more.
     ///
     /// Reads the consent of each slot, two values for each leaf of those that are in force for this purpose, and where
     /// the requester is registered if one of them includes the requester. Reads nothing in an emergency, because no
     /// consent is for emergencies.
-    fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+    fn admitting_by(
+        patient: UserId,
+        requester: UserId,
+        purpose: Purpose,
+        is_such: impl Fn(&Consent) -> bool,
+    ) -> SlotSet {
         let mut admitting = SlotSet::default();
         if purpose == Purpose::Emergency {
             return admitting;
@@ -154,7 +157,8 @@ impl<T: Config> ports::Sharing for Pallet<T> {
         for slot in slots() {
             let Some(given) = Self::consent_in_force(patient, slot, at) else { continue };
             let consent = given.consent;
-            if consent.purposes.contains(&purpose)
+            if is_such(&consent)
+                && consent.purposes.contains(&purpose)
                 && includes(&consent.audience, |term| Self::holds(term, requester, at))
             {
                 admitting.insert(slot);
@@ -164,6 +168,22 @@ impl<T: Config> ports::Sharing for Pallet<T> {
             return SlotSet::default();
         }
         admitting
+    }
+}
+
+impl<T: Config> ports::Sharing for Pallet<T> {
+    fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+        Self::admitting_by(patient, requester, purpose, |_| true)
+    }
+
+    /// Reads what `admitting` reads, for standing consents only.
+    fn standing(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+        Self::admitting_by(patient, requester, purpose, |consent| consent.standing)
+    }
+
+    fn is_standing(patient: UserId, slot: SlotId) -> bool {
+        Self::consent_in_force(patient, slot, T::Time::now())
+            .is_some_and(|given| given.consent.standing)
     }
 
     fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet {

@@ -10,8 +10,9 @@ use epione_primitives::{
 use frame_support::traits::ConstU32;
 
 use crate::{
-    Approvals, Credentials, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks, Mandates, Profiles,
-    RolePolicies, Runtime, Sharing, Timestamp, weights,
+    Approvals, ConsortiumKey, Credentials, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks,
+    Mandates, Profiles, RolePolicies, Runtime, Sharing, Timestamp, configs::CouncilMajority,
+    weights,
 };
 
 impl pallet_profiles::Config for Runtime {
@@ -95,6 +96,24 @@ impl pallet_queries::Config for Runtime {
     type Mandates = Mandates;
     type Time = Timestamp;
     type WeightInfo = weights::pallet_queries::Measured<Runtime>;
+}
+
+impl pallet_consortium_key::Config for Runtime {
+    type Hospitals = Hospitals;
+    type Bodies = ExtrinsicTail;
+    type SeatOrigin = CouncilMajority;
+    type WeightInfo = weights::pallet_consortium_key::Measured<Runtime>;
+}
+
+impl pallet_openings::Config for Runtime {
+    type Hospitals = Hospitals;
+    type Users = Profiles;
+    type Records = LiteBlocks;
+    type Sharing = Sharing;
+    type ConsortiumKey = ConsortiumKey;
+    type Bodies = ExtrinsicTail;
+    type Time = Timestamp;
+    type WeightInfo = weights::pallet_openings::Measured<Runtime>;
 }
 
 impl pallet_index_links::Config for Runtime {}

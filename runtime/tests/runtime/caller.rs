@@ -5,9 +5,10 @@ use epione_primitives::{
     access::{Purpose, RelationshipKind},
     credential::AttributeId,
     naming::Naming,
+    opening::OpeningId,
     profile::Role,
     refusal::{Refusal, Refusal::*},
-    release::ReviewId,
+    release::{ReviewId, SectionSet},
 };
 use epione_runtime::{
     Executive, Hospitals, Quotas, Runtime, RuntimeCall, RuntimeOrigin, UncheckedExtrinsic,
@@ -104,6 +105,21 @@ fn transfer() -> RuntimeCall {
     pallet_queries::Call::transfer { query: QueryId(0) }.into()
 }
 
+/// The calls about openings that a hospital's worker makes.
+fn parts_of_openings() -> [RuntimeCall; 2] {
+    let (patient, slot, pointer) = (*PATIENT, sharing::SLOT, RecordPointer { height: 1, index: 0 });
+    let (sections, wraps) = (SectionSet(1), Default::default());
+    [
+        pallet_openings::Call::wrap { patient, slot, pointer, sections, wraps }.into(),
+        pallet_openings::Call::hand_out { opening: OpeningId(0) }.into(),
+    ]
+}
+
+fn ask_for_opening() -> RuntimeCall {
+    let (hospital, patient, purpose) = (A, *PATIENT, Purpose::Research);
+    pallet_openings::Call::ask { hospital, patient, records: Default::default(), purpose }.into()
+}
+
 /// The calls about credentials that a hospital makes.
 fn about_credentials() -> [RuntimeCall; 2] {
     let (user, attribute) = (*PATIENT, AttributeId(0));
@@ -168,6 +184,10 @@ fn an_agent_can_make_only_the_workers_calls() {
         ] {
             assert_eq!(refused("Alice//agent", call), None);
         }
+        for call in parts_of_openings() {
+            assert_eq!(refused("Alice//agent", call), None);
+        }
+        assert_eq!(refused("Alice//agent", ask_for_opening()), Some(CallNotForRole));
         for call in about_queries().into_iter().chain(about_credentials()).chain(about_sharing()) {
             assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
@@ -195,6 +215,9 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
         for call in about_queries().into_iter().chain(about_sharing()) {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
+        for call in parts_of_openings().into_iter().chain([ask_for_opening()]) {
+            assert_eq!(refused("Alice", call), Some(CallNotForRole));
+        }
         for call in about_credentials() {
             assert_eq!(refused("Alice", batch(vec![call.clone()])), None);
             assert_eq!(refused("Alice", call), None);
@@ -218,12 +241,16 @@ fn a_user_can_make_only_users_calls() {
         assert_eq!(refused(&patient, relate()), None);
         assert_eq!(refused(&patient, rotate_keys()), None);
         // A quota covers only some calls of one user.
-        let calls = about_queries().into_iter().chain(about_sharing()).chain([note()]);
+        let others = [note(), ask_for_opening()];
+        let calls = about_queries().into_iter().chain(about_sharing()).chain(others);
         for (call, number) in calls.zip(20..) {
             register("Alice//agent", user(number), Role::Patient);
             assert_eq!(refused(&user_seed(user(number)), call), None);
         }
         for call in about_credentials().into_iter().chain([name_attribute()]) {
+            assert_eq!(refused(&patient, call), Some(CallNotForRole));
+        }
+        for call in parts_of_openings() {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         for call in [
@@ -284,6 +311,9 @@ fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
         let (previous, body) = (Default::default(), vec![1]);
         let update = pallet_profiles::Call::<Runtime>::update { user: *PATIENT, previous, body };
         assert_eq!(refused("Alice//agent", batch(vec![update.into()])), Some(CallNotForBatch));
+        let [wrap, hand_out] = parts_of_openings();
+        assert_eq!(refused("Alice//agent", batch(vec![wrap])), Some(CallNotForBatch));
+        assert_eq!(refused("Alice//agent", batch(vec![hand_out])), None);
         let hidden = pallet_utility::Call::as_derivative { index: 0, call: Box::new(announce()) };
         assert_eq!(refused("Alice//agent", RuntimeCall::Utility(hidden)), Some(CallNotForRole));
     });

@@ -1,6 +1,7 @@
 //! The genesis presets.
 
 use epione_primitives::{
+    consortium::Schedule,
     credential::AttributeId,
     hospital::Duty,
     limits::{DAY_BLOCKS, MAX_SEALING_KEY_BYTES},
@@ -85,6 +86,34 @@ fn new_keys_wait_for_three_days_unless_the_genesis_says_otherwise() {
             assert_eq!(pallet_profiles::RecoveryDelay::<Runtime>::get(), expected);
         });
     }
+}
+
+#[test]
+fn the_consortium_key_has_short_phases_in_the_presets_and_long_ones_elsewhere() {
+    for preset in [genesis::DEV, genesis::LOCAL] {
+        let storage = configuration(preset).build_storage().unwrap();
+        sp_io::TestExternalities::new(storage).execute_with(|| {
+            let schedule = pallet_consortium_key::Schedule::<Runtime>::get();
+            assert_eq!(schedule, Schedule { phase: 20, refresh: 1_000_000, grace: 20 });
+            assert!(schedule.is_valid());
+        });
+    }
+    let mut config = configuration(genesis::LOCAL);
+    config.consortium_key = Default::default();
+    let storage = config.build_storage().unwrap();
+    sp_io::TestExternalities::new(storage).execute_with(|| {
+        let schedule = pallet_consortium_key::Schedule::<Runtime>::get();
+        assert_eq!(schedule, Schedule::default());
+        assert_eq!((schedule.phase, schedule.refresh), (200, 30 * DAY_BLOCKS));
+    });
+}
+
+#[test]
+#[should_panic(expected = "the genesis schedule of the consortium key is out of bounds")]
+fn a_chain_with_a_schedule_out_of_bounds_does_not_begin() {
+    let mut config = configuration(genesis::LOCAL);
+    config.consortium_key.schedule.phase = 1;
+    let _ = config.build_storage();
 }
 
 #[test]

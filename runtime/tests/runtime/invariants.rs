@@ -4,13 +4,15 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, Relationship, RelationshipKind},
     approval::BallotOutcome,
+    consortium::{Ceremony, CeremonyId, CommitmentList, Epoch, EpochId, KeyId, SeatSet, Seats},
     credential::{AttributeId, Credential},
     hospital::Duty,
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId},
     profile::Role,
     query::{Acceptance, Answer, QueriedRecords, Query},
     release::{ReleasedRecord, SectionSet},
-    sharing::{ConsentVersion, SlotId, Term},
+    sharing::{ConsentVersion, SlotId, SlotSet, Term},
 };
 use epione_runtime::{Runtime, RuntimeCall, invariants};
 use pallet_collective::Instance1;
@@ -336,6 +338,80 @@ fn an_acceptance_for_keys_that_the_requester_never_had_together_is_found() {
             rotated(next_key);
         });
     }
+}
+
+/// Stores an opening of a researcher's with this change, and the part of a hospital.
+fn open(hospital: HospitalId, change: impl FnOnce(&mut Opening)) {
+    register("Alice//agent", user(8), Role::Researcher);
+    register("Alice//agent", user(9), Role::Patient);
+    let Query { requester, patient, records, purpose, block, at, .. } = query();
+    let mut opening = Opening {
+        requester,
+        hospital: A,
+        patient,
+        records,
+        purpose,
+        slots: SlotSet(1),
+        audience: account(&key("user-8")),
+        sealing_key: SEALING_KEY,
+        block,
+        at,
+    };
+    change(&mut opening);
+    pallet_openings::Openings::<Runtime>::insert(OpeningId(0), opening);
+    let handed = HandedOut { epoch: EpochId(0), block, at };
+    pallet_openings::HandedOutBy::<Runtime>::insert(OpeningId(0), hospital, handed);
+}
+
+#[test]
+fn openings_that_refer_to_nothing_are_found() {
+    local(|chain| {
+        committed(chain);
+        open(B, |_| ());
+        assert_eq!(invariants::check_together(), Ok(()));
+    });
+    let elsewhere = "an opening is of a requester who was never registered at its hospital";
+    finds(elsewhere, || open(B, |opening| opening.requester = STRANGER));
+    finds(elsewhere, || open(B, |opening| opening.hospital = B));
+    let no_patient = "an opening is of no patient";
+    finds(no_patient, || open(B, |opening| opening.patient = STRANGER));
+    finds(no_patient, || open(B, |opening| opening.patient = user(8)));
+    let foreign = "an opening is about a record of another patient";
+    finds(foreign, || open(B, |opening| opening.patient = user(9)));
+    let never = "an opening is for keys that its requester never had together";
+    finds(never, || open(B, |opening| opening.sealing_key = Hash::repeat_byte(9)));
+    finds(never, || open(B, |opening| opening.audience = account(&key("Bob"))));
+    finds("a part of an opening was handed out by no hospital", || open(NOWHERE, |_| ()));
+}
+
+#[test]
+fn a_consortium_with_a_hospital_that_does_not_exist_is_found() {
+    let everybody = || Seats::truncate_from(vec![A, B, NOWHERE]);
+    finds("a member of an epoch is not a hospital", || {
+        let epoch = Epoch {
+            id: EpochId(0),
+            key: KeyId(0),
+            ceremony: CeremonyId(0),
+            members: everybody(),
+            threshold: 2,
+            commitments: CommitmentList::default(),
+            mixing: Hash::zero(),
+            link: None,
+            since: 0,
+            confirmed: SeatSet::default(),
+        };
+        pallet_consortium_key::Epochs::<Runtime>::insert(EpochId(0), epoch);
+    });
+    let both = || Seats::truncate_from(vec![A, B]);
+    for (seats, dealers) in [(everybody(), both()), (both(), everybody())] {
+        finds("a seat or a dealer is not a hospital", || {
+            let ceremony = Ceremony::begin(CeremonyId(0), None, seats, dealers, 100);
+            pallet_consortium_key::Ceremony::<Runtime>::put(ceremony);
+        });
+    }
+    finds("a hospital of the committee does not exist", || {
+        pallet_consortium_key::Committee::<Runtime>::put(everybody());
+    });
 }
 
 #[test]

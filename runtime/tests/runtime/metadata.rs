@@ -40,6 +40,8 @@ fn every_pallet_keeps_its_index() {
             (20, "Queries"),
             (21, "Credentials"),
             (22, "Mandates"),
+            (23, "ConsortiumKey"),
+            (24, "Openings"),
         ]
     );
     let extensions: Vec<_> = metadata

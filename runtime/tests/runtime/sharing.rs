@@ -71,6 +71,7 @@ pub fn consent(audience: &[Term]) -> Consent {
         kinds: KindSet(1),
         recorded: RecordedPeriod::default(),
         until: Timestamp::get() + 60_000,
+        standing: false,
     }
 }
 

@@ -107,8 +107,9 @@ async fn prepare(
     let grant = kept.await?.ok_or_else(not_brought)?;
     // Before the storage and other hospitals are asked for the segments.
     state.shared.rates.count(query.requester, Instant::now()).map_err(too_often)?;
-    let needed = needed(state, caller, query.patient, &accepted.records).await?;
-    let is_recorded = caller.state.transfer(id).await?.is_some();
+    let finalized = caller.state.as_ref();
+    let needed = needed(state, finalized, query.patient, &accepted.records).await?;
+    let is_recorded = finalized.transfer(id).await?.is_some();
     if !is_recorded {
         check_deliverable(state, &needed).await?;
     }
@@ -183,7 +184,10 @@ async fn check_requester(
     if *account != accepted.audience || !has_same_keys(finalized, query, accepted).await? {
         return Err(requester_changed());
     }
-    if is_registered(finalized, query).await? { Ok(()) } else { Err(not_registered()) }
+    match is_registered(finalized, query.hospital, query.requester).await? {
+        true => Ok(()),
+        false => Err(not_registered()),
+    }
 }
 
 /// Whether the requester still has the account and the sealing key for which the patient accepted.
@@ -237,16 +241,16 @@ fn not_brought() -> ApiError {
     )
 }
 
-/// The segments of the accepted sections. The records may be of any hospital: this one stores all committed blocks.
-async fn needed(
+/// The segments of these sections. The records may be of any hospital: this one stores all committed blocks.
+pub(in crate::api) async fn needed(
     state: &AppState,
-    caller: &Caller,
+    finalized: &dyn FinalState,
     patient: UserId,
     records: &[ReleasedRecord],
 ) -> Result<Vec<Needed>, ApiError> {
     let mut needed = Vec::new();
     for ReleasedRecord { pointer, sections } in records {
-        let (pointer, record) = (*pointer, committed(state, caller, patient, *pointer).await?);
+        let (pointer, record) = (*pointer, committed(state, finalized, patient, *pointer).await?);
         let all = (0_u16..).zip(record.sections());
         for (section, content) in all.filter(|(section, _)| sections.contains(*section)) {
             let segments = content.segments().iter().map(|segment| segment.hash);
@@ -255,7 +259,7 @@ async fn needed(
     }
     if needed.len() > MAX_SEGMENTS as usize {
         return Err(ApiError::too_large(
-            "The accepted records have too many segments together. Ask for fewer records with a new query.",
+            "The records have too many segments together. Ask again for fewer records.",
         ));
     }
     Ok(needed)
@@ -263,11 +267,11 @@ async fn needed(
 
 async fn committed(
     state: &AppState,
-    caller: &Caller,
+    finalized: &dyn FinalState,
     patient: UserId,
     pointer: RecordPointer,
 ) -> Result<Record, ApiError> {
-    let entry = caller.state.record(pointer).await?;
+    let entry = finalized.record(pointer).await?;
     if entry.is_none_or(|entry| entry.patient != patient) {
         return Err(ApiError::not_found(format!(
             "Record {pointer} is not a committed record of this patient."
@@ -371,6 +375,6 @@ pub(in crate::api) async fn reader_of(
     let may_read = stands(finalized, query.patient, accepted).await?
         && has_same_keys(finalized, &query, accepted).await?
         && finalized.transfer(id).await?.is_some()
-        && is_registered(finalized, &query).await?;
+        && is_registered(finalized, query.hospital, query.requester).await?;
     Ok(may_read.then_some(query.requester))
 }

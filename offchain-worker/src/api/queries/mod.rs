@@ -17,7 +17,7 @@ pub use news::follow;
 pub use webhook::notify;
 
 use epione_primitives::{
-    UserId,
+    HospitalId, UserId,
     hospital::HospitalStatus,
     profile::RegistrationStatus,
     query::{Acceptance, Query, QueryId},
@@ -62,11 +62,15 @@ fn unknown() -> ApiError {
     )
 }
 
-/// Whether the requester's registration is in force at the hospital for which they ask, and that hospital is active.
-/// Registrations at other hospitals do not count: the patient accepted for this one.
-async fn is_registered(state: &dyn FinalState, query: &Query) -> Result<bool, ViewError> {
-    let hospital = state.hospital(query.hospital).await?;
-    let registration = state.registration(query.hospital, query.requester).await?;
+/// Whether a requester's registration is in force at the hospital for which they ask, and that hospital is active.
+/// Registrations at other hospitals do not count: the patient, or the chain, decided for this one.
+pub(super) async fn is_registered(
+    state: &dyn FinalState,
+    hospital: HospitalId,
+    requester: UserId,
+) -> Result<bool, ViewError> {
+    let registration = state.registration(hospital, requester).await?;
+    let hospital = state.hospital(hospital).await?;
     let is_active = hospital.is_some_and(|it| it.status == HospitalStatus::Active);
     Ok(is_active && registration.is_some_and(|it| it.status == RegistrationStatus::Active))
 }

@@ -11,6 +11,8 @@ mod held;
 mod links;
 mod offers;
 mod own_records;
+mod partial_shares;
+mod partials;
 mod queries;
 mod query_news;
 mod recoveries;

@@ -4,3 +4,4 @@ mod invariants;
 mod place_by_kind;
 mod placements;
 mod reading;
+mod standing;

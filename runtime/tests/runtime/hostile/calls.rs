@@ -1,4 +1,4 @@
-//! Makes calls from small numbers. Only this file knows the arguments of the calls.
+//! Makes calls from small numbers. Only this file and [`super::ceremonies`] know the arguments of the calls.
 
 use codec::{Decode, Encode};
 use epione_primitives::{
@@ -9,6 +9,7 @@ use epione_primitives::{
     hospital::Duty,
     limits::{DAY_MILLIS, SLOT_MILLIS},
     naming::{NamedAccount, Naming},
+    opening::{OpeningId, WRAP_BYTES, WrapsBytes},
     profile::Role,
     query::QueriedRecords,
     release::{EmergencyReason, Release, ReleasedRecord, Request, ReviewId, Right, SectionSet},
@@ -23,7 +24,10 @@ use pallet_collective::Instance1;
 use pallet_sharing::PlacedRecords;
 use sp_core::{Pair, sr25519};
 
-use super::oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE};
+use super::{
+    ceremonies,
+    oracle::{HOSTILE_HOSPITAL, ORACLE_BYTE},
+};
 use crate::{
     chain::{
         self, A, B, PATIENT, SEALING_KEY, account, announcement, apply, body_hash, consent, key,
@@ -61,6 +65,9 @@ pub enum Deed {
     RefuseQuery,
     WithdrawQuery,
     Transfer,
+    PublishWraps,
+    AskForOpening,
+    HandOut,
     Appoint,
     Dismiss,
     Authorize,
@@ -88,6 +95,16 @@ pub enum Deed {
     Upgrade,
     SetTime,
     ReportEquivocation,
+    BeginCeremony,
+    Enrol,
+    Deal,
+    JudgeDealings,
+    AnswerComplaint,
+    ConfirmCeremony,
+    RefreshKey,
+    RenewKey,
+    ChooseSeats,
+    ChangeSchedule,
 }
 
 impl Deed {
@@ -118,6 +135,9 @@ impl Deed {
         Self::RefuseQuery,
         Self::WithdrawQuery,
         Self::Transfer,
+        Self::PublishWraps,
+        Self::AskForOpening,
+        Self::HandOut,
         Self::Appoint,
         Self::Dismiss,
         Self::Authorize,
@@ -145,6 +165,16 @@ impl Deed {
         Self::Upgrade,
         Self::SetTime,
         Self::ReportEquivocation,
+        Self::BeginCeremony,
+        Self::Enrol,
+        Self::Deal,
+        Self::JudgeDealings,
+        Self::AnswerComplaint,
+        Self::ConfirmCeremony,
+        Self::RefreshKey,
+        Self::RenewKey,
+        Self::ChooseSeats,
+        Self::ChangeSchedule,
     ];
 }
 
@@ -200,6 +230,9 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
         Deed::RefuseQuery => pallet_queries::Call::refuse { query: query(a) }.into(),
         Deed::WithdrawQuery => pallet_queries::Call::withdraw { query: query(a) }.into(),
         Deed::Transfer => pallet_queries::Call::transfer { query: query(a) }.into(),
+        Deed::PublishWraps => publish_wraps(a, b, c),
+        Deed::AskForOpening => ask_for_opening(a, b, c),
+        Deed::HandOut => pallet_openings::Call::hand_out { opening: opening(a) }.into(),
         Deed::Appoint => {
             let (representative, until) = (user(a), end(b));
             pallet_mandates::Call::appoint { representative, until }.into()
@@ -230,6 +263,16 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
             let now = Timestamp::get().saturating_add(u64::from(a) * DAY_MILLIS);
             RuntimeCall::Timestamp(pallet_timestamp::Call::set { now })
         }
+        Deed::BeginCeremony
+        | Deed::Enrol
+        | Deed::Deal
+        | Deed::JudgeDealings
+        | Deed::AnswerComplaint
+        | Deed::ConfirmCeremony
+        | Deed::RefreshKey
+        | Deed::RenewKey
+        | Deed::ChooseSeats
+        | Deed::ChangeSchedule => ceremonies::make(deed, signer, numbers),
         _ => governing(deed, signer, numbers),
     }
 }
@@ -383,6 +426,7 @@ fn give(signer: &str, a: u8, b: u8, c: u8) -> RuntimeCall {
         kinds: KindSet(u32::from(a % 2)),
         recorded: RecordedPeriod::default(),
         until: pick(&[now.saturating_add(DAY_MILLIS), now, Moment::MAX], b),
+        standing: c.is_multiple_of(4),
     };
     let patient = Profiles::user_of(account(&key(signer))).unwrap_or(user(b));
     let seen = if c.is_multiple_of(8) { 0 } else { Sharing::slot_height(patient, slot(a)) };
@@ -577,6 +621,37 @@ fn ask(a: u8, b: u8, c: u8) -> RuntimeCall {
     .into()
 }
 
+/// One of the newest openings, or the next one.
+fn opening(number: u8) -> OpeningId {
+    let next = pallet_openings::OpeningCount::<Runtime>::get();
+    OpeningId(next.saturating_sub(u32::from(number % 4)))
+}
+
+/// Bytes that are no wraps, mostly of the right length.
+fn publish_wraps(a: u8, b: u8, c: u8) -> RuntimeCall {
+    let sections = SectionSet(c.into());
+    let wraps = sections.0.count_ones() as usize + usize::from(a.is_multiple_of(5));
+    pallet_openings::Call::wrap {
+        patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
+        slot: slot(a),
+        pointer: pointer(a, b),
+        sections,
+        wraps: WrapsBytes::truncate_from(vec![b; wraps * WRAP_BYTES]),
+    }
+    .into()
+}
+
+/// A question for an opening, for any purpose.
+fn ask_for_opening(a: u8, b: u8, c: u8) -> RuntimeCall {
+    pallet_openings::Call::ask {
+        hospital: pick(&[A, B, hospital(b), HOSTILE_HOSPITAL], b),
+        patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
+        records: queried(a, b),
+        purpose: pick(Purpose::ALL, c),
+    }
+    .into()
+}
+
 /// An acceptance of what was asked, or of something else.
 fn accept_query(a: u8, b: u8, c: u8) -> RuntimeCall {
     let asked = Queries::query(query(a));
@@ -739,7 +814,7 @@ fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 6 {
+    let call: RuntimeCall = match a % 7 {
         0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
         1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
@@ -748,6 +823,7 @@ fn act_as_root(a: u8, b: u8) -> RuntimeCall {
             RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { name })
         }
         4 => complete_recovery(b, b),
+        5 => pallet_consortium_key::Call::renew {}.into(),
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {

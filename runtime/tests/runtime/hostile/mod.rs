@@ -6,6 +6,7 @@
 //! also sends calls without a signature, and forged reports of equivocations.
 
 mod calls;
+mod ceremonies;
 mod oracle;
 mod steps;
 

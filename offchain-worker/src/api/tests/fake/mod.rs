@@ -1,5 +1,6 @@
 //! A chain in memory, with simplified decisions, and hospitals that may or may not have a segment.
 
+pub mod openings;
 mod pallets;
 mod peers;
 pub mod slots;
@@ -19,23 +20,24 @@ use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, RecordId, RecordPointer, Signature, UserId,
     access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, Range, Segments, SignedAt, record_hash},
+    consortium::{Epoch, EpochId},
     hospital::{Duty, Hospital, HospitalStatus},
-    limits,
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId, Wrapped},
     ports::HashedBody,
     profile::{Period, Profile, Recovery, Registration, RegistrationStatus, Role},
     query::{Query, QueryId, Transfer},
     refusal::Refusal,
-    release::{Release, Request, Review, ReviewId, Right, Tally},
-    sharing::{ConsentVersion, Placements, SlotId, SlotSet},
+    release::{Release, Request, Review, ReviewId, Right, SectionSet, Tally},
+    sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet},
 };
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::chain::{
-    Answer, CallError, ChainCalls, ChainView, FinalState, Identity, PastStates, QueryNews,
-    ViewError,
+    Answer, CallError, ChainCalls, ChainView, ConsortiumView, FinalState, Identity, PastStates,
+    QueryNews, ViewError,
 };
-use pallets::{allows, decide, execute, opens};
+use pallets::{allows, decide, execute, opens, page};
 
 pub const HOSPITAL: HospitalId = HospitalId(3);
 pub const ELSEWHERE: HospitalId = HospitalId(4);
@@ -77,6 +79,7 @@ pub struct Facts {
     pub answers: HashMap<Hash, Option<Hash>>,
     /// What the patients share by their consents.
     pub slots: slots::FakeSlots,
+    pub openings: openings::FakeOpenings,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     /// The mandates of pairs of representative and patient.
@@ -87,6 +90,8 @@ pub struct Facts {
     pub query_news: HashMap<BlockNumber, Vec<QueryNews>>,
     /// Blocks whose changes of queries the node cannot read.
     pub unreadable: HashSet<BlockNumber>,
+    /// The consortium key; tests that read it set it.
+    pub consortium: Option<ConsortiumView>,
     pub calls: Vec<Call>,
     /// How many calls were submitted, also those that failed.
     pub submitted: usize,
@@ -434,6 +439,53 @@ impl FinalState for FakeChain {
         .boxed()
     }
 
+    fn placed_in(
+        &self,
+        patient: UserId,
+        slot: SlotId,
+        after: Option<RecordPointer>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(RecordPointer, SectionSet)>> {
+        self.answer(|facts| {
+            let facts: &Facts = facts;
+            let mut slots = SlotSet::default();
+            slots.insert(slot);
+            let records = facts.slots.placed.keys().filter(|pointer| Some(**pointer) > after);
+            let of_patient = records.filter(|pointer| {
+                facts.records.get(*pointer).is_some_and(|(entry, ..)| entry.patient == patient)
+            });
+            let placed = of_patient.map(|it| (*it, slots::shared(facts, *it, slots)));
+            placed.filter(|(_, sections)| !sections.is_empty()).take(limit as usize).collect()
+        })
+    }
+
+    fn shared_changes(&self, from: u64, limit: u32) -> Answer<'_, Vec<SharedChange>> {
+        self.answer(|facts| {
+            let later = facts.openings.changes.iter().filter(|change| change.height >= from);
+            later.take(limit as usize).cloned().collect()
+        })
+    }
+
+    fn current_epoch(&self) -> Answer<'_, Option<Epoch>> {
+        self.answer(|facts| facts.openings.epoch().cloned())
+    }
+
+    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>> {
+        self.answer(|facts| facts.openings.epochs.get(&id).cloned())
+    }
+
+    fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>> {
+        self.answer(|facts| openings::wraps(facts, record))
+    }
+
+    fn opening(&self, id: OpeningId) -> Answer<'_, Option<Opening>> {
+        self.answer(|facts| facts.openings.openings.get(&id).cloned())
+    }
+
+    fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
+        self.answer(|facts| facts.openings.handed_out.get(&(id, hospital)).copied())
+    }
+
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
         self.answer(|facts| facts.answers.get(&request).copied().flatten())
     }
@@ -482,23 +534,10 @@ impl FinalState for FakeChain {
             reviews
         })
     }
-}
 
-/// A page of a list of queries, as the chain numbers it.
-fn page(
-    facts: &Facts,
-    is_listed: impl Fn(&Query) -> bool,
-    before: Option<u32>,
-    limit: u32,
-) -> Vec<(u32, QueryId, Query)> {
-    let listed = facts.queries.iter().filter(|(_, query)| is_listed(query));
-    let listed: Vec<_> = listed.map(|(id, query)| (*id, query.clone())).collect();
-    limits::page(listed.len() as u32, before, limit)
-        .map(|number| {
-            let (id, query) = listed[number as usize].clone();
-            (number, id, query)
-        })
-        .collect()
+    fn consortium(&self) -> Answer<'_, ConsortiumView> {
+        self.answer(|facts| facts.consortium.clone().expect("the test says what the chain has"))
+    }
 }
 
 type RegisterArguments = (UserId, Role, AccountId, Hash, Signature, Vec<u8>);

@@ -7,15 +7,16 @@ use epione_primitives::{
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
-    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
+    limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY, page as numbered_page},
     naming::NamedAccount,
+    opening::OpeningId,
     ports::HashedBody,
     profile::{Objection, Recovery, RegistrationStatus, Role},
-    query::{QueryId, Transfer},
+    query::{Query, QueryId, Transfer},
     release::{Release, ReleasedRecord, Request, Right},
 };
 
-use super::{Facts, HOSPITAL, failure, genesis, slots};
+use super::{Facts, HOSPITAL, failure, genesis, openings, slots};
 
 fn failed(condition: Condition) -> Decision {
     let policy = FailedPolicy { policy: b"treatment".to_vec(), conditions: vec![condition] };
@@ -223,6 +224,23 @@ fn recover(facts: &mut Facts, change: &str, arguments: &mut &[u8]) -> Result<(),
     Ok(())
 }
 
+/// A page of a list of queries, as the chain numbers it.
+pub fn page(
+    facts: &Facts,
+    is_listed: impl Fn(&Query) -> bool,
+    before: Option<u32>,
+    limit: u32,
+) -> Vec<(u32, QueryId, Query)> {
+    let listed = facts.queries.iter().filter(|(_, query)| is_listed(query));
+    let listed: Vec<_> = listed.map(|(id, query)| (*id, query.clone())).collect();
+    numbered_page(listed.len() as u32, before, limit)
+        .map(|number| {
+            let (id, query) = listed[number as usize].clone();
+            (number, id, query)
+        })
+        .collect()
+}
+
 /// Does what the pallets do, without most of their checks.
 pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
     let mut arguments = call.arguments.as_slice();
@@ -258,6 +276,10 @@ pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
             refuse(facts, request, &signature)?;
         }
         ("Sharing", "place_by_kind") => slots::place_by_kind(facts, arguments)?,
+        ("Openings", "wrap") => openings::wrap(facts, arguments)?,
+        ("Openings", "hand_out") => {
+            openings::hand_out(facts, OpeningId::decode(&mut arguments).unwrap())?;
+        }
         ("Queries", "transfer") => transfer(facts, QueryId::decode(&mut arguments).unwrap())?,
         _ => {}
     }

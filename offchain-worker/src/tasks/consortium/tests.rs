@@ -1,0 +1,247 @@
+use std::collections::BTreeMap;
+
+use epione_client::{
+    chain::{CeremonyState, ConsortiumKey},
+    signer::Account,
+};
+use epione_primitives::{
+    HospitalId,
+    consortium::{
+        Ceremony, CeremonyId, Confirmations, Epoch, EpochId, Failure, KeyId, PastCeremony,
+        Schedule, SeatSet, Seats,
+    },
+};
+
+use super::*;
+use crate::{
+    api::tests::fake::{ELSEWHERE, FakeChain, HOSPITAL, failure, genesis},
+    consortium::Participant,
+    journal::Journal,
+};
+
+const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000, grace: 50 };
+
+fn seats() -> Seats {
+    Seats::truncate_from(vec![HOSPITAL, ELSEWHERE])
+}
+
+/// Two hospitals, and nothing else yet.
+fn view() -> ConsortiumView {
+    ConsortiumView {
+        key: ConsortiumKey {
+            schedule: SCHEDULE,
+            current: None,
+            ceremony: None,
+            committee: None,
+            refresh_requested: false,
+            renewal_decided: false,
+            last_begun: None,
+            last_ended: None,
+        },
+        state: None,
+        earlier: None,
+        past: Vec::new(),
+        active: seats().into_inner(),
+        agents: BTreeMap::new(),
+    }
+}
+
+/// A ceremony in which nobody has enrolled until now.
+fn begun() -> ConsortiumView {
+    let ceremony = Ceremony::begin(CeremonyId(0), None, seats(), seats(), 120);
+    let mut view = view();
+    view.key.ceremony = Some(ceremony.clone());
+    view.state = Some(CeremonyState {
+        ceremony,
+        enrolments: vec![None; 2],
+        dealings: vec![None; 2],
+        answers: Default::default(),
+        confirmations: Confirmations::default(),
+    });
+    view
+}
+
+/// An epoch that began at block 100, whose share this hospital's journal does not have.
+fn with_epoch() -> ConsortiumView {
+    let mut view = view();
+    view.key.current = Some(Epoch {
+        id: EpochId(3),
+        key: KeyId(0),
+        ceremony: CeremonyId(7),
+        members: seats(),
+        threshold: 2,
+        commitments: Default::default(),
+        mixing: Hash::zero(),
+        link: None,
+        since: 100,
+        confirmed: SeatSet::first(1),
+    });
+    view.key.last_ended = Some(100);
+    view
+}
+
+struct Scene {
+    chain: FakeChain,
+    ceremonies: Ceremonies,
+    memory: Memory,
+}
+
+impl Scene {
+    async fn new(view: ConsortiumView, head: BlockNumber) -> Self {
+        let chain = FakeChain::default();
+        (chain.facts().head, chain.facts().consortium) = (head, Some(view));
+        let participant = Participant {
+            genesis: genesis(),
+            hospital: HOSPITAL,
+            agent: Account::development("//Alice//agent").unwrap(),
+        };
+        let ceremonies = Ceremonies {
+            view: Arc::new(chain.clone()),
+            calls: Arc::new(chain.clone()),
+            member: Member::new(participant, Journal::in_memory().await.unwrap()),
+            metrics: Metrics::new().unwrap(),
+        };
+        Self { chain, ceremonies, memory: Memory::default() }
+    }
+
+    async fn step(&mut self) -> Result<(), CeremonyError> {
+        self.ceremonies.step(&mut self.memory).await
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.chain.facts().calls.iter().map(|call| call.name).collect()
+    }
+}
+
+#[tokio::test]
+async fn one_call_is_sent_at_each_finalized_block_that_does_not_show_its_effect() {
+    let mut scene = Scene::new(begun(), 100).await;
+    scene.step().await.unwrap();
+    scene.step().await.unwrap();
+    assert_eq!(scene.names(), ["enrol"]);
+    scene.chain.facts().head = 101;
+    scene.step().await.unwrap();
+    assert_eq!(scene.names(), ["enrol", "enrol"]);
+    let calls = scene.chain.facts().calls.clone();
+    assert_eq!(calls[0], calls[1], "the sealing key is in the journal, and the same");
+
+    let mut shown = begun();
+    shown.state.as_mut().unwrap().ceremony.enrolled.insert(0);
+    let mut facts = scene.chain.facts();
+    (facts.head, facts.consortium) = (102, Some(shown));
+    drop(facts);
+    scene.step().await.unwrap();
+    assert_eq!(scene.chain.facts().submitted, 2);
+}
+
+#[tokio::test]
+async fn a_call_that_failed_or_was_lost_is_sent_again_and_one_that_was_needless_is_not() {
+    let mut scene = Scene::new(begun(), 100).await;
+    scene.chain.facts().failure = Some(failure("Quotas", "Exceeded"));
+    assert!(matches!(scene.step().await, Err(CeremonyError::Call(CallError::Failed(_)))));
+    scene.chain.facts().failure = None;
+    scene.chain.facts().silent = true;
+    assert!(matches!(scene.step().await, Err(CeremonyError::Call(CallError::TimedOut))));
+    scene.chain.facts().silent = false;
+    scene.chain.facts().failure = Some(failure("ConsortiumKey", "AlreadyEnrolled"));
+    scene.step().await.unwrap();
+    scene.step().await.unwrap();
+    assert_eq!(scene.chain.facts().submitted, 3);
+}
+
+#[tokio::test]
+async fn the_first_ceremony_is_begun_by_one_hospital_at_a_time() {
+    // Turns last 8 blocks. This hospital has the first of two seats.
+    for (head, is_turn) in [(15, true), (22, true), (23, false), (30, false), (31, true)] {
+        let mut scene = Scene::new(view(), head).await;
+        scene.step().await.unwrap();
+        assert_eq!(scene.names() == ["begin"], is_turn, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_to_begin_has_a_sealing_key_of_its_own() {
+    let mut scene = Scene::new(view(), 15).await;
+    scene.step().await.unwrap();
+    scene.chain.facts().head = 16;
+    scene.step().await.unwrap();
+    let calls = scene.chain.facts().calls.clone();
+    assert_eq!(scene.names(), ["begin", "begin"]);
+    assert_ne!(calls[0], calls[1], "both may be included, in different ceremonies");
+}
+
+#[tokio::test]
+async fn a_hospital_without_a_reason_begins_nothing() {
+    let at_rest = |change: fn(&mut ConsortiumView)| {
+        let mut view = with_epoch();
+        change(&mut view);
+        view
+    };
+    for (head, view, is_due) in [
+        (1_094, with_epoch(), false),
+        // In its turn; the epoch is older than the schedule's refresh.
+        (1_103, with_epoch(), true),
+        (207, at_rest(|view| view.key.refresh_requested = true), true),
+        (207, at_rest(|view| view.key.renewal_decided = true), true),
+        (207, at_rest(|_| {}), false),
+        // Only the newcomer begins.
+        (207, at_rest(|view| view.active.push(HospitalId(9))), false),
+        // A member left, and too few are left to share the key anew.
+        (207, at_rest(|view| view.active = vec![HOSPITAL, HospitalId(9)]), false),
+        // Not within a phase after the last one.
+        (111, at_rest(|view| view.key.refresh_requested = true), false),
+        (127, at_rest(|view| view.key.refresh_requested = true), true),
+    ] {
+        let mut scene = Scene::new(view, head).await;
+        scene.step().await.unwrap();
+        assert_eq!(scene.names() == ["begin"], is_due, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_share_that_the_journal_does_not_have_is_an_alarm() {
+    let mut scene = Scene::new(view(), 10).await;
+    scene.step().await.unwrap();
+    let metrics = scene.ceremonies.metrics.clone();
+    assert_eq!((metrics.consortium_share_held.get(), metrics.consortium_epoch.get()), (1, -1));
+
+    let mut facts = scene.chain.facts();
+    (facts.head, facts.consortium) = (130, Some(with_epoch()));
+    drop(facts);
+    scene.step().await.unwrap();
+    assert_eq!((metrics.consortium_share_held.get(), metrics.consortium_epoch.get()), (0, 3));
+    assert_eq!(metrics.consortium_seats_without_share.get(), 1);
+    assert_eq!(metrics.consortium_epoch_age_blocks.get(), 30);
+    assert_eq!(metrics.consortium_refresh_blocks.get(), 1_000);
+
+    let mut elsewhere = with_epoch();
+    let epoch = elsewhere.key.current.as_mut().unwrap();
+    epoch.members = Seats::truncate_from(vec![ELSEWHERE, HospitalId(9)]);
+    let mut facts = scene.chain.facts();
+    (facts.head, facts.consortium) = (131, Some(elsewhere));
+    drop(facts);
+    scene.step().await.unwrap();
+    assert_eq!(metrics.consortium_share_held.get(), 1, "the hospital is no member");
+}
+
+#[tokio::test]
+async fn failed_ceremonies_are_counted_also_before_a_call_notices_the_failure() {
+    let past = |id: u32, outcome| PastCeremony { id: CeremonyId(id), outcome, block: 9 };
+    let mut running = begun();
+    running.past = vec![
+        past(0, Err(Failure::TooFewSeats)),
+        past(1, Ok(EpochId(0))),
+        past(2, Err(Failure::TooFewDealers)),
+    ];
+    let mut scene = Scene::new(running, 104).await;
+    scene.step().await.unwrap();
+    let metrics = scene.ceremonies.metrics.clone();
+    // The phase began at block 100: it lasts until block 120.
+    assert_eq!(metrics.consortium_phase_blocks.get(), 5);
+    assert_eq!(metrics.consortium_ceremonies_failed.get(), 1);
+    // Nobody enrolled.
+    scene.chain.facts().head = 120;
+    scene.step().await.unwrap();
+    assert_eq!(metrics.consortium_phase_blocks.get(), 0);
+    assert_eq!(metrics.consortium_ceremonies_failed.get(), 2);
+}

@@ -1,0 +1,259 @@
+//! The ceremonies: when one may begin, who takes part, and what makes a dealing or an answer valid.
+
+use alloc::vec::Vec;
+use codec::Encode as _;
+use epione_primitives::{
+    BlockNumber, Hash, HospitalId,
+    consortium::{
+        self, CeremonyId, CommitmentList, DealerContext, Epoch, EpochId, Failure, PastCeremony,
+        Phase, RevealedShare, Seats, faulty,
+    },
+    limits::MAX_PAST_CEREMONIES,
+    ports::Hospitals as _,
+};
+use epione_threshold::{Commitments, Index, KnowledgeProof, MixingSecret, Share};
+use frame_support::ensure;
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::{ArithmeticError, DispatchError, SaturatedConversion as _, traits::Zero as _};
+
+use crate::{
+    AnswersOf, Ceremony, Committee, Config, Confirmed, Current, Dealings, Enrolments, Epochs,
+    Error, Event, LastBegun, LastEnded, NextCeremony, Pallet, Past, PastCeremonies,
+    RefreshRequested, RenewalDecided, Schedule,
+};
+
+/// A key that one hospital has alone is none of the consortium.
+const LEAST_SEATS: usize = 2;
+
+/// A position in a list of seats or dealers, as the storage has it. There are fewer than 256.
+pub(crate) fn position(index: usize) -> u8 {
+    u8::try_from(index).unwrap_or(u8::MAX)
+}
+
+impl<T: Config> Pallet<T> {
+    /// The present block.
+    pub(crate) fn now() -> BlockNumber {
+        frame_system::Pallet::<T>::block_number().saturated_into()
+    }
+
+    /// Whether `length` blocks have passed since a block, if there was one.
+    pub(crate) fn has_passed(since: Option<BlockNumber>, length: BlockNumber) -> bool {
+        since.is_none_or(|since| Self::now() >= since.saturating_add(length))
+    }
+
+    /// The epoch whose members have the shares that count now.
+    pub(crate) fn current_epoch() -> Option<Epoch> {
+        Current::<T>::get().and_then(Epochs::<T>::get)
+    }
+
+    /// Whether these hospitals can be a committee: at least two, ascending.
+    pub(crate) fn is_committee(seats: &Seats) -> bool {
+        seats.len() >= LEAST_SEATS && ascends(seats)
+    }
+
+    /// The newest ceremony as it is in this block.
+    pub(crate) fn newest() -> Option<consortium::Ceremony> {
+        Self::settle();
+        Ceremony::<T>::get()
+    }
+
+    /// The newest ceremony, if it has this number and is in this phase.
+    pub(crate) fn in_phase(id: CeremonyId, phase: Phase) -> Result<consortium::Ceremony, Error<T>> {
+        let newest = Self::newest().filter(|newest| newest.id == id);
+        let newest = newest.ok_or(Error::<T>::AnotherCeremony)?;
+        ensure!(newest.phase == phase, Error::<T>::WrongPhase);
+        Ok(newest)
+    }
+
+    /// Ends the phases that are over by now.
+    pub(crate) fn settle() {
+        if let Some(ceremony) = Ceremony::<T>::get() {
+            Self::store(ceremony);
+        }
+    }
+
+    /// Stores the ceremony, after the phases that are over by now.
+    pub(crate) fn store(mut ceremony: consortium::Ceremony) {
+        let was_running = ceremony.is_running();
+        let length = Schedule::<T>::get().phase;
+        ceremony.advance(Self::now(), length);
+        if let Phase::Failed(failure) = ceremony.phase
+            && was_running
+        {
+            // `advance` has set the deadline as if a phase followed.
+            let end = ceremony.deadline.saturating_sub(length);
+            Self::note_end(ceremony.id, Err(failure), end);
+            Self::deposit_event(Event::Failed { ceremony: ceremony.id, failure });
+        }
+        Ceremony::<T>::put(ceremony);
+    }
+
+    /// Adds a ceremony to the past ones. `end` is its last block, whichever call notices it.
+    pub(crate) fn note_end(id: CeremonyId, outcome: Result<EpochId, Failure>, end: BlockNumber) {
+        LastEnded::<T>::put(end);
+        let mut past = Past::<T>::get().into_inner();
+        past.push(PastCeremony { id, outcome, block: Self::now() });
+        let surplus = past.len().saturating_sub(MAX_PAST_CEREMONIES as usize);
+        past.drain(..surplus);
+        Past::<T>::put(PastCeremonies::truncate_from(past));
+    }
+
+    /// A new ceremony, if there is a reason and the hospital gets a seat. It replaces the newest one.
+    pub(crate) fn start(hospital: HospitalId) -> Result<consortium::Ceremony, DispatchError> {
+        let is_running = Self::newest().is_some_and(|newest| newest.is_running());
+        ensure!(!is_running, Error::<T>::CeremonyRunning);
+        let phase = Schedule::<T>::get().phase;
+        ensure!(Self::has_passed(LastEnded::<T>::get(), phase), Error::<T>::TooEarly);
+        let active = T::Hospitals::active();
+        let seats = Self::next_seats(&active)?;
+        ensure!(seats.binary_search(&hospital).is_ok(), Error::<T>::NotSeat);
+        let reshares = Self::due(hospital, &seats)?;
+        let dealers = match &reshares {
+            Some(epoch) => Self::active_members(epoch, &active)?,
+            None => seats.clone(),
+        };
+
+        let id = NextCeremony::<T>::get();
+        let next = id.0.checked_add(1).ok_or(ArithmeticError::Overflow)?;
+        NextCeremony::<T>::put(CeremonyId(next));
+        LastBegun::<T>::put(Self::now());
+        Self::forget();
+        let deadline = Self::now().saturating_add(phase);
+        Ok(consortium::Ceremony::begin(id, reshares.as_ref(), seats, dealers, deadline))
+    }
+
+    /// The hospitals that get seats: the active ones, among those that the council chose if it did.
+    fn next_seats(active: &[HospitalId]) -> Result<Seats, Error<T>> {
+        let seats: Vec<_> = match Committee::<T>::get() {
+            Some(committee) => {
+                committee.into_iter().filter(|seat| contains(active, *seat)).collect()
+            }
+            None => active.to_vec(),
+        };
+        ensure!(seats.len() >= LEAST_SEATS, Error::<T>::TooFewSeats);
+        Seats::try_from(seats).map_err(|_| Error::<T>::TooManySeats)
+    }
+
+    /// What a ceremony with these seats is for, if the agent of this hospital may begin it: for new shares of the key of
+    /// an epoch, or for a new key.
+    fn due(hospital: HospitalId, seats: &[HospitalId]) -> Result<Option<Epoch>, Error<T>> {
+        let Some(epoch) = Self::current_epoch().filter(|_| !RenewalDecided::<T>::get()) else {
+            return Ok(None);
+        };
+        let has_left = epoch.members.iter().any(|member| !contains(seats, *member));
+        let is_new = epoch.seat(hospital).is_none();
+        let is_old = Self::has_passed(Some(epoch.since), Schedule::<T>::get().refresh);
+        let is_due = has_left || is_new || is_old || RefreshRequested::<T>::get();
+        ensure!(is_due, Error::<T>::NothingToDo);
+        Ok(Some(epoch))
+    }
+
+    /// The members of an epoch that deal new shares.
+    fn active_members(epoch: &Epoch, active: &[HospitalId]) -> Result<Seats, Error<T>> {
+        let members = epoch.members.iter().copied();
+        let members: Vec<_> = members.filter(|member| contains(active, *member)).collect();
+        ensure!(members.len() >= usize::from(epoch.threshold), Error::<T>::TooFewMembers);
+        Ok(Seats::truncate_from(members))
+    }
+
+    /// Removes what the newest ceremony left.
+    fn forget() {
+        if let Some(former) = Ceremony::<T>::get() {
+            (0..former.seats.len()).map(position).for_each(Enrolments::<T>::remove);
+            for dealer in (0..former.dealers.len()).map(position) {
+                Dealings::<T>::remove(dealer);
+                AnswersOf::<T>::remove(dealer);
+            }
+            Confirmed::<T>::kill();
+        }
+    }
+
+    /// Enrols a hospital with the sealing key of this hash.
+    pub(crate) fn enlist(
+        ceremony: &mut consortium::Ceremony,
+        hospital: HospitalId,
+        key: Hash,
+    ) -> Result<(), Error<T>> {
+        let seat = ceremony.seat(hospital).ok_or(Error::<T>::NotSeat)?;
+        ensure!(!ceremony.enrolled.contains(seat), Error::<T>::AlreadyEnrolled);
+        ceremony.enrolled.insert(seat);
+        Enrolments::<T>::insert(position(seat), key);
+        Self::deposit_event(Event::Enrolled { ceremony: ceremony.id, hospital, key });
+        Ok(())
+    }
+
+    /// The seat of a hospital that has enrolled.
+    pub(crate) fn enrolled_seat(
+        ceremony: &consortium::Ceremony,
+        hospital: HospitalId,
+    ) -> Result<usize, Error<T>> {
+        let seat = ceremony.seat(hospital).ok_or(Error::<T>::NotSeat)?;
+        ensure!(ceremony.enrolled.contains(seat), Error::<T>::NotEnrolled);
+        Ok(seat)
+    }
+
+    /// Checks the commitments of a dealer: their number and form, the constant term if the dealer makes new shares of
+    /// its own one, and that it knows this term. Without the last check, the last dealer could choose the key.
+    pub(crate) fn check_commitments(
+        ceremony: &consortium::Ceremony,
+        dealer: HospitalId,
+        commitments: &CommitmentList,
+        proof: [u8; 64],
+    ) -> Result<(), Error<T>> {
+        let has_degree = commitments.len() == usize::from(ceremony.threshold);
+        ensure!(has_degree, Error::<T>::WrongDegree);
+        let decoded = Commitments::decode(commitments).ok_or(Error::<T>::WrongCommitments)?;
+        if let Some(epoch) = ceremony.reshares {
+            let share = Epochs::<T>::get(epoch)
+                .and_then(|epoch| Commitments::decode(&epoch.commitments))
+                .and_then(|earlier| earlier.evaluate(Index::of_hospital(dealer.0)));
+            ensure!(share == Some(decoded.constant()), Error::<T>::WrongConstant);
+        }
+        let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
+        let context = DealerContext { genesis, ceremony: ceremony.id, dealer }.encode();
+        let is_known = KnowledgeProof(proof).verify(&decoded.constant(), &context);
+        ensure!(is_known, Error::<T>::WrongProof);
+        Ok(())
+    }
+
+    /// Checks that a dealer still has to answer the complaint of a seat, and that an answer can help.
+    pub(crate) fn check_open(
+        ceremony: &consortium::Ceremony,
+        dealer: usize,
+        seat: u8,
+    ) -> Result<(), Error<T>> {
+        let complaints = ceremony.complaints.get(dealer).copied().unwrap_or_default();
+        let answered = ceremony.answered.get(dealer).copied().unwrap_or_default();
+        ensure!(complaints.contains(seat.into()), Error::<T>::NoComplaint);
+        let is_refuted = complaints.len() > faulty(ceremony.seats.len());
+        ensure!(!is_refuted, Error::<T>::TooManyComplaints);
+        ensure!(!answered.contains(seat.into()), Error::<T>::AlreadyAnswered);
+        Ok(())
+    }
+
+    /// Checks that a published share is the one to which its dealer is committed, and the part, too.
+    pub(crate) fn check_share(
+        ceremony: &consortium::Ceremony,
+        dealer: usize,
+        revealed: &RevealedShare,
+    ) -> Result<(), Error<T>> {
+        let dealing = Dealings::<T>::get(position(dealer)).ok_or(Error::<T>::UnknownDealer)?;
+        let seat = ceremony.seats.get(usize::from(revealed.seat)).ok_or(Error::<T>::NoComplaint)?;
+        let share = Share::decode(&revealed.share).ok_or(Error::<T>::WrongShare)?;
+        let is_committed = Commitments::decode(&dealing.commitments)
+            .is_some_and(|committed| committed.includes(Index::of_hospital(seat.0), &share));
+        ensure!(is_committed, Error::<T>::WrongShare);
+        let part = Hash::from(MixingSecret::part_hash(&revealed.part));
+        ensure!(part == dealing.part, Error::<T>::WrongPart);
+        Ok(())
+    }
+}
+
+/// Whether each hospital has a higher number than the one before it.
+pub(crate) fn ascends(hospitals: &[HospitalId]) -> bool {
+    hospitals.is_sorted_by(|earlier, later| earlier < later)
+}
+
+fn contains(ascending: &[HospitalId], hospital: HospitalId) -> bool {
+    ascending.binary_search(&hospital).is_ok()
+}

@@ -1,0 +1,205 @@
+use epione_primitives::{
+    BlockNumber, HospitalId,
+    consortium::{EpochId, Phase, Schedule},
+};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::DispatchResult;
+
+use crate::{Call, Committee, Error, Event, RefreshRequested, RenewalDecided, mock::*};
+
+fn by_council(call: Call<Test>) -> DispatchResult {
+    dispatch(call, RuntimeOrigin::root())
+}
+
+fn seat(ids: impl IntoIterator<Item = u16>) -> DispatchResult {
+    by_council(Call::seat { committee: Some(hospitals(ids)) })
+}
+
+fn schedule(phase: BlockNumber, refresh: BlockNumber, grace: BlockNumber) -> DispatchResult {
+    by_council(Call::schedule { schedule: Schedule { phase, refresh, grace } })
+}
+
+fn refresh(hospital: u16) -> DispatchResult {
+    dispatch(Call::refresh {}, governance(hospital))
+}
+
+#[test]
+fn a_committee_has_the_seats_while_its_hospitals_are_active() {
+    run_with(6, || {
+        assert_ok!(seat([1, 2, 4, 5]));
+        let committee = Some(hospitals([1, 2, 4, 5]));
+        let event = Event::<Test>::CommitteeChosen { committee: committee.clone() };
+        System::assert_last_event(event.into());
+        assert_eq!(Committee::<Test>::get(), committee);
+        set_active(HospitalId(4), false);
+        assert_noop!(begin(0), Error::<Test>::NotSeat);
+        let mut members = Members::default();
+        members.hold(2);
+        assert_eq!(current().members, hospitals([1, 2, 5]));
+
+        // Other seats are a reason for a ceremony, which a member of the present epoch can begin.
+        assert_ok!(seat([0, 1, 2]));
+        pass(PHASE);
+        assert_noop!(begin(5), Error::<Test>::NotSeat);
+        assert_ok!(begin(1));
+        assert_eq!((newest().seats, newest().dealers), (hospitals(0..3), hospitals([1, 2, 5])));
+        members.complete();
+        assert_eq!(current().members, hospitals(0..3));
+
+        assert_ok!(by_council(Call::seat { committee: None }));
+        assert_eq!(Committee::<Test>::get(), None);
+        members.hold(3);
+        assert_eq!(current().members, hospitals([0, 1, 2, 3, 5]));
+    });
+}
+
+#[test]
+fn a_committee_is_at_least_two_known_hospitals_in_order() {
+    run(|| {
+        for wrong in [vec![], vec![1], vec![2, 1], vec![1, 1], vec![0, 1, 9]] {
+            assert_noop!(seat(wrong), Error::<Test>::WrongCommittee);
+        }
+        assert_ok!(seat([0, 3]));
+    });
+}
+
+#[test]
+fn a_schedule_out_of_bounds_is_refused() {
+    run(|| {
+        for (phase, refresh, grace) in [(9, 1_000, 100), (100, 999, 100), (100, 1_000, 99)] {
+            assert_noop!(schedule(phase, refresh, grace), Error::<Test>::WrongSchedule);
+        }
+        assert_ok!(schedule(100, 1_000, 100));
+        let changed = Schedule { phase: 100, refresh: 1_000, grace: 100 };
+        let event = Event::<Test>::ScheduleChanged { schedule: changed };
+        System::assert_last_event(event.into());
+        assert_ok!(begin(0));
+        assert_eq!(newest().deadline, now() + 100);
+    });
+}
+
+/// The phases that are over lasted as long as the former schedule said, though no call had noticed it.
+#[test]
+fn a_new_schedule_changes_no_phase_that_is_over() {
+    run(|| {
+        let members = Members::default();
+        assert_ok!(begin(0));
+        enrol_others();
+        for hospital in [0, 1, 2] {
+            assert_ok!(members.deal(hospital));
+        }
+        let deadline = newest().deadline;
+        pass(deadline + 1 - now());
+        assert_ok!(schedule(400, 4_000, 400));
+        assert_eq!((newest().phase, newest().deadline), (Phase::Judge, deadline + PHASE));
+        judge_all();
+        assert_eq!((newest().phase, newest().deadline), (Phase::Confirm, now() + 400));
+    });
+}
+
+#[test]
+fn a_hospital_requests_new_shares() {
+    run(|| {
+        assert_noop!(refresh(0), Error::<Test>::NoKey);
+        let mut members = Members::default();
+        members.hold(0);
+        let public = current().public_key();
+        pass(10 * PHASE);
+        assert_noop!(begin(0), Error::<Test>::NothingToDo);
+        assert_ok!(refresh(3));
+        let event = Event::<Test>::RefreshRequested { hospital: HospitalId(3) };
+        System::assert_last_event(event.into());
+        assert_noop!(refresh(1), Error::<Test>::AlreadyRequested);
+        assert_eq!(members.hold(0), EpochId(1));
+        assert_eq!(current().public_key(), public);
+        assert!(!RefreshRequested::<Test>::get());
+        pass(PHASE);
+        assert_noop!(begin(0), Error::<Test>::NothingToDo);
+    });
+}
+
+#[test]
+fn only_governance_of_an_active_hospital_requests_new_shares() {
+    run(|| {
+        Members::default().hold(0);
+        pass(10 * PHASE);
+        set_active(HospitalId(2), false);
+        for origin in [agent(0), governance(2), governance(9)] {
+            assert_noop!(dispatch(Call::refresh {}, origin), Error::<Test>::NotGovernance);
+        }
+        assert_ok!(refresh(0));
+    });
+}
+
+#[test]
+fn new_shares_are_not_requested_too_often() {
+    run(|| {
+        Members::default().hold(0);
+        for _ in 0..9 {
+            assert_noop!(refresh(0), Error::<Test>::TooSoon);
+            pass(PHASE);
+        }
+        pass(PHASE - 1);
+        assert_noop!(refresh(0), Error::<Test>::TooSoon);
+        pass(1);
+        assert_ok!(refresh(0));
+    });
+}
+
+#[test]
+fn a_request_during_a_ceremony_is_refused() {
+    run(|| {
+        let mut members = Members::default();
+        members.hold(0);
+        // The council makes the phases so much shorter that ten of them pass within one of the earlier.
+        assert_ok!(schedule(1_000, 20_000, 1_000));
+        pass(REFRESH * 2);
+        assert_ok!(begin(0));
+        assert_ok!(schedule(10, 20_000, 10));
+        pass(500);
+        assert_noop!(refresh(0), Error::<Test>::CeremonyRunning);
+    });
+}
+
+/// The failed ceremony was the first since the request, so the request still stands.
+#[test]
+fn a_request_and_a_decision_outlast_a_ceremony_that_fails() {
+    run(|| {
+        let mut members = Members::default();
+        members.hold(0);
+        pass(10 * PHASE);
+        assert_ok!(refresh(0));
+        assert_ok!(begin(0));
+        pass(2 * PHASE + 1);
+        assert_ok!(begin(1));
+        assert_eq!(newest().reshares, Some(EpochId(0)));
+        assert_ok!(by_council(Call::renew {}));
+        pass(2 * PHASE + 1);
+        assert_ok!(begin(2));
+        assert_eq!(newest().reshares, None);
+        members.complete();
+        assert_eq!(
+            (RenewalDecided::<Test>::get(), RefreshRequested::<Test>::get()),
+            (false, false)
+        );
+    });
+}
+
+#[test]
+fn a_decision_about_a_new_key_during_a_ceremony_is_for_the_next_one() {
+    run(|| {
+        let mut members = Members::default();
+        assert_noop!(by_council(Call::renew {}), Error::<Test>::NoKey);
+        members.hold(0);
+        pass(REFRESH);
+        assert_ok!(begin(0));
+        assert_ok!(by_council(Call::renew {}));
+        System::assert_last_event(Event::<Test>::RenewalDecided.into());
+        assert_noop!(by_council(Call::renew {}), Error::<Test>::AlreadyRequested);
+        members.complete();
+        assert_eq!(current().key.0, 0);
+        assert!(RenewalDecided::<Test>::get());
+        members.hold(0);
+        assert_eq!(current().key.0, 1);
+    });
+}

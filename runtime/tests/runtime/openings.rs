@@ -1,0 +1,210 @@
+//! Sections that hospitals open together, with hospitals, profiles, lite-blocks, sharing, the consortium key and openings
+//! together.
+
+use epione_primitives::{
+    Hash, RecordPointer,
+    access::Purpose,
+    api::runtime_decl_for_openings_api::OpeningsApi,
+    consortium::{EpochId, KeyId},
+    hospital::Duty,
+    limits::{MAX_OPENED_SECTIONS, MAX_QUERIED_RECORDS, MAX_WRAPS_BYTES},
+    opening::{OpeningId, WrapLabel, WrapsBytes},
+    query::QueriedRecords,
+    release::{ReleasedRecord, SectionSet},
+    sharing::{Consent, Term},
+};
+use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, Sharing, System, invariants};
+use epione_threshold::{MixingSecret, Point, Wrap};
+use pallet_quotas::{Holder, Lane};
+use sp_runtime::DispatchError;
+
+use crate::{
+    caller::refused,
+    chain::{A, B, Chain, PATIENT, account, apply, council, key, local, signed, validate},
+    consortium,
+    queries::{FIRST, RESEARCHER, committed},
+    sharing::{self, SLOT, place, withdraw},
+};
+
+type Call = pallet_openings::Call<Runtime>;
+type Error = pallet_openings::Error<Runtime>;
+
+const OPENING: OpeningId = OpeningId(0);
+const SECTIONS: SectionSet = SectionSet(0b11);
+
+/// The wraps of sections of the first record.
+fn wrap() -> Call {
+    let epoch = pallet_consortium_key::Epochs::<Runtime>::get(EpochId(0)).unwrap();
+    let public = Point::decode(&epoch.public_key().unwrap()).unwrap();
+    let wrap = |section| {
+        let label = WrapLabel {
+            genesis: System::block_hash(0),
+            key: KeyId(0),
+            epoch: EpochId(0),
+            hospital: A,
+            patient: *PATIENT,
+            slot: SLOT,
+            pointer: FIRST,
+            section,
+        };
+        Wrap::make(&public, &MixingSecret::from_bytes([1; 32]), &label.bytes(), &[3; 32]).encode()
+    };
+    Call::wrap {
+        patient: *PATIENT,
+        slot: SLOT,
+        pointer: FIRST,
+        sections: SECTIONS,
+        wraps: WrapsBytes::truncate_from(SECTIONS.iter().flat_map(wrap).collect()),
+    }
+}
+
+fn ask_for(records: Vec<ReleasedRecord>) -> Call {
+    Call::ask {
+        hospital: B,
+        patient: *PATIENT,
+        records: QueriedRecords::truncate_from(records),
+        purpose: Purpose::Research,
+    }
+}
+
+fn ask() -> Call {
+    ask_for(vec![ReleasedRecord { pointer: FIRST, sections: SECTIONS }])
+}
+
+fn hand_out() -> Call {
+    Call::hand_out { opening: OPENING }
+}
+
+fn send(seed: &str, call: impl Into<RuntimeCall>) -> Result<(), DispatchError> {
+    apply(seed, call).unwrap()
+}
+
+fn give_to(audience: &[Term]) -> RuntimeCall {
+    let consent = Consent { standing: true, ..sharing::consent(audience) };
+    let seen = Sharing::slot_height(*PATIENT, SLOT);
+    pallet_sharing::Call::give { slot: SLOT, consent, seen }.into()
+}
+
+/// A patient of hospital A shares two sections with a researcher of hospital B while away. A has wrapped them.
+fn shared(chain: &mut Chain) {
+    committed(chain);
+    consortium::generate(chain);
+    send("user-7", give_to(&[Term::User(*RESEARCHER)])).unwrap();
+    chain.next_block();
+    send("user-7", place(SECTIONS.0)).unwrap();
+    send("Alice//agent", wrap()).unwrap();
+    chain.next_block();
+}
+
+#[test]
+fn sections_are_opened_while_the_patient_and_the_hospital_of_the_record_are_away() {
+    local(|chain| {
+        shared(chain);
+        Hospitals::suspend(council(), A).unwrap();
+        send("user-8", ask()).unwrap();
+        let opening = Runtime::opening(OPENING).unwrap();
+        assert_eq!((opening.requester, opening.patient), (*RESEARCHER, *PATIENT));
+        assert_eq!(opening.audience, account(&key("user-8")));
+        let listed = [(0, OPENING, opening)];
+        assert_eq!(Runtime::openings_of_patient(*PATIENT, None, 8), listed);
+        assert_eq!(Runtime::openings_of_requester(*RESEARCHER, None, 8), listed);
+        let [(slot, wrapped)] = Runtime::wraps(FIRST)[..] else { panic!("one slot has wraps") };
+        assert_eq!((slot, wrapped.sections, wrapped.hospital), (SLOT, SECTIONS, A));
+        chain.next_block();
+        // Three of the four members are enough.
+        for agent in ["Bob//agent", "Charlie//agent", "Dave//agent"] {
+            send(agent, hand_out()).unwrap();
+        }
+        assert_eq!(Runtime::handed_out(OPENING).len(), 3);
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+#[test]
+fn a_withdrawal_ends_an_opening_in_the_next_block_and_comes_before_the_parts() {
+    local(|chain| {
+        shared(chain);
+        send("user-8", ask()).unwrap();
+        send("Bob//agent", hand_out()).unwrap();
+        chain.next_window();
+        let priority =
+            |seed: &str, call: RuntimeCall| validate(signed(&key(seed), call)).unwrap().priority;
+        let part = priority("Charlie//agent", hand_out().into());
+        assert!(priority("user-7", withdraw()) > part);
+        assert!(part > priority("user-8", ask().into()));
+        send("user-7", withdraw()).unwrap();
+        assert_eq!(send("Charlie//agent", hand_out()), Err(Error::NotAdmitted.into()));
+        assert_eq!(send("Bob//agent", hand_out()), Err(Error::NotAdmitted.into()), "no longer");
+        chain.next_window();
+        assert_eq!(send("user-8", ask()), Err(Error::NotAdmitted.into()));
+    });
+}
+
+/// The chain finds out at the first call after it: nobody has to tell the members.
+#[test]
+fn another_version_of_the_consent_and_a_rotation_end_an_opening() {
+    local(|chain| {
+        shared(chain);
+        send("user-8", ask()).unwrap();
+        send("user-7", give_to(&[Term::User(*PATIENT)])).unwrap();
+        chain.next_block();
+        assert_eq!(send("Bob//agent", hand_out()), Err(Error::NotAdmitted.into()));
+        send("user-7", give_to(&[Term::User(*RESEARCHER)])).unwrap();
+        chain.next_block();
+        send("Bob//agent", hand_out()).unwrap();
+        let rotation = pallet_profiles::Call::<Runtime>::rotate_keys {
+            account: None,
+            sealing_key_hash: Some(Hash::repeat_byte(8)),
+        };
+        send("user-8", rotation).unwrap();
+        assert_eq!(send("Charlie//agent", hand_out()), Err(Error::RequesterChanged.into()));
+    });
+}
+
+/// The chain decides about the largest question as it does about others: the quota does not prevent it.
+#[test]
+fn the_largest_opening_fits_into_the_quota_of_a_user() {
+    local(|chain| {
+        shared(chain);
+        chain.next_window();
+        let sections = SectionSet((1 << (MAX_OPENED_SECTIONS / MAX_QUERIED_RECORDS)) - 1);
+        let record = |index| {
+            let pointer = RecordPointer { height: FIRST.height, index };
+            ReleasedRecord { pointer, sections }
+        };
+        let most: Vec<_> = (0..MAX_QUERIED_RECORDS as u16).map(record).collect();
+        assert_eq!(refused("user-8", ask_for(most)), None);
+    });
+}
+
+#[test]
+fn the_most_wraps_fit_into_a_transaction_of_a_worker() {
+    local(|chain| {
+        shared(chain);
+        let mut most = wrap();
+        if let Call::wrap { sections, wraps, .. } = &mut most {
+            *sections = SectionSet::ALL;
+            *wraps = WrapsBytes::truncate_from(vec![1; MAX_WRAPS_BYTES as usize]);
+        }
+        assert_eq!(refused("Alice//agent", most), None);
+    });
+}
+
+#[test]
+fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
+    local(|chain| {
+        committed(chain);
+        consortium::generate(chain);
+        let used = |holder: Holder, lane| Quotas::usage(&holder, lane).bytes;
+        let (user, agent) = (Holder::User(*RESEARCHER), Holder::Duty(B, Duty::Agent));
+        for (seed, call, holder, lane, least) in [
+            ("user-8", ask(), user, Lane::User, 1_024),
+            ("Bob//agent", hand_out(), agent, Lane::Record, 512),
+            ("Bob//agent", wrap(), agent, Lane::Record, 512 + 2 * 168),
+        ] {
+            let before = used(holder, lane);
+            assert_eq!(refused(seed, call), None);
+            assert!(used(holder, lane) - before > least, "{seed}");
+        }
+    });
+}
