@@ -80,3 +80,32 @@ impl Snapshot {
         self.read("OpeningsApi_wraps", pointer).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use codec::Encode;
+    use epione_primitives::{Hash, consortium::EpochId};
+    use serde_json::json;
+    use sp_core::Bytes;
+
+    use super::*;
+    use crate::chain::fake::FakeNode;
+
+    #[tokio::test]
+    async fn a_hospitals_record_is_found_among_those_of_an_opening() {
+        let handed_out = HandedOut { epoch: EpochId(2), block: 7, at: 8 };
+        let all = vec![(HospitalId(1), handed_out), (HospitalId(3), handed_out)];
+        let (answer, nothing) = (json!(Bytes(all.encode())), json!(Bytes(vec![0])));
+        let node = FakeNode::new(move |method, _| match method {
+            "OpeningsApi_handed_out" => answer.clone(),
+            _ => nothing.clone(),
+        });
+        let state = node.connect().await.at(Hash::zero());
+        let opening = OpeningId(7);
+        assert_eq!(state.handed_out(opening).await.unwrap(), all);
+        let of = async |hospital| state.handed_out_by(opening, HospitalId(hospital)).await.unwrap();
+        assert_eq!((of(3).await, of(2).await), (Some(handed_out), None));
+        assert_eq!(state.opening(opening).await.unwrap(), None);
+        assert_eq!(node.requests().len(), 4);
+    }
+}
