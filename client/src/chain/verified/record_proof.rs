@@ -14,6 +14,7 @@ use epione_primitives::{
     block::{Announcement, Entry, Header, SignedAt},
     hospital::Hospital,
     profile::{Profile, Registration, RegistrationStatus},
+    opening::OpeningId,
     query::QueryId,
 };
 use epione_proofs::{
@@ -87,6 +88,8 @@ pub enum ProofFault {
     Absent(&'static str),
     #[error("the chain has no query {0}")]
     NoQuery(QueryId),
+    #[error("the chain has no opening {0}")]
+    NoOpening(OpeningId),
     #[error("patient {patient} has no receipt {number}")]
     NoReceipt { patient: UserId, number: u32 },
     #[error("block {number} is not proven to be an earlier block of the chain")]
