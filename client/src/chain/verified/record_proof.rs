@@ -13,8 +13,8 @@ use epione_primitives::{
     AccountId, BlockNumber, ChainHeader, Hash, HospitalId, Moment, RecordPointer, UserId,
     block::{Announcement, Entry, Header, SignedAt},
     hospital::Hospital,
-    profile::{Profile, Registration, RegistrationStatus},
     opening::OpeningId,
+    profile::{Profile, Registration, RegistrationStatus},
     query::QueryId,
 };
 use epione_proofs::{
