@@ -6,6 +6,7 @@ use epione_primitives::{
     access::Purpose,
     block::{AnnouncedEntries, AnnouncedHeader},
     limits::MAX_BATCH_CALLS,
+    opening::{Opening, OpeningId},
     query::{QueriedRecords, Query, QueryId, SealedTermsBytes, terms_hash},
     release::Release,
 };
@@ -30,6 +31,9 @@ pub(super) enum Sought {
     Transfer(QueryId),
     /// The record of exactly this release.
     Release(Box<Release>),
+    /// The question that became this opening.
+    Open(Box<Opening>),
+    HandOut(OpeningId),
 }
 
 impl Sought {
@@ -44,6 +48,8 @@ impl Sought {
             (Self::Accept(id), Said::Accept(accepted)) => *id == accepted.query,
             (Self::Transfer(id), Said::Transfer(found)) => id == found,
             (Self::Release(release), Said::Release(found)) => release == found,
+            (Self::Open(opening), Said::Open(asked)) => asked.became(opening),
+            (Self::HandOut(id), Said::HandOut(found)) => id == found,
             _ => false,
         }
     }
@@ -58,6 +64,8 @@ pub(super) enum Said {
     Accept(Box<Accepted>),
     Transfer(QueryId),
     Release(Box<Release>),
+    Open(Box<AskedToOpen>),
+    HandOut(OpeningId),
 }
 
 /// What `announce` announces.
@@ -89,6 +97,22 @@ impl Asked {
     }
 }
 
+/// What `ask` of an opening asks for.
+pub(super) struct AskedToOpen {
+    hospital: HospitalId,
+    patient: UserId,
+    records: QueriedRecords,
+    purpose: Purpose,
+}
+
+impl AskedToOpen {
+    fn became(&self, opening: &Opening) -> bool {
+        let Self { hospital, patient, records, purpose } = self;
+        (*hospital, *patient, *purpose) == (opening.hospital, opening.patient, opening.purpose)
+            && *records == opening.records
+    }
+}
+
 /// The arguments of `accept`.
 #[derive(PartialEq, Eq)]
 pub(super) struct Accepted {
@@ -108,16 +132,20 @@ enum Kind {
     Accept,
     Transfer,
     Release,
+    Open,
+    HandOut,
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
+    const ALL: [(Self, &'static str, &'static str); 8] = [
         (Self::Announce, "LiteBlocks", "announce"),
         (Self::Approve, "Approvals", "approve"),
         (Self::Ask, "Queries", "ask"),
         (Self::Accept, "Queries", "accept"),
         (Self::Transfer, "Queries", "transfer"),
         (Self::Release, "Releases", "record"),
+        (Self::Open, "Openings", "ask"),
+        (Self::HandOut, "Openings", "hand_out"),
     ];
 
     /// None for a call of no formal transaction.
@@ -159,6 +187,11 @@ impl Said {
             }
             Kind::Transfer => Self::Transfer(next(calls)?),
             Kind::Release => Self::Release(Box::new(next(calls)?)),
+            Kind::Open => {
+                let (hospital, patient, records, purpose) = next(calls)?;
+                Self::Open(Box::new(AskedToOpen { hospital, patient, records, purpose }))
+            }
+            Kind::HandOut => Self::HandOut(next(calls)?),
         })
     }
 }

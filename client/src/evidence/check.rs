@@ -17,7 +17,7 @@ use epione_proofs::StateError;
 use super::{
     Bundle, FORMAT, MAGIC, MAX_FILE_BYTES, MAX_MEMORY, MAX_NODE_BYTES, MAX_NODES, Scope,
     calls::{Calls, Said, Sought},
-    look, query, record,
+    look, opening, query, record,
     transaction::{Party, Proof, Step, Subject, Transaction, Verdict},
 };
 use crate::{
@@ -68,8 +68,8 @@ pub struct Verified {
     /// The final block of the proof, and its time: the evidence shows the chain as it was then.
     pub proven_at: SignedAt,
     pub proven_time: Moment,
-    /// The patient of whom the evidence has every record, query and look until the final block. None if its maker chose
-    /// them: there may be others.
+    /// The patient of whom the evidence has every record, query, look and opening until the final block. None if its
+    /// maker chose them: there may be others.
     pub all_of: Option<UserId>,
     /// In the order of their subjects.
     pub transactions: Vec<Transaction>,
@@ -115,6 +115,7 @@ pub fn verify(file: &[u8], genesis: Hash) -> Result<Verified, Flaw> {
             Subject::Record(pointer) => record::transaction(&evidence, pointer)?,
             Subject::Query(id) => query::transaction(&evidence, id)?,
             Subject::Look { patient, number } => look::transaction(&evidence, patient, number)?,
+            Subject::Opening(id) => opening::transaction(&evidence, id)?,
         });
     }
     let ProvenChain { head, time, .. } = evidence.chain;

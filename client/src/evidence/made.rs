@@ -8,6 +8,7 @@ use epione_primitives::{
     approval::{Approval, Ballot},
     block::{Announcement, Entry, Header},
     hospital::Hospital,
+    opening::{HandedOut, Opening, OpeningId},
     profile::Profile,
     query::{Acceptance, Query, QueryId, Transfer},
     release::Receipt,
@@ -35,10 +36,10 @@ pub enum EvidenceError {
     LongProof(Box<Doubt>),
     #[error("the chain has no {0}")]
     Unknown(Subject),
-    #[error("there are neither records, queries nor looks")]
+    #[error("there are neither records, queries, looks nor openings")]
     Nothing,
     #[error(
-        "these are {subjects} records, queries and looks or more, and one file has at most {max}",
+        "these are {subjects} records, queries, looks and openings or more, and one file has at most {max}",
         max = MAX_SUBJECTS
     )]
     TooMany { subjects: usize },
@@ -76,9 +77,9 @@ pub(super) struct Limits {
     pub(super) bytes: u64,
 }
 
-/// Collects the evidence about records, queries and looks, as the chain is after the newest final block. The result has
-/// passed [`verify`]. `progress` is told the number of the requested block on the way back to the earliest block, and
-/// how many there are.
+/// Collects the evidence about records, queries, looks and openings, as the chain is after the newest final block. The
+/// result has passed [`verify`]. `progress` is told the number of the requested block on the way back to the earliest
+/// block, and how many there are.
 pub async fn make(
     chain: &Chain,
     scope: Scope,
@@ -102,6 +103,7 @@ pub(super) async fn make_within(
             Subject::Record(pointer) => plan.add_record(chain, &proving, pointer).await?,
             Subject::Query(id) => plan.add_query(&proving, id).await?,
             Subject::Look { patient, number } => plan.add_look(&proving, patient, number).await?,
+            Subject::Opening(id) => plan.add_opening(&proving, id).await?,
         }
     }
     let Plan { wanted, sought } = plan;
@@ -312,6 +314,28 @@ impl Plan {
         }
         let sought = Sought::Release(Box::new(release));
         self.add_call_of_hospital(proving, (block, hospital), sought).await
+    }
+
+    async fn add_opening(
+        &mut self,
+        proving: &Proving<'_>,
+        id: OpeningId,
+    ) -> Result<(), EvidenceError> {
+        let opening: Option<Opening> = proving.value(keys::opening(id)).await?;
+        let opening = opening.ok_or(EvidenceError::Unknown(Subject::Opening(id)))?;
+        let admitted: Option<u16> = proving.value(keys::admitted()).await?;
+        self.wanted.add(proving.head(), [keys::opening(id), keys::admitted()]);
+        for hospital in (0..admitted.unwrap_or_default()).map(HospitalId) {
+            let key = keys::handed_out_by(id, hospital);
+            self.wanted.add(proving.head(), [key.clone()]);
+            let handed_out: Option<HandedOut> = proving.value(key).await?;
+            if let Some(HandedOut { block, .. }) = handed_out {
+                let sought = Sought::HandOut(id);
+                self.add_call_of_hospital(proving, (block, hospital), sought).await?;
+            }
+        }
+        let (block, requester) = (opening.block, opening.requester);
+        self.add_call_of_user(proving, (block, requester), Sought::Open(Box::new(opening))).await
     }
 }
 

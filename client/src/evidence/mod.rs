@@ -5,6 +5,7 @@
 //! | a record | authorization by the patient, store (`announce`), receive (`approve`, by each hospital), commit |
 //! | a query | query (`ask`), accept (`accept`), transfer (`transfer`) |
 //! | a look | request (signed by the requester), release (`record`) |
+//! | an opening | open (`ask`), hand out (`hand_out`, by each hospital) |
 //!
 //! A proof is what somebody signed, in the block that has it, and what the state after a final block says that it
 //! changed. [`make`] collects the evidence from a node; [`read`] and [`verify`] need no node. Whoever verifies knows
@@ -20,6 +21,7 @@ mod calls;
 mod check;
 mod look;
 mod made;
+mod opening;
 mod query;
 mod record;
 mod scope;
@@ -40,7 +42,7 @@ use crate::chain::{ChainProof, Sent};
 
 /// Maximum bytes of the file.
 pub const MAX_FILE_BYTES: u64 = 128 * 1024 * 1024;
-/// Maximum number of records, queries and looks in one file.
+/// Maximum number of records, queries, looks and openings in one file.
 pub const MAX_SUBJECTS: u32 = 1_024;
 /// Maximum number of signed calls in one file.
 const MAX_SENT: u32 = 65_536;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
-use epione_primitives::{RecordPointer, UserId, block::Entry, query::QueryId};
+use epione_primitives::{RecordPointer, UserId, block::Entry, opening::OpeningId, query::QueryId};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
 use super::{EvidenceError, Flaw, MAX_SUBJECTS, transaction::Subject};
@@ -12,15 +12,15 @@ use crate::chain::{ProofFault, ProvenChain, Proving, Wanted, keys};
 /// What evidence is about.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking)]
 pub enum Scope {
-    /// Records, queries and looks that the maker chose, ascending, each once.
+    /// Records, queries, looks and openings that the maker chose, ascending, each once.
     Chosen(BoundedVec<Subject, ConstU32<MAX_SUBJECTS>>),
-    /// All records, queries and looks of a patient until the final block. The file does not list them: the state has
-    /// how many there are, and a link from each record to the one before it. So nobody can leave one out.
+    /// All records, queries, looks and openings of a patient until the final block. The file does not list them: the
+    /// state has how many there are, and a link from each record to the one before it. So nobody can leave one out.
     Patient(UserId),
 }
 
 impl Scope {
-    /// These records, queries and looks.
+    /// These records, queries, looks and openings.
     pub fn chosen(subjects: BTreeSet<Subject>) -> Result<Self, EvidenceError> {
         let number = subjects.len();
         if number == 0 {
@@ -63,10 +63,16 @@ impl Scope {
         for number in 0..receipts.unwrap_or_default() {
             add(&mut found, Subject::Look { patient, number }).map_err(too_many)?;
         }
+        let openings: Option<u32> = chain.newest(&keys::patient_openings(patient))?;
+        for number in 0..openings.unwrap_or_default() {
+            let id: Option<OpeningId> = chain.newest(&keys::patient_opening(patient, number))?;
+            let id = id.ok_or(ProofFault::Absent("opening that the count of openings includes"))?;
+            add(&mut found, Subject::Opening(id)).map_err(too_many)?;
+        }
         match found.is_empty() {
-            true => {
-                Err(Flaw::Malformed("its patient has neither records, queries nor looks".into()))
-            }
+            true => Err(Flaw::Malformed(
+                "its patient has neither records, queries, looks nor openings".into(),
+            )),
             false => Ok(found),
         }
     }
@@ -109,6 +115,17 @@ impl Scope {
         let receipts: Option<u32> = proving.value(key).await?;
         for number in 0..receipts.unwrap_or_default() {
             add(&mut found, Subject::Look { patient, number })?;
+        }
+        let key = keys::patient_openings(patient);
+        wanted.add(head, [key.clone()]);
+        let openings: Option<u32> = proving.value(key).await?;
+        for number in 0..openings.unwrap_or_default() {
+            let key = keys::patient_opening(patient, number);
+            wanted.add(head, [key.clone()]);
+            let id: Option<OpeningId> = proving.value(key).await?;
+            let absent = ProofFault::Absent("opening that the count of openings includes");
+            let id = id.ok_or(Flaw::Unproven(absent))?;
+            add(&mut found, Subject::Opening(id))?;
         }
         if found.is_empty() { Err(EvidenceError::Nothing) } else { Ok(found) }
     }

@@ -4,14 +4,19 @@
 use std::collections::BTreeSet;
 
 use epione_envelope::account::Signer;
-use epione_primitives::{Moment, RecordPointer, mandate::Mandate, query::QueryId};
+use epione_primitives::{
+    Moment, RecordPointer,
+    mandate::Mandate,
+    opening::{HandedOut, OpeningId},
+    query::QueryId,
+};
 use epione_proofs::GenesisError;
 
 use super::{check::decode, *};
 use crate::chain::{
     Chain, ProofFault,
     disclosed::{AT, PATIENT, account},
-    evident::{GRANT, OTHER, PARENT, Play, QUERY, RECORD, REQUESTER, UNANSWERED, played},
+    evident::{GRANT, OPENING, OTHER, PARENT, Play, QUERY, RECORD, REQUESTER, UNANSWERED, played},
 };
 
 pub(super) fn chosen(subjects: &[Subject]) -> Scope {
@@ -250,6 +255,62 @@ async fn a_look_is_proven_by_the_requesters_signature_and_the_hospitals_record()
     only_wrong(&look, Step::Request, "did not sign the request", Some(&Party::Hospital(AT)));
     let look = shown(&Play { releaser: "thief", ..Play::default() }, LOOK).await;
     only_missing(&look, Step::Release, "no such call of it");
+}
+
+fn opened() -> Play {
+    Play { is_opened: true, ..Play::default() }
+}
+
+#[tokio::test]
+async fn an_opening_is_proven_by_the_requesters_call_and_those_of_the_hospitals() {
+    const OPENED: Subject = Subject::Opening(OPENING);
+    let opening = shown(&opened(), OPENED).await;
+    assert!(opening.is_complete() && opening.patient == PATIENT, "{opening:?}");
+    let (open, hand_out) = (proof(&opening, Step::Open), proof(&opening, Step::HandOut));
+    assert_eq!(open.by, Some(Party::User(REQUESTER)));
+    assert_eq!(open.signer, Some(account("requester").account()));
+    assert_eq!(hand_out.by, Some(Party::Hospital(OTHER)));
+    assert_eq!((opening.proofs.len(), open.hash), (2, hand_out.hash));
+    assert_eq!(opening.note.as_deref(), Some("by the standing consents of slots 0,2"));
+
+    for (play, step) in [
+        (Play { opener: "thief", ..opened() }, Step::Open),
+        (Play { hander: "thief", ..opened() }, Step::HandOut),
+    ] {
+        only_missing(&shown(&play, OPENED).await, step, "no such call of it");
+    }
+    let late = |handed_out: &mut HandedOut| handed_out.block -= 2;
+    let opening = shown(&Play { parted: late, ..opened() }, OPENED).await;
+    let proof = proof(&opening, Step::HandOut);
+    assert!(matches!(proof.verdict, Verdict::Wrong { .. }), "{proof:?}");
+}
+
+#[tokio::test]
+async fn all_of_a_patient_includes_what_the_hospitals_opened() {
+    let chain = played(&opened()).await;
+    let Made { verified, .. } = make(&chain, Scope::Patient(PATIENT), &|_, _| {}).await.unwrap();
+    let subjects: Vec<_> = verified.transactions.iter().map(|it| it.subject).collect();
+    assert!(subjects.contains(&Subject::Opening(OPENING)), "{subjects:?}");
+    assert_eq!(subjects.len(), 5);
+    let refused = make(&chain, chosen(&[Subject::Opening(OpeningId(1))]), &|_, _| {}).await;
+    assert!(matches!(refused, Err(EvidenceError::Unknown(Subject::Opening(_)))));
+}
+
+#[tokio::test]
+async fn openings_are_read_by_proofs_of_patient_requester_and_hospitals() {
+    let chain = played(&opened()).await;
+    let state = chain.finalized().await.unwrap();
+    let opening = state.opening(OPENING).await.unwrap().unwrap();
+    let of_patient = state.openings_of_patient(PATIENT, None, 9).await.unwrap();
+    assert_eq!(of_patient, [(0_u32, OPENING, opening.clone())]);
+    let of_requester = state.openings_of_requester(REQUESTER, None, 9).await.unwrap();
+    assert_eq!(of_requester, [(0_u32, OPENING, opening)]);
+    assert!(state.openings_of_patient(REQUESTER, None, 9).await.unwrap().is_empty());
+    assert!(state.openings_of_patient(PATIENT, Some(0), 9).await.unwrap().is_empty());
+    let handed_out = state.handed_out_by(OPENING, OTHER).await.unwrap().unwrap();
+    assert_eq!(state.handed_out(OPENING).await.unwrap(), [(OTHER, handed_out)]);
+    assert_eq!(state.handed_out_by(OPENING, AT).await.unwrap(), None);
+    assert_eq!(state.opening(OpeningId(1)).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::fmt;
 
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use epione_primitives::{
-    AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId, query::QueryId,
+    AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId, opening::OpeningId,
+    query::QueryId,
 };
 use serde::Serialize;
 
@@ -23,6 +24,8 @@ pub enum Subject {
         /// The number among the patient's receipts.
         number: u32,
     },
+    /// Hospitals open sections together for a requester.
+    Opening(OpeningId),
 }
 
 impl fmt::Display for Subject {
@@ -31,6 +34,7 @@ impl fmt::Display for Subject {
             Self::Record(pointer) => write!(f, "record {pointer}"),
             Self::Query(query) => write!(f, "query {query}"),
             Self::Look { number, .. } => write!(f, "look {number}"),
+            Self::Opening(opening) => write!(f, "opening {opening}"),
         }
     }
 }
@@ -59,6 +63,10 @@ pub enum Step {
     Request,
     /// The hospital recorded what it releases.
     Release,
+    /// The requester asked the hospitals to open sections, and the chain decided.
+    Open,
+    /// A hospital recorded that it hands out its part of an opening.
+    HandOut,
 }
 
 /// Who acted, or is responsible.
@@ -118,7 +126,7 @@ pub struct Proof {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Party>,
     /// The hash to which the proof commits: of the record, of what is stored and approved, of the lite block, of the
-    /// terms, or of the sealed grant.
+    /// terms, of the sealed grant, or of the opening.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<Hash>,
     /// The chain block that has it. For an authorization, the block that the signer named. A request has none.

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use codec::Encode;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
-    consortium::EpochId, credential::AttributeId, release::ReviewId, sharing::SlotId,
+    consortium::EpochId, credential::AttributeId, opening::OpeningId, release::ReviewId,
+    sharing::SlotId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
@@ -241,6 +242,22 @@ fn the_client_computes_the_keys_of_the_consortium_key() {
     same!(keys::renewal_decided(), pallet_consortium_key::RenewalDecided);
     same!(keys::last_begun(), pallet_consortium_key::LastBegun);
     same!(keys::last_ended(), pallet_consortium_key::LastEnded);
+}
+
+#[test]
+fn the_client_computes_the_keys_of_openings() {
+    let (id, patient, requester, slot) = (OpeningId(7), user(7), user(8), SlotId(3));
+    let pointer = RecordPointer { height: 7, index: 1 };
+    same!(keys::opening(id), pallet_openings::Openings, id);
+    same!(keys::handed_out_by(id, B), pallet_openings::HandedOutBy, id, B);
+    let of_opening = keys::handed_out(id);
+    assert!(keys::handed_out_by(id, B).as_bytes().starts_with(of_opening.as_bytes()));
+    same!(keys::patient_openings(patient), pallet_openings::PatientOpeningCount, patient);
+    same!(keys::patient_opening(patient, 2), pallet_openings::PatientOpenings, patient, 2_u32);
+    same!(keys::requester_openings(requester), pallet_openings::RequesterOpeningCount, requester);
+    let of_requester = keys::requester_opening(requester, 2);
+    same!(of_requester, pallet_openings::RequesterOpenings, requester, 2_u32);
+    same!(keys::wraps(pointer, slot), pallet_openings::Wraps, pointer, slot);
 }
 
 /// `KNOWN_ANCESTORS` of the client.

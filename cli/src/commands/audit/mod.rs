@@ -15,13 +15,14 @@ use crate::{context::Context, failure::Failure, show};
 pub enum Command {
     /// Lists who read a patient's records: emergencies first, then newest first
     WhoLooked(who_looked::WhoLookedArgs),
-    /// Verifies the proofs of records, queries and looks: who signed what, in which chain block; writes them as
-    /// evidence
+    /// Verifies the proofs of records, queries, looks and openings: who signed what, in which chain block; writes them
+    /// as evidence
     ///
     /// A record has four proofs: its patient authorized it, its hospital stored it, the other hospitals received and
     /// approved it, and the chain committed it. A query has three: the requester asked, the patient accepted, and a
     /// hospital recorded that it handed out the keys. A look has two: the requester signed the request, and the
-    /// hospital recorded what it released. Fails if a proof is missing or wrong, and names who is responsible.
+    /// hospital recorded what it released. An opening has one of the requester, who asked, and one of each hospital
+    /// that recorded that it handed out its part. Fails if a proof is missing or wrong, and names who is responsible.
     ProofChain(proof_chain::ProofChainArgs),
     /// Lists emergencies and their reviews by the other hospitals; fails if one was not judged in time
     Reviews(reviews::ReviewsArgs),

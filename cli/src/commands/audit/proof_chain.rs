@@ -1,5 +1,5 @@
-//! `epione audit proof-chain`: collects the proofs of records, queries and looks from a node, verifies them, and writes
-//! them as evidence that needs no node.
+//! `epione audit proof-chain`: collects the proofs of records, queries, looks and openings from a node, verifies them,
+//! and writes them as evidence that needs no node.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,9 @@ use epione_client::{
     evidence::{self, Made, Scope, Subject, Transaction, Verified},
     private,
 };
-use epione_primitives::{Hash, Moment, RecordPointer, UserId, block::SignedAt, query::QueryId};
+use epione_primitives::{
+    Hash, Moment, RecordPointer, UserId, block::SignedAt, opening::OpeningId, query::QueryId,
+};
 use serde::Serialize;
 
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("subject").required(true).args(["record", "query", "patient"])))]
+#[command(group(ArgGroup::new("subject").required(true).args(["record", "query", "opening", "patient"])))]
 pub struct ProofChainArgs {
     /// A committed record, such as 12/0
     #[arg(long, value_name = "RECORD")]
@@ -36,7 +38,10 @@ pub struct ProofChainArgs {
     /// The number of a query
     #[arg(long, value_name = "QUERY")]
     pub query: Option<u32>,
-    /// All records, queries and looks of a patient: user id, its first digits, or a name that you set
+    /// The number of an opening
+    #[arg(long, value_name = "OPENING")]
+    pub opening: Option<u32>,
+    /// All records, queries, looks and openings of a patient: user id, its first digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: Option<UserId>,
     /// Of --patient, only the look with this receipt, as `epione audit who-looked` lists it
@@ -58,7 +63,7 @@ pub struct ProofChain {
     pub proven_time: Moment,
     /// Whether every proof is there and right.
     pub complete: bool,
-    /// The patient, if these are all of the patient's records, queries and looks.
+    /// The patient, if these are all of the patient's records, queries, looks and openings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all_of: Option<UserId>,
     pub transactions: Vec<Transaction>,
@@ -105,7 +110,8 @@ pub async fn proof_chain(args: &ProofChainArgs, context: &Context) -> Result<Pro
     let one = match (args.record, args.query, args.patient.zip(args.receipt)) {
         (_, _, Some((patient, number))) => Some(Subject::Look { patient, number }),
         (Some(pointer), ..) => Some(Subject::Record(pointer)),
-        (None, query, None) => query.map(QueryId).map(Subject::Query),
+        (None, Some(query), None) => Some(Subject::Query(QueryId(query))),
+        (None, None, None) => args.opening.map(OpeningId).map(Subject::Opening),
     };
     let scope = match (one, args.patient) {
         (None, Some(patient)) => Scope::Patient(patient),

@@ -45,17 +45,25 @@ pub(in crate::commands) struct About<'a> {
 
 impl fmt::Display for About<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [mut records, mut queries, mut looks] = [0_usize; 3];
+        let [mut records, mut queries, mut looks, mut openings] = [0_usize; 4];
         for transaction in self.transactions {
             *match transaction.subject {
                 Subject::Record(_) => &mut records,
                 Subject::Query(_) => &mut queries,
                 Subject::Look { .. } => &mut looks,
+                Subject::Opening(_) => &mut openings,
             } += 1;
         }
         let records = counted(records, "record", "records");
         let queries = counted(queries, "query", "queries");
-        write!(f, "about {records}, {queries} and {}: ", counted(looks, "look", "looks"))?;
+        let looks = counted(looks, "look", "looks");
+        match openings {
+            0 => write!(f, "about {records}, {queries} and {looks}: ")?,
+            openings => {
+                let openings = counted(openings, "opening", "openings");
+                write!(f, "about {records}, {queries}, {looks} and {openings}: ")?;
+            }
+        }
         match self.all_of {
             Some(patient) => write!(f, "all of patient {patient} until then"),
             None => f.write_str("chosen by whoever asked for the evidence; others may exist"),
@@ -101,7 +109,7 @@ fn reason(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use epione_client::evidence::{Party, Step};
-    use epione_primitives::{AccountId, Hash, HospitalId, query::QueryId};
+    use epione_primitives::{AccountId, Hash, HospitalId, opening::OpeningId, query::QueryId};
 
     use super::*;
 
@@ -144,6 +152,9 @@ mod tests {
         );
         let all = about(Some(patient));
         assert!(all.contains(&format!("2 looks: all of patient {patient}")), "{all}");
+        let opened = [of(Subject::Opening(OpeningId(7)))];
+        let said = About { transactions: &opened, all_of: None }.to_string();
+        assert!(said.starts_with("about 0 records, 0 queries, 0 looks and 1 opening: "), "{said}");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::{
 
 use clap::Args;
 use epione_client::evidence::{self, Subject, Transaction, Verified};
-use epione_primitives::{Hash, Moment, RecordPointer, UserId, block::SignedAt, query::QueryId};
+use epione_primitives::{
+    Hash, Moment, RecordPointer, UserId, block::SignedAt, opening::OpeningId, query::QueryId,
+};
 use humantime::format_duration;
 use serde::Serialize;
 
@@ -31,8 +33,11 @@ pub struct VerifyEvidenceArgs {
     /// Refuse evidence that is not about the query with this number
     #[arg(long, value_name = "QUERY")]
     pub query: Option<u32>,
-    /// Refuse evidence that does not have all records, queries and looks of this patient: user id, its first digits, or
-    /// a name that you set
+    /// Refuse evidence that is not about the opening with this number
+    #[arg(long, value_name = "OPENING")]
+    pub opening: Option<u32>,
+    /// Refuse evidence that does not have all records, queries, looks and openings of this patient: user id, its first
+    /// digits, or a name that you set
     #[arg(long, value_name = "USER")]
     pub patient: Option<UserId>,
     /// Of --patient, require only the look with this receipt
@@ -58,7 +63,8 @@ pub struct Examined {
     pub proven_seconds_ago: u64,
     /// Whether every proof is there and right.
     pub complete: bool,
-    /// The patient, if these are all of the patient's records, queries and looks until the final block of the proof.
+    /// The patient, if these are all of the patient's records, queries, looks and openings until the final block of the
+    /// proof.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all_of: Option<UserId>,
     pub transactions: Vec<Transaction>,
@@ -96,7 +102,8 @@ pub async fn verify(args: &VerifyEvidenceArgs, context: &Context) -> Result<Exam
     let look = look.map(|(patient, number)| Subject::Look { patient, number });
     let record = args.record.map(Subject::Record);
     let query = args.query.map(QueryId).map(Subject::Query);
-    for wanted in [record, query, look].into_iter().flatten() {
+    let opening = args.opening.map(OpeningId).map(Subject::Opening);
+    for wanted in [record, query, look, opening].into_iter().flatten() {
         judge_subject(wanted, &verified.transactions)?;
     }
     if let Some(patient) = args.patient.filter(|_| args.receipt.is_none()) {
@@ -144,7 +151,7 @@ fn judge_whole(wanted: UserId, all_of: Option<UserId>) -> Result<(), Failure> {
     }
     Err(Failure::new(
         format!(
-            "it is not shown that these are all records, queries and looks of patient {wanted}"
+            "it is not shown that these are all records, queries, looks and openings of patient {wanted}"
         ),
         "do not conclude that there are no others: ask for a file about all of the patient, made with --patient: \
          `epione audit proof-chain --help`",

@@ -26,6 +26,7 @@ impl Story {
         let collect = ProofChainArgs {
             record: None,
             query: Some(query.0),
+            opening: None,
             patient: None,
             receipt: None,
             out: Some(auditor.file(FILE)),

@@ -44,7 +44,7 @@ pub(super) fn active_periods(hospital: HospitalId) -> StorageKey {
     value("Hospitals", "ActivePeriods").twox_64_concat(&hospital)
 }
 
-pub(super) fn admitted() -> StorageKey {
+pub(crate) fn admitted() -> StorageKey {
     value("Hospitals", "Admitted")
 }
 
@@ -470,20 +470,20 @@ pub(super) fn handed_out(id: OpeningId) -> StorageKey {
     value("Openings", "HandedOutBy").twox_64_concat(&id)
 }
 
-pub(super) fn handed_out_by(id: OpeningId, hospital: HospitalId) -> StorageKey {
+pub(crate) fn handed_out_by(id: OpeningId, hospital: HospitalId) -> StorageKey {
     handed_out(id).twox_64_concat(&hospital)
 }
 
-pub(super) fn opening(id: OpeningId) -> StorageKey {
+pub(crate) fn opening(id: OpeningId) -> StorageKey {
     value("Openings", "Openings").twox_64_concat(&id)
 }
 
-pub(super) fn patient_opening(patient: UserId, number: u32) -> StorageKey {
+pub(crate) fn patient_opening(patient: UserId, number: u32) -> StorageKey {
     value("Openings", "PatientOpenings").blake2_128_concat(&patient).twox_64_concat(&number)
 }
 
 /// The number of openings of a patient's records.
-pub(super) fn patient_openings(patient: UserId) -> StorageKey {
+pub(crate) fn patient_openings(patient: UserId) -> StorageKey {
     value("Openings", "PatientOpeningCount").blake2_128_concat(&patient)
 }
 

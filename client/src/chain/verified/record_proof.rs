@@ -13,6 +13,7 @@ use epione_primitives::{
     AccountId, BlockNumber, ChainHeader, Hash, HospitalId, Moment, RecordPointer, UserId,
     block::{Announcement, Entry, Header, SignedAt},
     hospital::Hospital,
+    opening::OpeningId,
     profile::{Profile, Registration, RegistrationStatus},
     query::QueryId,
 };
@@ -87,6 +88,8 @@ pub enum ProofFault {
     Absent(&'static str),
     #[error("the chain has no query {0}")]
     NoQuery(QueryId),
+    #[error("the chain has no opening {0}")]
+    NoOpening(OpeningId),
     #[error("patient {patient} has no receipt {number}")]
     NoReceipt { patient: UserId, number: u32 },
     #[error("block {number} is not proven to be an earlier block of the chain")]

@@ -109,7 +109,7 @@ impl Reader {
             let permission = Permission::new(keys, links.clone(), Source::Opening(id));
             let home = record.summary.hospital;
             let mut opened = reader.open_by(&permission, [record].into_iter());
-            let opened = opened.pop().ok_or(OpeningFault::Unknown(id))?;
+            let opened = opened.pop().expect("one record gives one result");
             opened.map_err(|error| exposed(error, home))
         });
         let records = records.collect();

@@ -1,6 +1,5 @@
-//! What pallet-openings stores. The runtime API does not answer about it, so that this is the only reading code. The
-//! chain counts the openings of each patient and of each requester, and the count is proven, so a node can leave out
-//! none.
+//! What pallet-openings answers. The chain counts the openings of each patient and of each requester, and the count is
+//! proven, so a node can leave out none.
 
 use codec::DecodeAll;
 use epione_primitives::{

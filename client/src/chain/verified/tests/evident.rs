@@ -15,11 +15,14 @@ use epione_primitives::{
         AnnouncedEntries, AnnouncedEntry, AnnouncedHeader, Announcement, BlockHashes, Entry,
         Header, Range, Segments, SignedAt, Stage, cloud_hash, record_hash,
     },
+    consortium::EpochId,
     hospital::Hospital,
     mandate::Mandate,
+    opening::{HandedOut, Opening, OpeningId},
     profile::{RegistrationStatus, Role},
     query::{Acceptance, Answer, QueriedRecords, Query, QueryId, Transfer, terms_hash},
     release::{Receipt, Release, ReleasedRecord, Request, SectionSet},
+    sharing::SlotSet,
 };
 use serde_json::json;
 use sp_runtime::{
@@ -35,7 +38,7 @@ use super::{
 };
 use crate::chain::{
     Call, Chain,
-    calls::{approvals, lite_blocks, queries, releases},
+    calls::{approvals, lite_blocks, openings, queries, releases},
     numbers_of,
 };
 
@@ -102,6 +105,12 @@ pub(crate) struct Play {
     pub accepted_at: Moment,
     /// What else the state has of the transfer.
     pub handed: fn(&mut Transfer),
+    /// Whether the hospitals open sections together, who signs that they ask for it, and who signs that the other
+    /// hospital hands out its part; and what else the state has of that.
+    pub is_opened: bool,
+    pub opener: &'static str,
+    pub hander: &'static str,
+    pub parted: fn(&mut HandedOut),
 }
 
 impl Default for Play {
@@ -134,10 +143,16 @@ impl Default for Play {
             representation: None,
             accepted_at: 10,
             handed: |_| {},
+            is_opened: false,
+            opener: "requester",
+            hander: "other agent",
+            parted: |_| {},
         }
     }
 }
 
+/// It is there if the play says so.
+pub(crate) const OPENING: OpeningId = OpeningId(0);
 pub(crate) const GRANT: Hash = Hash::repeat_byte(0x77);
 const PATIENT_KEY: Hash = Hash::repeat_byte(3);
 const TERMS: &[u8] = b"sealed terms";
@@ -193,6 +208,9 @@ pub(crate) async fn played(play: &Play) -> Chain {
     store(&mut network, play);
     look(&mut network, play);
     ask(&mut network, play);
+    if play.is_opened {
+        open(&mut network, play);
+    }
     // Accounts of later times change nothing.
     register(&mut network, PATIENT, Role::Patient, "new patient", active);
     network.put(keys::hospital(AT), &Hospital { agent: account("new").account(), ..hospital() });
@@ -432,4 +450,38 @@ fn ask(network: &mut Network, play: &Play) {
         network.put(keys::query(QUERY), &Query { answer, ..first });
         network.push();
     }
+}
+
+/// A requester asks the hospitals to open sections, and the other hospital hands out its part.
+fn open(network: &mut Network, play: &Play) {
+    let asked = ReleasedRecord { pointer: RECORD, sections: SectionSet(1) };
+    let records: QueriedRecords = vec![asked].try_into().unwrap();
+    let ask = openings::ask(OTHER, PATIENT, &records, Purpose::Research);
+    let block = next(network);
+    send(network, play.opener, &ask, play);
+    let opening = Opening {
+        requester: REQUESTER,
+        hospital: OTHER,
+        patient: PATIENT,
+        records,
+        purpose: Purpose::Research,
+        slots: SlotSet(0b101),
+        audience: account("requester").account(),
+        sealing_key: PATIENT_KEY,
+        block,
+        at: 13,
+    };
+    network.put(keys::admitted(), &2_u16);
+    network.put(keys::opening(OPENING), &opening);
+    network.put(keys::patient_openings(PATIENT), &1_u32);
+    network.put(keys::patient_opening(PATIENT, 0), &OPENING);
+    network.put(keys::requester_openings(REQUESTER), &1_u32);
+    network.put(keys::requester_opening(REQUESTER, 0), &OPENING);
+    network.push();
+
+    send(network, play.hander, &openings::hand_out(OPENING), play);
+    let mut handed_out = HandedOut { epoch: EpochId(1), block: next(network), at: 14 };
+    (play.parted)(&mut handed_out);
+    network.put(keys::handed_out_by(OPENING, OTHER), &handed_out);
+    network.push();
 }
