@@ -216,8 +216,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         "Openings",
         &["NotInForce"],
-        "nothing was changed: the hospital for which the requester asks must be active, and must reinstate or renew \
-         the requester's registration",
+        "nothing was changed: the hospital for which you ask must be active, and must reinstate or renew your \
+         registration; or name another one with --hospital",
     ),
     (
         "Openings",
@@ -238,9 +238,14 @@ pub(super) const WORDS: &[Words] = &[
     ),
     (
         "Openings",
-        &["NotAdmitted", "NotPlaced"],
-        "nothing was changed: run the command again, which says what is not shared with you; or ask the patient, \
-         `epione query ask --help`",
+        &["NotAdmitted"],
+        "nothing was changed: run the command again, which says what is missing; or ask the patient, `epione query ask \
+         --help`",
+    ),
+    (
+        "Openings",
+        &["NotPlaced"],
+        "nothing was changed: the patient has just taken a section out of the slot; rerun the command without it",
     ),
     (
         "Openings",
