@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::times::Times;
 
-/// In milliseconds; 0 if nothing was measured.
+/// In milliseconds, unless a field says otherwise; 0 if nothing was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Spread {
     pub least: f64,
