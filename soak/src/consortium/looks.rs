@@ -86,8 +86,8 @@ struct Took {
     blocks: BlockNumber,
 }
 
-/// Looks so often in each way. Both looks of a pair begin after the same pause, and each pair after another one: so looks
-/// begin at all times of a slot.
+/// Looks so often in each way. Both looks of a pair begin after the same pause, and each pair after another one: so
+/// looks begin at all times of a slot.
 pub(super) async fn measure(case: &Case, count: u16) -> anyhow::Result<Compared> {
     let (mut standing, mut collect) = (Vec::new(), Vec::new());
     for number in 0..count {
