@@ -129,7 +129,7 @@ impl Gt {
             // SAFETY: both values are initialized.
             unsafe { blst_fp12_cyclotomic_sqr(&mut square, &power) };
             power = square;
-            if exponent.0[bit / 8] >> (bit % 8) & 1 == 1 {
+            if (exponent.0[bit / 8] >> (bit % 8)) & 1 == 1 {
                 power *= self.0;
             }
         }

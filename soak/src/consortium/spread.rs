@@ -76,6 +76,6 @@ mod tests {
         let spread = spread.unwrap();
         assert_eq!(done, 3);
         assert!(spread.least >= 2.0 && spread.median < 200.0, "{spread:?}");
-        assert!(repeated(2, || anyhow::bail!("no") as anyhow::Result<()>).is_err());
+        assert!(repeated(2, || -> anyhow::Result<()> { anyhow::bail!("no") }).is_err());
     }
 }
