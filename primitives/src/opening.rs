@@ -19,7 +19,7 @@ use crate::{
     consortium::{EpochId, KeyId},
     limits::MAX_WRAPS_BYTES,
     query::QueriedRecords,
-    release::SectionSet,
+    release::{ReviewedEmergency, SectionSet},
     sharing::{SlotId, SlotSet},
 };
 
@@ -90,6 +90,8 @@ pub struct Opening {
     pub patient: UserId,
     pub records: QueriedRecords,
     pub purpose: Purpose,
+    /// Present if and only if the purpose is emergency. The other hospitals review it.
+    pub emergency: Option<ReviewedEmergency>,
     /// The slots whose standing consents included the requester for the purpose.
     pub slots: SlotSet,
     /// The requester's account in that block.

@@ -4,13 +4,14 @@
 use epione_primitives::{
     Hash, RecordPointer,
     access::Purpose,
-    api::runtime_decl_for_openings_api::OpeningsApi,
+    api::{runtime_decl_for_openings_api::OpeningsApi, runtime_decl_for_releases_api::ReleasesApi},
     consortium::{EpochId, KeyId},
     hospital::Duty,
     limits::{MAX_OPENED_SECTIONS, MAX_QUERIED_RECORDS, MAX_WRAPS_BYTES},
     opening::{OpeningId, WrapLabel, WrapsBytes},
+    profile::Role,
     query::QueriedRecords,
-    release::{ReleasedRecord, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, ReviewId, ReviewStatus, SectionSet},
     sharing::{Consent, Term},
 };
 use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, Sharing, System, invariants};
@@ -20,7 +21,9 @@ use sp_runtime::DispatchError;
 
 use crate::{
     caller::refused,
-    chain::{A, B, Chain, PATIENT, account, apply, council, key, local, signed, validate},
+    chain::{
+        A, B, Chain, PATIENT, account, apply, council, key, local, register, signed, user, validate,
+    },
     consortium,
     queries::{FIRST, RESEARCHER, committed},
     sharing::{self, SLOT, place, withdraw},
@@ -64,6 +67,7 @@ fn ask_for(records: Vec<ReleasedRecord>) -> Call {
         patient: *PATIENT,
         records: QueriedRecords::truncate_from(records),
         purpose: Purpose::Research,
+        emergency: None,
     }
 }
 
@@ -158,6 +162,52 @@ fn another_version_of_the_consent_and_a_rotation_end_an_opening() {
         };
         send("user-8", rotation).unwrap();
         assert_eq!(send("Charlie//agent", hand_out()), Err(Error::RequesterChanged.into()));
+    });
+}
+
+/// A doctor of hospital B opens the emergency summary of a patient of hospital A, which is down.
+#[test]
+fn an_emergency_summary_is_opened_and_reviewed_while_the_hospital_of_the_record_is_down() {
+    local(|chain| {
+        committed(chain);
+        consortium::generate(chain);
+        register("Bob//agent", user(9), Role::Doctor);
+        let purposes = vec![Purpose::Emergency].try_into().unwrap();
+        let audience = [Term::Role(Role::Doctor)];
+        let consent = Consent { standing: true, purposes, ..sharing::consent(&audience) };
+        let seen = Sharing::slot_height(*PATIENT, SLOT);
+        send("user-7", pallet_sharing::Call::give { slot: SLOT, consent, seen }).unwrap();
+        chain.next_block();
+        send("user-7", place(SECTIONS.0)).unwrap();
+        send("Alice//agent", wrap()).unwrap();
+        chain.next_block();
+        Hospitals::suspend(council(), A).unwrap();
+        let mut asked = ask();
+        if let Call::ask { purpose, emergency, .. } = &mut asked {
+            (*purpose, *emergency) = (Purpose::Emergency, Some(EmergencyReason::LifeThreatening));
+        }
+        assert_eq!(send("user-8", asked.clone()), Err(Error::NotDoctor.into()));
+        send("user-9", asked).unwrap();
+        let reviews = Runtime::reviews(None, 8);
+        let [(id, review)] = &reviews[..] else { panic!("one review is open") };
+        assert_eq!((*id, review.hospital, review.requester), (ReviewId(0), B, user(9)));
+        assert_eq!(invariants::check(), Ok(()));
+        chain.next_block();
+        for agent in ["Bob//agent", "Charlie//agent"] {
+            send(agent, hand_out()).unwrap();
+        }
+        // The hospital for which the doctor asked does not judge.
+        let judge = || pallet_releases::Call::<Runtime>::judge { review: *id, justified: false };
+        let own = pallet_releases::Error::<Runtime>::OwnReview;
+        assert_eq!(send("Bob", judge()), Err(own.into()));
+        for governance in ["Charlie", "Dave"] {
+            send(governance, judge()).unwrap();
+        }
+        let (_, closed) = Runtime::reviews(None, 8).remove(0);
+        assert!(matches!(closed.status, ReviewStatus::Closed { justified: false, .. }));
+        chain.next_block();
+        assert_eq!(send("Dave//agent", hand_out()), Err(Error::Unjustified.into()));
+        assert_eq!(invariants::check(), Ok(()));
     });
 }
 
