@@ -76,7 +76,7 @@ impl From<OpeningError> for Failure {
 
 /// What to do after the chain refused to decide for an opening, where that is not to correct the arguments.
 fn after_refused_opening(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 4] = [
+    const EACH: [(&str, &str); 5] = [
         (
             "NotInForce",
             "nothing was changed: the hospital for which you ask must be active, and must reinstate or renew your \
@@ -85,6 +85,10 @@ fn after_refused_opening(failure: &DispatchFailure) -> Option<&'static str> {
         (
             "NotPlaced",
             "nothing was changed: the patient has just taken a section out of the slot; rerun the command without it",
+        ),
+        (
+            "NotDoctor",
+            "nothing was changed: in an emergency, let a doctor of your hospital run the command",
         ),
         ("NotWrapped", "nothing was changed: try again in some minutes"),
         ("NoKey", "nothing was changed: try again when the hospitals have made a consortium key"),
@@ -110,6 +114,7 @@ mod tests {
         for (error, help) in [
             ("NotInForce", "--hospital"),
             ("NotPlaced", "rerun the command"),
+            ("NotDoctor", "a doctor of your hospital"),
             ("NotWrapped", "some minutes"),
             ("NoKey", "consortium key"),
         ] {

@@ -8,7 +8,7 @@ use epione_primitives::{
     limits::MAX_BATCH_CALLS,
     opening::{Opening, OpeningId},
     query::{QueriedRecords, Query, QueryId, SealedTermsBytes, terms_hash},
-    release::Release,
+    release::{EmergencyReason, Release},
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
@@ -103,13 +103,15 @@ pub(super) struct AskedToOpen {
     patient: UserId,
     records: QueriedRecords,
     purpose: Purpose,
+    emergency: Option<EmergencyReason>,
 }
 
 impl AskedToOpen {
     fn became(&self, opening: &Opening) -> bool {
-        let Self { hospital, patient, records, purpose } = self;
+        let Self { hospital, patient, records, purpose, emergency } = self;
         (*hospital, *patient, *purpose) == (opening.hospital, opening.patient, opening.purpose)
             && *records == opening.records
+            && *emergency == opening.emergency.map(|emergency| emergency.reason)
     }
 }
 
@@ -188,8 +190,9 @@ impl Said {
             Kind::Transfer => Self::Transfer(next(calls)?),
             Kind::Release => Self::Release(Box::new(next(calls)?)),
             Kind::Open => {
-                let (hospital, patient, records, purpose) = next(calls)?;
-                Self::Open(Box::new(AskedToOpen { hospital, patient, records, purpose }))
+                let (hospital, patient, records, purpose, emergency) = next(calls)?;
+                let asked = AskedToOpen { hospital, patient, records, purpose, emergency };
+                Self::Open(Box::new(asked))
             }
             Kind::HandOut => Self::HandOut(next(calls)?),
         })
