@@ -71,6 +71,14 @@ fn ask_for(records: Vec<ReleasedRecord>) -> Call {
     }
 }
 
+/// The same question in an emergency.
+fn in_emergency(mut asked: Call) -> Call {
+    if let Call::ask { purpose, emergency, .. } = &mut asked {
+        (*purpose, *emergency) = (Purpose::Emergency, Some(EmergencyReason::LifeThreatening));
+    }
+    asked
+}
+
 fn ask() -> Call {
     ask_for(vec![ReleasedRecord { pointer: FIRST, sections: SECTIONS }])
 }
@@ -182,10 +190,7 @@ fn an_emergency_summary_is_opened_and_reviewed_while_the_hospital_of_the_record_
         send("Alice//agent", wrap()).unwrap();
         chain.next_block();
         Hospitals::suspend(council(), A).unwrap();
-        let mut asked = ask();
-        if let Call::ask { purpose, emergency, .. } = &mut asked {
-            (*purpose, *emergency) = (Purpose::Emergency, Some(EmergencyReason::LifeThreatening));
-        }
+        let asked = in_emergency(ask());
         assert_eq!(send("user-8", asked.clone()), Err(Error::NotDoctor.into()));
         send("user-9", asked).unwrap();
         let reviews = Runtime::reviews(None, 8);
@@ -216,14 +221,16 @@ fn an_emergency_summary_is_opened_and_reviewed_while_the_hospital_of_the_record_
 fn the_largest_opening_fits_into_the_quota_of_a_user() {
     local(|chain| {
         shared(chain);
-        chain.next_window();
         let sections = SectionSet((1 << (MAX_OPENED_SECTIONS / MAX_QUERIED_RECORDS)) - 1);
         let record = |index| {
             let pointer = RecordPointer { height: FIRST.height, index };
             ReleasedRecord { pointer, sections }
         };
         let most: Vec<_> = (0..MAX_QUERIED_RECORDS as u16).map(record).collect();
-        assert_eq!(refused("user-8", ask_for(most)), None);
+        for largest in [ask_for(most.clone()), in_emergency(ask_for(most))] {
+            chain.next_window();
+            assert_eq!(refused("user-8", largest), None);
+        }
     });
 }
 
@@ -249,6 +256,7 @@ fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
         let (user, agent) = (Holder::User(*RESEARCHER), Holder::Duty(B, Duty::Agent));
         for (seed, call, holder, lane, least) in [
             ("user-8", ask(), user, Lane::User, 1_024),
+            ("user-8", in_emergency(ask()), user, Lane::User, 2_048),
             ("Bob//agent", hand_out(), agent, Lane::Record, 512),
             ("Bob//agent", wrap(), agent, Lane::Record, 512 + 2 * 168),
         ] {

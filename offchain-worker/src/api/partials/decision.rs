@@ -190,8 +190,8 @@ pub(super) fn unjustified() -> ApiError {
     ApiError::conflict(
         "unjustified",
         "The emergency was found unjustified",
-        "The other hospitals have reviewed the emergency of your opening. No hospital hands out its part any more, and \
-         nothing was handed out now. Ask the patient, with a query.",
+        "The other hospitals have reviewed the emergency of your opening and found it unjustified. No hospital hands \
+         out its part any more, and nothing was handed out now. Ask the patient, with a query.",
     )
 }
 
