@@ -187,9 +187,9 @@ pub struct Consent {
     pub recorded: RecordedPeriod,
     /// When it ends by itself.
     pub until: Moment,
-    /// Whether the hospitals together open the sections for the audience while the patient and the record's hospital are
-    /// away ([`opening`](crate::opening)). So many hospitals as the threshold of the consortium key can then also open
-    /// them without the chain's decision.
+    /// Whether the hospitals together open the sections for the audience while the patient and the record's hospital
+    /// are away ([`opening`](crate::opening)). So many hospitals as the threshold of the consortium key can then also
+    /// open them without the chain's decision.
     pub standing: bool,
 }
 

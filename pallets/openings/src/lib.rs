@@ -3,14 +3,14 @@
 //!
 //! The hospital of a record wraps the content keys of the sections that the patient placed in a slot, if the slot's
 //! consent in force is a standing one. Each wrap is made for one label: chain, key, epoch, hospital, patient, slot,
-//! record and section. It has a proof for exactly this label, which [`wrap`](Pallet::wrap) checks. So nobody can publish
-//! the wrap of one section as the wrap of another one, not even with a changed point.
+//! record and section. It has a proof for exactly this label, which [`wrap`](Pallet::wrap) checks. So nobody can
+//! publish the wrap of one section as the wrap of another one, not even with a changed point.
 //!
 //! A requester whom a standing consent includes asks, and the chain decides at once. Then each member of the consortium
 //! key decides again on its own, and records here that it hands out its part of the opening, before it does so. The
-//! chain decides a third time in that call. So a withdrawal, the end of a consent, of an attribute or of a registration,
-//! and a removed section count from the next block on. The requester needs the parts of so many members as the threshold
-//! says. The parts are sealed to the requester and are not on the chain.
+//! chain decides a third time in that call. So a withdrawal, the end of a consent, of an attribute or of a
+//! registration, and a removed section count from the next block on. The requester needs the parts of so many members
+//! as the threshold says. The parts are sealed to the requester and are not on the chain.
 //!
 //! An emergency summary is what is in a slot whose consent is for emergencies. Only a doctor opens it, with a reason.
 //! The rules of breaking the glass apply ([`Emergencies`](epione_primitives::ports::Emergencies)): the daily limit of
@@ -321,12 +321,12 @@ pub mod pallet {
         }
 
         /// Asks the hospitals to open sections of a patient's records, for the hospital at which the requester is
-        /// registered. The chain decides at once: it stores the opening, or the call fails. The hospitals hand out their
-        /// parts for [`OPENING_BLOCKS`](epione_primitives::limits::OPENING_BLOCKS), sealed to the sealing key that the
-        /// requester has now. Signed by the requester's current account.
+        /// registered. The chain decides at once: it stores the opening, or the call fails. The hospitals hand out
+        /// their parts for [`OPENING_BLOCKS`](epione_primitives::limits::OPENING_BLOCKS), sealed to the sealing key
+        /// that the requester has now. Signed by the requester's current account.
         ///
-        /// With the purpose emergency, `emergency` is the reason, the requester must be a doctor, and the other hospitals
-        /// review the opening.
+        /// With the purpose emergency, `emergency` is the reason, the requester must be a doctor, and the other
+        /// hospitals review the opening.
         ///
         /// Fails with [`NotUser`](Error::NotUser), [`OwnRecords`](Error::OwnRecords),
         /// [`ReasonMismatch`](Error::ReasonMismatch), [`InvalidRecords`](Error::InvalidRecords),
@@ -391,7 +391,8 @@ pub mod pallet {
         /// [`NoKey`](Error::NoKey), [`NotMember`](Error::NotMember), [`Over`](Error::Over),
         /// [`RequesterChanged`](Error::RequesterChanged), [`NotInForce`](Error::NotInForce),
         /// [`Unjustified`](Error::Unjustified), [`NotAdmitted`](Error::NotAdmitted),
-        /// [`NotPlaced`](Error::NotPlaced) or [`NotWrapped`](Error::NotWrapped); and with [`AlreadyHandedOut`](Error::AlreadyHandedOut) only if none of them applies.
+        /// [`NotPlaced`](Error::NotPlaced) or [`NotWrapped`](Error::NotWrapped); and with
+        /// [`AlreadyHandedOut`](Error::AlreadyHandedOut) only if none of them applies.
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::hand_out(MAX_QUERIED_RECORDS))]
         pub fn hand_out(origin: OriginFor<T>, opening: OpeningId) -> DispatchResultWithPostInfo {

@@ -328,8 +328,8 @@ pub fn opened() -> OpeningId {
     OpeningId(0)
 }
 
-/// The patient gives a standing consent for emergencies to everybody who is a doctor or a nurse, and places two sections
-/// of the first record. They are wrapped.
+/// The patient gives a standing consent for emergencies to everybody who is a doctor or a nurse, and places two
+/// sections of the first record. They are wrapped.
 pub fn summary() {
     let audience =
         [Term::Role(Role::Doctor), Term::Role(Role::Nurse), Term::AtLeast { met: 1, of: 2 }];

@@ -10,8 +10,8 @@
 //! verdict of more than half of them closes the review; otherwise it expires, with an event that everyone who follows
 //! the chain sees.
 //!
-//! Hospitals that open sections together in an emergency (pallet-openings) count it here, for the hospital for which the
-//! requester asks, within the same limits, and it gets its review among the others.
+//! Hospitals that open sections together in an emergency (pallet-openings) count it here, for the hospital for which
+//! the requester asks, within the same limits, and it gets its review among the others.
 //!
 //! A patient reads own records by the own key, without any of this. Such a reading leaves nothing on the chain, unless
 //! the patient notes it ([`Call::note`]): for the patient's own records, and as no proof for anybody else.
@@ -299,8 +299,8 @@ pub mod pallet {
         /// The hospital's policies do not allow one of the rights now.
         #[codec(index = 14)]
         NotAllowed,
-        /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today, or asked for
-        /// openings in emergencies for it.
+        /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today, or asked
+        /// for openings in emergencies for it.
         #[codec(index = 15)]
         TooManyEmergencies,
         /// The hospital's policies allow everything that was requested, so there is nothing to refuse.
@@ -321,8 +321,8 @@ pub mod pallet {
         /// The review's deadline has passed.
         #[codec(index = 21)]
         DeadlinePassed,
-        /// The emergency was at the signer's own hospital, or of an opening for which its user asked, and other hospitals
-        /// can judge it.
+        /// The emergency was at the signer's own hospital, or of an opening for which its user asked, and other
+        /// hospitals can judge it.
         #[codec(index = 22)]
         OwnReview,
         /// The hospital has already given its verdict. A verdict is final.

@@ -42,8 +42,8 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Counts a receipt of a hospital, or an opening in an emergency, within its limits for all requesters together. Other receipts do not use up the
-    /// places of emergencies.
+    /// Counts a receipt of a hospital, or an opening in an emergency, within its limits for all requesters together.
+    /// Other receipts do not use up the places of emergencies.
     pub(crate) fn count_receipt(question: &Question, emergency: bool) -> Result<(), Error<T>> {
         Usages::<T>::try_mutate(question.hospital, |usage| {
             *usage = usage.on(Self::block());

@@ -1,5 +1,5 @@
-//! Sections that hospitals open together, with hospitals, profiles, lite-blocks, sharing, the consortium key and openings
-//! together.
+//! Sections that hospitals open together, with hospitals, profiles, lite-blocks, sharing, the consortium key and
+//! openings together.
 
 use epione_primitives::{
     Hash, RecordPointer,

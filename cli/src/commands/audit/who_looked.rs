@@ -60,8 +60,8 @@ pub struct Looks {
     /// The queries that the patient accepted; newest first. Those without a transfer: no hospital has recorded that it
     /// handed out the keys.
     pub queries: HandedOut,
-    /// What else the hospitals opened together by a standing consent of the patient, newest first. Those that no hospital
-    /// handed out: the chain permitted it, and a hospital can break the rule.
+    /// What else the hospitals opened together by a standing consent of the patient, newest first. Those that no
+    /// hospital handed out: the chain permitted it, and a hospital can break the rule.
     pub openings: Vec<opening::Described>,
     /// What the patient noted of own readings, newest first. A reading with their own key leaves nothing on the chain
     /// unless the patient notes it.
