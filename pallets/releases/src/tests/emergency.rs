@@ -156,7 +156,7 @@ fn only_an_unjustified_verdict_of_the_hospitals_makes_an_opening_unjustified() {
         for (id, justified) in [(0, true), (1, false)] {
             assert_eq!(open(id), Ok(ReviewId(id)));
             assert_ok!(judge(governance(AWAY), id, justified));
-            assert!(!Releases::is_unjustified(ReviewId(id)), "half of the hospitals");
+            assert!(!Releases::is_unjustified(ReviewId(id)), "one of three hospitals");
             assert_ok!(judge(governance(NORTH), id, justified));
             assert_eq!(Releases::is_unjustified(ReviewId(id)), !justified);
         }

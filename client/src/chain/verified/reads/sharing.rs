@@ -254,7 +254,7 @@ mod tests {
     use epione_primitives::{
         HospitalId,
         profile::{Period, Registration, RegistrationStatus},
-        sharing::{Consent, KindSet, Placement, RecordedPeriod},
+        sharing::{KindSet, Placement, RecordedPeriod},
     };
     use sp_core::bounded::BoundedVec;
 
