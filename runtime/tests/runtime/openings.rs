@@ -260,6 +260,7 @@ fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
             ("Bob//agent", hand_out(), agent, Lane::Record, 512),
             ("Bob//agent", wrap(), agent, Lane::Record, 512 + 2 * 168),
         ] {
+            chain.next_window();
             let before = used(holder, lane);
             assert_eq!(refused(seed, call), None);
             assert!(used(holder, lane) - before > least, "{seed}");
