@@ -8,7 +8,7 @@
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use scale_info::TypeInfo;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
@@ -53,6 +53,30 @@ impl SlotSet {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The slots, ascending.
+    pub fn iter(self) -> impl Iterator<Item = SlotId> {
+        (0..MAX_SLOTS).map(SlotId).filter(move |slot| self.contains(*slot))
+    }
+}
+
+/// In JSON, a list of the slots.
+impl Serialize for SlotSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for SlotSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut slots = Self::default();
+        for slot in alloc::vec::Vec::<SlotId>::deserialize(deserializer)? {
+            if !slots.insert(slot) {
+                return Err(D::Error::custom("there is no slot with this number"));
+            }
+        }
+        Ok(slots)
     }
 }
 

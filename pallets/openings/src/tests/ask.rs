@@ -4,7 +4,7 @@ use epione_mocks::{
     Users, add_credential, begin_epoch, end_registration, pass, set_active, without_key,
 };
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordPointer,
+    AccountId, Hash, HospitalId, RecordPointer, Word,
     access::Purpose,
     consortium::{EpochId, KeyId},
     opening::{Opening, OpeningId, WrapLabel},
