@@ -2,6 +2,7 @@
 
 use epione_mocks::{end_registration, pass, set_active};
 use epione_primitives::{
+    Word,
     access::Purpose,
     limits::{DAY_BLOCKS, DAY_MILLIS, MAX_EMERGENCIES_PER_DAY, MAX_SHARING_MILLIS},
     opening::{OpeningId, WrapLabel},
