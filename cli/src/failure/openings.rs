@@ -84,6 +84,7 @@ mod tests {
         for (error, help) in [
             ("NotInForce", "--hospital"),
             ("NotPlaced", "rerun the command"),
+            ("NotDoctor", "a doctor of your hospital"),
             ("NotWrapped", "some minutes"),
             ("NoKey", "consortium key"),
         ] {

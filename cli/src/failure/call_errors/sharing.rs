@@ -226,8 +226,18 @@ pub(super) const WORDS: &[Words] = &[
     ),
     (
         "Openings",
-        &["PurposeIsEmergency"],
-        "nothing was changed: request the records from their hospital, as an emergency, `epione records get --help`",
+        &["ReasonMismatch"],
+        "nothing was changed: pass --reason with --purpose emergency, and with no other purpose",
+    ),
+    (
+        "Openings",
+        &["NotDoctor"],
+        "nothing was changed: in an emergency, let a doctor of your hospital run the command",
+    ),
+    (
+        "Openings",
+        &["Unjustified"],
+        "nothing was changed: ask the patient, `epione query ask --help`",
     ),
     ("Openings", &["UnknownRecord", "RecordOfAnotherPatient", "InvalidRecords"], CORRECT),
     (
