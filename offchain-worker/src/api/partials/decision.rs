@@ -1,8 +1,9 @@
 //! Whether a requester may open sections, by the state after a finalized block. The chain decides by the same rules
 //! when it records that a hospital hands out its part.
 
+use epione_envelope::opening::wraps_hash;
 use epione_primitives::{
-    HospitalId, RecordPointer,
+    Hash, HospitalId, RecordPointer,
     consortium::{Epoch, KeyId},
     hospital::HospitalStatus,
     limits::{MAX_SLOTS, OPENING_BLOCKS},
@@ -23,6 +24,14 @@ pub(super) struct Decided {
     /// In the order of the opening.
     pub sections: Vec<OpenedSection>,
     pub opening: Opening,
+}
+
+impl Decided {
+    /// The wraps of the sections, as a part names them.
+    pub fn wraps(&self) -> Hash {
+        let bodies: Vec<_> = self.sections.iter().map(|opened| opened.wrapped.body).collect();
+        wraps_hash(&bodies)
+    }
 }
 
 /// A section that may be opened, and where its wrap is.
