@@ -218,8 +218,8 @@ pub mod pallet {
         /// the patient by a query.
         #[codec(index = 17)]
         NotPlaced,
-        /// A section has no wrap under the current key yet. The worker of the record's hospital makes it; ask again
-        /// later.
+        /// A section has no wrap under the current key. The worker of the record's hospital makes it, if the hospital is
+        /// a member of the key and the record has this section; ask again later.
         #[codec(index = 18)]
         NotWrapped,
         /// There is no opening with this id.

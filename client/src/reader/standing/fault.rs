@@ -83,7 +83,8 @@ pub enum OpeningFault {
     NoKey,
     #[error(
         "section {section} of record {pointer} has no wrap under the present consortium key: the record's hospital has \
-         not made it yet, or the section is no longer shared by the same consent"
+         not made it yet, or has no share of the key and cannot make it, or the record does not have this section, or \
+         the section is no longer shared by the same consent"
     )]
     NotWrapped { pointer: RecordPointer, section: u16 },
     #[error("the node does not have the wraps of record {pointer}: it did not sync every block")]

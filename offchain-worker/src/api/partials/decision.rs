@@ -208,8 +208,9 @@ fn not_wrapped(pointer: RecordPointer, section: u16) -> ApiError {
         "not-wrapped",
         "A section is not wrapped under the consortium key",
         format!(
-            "The record's hospital has not wrapped section {section} of record {pointer} under the present key yet. \
-             Nothing was handed out. Try again when that hospital's worker has done so."
+            "The record's hospital has not wrapped section {section} of record {pointer} under the present key: its \
+             worker has not done so yet, or the hospital has no share of the key. Nothing was handed out. Try again \
+             later, or ask that hospital."
         ),
     )
 }
