@@ -77,8 +77,11 @@ fn unrelate() -> RuntimeCall {
         .into()
 }
 
-/// Every call that users make, in its largest form, with the user who makes it.
-const LARGEST: [(&str, &str, fn() -> RuntimeCall); 18] = [
+/// The user who makes a call, its name, and how it is made.
+type Largest = (&'static str, &'static str, fn() -> RuntimeCall);
+
+/// Every call that users make, in its largest form.
+const LARGEST: [Largest; 18] = [
     ("user-7", "rotate keys", rotate_keys),
     ("user-7", "object", || pallet_profiles::Call::object { user: *PATIENT }.into()),
     ("user-7", "relate", relate),
