@@ -6,8 +6,8 @@
 //! the chain each time. A wrap follows from the content key and its label, and the call replaces what was there. So a
 //! call of which the worker does not know whether it took effect may be repeated.
 //!
-//! A wrap is made again if it is of an epoch before the last [`FRESH_EPOCHS`]: members follow one link for each epoch
-//! since. The worker finds such wraps by a sweep, which considers all changes again, a page at a time.
+//! A wrap is made again if it is of an epoch before the last 32 (`FRESH_EPOCHS`): members follow one link for each
+//! epoch since. The worker finds such wraps by a sweep, which considers all changes again, a page at a time.
 //!
 //! The patient can have placed sections that the record does not have. The worker wraps the others.
 
