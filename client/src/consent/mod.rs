@@ -4,8 +4,8 @@
 //! A consent shares the sections in one of the patient's slots with its audience. [`Formula`] is the audience as a
 //! tree, which people write; the chain stores it in postfix notation. [`sentences`] says what the patient signs.
 //! [`Coverage`] finds the sections of the patient's records that a consent covers by their kind and time, and [`place`]
-//! places them. [`Unwrappable`] says which records a standing consent does not open. [`follow`] verifies the log of changes. [`fhir`] writes a consent as a resource of FHIR R4, and reads
-//! one.
+//! places them. [`Unwrappable`] says which records a standing consent does not open. [`follow`] verifies the log of
+//! changes. [`fhir`] writes a consent as a resource of FHIR R4, and reads one.
 
 mod away;
 mod covering;

@@ -218,8 +218,8 @@ pub mod pallet {
         /// the patient by a query.
         #[codec(index = 17)]
         NotPlaced,
-        /// A section has no wrap under the current key. The worker of the record's hospital makes it, if the hospital is
-        /// a member of the key and the record has this section; ask again later.
+        /// A section has no wrap under the current key. The worker of the record's hospital makes it, if the hospital
+        /// is a member of the key and the record has this section; ask again later.
         #[codec(index = 18)]
         NotWrapped,
         /// There is no opening with this id.
@@ -248,9 +248,9 @@ pub mod pallet {
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Publishes the wraps of sections of a patient's record that are in a slot, one of 168 bytes for each section,
-        /// ascending by section. They replace the ones before. The patient can have placed sections that the record does
-        /// not have, which the chain does not know: the hospital wraps those that exist. Signed by the agent of the
-        /// hospital that announced the record, which must be a member of the consortium key.
+        /// ascending by section. They replace the ones before. The patient can have placed sections that the record
+        /// does not have, which the chain does not know: the hospital wraps those that exist. Signed by the agent of
+        /// the hospital that announced the record, which must be a member of the consortium key.
         ///
         /// The wraps must be the last argument, and the call must not be wrapped in another call.
         ///
