@@ -27,7 +27,7 @@ use epione_primitives::{
 };
 use network::{
     Network, epione, eventually,
-    lane::{BUNDLE, Lane, refusal, shown},
+    lane::{BUNDLE, Lane, nothing_else_is_signed, refusal, shown},
     lie::{change, erase, refuse},
     stderr,
 };
@@ -37,8 +37,6 @@ const DOCTOR: &str = "//Doctor";
 const PATIENT: &str = "//Patient";
 const NOTE: &str = "blood pressure 162/98";
 const TERMS: &str = "a study of hypertension";
-/// No command needs as many answers.
-const MANY: usize = 400;
 /// Answers that are changed of a command that needs many, evenly spread.
 const SAMPLES: usize = 24;
 /// More than the blocks that are made during the test.
@@ -190,41 +188,6 @@ fn accepted(case: &Case, lane: &Lane, transaction: &[u8]) -> Accepted {
     let keys = sealed.open(&expected, &doctor.sealing).unwrap();
     let granted = keys.iter().map(|(place, _)| format!("{place:?}")).collect();
     Accepted { call, query, considered, records, until, mailbox, granted }
-}
-
-/// Runs a command that sends, once for each different answer of its node, of which that one is changed. It fails
-/// always, because no transaction reaches the node. `check` examines what it has signed, if it has signed anything.
-fn nothing_else_is_signed(
-    lane: &Lane,
-    words: &[String],
-    lie: fn(&mut Value),
-    check: impl Fn(&[u8], &str),
-) {
-    let run = |what: &str| {
-        refusal(&lane.run(words), what);
-        lane.proxy.held()
-    };
-    lane.forget();
-    lane.proxy.hold_transactions();
-    lane.proxy.honest();
-    let honest = run("the truth");
-    assert_eq!(honest.len(), 1, "{words:?} signs one transaction");
-    check(&honest[0], "the truth");
-    let mut refused = 0;
-    for number in 0..MANY {
-        lane.forget();
-        lane.proxy.changing(number, lie);
-        let held = run(&format!("{words:?}, answer {number}"));
-        let Some(method) = lane.proxy.changed() else {
-            // The hash of the first block, its header and the proof of its authorities at least were refused.
-            assert!(refused > 2, "{words:?}: {refused} of {number} were refused");
-            assert_eq!(held.len(), 1, "{words:?} without a lie");
-            return;
-        };
-        refused += usize::from(held.is_empty());
-        held.iter().for_each(|held| check(held, &format!("answer {number} to {method}")));
-    }
-    panic!("{words:?} needs more than {MANY} answers");
 }
 
 /// The answers to change of a command that needs `counted` ones.

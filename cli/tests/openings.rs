@@ -7,8 +7,20 @@ mod network;
 
 use std::{fs, path::Path};
 
+use codec::DecodeAll;
 use epione_devnet::ProcessRecord;
-use network::{Network, eventually};
+use epione_primitives::{
+    HospitalId, RecordPointer, UserId,
+    access::Purpose,
+    query::QueriedRecords,
+    release::{EmergencyReason, ReleasedRecord, SectionSet},
+};
+use network::{
+    Network, eventually,
+    lane::{Lane, nothing_else_is_signed, refusal, shown},
+    lie::change,
+    stderr,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -167,6 +179,7 @@ fn a_researcher_reads_a_shared_section_while_the_hospital_that_wrote_it_is_down(
     those_without_the_attribute_are_told_what_is_missing(&case);
     let opening = the_other_hospitals_open_the_section(&case);
     everybody_sees_who_opened_what_and_which_hospitals_helped(&case, &opening);
+    a_node_that_lies_changes_nothing_that_is_shown_or_asked(&case, &opening);
     the_next_block_after_a_revocation_refuses(&case, &opening);
     a_doctor_opens_the_emergency_summary_and_the_others_judge(&case);
 }
@@ -220,6 +233,12 @@ fn everybody_sees_who_opened_what_and_which_hospitals_helped(case: &Case, openin
     let of_patient = case.run(&["opening", "list", "--patient", &case.patient, "--limit", "1"]);
     assert_eq!((&of_patient["openings"][0], &of_patient["more"]), (opened, &json!(true)));
     assert_eq!(case.run(&["opening", "show", opening]), *opened);
+    // Nobody asked the patient, who finds it beside the queries all the same.
+    let inbox = case.run(&["query", "inbox", "--as", PATIENT, "--all"]);
+    assert_eq!(inbox["openings"][0], *opened, "{inbox}");
+    assert_eq!(inbox["openings"].as_array().unwrap().len(), 2, "{inbox}");
+    let pending = case.run(&["query", "inbox", "--as", PATIENT]);
+    assert!(pending.get("openings").is_none(), "{pending}");
 
     let file = case.network.file("evidence.epione").display().to_string();
     let proven = ["audit", "proof-chain", "--opening", opening, "--out", &file];
@@ -230,6 +249,53 @@ fn everybody_sees_who_opened_what_and_which_hospitals_helped(case: &Case, openin
     let genesis = proven["genesis"].as_str().unwrap();
     let verify = ["verify-evidence", &file, "--opening", opening, "--genesis", genesis];
     assert_eq!(case.run(&verify)["complete"], true);
+}
+
+/// Each answer of the node to the commands is changed.
+fn a_node_that_lies_changes_nothing_that_is_shown_or_asked(case: &Case, opening: &str) {
+    /// The command needs fewer answers.
+    const MOST: usize = 400;
+    type Call =
+        ([u8; 2], HospitalId, UserId, QueriedRecords, Purpose, Option<EmergencyReason>);
+    let lane = Lane::at(&case.network, 1, "lied-to");
+    let show = ["opening", "show", opening];
+    lane.proxy.honest();
+    let honest = lane.run(&show);
+    assert!(honest.status.success(), "{}", stderr(&honest));
+    let (truth, mut refused, mut is_over) = (shown(&honest), 0, false);
+    for number in 0..MOST {
+        lane.forget();
+        lane.proxy.changing(number, change);
+        let output = lane.run(&show);
+        let Some(method) = lane.proxy.changed() else {
+            is_over = true;
+            break;
+        };
+        let what = format!("opening show, answer {number} to {method}");
+        if output.status.success() {
+            assert_eq!(shown(&output), truth, "{what}");
+        } else {
+            refusal(&output, &what);
+            refused += 1;
+        }
+    }
+    assert!(is_over && refused > 2, "{refused} answers were refused");
+
+    let patient: UserId = serde_json::from_value(json!(case.patient)).unwrap();
+    let pointer = RecordPointer { height: 1, index: 0 };
+    let records = vec![ReleasedRecord { pointer, sections: SectionSet(1) }];
+    let records = QueriedRecords::try_from(records).unwrap();
+    let ask = ["opening", "ask", "--as", RESEARCHER, "--patient", &case.patient];
+    let ask = [&ask[..], &["--record", "1/0", "--purpose", "research"]].concat();
+    let ask: Vec<_> = ask.iter().map(|word| (*word).to_owned()).collect();
+    nothing_else_is_signed(&lane, &ask, change, |transaction, what| {
+        let at = transaction.windows(32).position(|bytes| *bytes == patient.0).unwrap();
+        // Before the patient, there are the numbers of pallet and call, and that of the hospital.
+        let signed = Call::decode_all(&mut &transaction[at - 4..]).unwrap();
+        let (_, hospital, of, wanted, purpose, emergency) = signed;
+        assert_eq!((hospital, of, purpose), (HospitalId(1), patient, Purpose::Research), "{what}");
+        assert_eq!((wanted, emergency), (records.clone(), None), "{what}");
+    });
 }
 
 fn the_next_block_after_a_revocation_refuses(case: &Case, opening: &str) {

@@ -14,6 +14,7 @@ use epione_primitives::{
     limits::MAX_OPENED_SECTIONS,
     opening::OpeningId,
 };
+use sp_core::{Blake2Hasher, Hasher};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
@@ -40,16 +41,25 @@ pub struct PartialContext {
     pub hospital: HospitalId,
     /// The epoch of the hospital's share.
     pub epoch: EpochId,
+    /// Of which wraps the part was made, as [`wraps_hash`] names them. The hospital of a record can publish new ones
+    /// while the opening is under way.
+    pub wraps: Hash,
 }
 
 impl PartialContext {
     /// To what the proof in the part is bound: the SCALE encoding of `"epione/partial"`, the chain, the opening, the
-    /// epoch, the hospital, and the hash of the requester's sealing key. So a part is no valid part of another opening,
-    /// hospital or requester.
+    /// epoch, the hospital, the wraps, and the hash of the requester's sealing key. So a part is no valid part of
+    /// another opening, hospital or requester, and of no other wraps.
     pub fn proof_context(&self, sealing_key: Hash) -> Vec<u8> {
-        let Self { genesis, opening, hospital, epoch } = self;
-        (b"epione/partial", genesis, opening, epoch, hospital, sealing_key).encode()
+        let Self { genesis, opening, hospital, epoch, wraps } = self;
+        (b"epione/partial", genesis, opening, epoch, hospital, wraps, sealing_key).encode()
     }
+}
+
+/// The name of the wraps of an opening's sections: Blake2-256 of the SCALE encoding of `"epione/partial-wraps"` and,
+/// for each section in the opening's order, the hash of the body that contains its wrap.
+pub fn wraps_hash(bodies: &[Hash]) -> Hash {
+    Blake2Hasher::hash(&(b"epione/partial-wraps", bodies).encode())
 }
 
 /// A hospital's part of the decryption of the sections of an opening: by record as the opening lists them, and
@@ -117,6 +127,8 @@ pub struct SealedPartial {
     suite: Suite<1>,
     /// The epoch of the hospital's share. Parts of different epochs do not fit together.
     epoch: EpochId,
+    /// Of which wraps the part was made. A part of other wraps is no wrong part.
+    wraps: Hash,
     content: Wrap,
 }
 
@@ -134,7 +146,7 @@ impl SealedPartial {
     ) -> Result<Self, SealError> {
         let bytes = content.to_bytes().map_err(SealError::Refused)?;
         let content = Wrap::seal(recipient, context, &bytes, agent)?;
-        Ok(Self { suite: Suite, epoch: context.epoch, content })
+        Ok(Self { suite: Suite, epoch: context.epoch, wraps: context.wraps, content })
     }
 
     /// The part, if the hospital's agent signed it for this key and this context. Compare the number of sections with
@@ -145,7 +157,7 @@ impl SealedPartial {
         keys: &SealingKeyPair,
         agent: &AccountId,
     ) -> Result<PartialContent, OpenError> {
-        if self.epoch != context.epoch {
+        if self.epoch != context.epoch || self.wraps != context.wraps {
             return Err(OpenError);
         }
         PartialContent::from_slice(&self.content.open(keys, context, agent)?)
@@ -154,6 +166,11 @@ impl SealedPartial {
     /// The epoch of the hospital's share. It is true if the part opens in the context of this epoch.
     pub fn epoch(&self) -> EpochId {
         self.epoch
+    }
+
+    /// Of which wraps the hospital made its part. It is true if the part opens in the context of these wraps.
+    pub fn wraps(&self) -> Hash {
+        self.wraps
     }
 
     pub fn decode_exactly(bytes: &[u8]) -> Result<Self, FormatError> {
@@ -167,13 +184,13 @@ impl SealedPartial {
 
 impl Decode for SealedPartial {
     fn decode<I: codec::Input>(input: &mut I) -> Result<Self, codec::Error> {
-        let (suite, epoch, content): (_, _, Wrap) = Decode::decode(input)?;
+        let (suite, epoch, wraps, content): (_, _, _, Wrap) = Decode::decode(input)?;
         if content.content_bytes().and_then(sections_of).is_none() {
             return Err(
                 "the sealed part has another length than a part for 1 to 64 sections".into()
             );
         }
-        Ok(Self { suite, epoch, content })
+        Ok(Self { suite, epoch, wraps, content })
     }
 }
 
@@ -192,6 +209,7 @@ mod tests {
             opening,
             hospital: HospitalId(0x0a0b),
             epoch,
+            wraps: Hash::repeat_byte(5),
         }
     }
 
@@ -211,9 +229,9 @@ mod tests {
     fn the_part_for_as_many_sections_as_an_opening_has_fits_into_the_limit() {
         let most = content(MAX_OPENED_SECTIONS as usize);
         let encoded = sealed(&most).unwrap().encode();
-        // Suite, epoch; then suite, encapsulated key, length, content with tag, signature.
+        // Suite, epoch, wraps; then suite, encapsulated key, length, content with tag, signature.
         let content = 64 + 64 * MAX_OPENED_SECTIONS as usize;
-        assert_eq!(encoded.len(), 1 + 4 + (1 + 1120 + 2 + content + 16 + 65));
+        assert_eq!(encoded.len(), 1 + 4 + 32 + (1 + 1120 + 2 + content + 16 + 65));
         assert!(encoded.len() < MAX_SEALED_PARTIAL_BYTES);
         assert_eq!(SealedPartial::decode_exactly(&encoded).unwrap().encode(), encoded);
     }
@@ -242,6 +260,7 @@ mod tests {
             PartialContext { opening: OpeningId(1), ..here }.proof_context(key),
             PartialContext { hospital: HospitalId(1), ..here }.proof_context(key),
             PartialContext { epoch: EpochId(1), ..here }.proof_context(key),
+            PartialContext { wraps: Hash::zero(), ..here }.proof_context(key),
         ];
         for (position, one) in all.iter().enumerate() {
             assert!(!all[..position].contains(one), "{position}");
@@ -252,9 +271,21 @@ mod tests {
             &[4, 3, 2, 1],
             &[8, 7, 6, 5],
             &[0x0b, 0x0a],
+            &[5; 32],
             &[3; 32],
         ];
         assert_eq!(all[0], by_hand.concat());
+    }
+
+    #[test]
+    fn wraps_are_named_by_all_of_their_bodies_in_order() {
+        let [one, other] = [Hash::repeat_byte(1), Hash::repeat_byte(2)];
+        let by_hand = [&b"epione/partial-wraps"[..], &[2 << 2], &one.0, &other.0].concat();
+        assert_eq!(wraps_hash(&[one, other]), Blake2Hasher::hash(&by_hand));
+        let all = [&[one, other][..], &[other, one], &[one], &[one, one], &[]].map(wraps_hash);
+        for (position, name) in all.iter().enumerate() {
+            assert!(!all[..position].contains(name), "{position}");
+        }
     }
 
     #[test]

@@ -233,8 +233,8 @@ pub trait FinalState: Send + Sync {
     fn transfer(&self, id: QueryId) -> Answer<'_, Option<Transfer>>;
     /// The epoch of the consortium key whose shares are in use; none before the first key was made.
     fn current_epoch(&self) -> Answer<'_, Option<Epoch>>;
-    /// An epoch; none if the chain has not reached it.
-    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>>;
+    /// The epochs with these numbers, in their order; none for one that the chain has not reached.
+    fn epochs<'a>(&'a self, ids: &'a [EpochId]) -> Answer<'a, Vec<Option<Epoch>>>;
     /// The wraps of a record's sections, ascending by slot.
     fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>>;
     fn opening(&self, id: OpeningId) -> Answer<'_, Option<Opening>>;
@@ -537,8 +537,8 @@ impl FinalState for Snapshot {
         Box::pin(async move { Ok(self.current_epoch().await?) })
     }
 
-    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>> {
-        Box::pin(async move { Ok(self.epoch(id).await?) })
+    fn epochs<'a>(&'a self, ids: &'a [EpochId]) -> Answer<'a, Vec<Option<Epoch>>> {
+        Box::pin(async move { Ok(self.epochs(ids).await?) })
     }
 
     fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>> {

@@ -56,7 +56,9 @@ impl From<OpeningError> for Failure {
                  ask`; nothing was sent"
             }
             OpeningError::NotWrapped { .. } => {
-                "try again in some minutes, or choose other sections; nothing was sent"
+                "try again in some minutes, or choose other sections; `epione consortium key status` shows which \
+                 hospitals have a share, and of a hospital without one, ask the hospital itself or the patient, with \
+                 `epione query ask`; nothing was sent"
             }
             OpeningError::TooMany { .. } => {
                 "ask for fewer sections in one opening; nothing was sent"

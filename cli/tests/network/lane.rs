@@ -17,6 +17,9 @@ pub const OUT: &str = "{lane}/read";
 /// The folder to which a lane's command writes a disclosure.
 pub const BUNDLE: &str = "{lane}/bundle";
 
+/// No command needs as many answers.
+const MANY: usize = 400;
+
 /// A folder and a proxy with which one command at a time runs.
 pub struct Lane {
     folder: PathBuf,
@@ -25,10 +28,15 @@ pub struct Lane {
 
 impl Lane {
     pub fn new(network: &Network, name: &str) -> Self {
+        Self::at(network, 0, name)
+    }
+
+    /// The proxy is between the command and the node of this hospital.
+    pub fn at(network: &Network, hospital: usize, name: &str) -> Self {
         let (folder, state) = (network.file(name), network.state().unwrap());
         fs::create_dir(&folder).unwrap();
         state.write(&folder).unwrap();
-        Self { folder, proxy: Proxy::of(&state.hospitals[0].node_url) }
+        Self { folder, proxy: Proxy::of(&state.hospitals[hospital].node_url) }
     }
 
     /// A command that reaches the node through the proxy.
@@ -75,4 +83,39 @@ pub fn refusal(output: &Output, what: &str) -> String {
     let failure: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     assert!(!failure["help"].as_str().unwrap().is_empty(), "{what}: {failure}");
     failure["error"].as_str().unwrap().to_owned()
+}
+
+/// Runs a command that sends, once for each different answer of its node, of which that one is changed. It fails
+/// always, because no transaction reaches the node. `check` examines what it has signed, if it has signed anything.
+pub fn nothing_else_is_signed(
+    lane: &Lane,
+    words: &[String],
+    lie: fn(&mut Value),
+    check: impl Fn(&[u8], &str),
+) {
+    let run = |what: &str| {
+        refusal(&lane.run(words), what);
+        lane.proxy.held()
+    };
+    lane.forget();
+    lane.proxy.hold_transactions();
+    lane.proxy.honest();
+    let honest = run("the truth");
+    assert_eq!(honest.len(), 1, "{words:?} signs one transaction");
+    check(&honest[0], "the truth");
+    let mut refused = 0;
+    for number in 0..MANY {
+        lane.forget();
+        lane.proxy.changing(number, lie);
+        let held = run(&format!("{words:?}, answer {number}"));
+        let Some(method) = lane.proxy.changed() else {
+            // The hash of the first block, its header and the proof of its authorities at least were refused.
+            assert!(refused > 2, "{words:?}: {refused} of {number} were refused");
+            assert_eq!(held.len(), 1, "{words:?} without a lie");
+            return;
+        };
+        refused += usize::from(held.is_empty());
+        held.iter().for_each(|held| check(held, &format!("answer {number} to {method}")));
+    }
+    panic!("{words:?} needs more than {MANY} answers");
 }

@@ -20,6 +20,7 @@ const NO_NODE: &str = "reads no node, only files of the user";
 const DEVNET: &str = "is about the processes of a network on this machine, and proves nothing";
 const SENDS: &str = "changes the chain by a call, after reads that other commands make, too";
 const HELD: &str = "signs; `lies_to_senders.rs` changes each answer, and compares what is signed";
+const OPENED: &str = "needs a key of several hospitals; `openings.rs` changes each answer";
 const ASKS: &str = "has the hospital's worker change the chain; finds the worker as `visit status`";
 
 /// Every command of the program. A new command that reads needs an entry in `readings` (`lies.rs`), too.
@@ -74,10 +75,9 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("name list", Changed),
     ("name remove", Left("reads only which chain it is, as `name list`")),
     ("name set", Changed),
-    ("opening ask", Left(SENDS)),
+    ("opening ask", Left(OPENED)),
     ("opening list", Changed),
-    // Openings need a key of several hospitals. Its reads have tests of their own in epione-client.
-    ("opening show", Left("reads one entry of what `opening list` reads")),
+    ("opening show", Left(OPENED)),
     ("policy check", Left(NO_NODE)),
     ("policy explain", Changed),
     // Of policies that are in force already: it sends nothing.

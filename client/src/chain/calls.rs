@@ -406,8 +406,8 @@ pub mod openings {
 
     use super::Call;
 
-    /// By the agent of the hospital that announced the record. `sections` are those of the record that are in the slot,
-    /// and `wraps` has one wrap for each, ascending by section.
+    /// By the agent of the hospital that announced the record. `sections` are those of the record that exist and are in
+    /// the slot, and `wraps` has one wrap for each, ascending by section.
     pub fn wrap(
         patient: UserId,
         slot: SlotId,

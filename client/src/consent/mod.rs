@@ -4,9 +4,10 @@
 //! A consent shares the sections in one of the patient's slots with its audience. [`Formula`] is the audience as a
 //! tree, which people write; the chain stores it in postfix notation. [`sentences`] says what the patient signs.
 //! [`Coverage`] finds the sections of the patient's records that a consent covers by their kind and time, and [`place`]
-//! places them. [`follow`] verifies the log of changes. [`fhir`] writes a consent as a resource of FHIR R4, and reads
-//! one.
+//! places them. [`Unwrappable`] says which records a standing consent does not open. [`follow`] verifies the log of
+//! changes. [`fhir`] writes a consent as a resource of FHIR R4, and reads one.
 
+mod away;
 mod covering;
 pub mod fhir;
 mod formula;
@@ -15,6 +16,7 @@ mod log;
 mod placing;
 mod words;
 
+pub use away::Unwrappable;
 pub use covering::{Coverage, Unopened, missing};
 pub use formula::{AttributeRef, Formula, FormulaError, MAX_FORMULA_BYTES, Tree};
 pub use kinds::{kinds_in, set_of};

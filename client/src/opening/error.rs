@@ -20,8 +20,9 @@ pub enum OpeningError {
     #[error("{}", not_shared(.pointer, .missing, .shared))]
     NotShared { pointer: RecordPointer, missing: SectionSet, shared: SectionSet },
     #[error(
-        "the hospital of record {pointer} has not wrapped {} under the consortium key yet: its worker does so within \
-         minutes after the patient placed them",
+        "the hospital of record {pointer} has not wrapped {} under the consortium key: its worker does so within \
+         minutes after the patient placed them, but not if the hospital has no share of the key, or if the record does \
+         not have such a section",
         in_words(.missing)
     )]
     NotWrapped { pointer: RecordPointer, missing: SectionSet },

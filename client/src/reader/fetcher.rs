@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use epione_primitives::{block::Segment, limits::SEGMENT_BYTES, release::SectionSet};
+use epione_primitives::{HospitalId, block::Segment, limits::SEGMENT_BYTES, release::SectionSet};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::Mutex;
 
@@ -38,8 +38,26 @@ pub(super) enum Scope {
     Chunks,
 }
 
-/// Fetches one section's media from one worker.
+/// What is requested of a segment.
+enum Wanted {
+    /// All of it, verified by its hash.
+    Whole,
+    /// Some bytes, without verification. Tags are fetched before the first progress is known, and do not count.
+    Part { bytes: Range<u32>, via: Via, counts: bool },
+}
+
+/// Who is asked for bytes.
+#[derive(Clone, Copy)]
+enum Sender {
+    /// The hospitals that offer them, one after the other until one sends them.
+    Any,
+    /// One of them; none if there is one worker only.
+    One(Option<HospitalId>),
+}
+
+/// Fetches one section's media from one worker, or from those of several hospitals that offer it.
 pub(super) struct Fetcher<'a> {
+    /// Asked if the right names no other workers.
     worker: &'a WorkerClient,
     /// Requests new links when the present ones expire.
     reader: Option<&'a Reader>,
@@ -83,35 +101,87 @@ impl<'a> Fetcher<'a> {
 
     async fn span(&self, span: &Span, scope: Scope) -> Result<Bytes, ReadError> {
         if scope == Scope::Chunks {
-            return self.part(span.segment, span.bytes.clone(), Via::Any, true).await;
+            let wanted = Wanted::Part { bytes: span.bytes.clone(), via: Via::Any, counts: true };
+            return self.fetch(Sender::Any, span.segment, &wanted).await;
         }
-        let segment = self.segment(span.segment)?;
-        let right = self.right(segment).await?;
-        let arrived = |bytes| self.tally.add(bytes);
-        let fetched = self.worker.whole_segment(segment, right.borrow(), &arrived).await;
-        let bytes = fetched.map_err(|source| failed(segment, source))?;
+        let bytes = self.fetch(Sender::Any, span.segment, &Wanted::Whole).await?;
         Ok(bytes.slice(span.bytes.start as usize..span.bytes.end as usize))
     }
 
-    /// Bytes of a segment, without verification.
-    async fn part(
+    async fn fetch(
         &self,
+        from: Sender,
         segment: usize,
-        part: Range<u32>,
-        via: Via,
-        counts: bool,
+        wanted: &Wanted,
     ) -> Result<Bytes, ReadError> {
         let segment = self.segment(segment)?;
-        let right = self.right(segment).await?;
-        // Tags are fetched before the first progress is known, and do not count.
+        if let Sender::One(hospital) = from {
+            return self.fetch_from(hospital, segment, wanted).await;
+        }
+        let mut tried = Vec::new();
+        loop {
+            let hospital = self.next(&tried).await;
+            let fetched = self.fetch_from(hospital, segment, wanted).await;
+            let (Err(error), Some(hospital)) = (&fetched, hospital) else { return fetched };
+            if !self.fails(hospital, &mut tried, error).await {
+                return fetched;
+            }
+        }
+    }
+
+    async fn fetch_from(
+        &self,
+        hospital: Option<HospitalId>,
+        segment: &Segment,
+        wanted: &Wanted,
+    ) -> Result<Bytes, ReadError> {
+        let (worker, right) = self.right(hospital, segment).await?;
+        let worker = worker.as_ref().unwrap_or(self.worker);
+        let counted = AtomicI64::new(0);
         let arrived = |bytes| {
-            if counts {
+            if !matches!(wanted, Wanted::Part { counts: false, .. }) {
+                counted.fetch_add(bytes, Ordering::Relaxed);
                 self.tally.add(bytes);
             }
         };
-        let fetched =
-            self.worker.part_of_segment(segment, part, right.borrow(), via, &arrived).await;
+        let right = right.borrow();
+        let fetched = match wanted {
+            Wanted::Whole => worker.whole_segment(segment, right, &arrived).await,
+            Wanted::Part { bytes, via, .. } => {
+                worker.part_of_segment(segment, bytes.clone(), right, *via, &arrived).await
+            }
+        };
+        if fetched.is_err() && hospital.is_some() {
+            // Another hospital sends them again.
+            self.tally.add(-counted.load(Ordering::Relaxed));
+        }
         fetched.map_err(|source| failed(segment, source))
+    }
+
+    /// The next hospital to ask; none if there is one worker only, or if all have been tried.
+    async fn next(&self, tried: &[HospitalId]) -> Option<HospitalId> {
+        match &*self.right.lock().await {
+            FetchRight::Offers(offers) => offers.next(tried),
+            FetchRight::Links { .. } | FetchRight::Own => None,
+        }
+    }
+
+    /// Notes that a hospital failed. Returns whether another one can be asked.
+    async fn fails(
+        &self,
+        hospital: HospitalId,
+        tried: &mut Vec<HospitalId>,
+        error: &ReadError,
+    ) -> bool {
+        tracing::debug!(%hospital, %error, "asking the next hospital for a segment");
+        tried.push(hospital);
+        match &mut *self.right.lock().await {
+            FetchRight::Offers(offers) => {
+                offers.failed(hospital);
+                offers.next(tried).is_some()
+            }
+            FetchRight::Links { .. } | FetchRight::Own => false,
+        }
     }
 
     fn segment(&self, index: usize) -> Result<&'a Segment, ReadError> {
@@ -120,21 +190,33 @@ impl<'a> Fetcher<'a> {
     }
 
     /// The tags of consecutive chunks.
-    async fn tags(&self, chunks: Range<u32>, via: Via) -> Result<Vec<u8>, ReadError> {
+    async fn tags(&self, from: Sender, chunks: Range<u32>, via: Via) -> Result<Vec<u8>, ReadError> {
         let layout = self.content.layout();
         let first = layout.tag(chunks.start).map_or(0, |tag| tag.start);
         let end = chunks.end.checked_sub(1).and_then(|last| layout.tag(last));
         let mut tags = Vec::with_capacity(chunks.len() * TAG);
         for (segment, part) in layout.in_segments(first..end.map_or(first, |tag| tag.end)) {
-            tags.extend_from_slice(&self.part(segment, part, via, false).await?);
+            let wanted = Wanted::Part { bytes: part, via, counts: false };
+            tags.extend_from_slice(&self.fetch(from, segment, &wanted).await?);
         }
         Ok(tags)
     }
 
-    /// The right by which to request a segment. A link that expires soon is replaced first.
-    async fn right(&self, segment: &Segment) -> Result<OwnedRight, ReadError> {
+    /// The right by which to request a segment, and from which worker if not from the usual one. A link that expires
+    /// soon is replaced first.
+    async fn right(
+        &self,
+        hospital: Option<HospitalId>,
+        segment: &Segment,
+    ) -> Result<(Option<WorkerClient>, OwnedRight), ReadError> {
         let pointer = self.content.pointer;
+        let no_link = ReadError::NoLink { segment: segment.hash };
         let mut right = self.right.lock().await;
+        if let FetchRight::Offers(offers) = &mut *right {
+            let hospital = hospital.ok_or(no_link)?;
+            let (worker, link) = offers.link(hospital, segment.hash).await?;
+            return Ok((Some(worker), OwnedRight::Link(link)));
+        }
         if let Some(source) = right.renewal(pointer, std::slice::from_ref(segment), now())? {
             let reader = self.reader.ok_or(ReadError::LinksEnded { pointer })?;
             let permission = match source {
@@ -146,17 +228,17 @@ impl<'a> Fetcher<'a> {
                     reader.ask(self.record.summary.patient, &[wanted], intent).await?
                 }
                 Source::Query(query) => reader.collect(query).await?,
-                Source::Opening(opening) => reader.renewed_links(opening).await?,
             };
             *right = permission.of(pointer, &self.record.record)?.right;
         }
-        match &*right {
-            FetchRight::Own => Ok(OwnedRight::Patient(pointer)),
+        let owned = match &*right {
+            FetchRight::Own => OwnedRight::Patient(pointer),
             FetchRight::Links { links, .. } => {
-                let no_link = ReadError::NoLink { segment: segment.hash };
-                links.get(&segment.hash).cloned().map(OwnedRight::Link).ok_or(no_link)
+                OwnedRight::Link(links.get(&segment.hash).cloned().ok_or(no_link)?)
             }
-        }
+            FetchRight::Offers(_) => return Err(no_link),
+        };
+        Ok((None, owned))
     }
 }
 
@@ -247,15 +329,32 @@ impl Chunks<'_> {
         }
     }
 
-    /// Fetches a chunk that did not open again, from the worker itself instead of its storage. If it does not open now,
-    /// the error is final.
+    /// Fetches a chunk that did not open again, from the worker itself instead of its storage; if several hospitals
+    /// offer it, from one after the other. If it does not open then, the error is final.
     async fn again(&self, chunk: u32) -> Result<Vec<u8>, ReadError> {
-        let content = &self.fetcher.content;
-        let tag = self.fetcher.tags(chunk..chunk + 1, Via::Worker).await?;
+        let mut tried = Vec::new();
+        loop {
+            let hospital = self.fetcher.next(&tried).await;
+            let opened = self.again_from(hospital, chunk).await;
+            let (Err(error), Some(hospital)) = (&opened, hospital) else { return opened };
+            if !self.fetcher.fails(hospital, &mut tried, error).await {
+                return opened;
+            }
+        }
+    }
+
+    async fn again_from(
+        &self,
+        hospital: Option<HospitalId>,
+        chunk: u32,
+    ) -> Result<Vec<u8>, ReadError> {
+        let (content, from) = (&self.fetcher.content, Sender::One(hospital));
+        let tag = self.fetcher.tags(from, chunk..chunk + 1, Via::Worker).await?;
         let tag = tag.try_into().map_err(|_| content.failed(epione_envelope::OpenError))?;
         let span = content.spans(chunk..chunk + 1, 0).next();
         let span = span.ok_or_else(|| content.failed(epione_envelope::OpenError))?;
-        let sealed = self.fetcher.part(span.segment, span.bytes, Via::Worker, false).await?;
+        let wanted = Wanted::Part { bytes: span.bytes, via: Via::Worker, counts: false };
+        let sealed = self.fetcher.fetch(from, span.segment, &wanted).await?;
         content.open(chunk, &sealed, &tag).map_err(|source| content.failed(source))
     }
 }
@@ -282,7 +381,7 @@ impl Tags {
             return Ok(tag);
         }
         let end = chunk.saturating_add(TAG_WINDOW).min(self.end).max(chunk.saturating_add(1));
-        self.tags = fetcher.tags(chunk..end, Via::Any).await?;
+        self.tags = fetcher.tags(Sender::Any, chunk..end, Via::Any).await?;
         self.first = chunk;
         self.at_hand(chunk).ok_or_else(|| fetcher.content.failed(epione_envelope::OpenError))
     }

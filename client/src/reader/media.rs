@@ -18,7 +18,7 @@ use super::{
 use crate::Progress;
 
 /// A link that expires within this time is replaced before it is used.
-const LINK_MARGIN_MILLIS: u64 = 5_000;
+pub(super) const LINK_MARGIN_MILLIS: u64 = 5_000;
 
 /// A file with the content that the author signed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,7 +78,6 @@ use epione_primitives::{
     Hash, HospitalId, Moment, RecordId, RecordPointer, UserId,
     access::Purpose,
     block::SignedAt,
-    opening::OpeningId,
     query::QueryId,
     release::{EmergencyReason, SectionSet},
     rpc::RecordReply,
@@ -92,6 +91,7 @@ use crate::{
     worker::WorkerClient,
 };
 use permission::Permission;
+use standing::Offers;
 
 /// Reads records for one user: with the permission of one hospital, or as the patient whom the records are about.
 #[derive(Clone)]
@@ -201,6 +201,8 @@ struct Access {
 enum FetchRight {
     /// A permission: temporary links, and how to get new ones.
     Links { links: Links, source: Source },
+    /// Temporary links of several hospitals, which gave their parts of an opening.
+    Offers(Offers),
     /// The reader is the patient whom the record is about.
     Own,
 }
@@ -212,8 +214,6 @@ enum Source {
     Request(Intent),
     /// The patient, who accepted this query.
     Query(QueryId),
-    /// Several hospitals, which gave their parts of this opening. One of them sends the links.
-    Opening(OpeningId),
 }
 
 type Links = HashMap<[u8; 32], SegmentLink>;

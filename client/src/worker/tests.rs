@@ -174,6 +174,7 @@ async fn a_part_of_an_opening_is_requested_by_a_signed_request() {
         opening: OpeningId(7),
         hospital: HOSPITAL,
         epoch: EpochId(2),
+        wraps: Hash::repeat_byte(4),
     };
     let content = PartialContent { values: vec![[1; 32]], proof: [2; 64], mixing: vec![[3; 32]] };
     let agent = development::keys("//Doctor").unwrap();

@@ -17,9 +17,16 @@ use epione_primitives::{
 use crate::fixture::{HOSPITAL, account, account_id, genesis, sealing_keys};
 
 const EPOCH: EpochId = EpochId(4);
+const WRAPS: Hash = Hash::repeat_byte(6);
 
 fn context() -> PartialContext {
-    PartialContext { genesis: genesis(), opening: OpeningId(7), hospital: HOSPITAL, epoch: EPOCH }
+    PartialContext {
+        genesis: genesis(),
+        opening: OpeningId(7),
+        hospital: HOSPITAL,
+        epoch: EPOCH,
+        wraps: WRAPS,
+    }
 }
 
 fn content() -> PartialContent {
@@ -40,14 +47,14 @@ fn open(sealed: &SealedPartial, context: &PartialContext) -> Result<PartialConte
 fn with(context: &impl Encode, plaintext: &[u8]) -> Vec<u8> {
     let doctor = sealing_keys("doctor");
     let wrap = Wrap::seal(doctor.public(), context, plaintext, &account("agent")).unwrap();
-    [vec![1], EPOCH.encode(), wrap.encode()].concat()
+    [vec![1], EPOCH.encode(), WRAPS.encode(), wrap.encode()].concat()
 }
 
 #[test]
 fn the_requester_opens_the_part_that_the_hospital_sealed() {
     let encoded = sealed().encode();
     let sealed = SealedPartial::decode_exactly(&encoded).unwrap();
-    assert_eq!((sealed.encode(), sealed.epoch()), (encoded, EPOCH));
+    assert_eq!((sealed.encode(), sealed.epoch(), sealed.wraps()), (encoded, EPOCH, WRAPS));
     assert!(open(&sealed, &context()).unwrap() == content());
     // A requester may have a sealing key of the other suite.
     let keys = SealingKeyPair::generate(SealingSuite::X25519);
@@ -64,6 +71,7 @@ fn a_part_in_another_context_is_refused() {
         ("opening", PartialContext { opening: OpeningId(8), ..here }),
         ("hospital", PartialContext { hospital: HospitalId(9), ..here }),
         ("epoch", PartialContext { epoch: EpochId(5), ..here }),
+        ("wraps", PartialContext { wraps: Hash::zero(), ..here }),
     ] {
         assert_eq!(open(&sealed(), &context).err(), Some(OpenError), "the {what} is not bound");
     }
@@ -76,6 +84,17 @@ fn the_epoch_that_a_part_states_cannot_be_changed() {
     let moved = SealedPartial::decode_exactly(&encoded).unwrap();
     let stated = PartialContext { epoch: moved.epoch(), ..context() };
     assert_ne!(moved.epoch(), EPOCH);
+    assert_eq!(open(&moved, &stated).err(), Some(OpenError));
+    assert_eq!(open(&moved, &context()).err(), Some(OpenError));
+}
+
+#[test]
+fn the_wraps_that_a_part_states_cannot_be_changed() {
+    let mut encoded = sealed().encode();
+    encoded[5] ^= 1;
+    let moved = SealedPartial::decode_exactly(&encoded).unwrap();
+    let stated = PartialContext { wraps: moved.wraps(), ..context() };
+    assert_ne!(moved.wraps(), WRAPS);
     assert_eq!(open(&moved, &stated).err(), Some(OpenError));
     assert_eq!(open(&moved, &context()).err(), Some(OpenError));
 }
@@ -134,6 +153,7 @@ fn parts_that_are_not_canonical_are_refused() {
         SealedPartial::decode_exactly(&[vec![1], vec![0; MAX_SEALED_PARTIAL_BYTES]].concat());
     assert!(matches!(padded, Err(FormatError::TooLarge { .. })), "{padded:?}");
     // A ciphertext that says that it is longer than the input.
-    let lying = [vec![1], EPOCH.encode(), vec![1], vec![0; 1120], Compact(4_000_u32).encode()];
+    let (head, length) = ([EPOCH.encode(), WRAPS.encode()].concat(), Compact(4_000_u32).encode());
+    let lying = [vec![1], head, vec![1], vec![0; 1120], length];
     assert!(SealedPartial::decode_exactly(&lying.concat()).is_err());
 }

@@ -15,7 +15,7 @@ use epione_envelope::{
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
-    RecordId, RecordPointer, UserId,
+    Hash, RecordId, RecordPointer, UserId,
     access::Purpose,
     block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
     consortium::{CeremonyId, EpochId},
@@ -137,7 +137,8 @@ fn sealed_shares() -> SealedShares {
 
 fn sealed_partial() -> SealedPartial {
     let (opening, epoch) = (OpeningId(1), EpochId(2));
-    let context = PartialContext { genesis: genesis(), opening, hospital: HOSPITAL, epoch };
+    let wraps = Hash::repeat_byte(3);
+    let context = PartialContext { genesis: genesis(), opening, hospital: HOSPITAL, epoch, wraps };
     let (values, mixing) = (vec![[1; 32]; 2], vec![[2; 32]; 2]);
     let content = PartialContent { values, proof: [3; 64], mixing };
     let doctor = sealing_keys("doctor");

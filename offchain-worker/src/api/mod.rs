@@ -107,6 +107,7 @@ struct Shared {
     accounts: accounts::Accounts,
     uploads: visits::Uploads,
     query_news: queries::news::Newsroom,
+    followed: partials::FollowedSecrets,
 }
 
 impl AppState {
@@ -118,7 +119,7 @@ impl AppState {
         let emergencies = issued::Rates::of_emergencies();
         let (refusals, repairs, issued, readiness, peers) = Default::default();
         let unavailable = Default::default();
-        let (accounts, uploads, query_news) = Default::default();
+        let (accounts, uploads, query_news, followed) = Default::default();
         let shared = Shared {
             services,
             links,
@@ -134,6 +135,7 @@ impl AppState {
             accounts,
             uploads,
             query_news,
+            followed,
         };
         Self { shared: Arc::new(shared) }
     }

@@ -215,6 +215,13 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX wraps_due_by_time ON wraps_due (due);
 ",
+    "
+    CREATE TABLE wrap_sweep (
+        id INTEGER PRIMARY KEY CHECK (id = 0),
+        epoch INTEGER NOT NULL,
+        height INTEGER
+    ) STRICT;
+",
 ];
 
 /// Opens or creates a database for writing.

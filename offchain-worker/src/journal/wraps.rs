@@ -1,7 +1,11 @@
 //! Which sections wait for being wrapped under the consortium key, and how far the worker has followed the changes of
 //! what patients share. Both can be found again from the chain, whose wraps say what is done.
 
-use epione_primitives::{Moment, RecordPointer, UserId, consortium::KeyId, sharing::SlotId};
+use epione_primitives::{
+    Moment, RecordPointer, UserId,
+    consortium::{EpochId, KeyId},
+    sharing::SlotId,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::sections::{pointer, stored};
@@ -13,6 +17,15 @@ pub struct DueWrap {
     pub slot: SlotId,
     pub patient: UserId,
     pub attempts: u32,
+}
+
+/// A look at all changes again, because wraps of old epochs are made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// The epoch in which it began.
+    pub epoch: EpochId,
+    /// The height of the newest change that it has considered; none after its end.
+    pub height: Option<u64>,
 }
 
 /// The key for which the changes were followed, and the height of the newest one; none before the first.
@@ -35,6 +48,32 @@ pub fn follow(tx: &Connection, key: KeyId, height: u64, found: &[DueWrap]) -> ru
     }
     tx.prepare_cached("INSERT OR REPLACE INTO wrap_progress (id, key, height) VALUES (0, ?1, ?2)")?
         .execute(params![key.0, height.cast_signed()])
+        .map(drop)
+}
+
+/// The newest sweep; none before the first.
+pub fn sweep(connection: &Connection) -> rusqlite::Result<Option<Sweep>> {
+    connection
+        .prepare_cached("SELECT epoch, height FROM wrap_sweep")?
+        .query_row([], |row| {
+            let height = row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned);
+            Ok(Sweep { epoch: EpochId(row.get(0)?), height })
+        })
+        .optional()
+}
+
+/// Notes how far a sweep has come, and what has to be considered because of it. What waits already waits on.
+pub fn swept(tx: &Connection, sweep: Sweep, found: &[DueWrap]) -> rusqlite::Result<()> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR IGNORE INTO wraps_due (height, position, slot, patient, attempts, due)
+         VALUES (?1, ?2, ?3, ?4, 0, 0)",
+    )?;
+    for DueWrap { pointer: at, slot, patient, .. } in found {
+        insert.execute(params![at.height, at.index, slot.0, patient.0])?;
+    }
+    let height = sweep.height.map(u64::cast_signed);
+    tx.prepare_cached("INSERT OR REPLACE INTO wrap_sweep (id, epoch, height) VALUES (0, ?1, ?2)")?
+        .execute(params![sweep.epoch.0, height])
         .map(drop)
 }
 
@@ -118,6 +157,26 @@ mod tests {
         assert_eq!(journal.read(waiting).await.unwrap(), 2, "another slot");
         journal.write(move |tx| done(tx, one.pointer, one.slot)).await.unwrap();
         assert_eq!((due(99, 9).await, journal.read(waiting).await.unwrap()), (vec![other], 1));
+    }
+
+    #[tokio::test]
+    async fn a_sweep_is_kept_and_does_not_hurry_what_waits() {
+        let journal = Journal::in_memory().await.unwrap();
+        assert_eq!(journal.read(sweep).await.unwrap(), None);
+        let (one, other) = (wrap(1, 0), wrap(2, 1));
+        journal.write(move |tx| follow(tx, KEY, 1, &[one])).await.unwrap();
+        let postponed =
+            move |tx: &rusqlite::Transaction<'_>| postpone(tx, one.pointer, one.slot, 50);
+        journal.write(postponed).await.unwrap();
+        for height in [Some(0), Some(u64::MAX), None] {
+            let now = Sweep { epoch: EpochId(u32::MAX), height };
+            journal.write(move |tx| swept(tx, now, &[one, other])).await.unwrap();
+            assert_eq!(journal.read(sweep).await.unwrap(), Some(now));
+        }
+        assert_eq!(journal.read(|it| due(it, 49, 9)).await.unwrap(), [other]);
+        let later = journal.read(|it| due(it, 50, 9)).await.unwrap();
+        assert_eq!(later, [other, DueWrap { attempts: 1, ..one }]);
+        assert_eq!(journal.read(progress).await.unwrap(), Some((KEY, 1)));
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub use mandates::{
     Mandates, add_representative, authorize, authorize_between, remove_representative,
     represent_between,
 };
-pub use users::{Users, add_user, end_registration, register};
+pub use users::{Users, add_user, end_registration, histories_read, register};
 
 use epione_primitives::Moment;
 

@@ -194,7 +194,7 @@ pub mod pallet {
         /// The slot has no standing consent in force.
         #[codec(index = 6)]
         NotStanding,
-        /// These are not exactly the sections of the record that are in the slot now. Read the placements again.
+        /// There is no section, or one that is not in the slot now. Read the placements again.
         #[codec(index = 7)]
         OtherSections,
         /// There are more or fewer bytes than one wrap for each section has.
@@ -232,8 +232,8 @@ pub mod pallet {
         /// the patient by a query.
         #[codec(index = 17)]
         NotPlaced,
-        /// A section has no wrap under the current key yet. The worker of the record's hospital makes it; ask again
-        /// later.
+        /// A section has no wrap under the current key. The worker of the record's hospital makes it, if the hospital
+        /// is a member of the key and the record has this section; ask again later.
         #[codec(index = 18)]
         NotWrapped,
         /// There is no opening with this id.
@@ -267,9 +267,10 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Publishes the wraps of the sections of a patient's record that are in a slot, one of 168 bytes for each
-        /// section, ascending by section. They replace the ones before. Signed by the agent of the hospital that
-        /// announced the record, which must be a member of the consortium key.
+        /// Publishes the wraps of sections of a patient's record that are in a slot, one of 168 bytes for each section,
+        /// ascending by section. They replace the ones before. The patient can have placed sections that the record
+        /// does not have, which the chain does not know: the hospital wraps those that exist. Signed by the agent of
+        /// the hospital that announced the record, which must be a member of the consortium key.
         ///
         /// The wraps must be the last argument, and the call must not be wrapped in another call.
         ///
@@ -298,7 +299,8 @@ pub mod pallet {
             let mut only = SlotSet::default();
             only.insert(slot);
             let placed = T::Sharing::placed(pointer, only);
-            ensure!(!sections.is_empty() && sections == placed, Error::<T>::OtherSections);
+            let are_placed = !sections.is_empty() && sections.is_subset_of(placed);
+            ensure!(are_placed, Error::<T>::OtherSections);
             let genesis = Self::genesis();
             let label = move |section| WrapLabel {
                 genesis,

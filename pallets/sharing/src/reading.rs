@@ -114,10 +114,12 @@ impl<T: Config> Pallet<T> {
         Consents::<T>::get(patient, slot).filter(|version| version.in_force(at))
     }
 
-    /// Whether the requester was registered at any hospital that was active then.
-    fn is_registered(requester: UserId, at: Moment) -> bool {
-        let mut hospitals = T::Users::hospitals(requester, at).into_iter();
-        hospitals.any(|hospital| T::Hospitals::active_at(hospital, at))
+    /// Whether the requester is registered at any active hospital now. Reads two values, however many registrations the
+    /// requester ever had.
+    fn is_registered(requester: UserId) -> bool {
+        let active = T::Hospitals::active();
+        let mut hospitals = T::Users::in_force(requester).into_iter();
+        hospitals.any(|hospital| active.binary_search(&hospital).is_ok())
     }
 
     /// Whether a leaf of an audience holds for a requester at a moment. Reads two values at most.
@@ -160,7 +162,7 @@ impl<T: Config> Pallet<T> {
                 admitting.insert(slot);
             }
         }
-        if !admitting.is_empty() && !Self::is_registered(requester, at) {
+        if !admitting.is_empty() && !Self::is_registered(requester) {
             return SlotSet::default();
         }
         admitting

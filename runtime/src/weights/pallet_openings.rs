@@ -8,8 +8,10 @@ use frame_support::{traits::Get, weights::Weight};
 /// Computation as measured; storage by the prices of the runtime's `DbWeight`.
 pub struct Measured<T>(PhantomData<T>);
 
-/// What a decision reads: the consents of 16 slots, two values for each of their 256 leaves, registrations and keys.
-const DECISION: u64 = 560;
+/// What a decision reads: the consents of 16 slots, two values for each of their 256 leaves, the requester's
+/// registrations in force and the active hospitals (once for the consents and once for the opening), and 16 values
+/// more: the opening, accounts, keys and counts.
+const DECISION: u64 = 16 + 2 * 256 + 2 * 2 + 16;
 
 impl<T: frame_system::Config> pallet_openings::WeightInfo for Measured<T> {
     /// `s`: 1 to 64.

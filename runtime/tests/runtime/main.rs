@@ -15,6 +15,7 @@ mod equivocation;
 mod genesis;
 mod hostile;
 mod invariants;
+mod least;
 mod limits;
 mod mandates;
 mod metadata;

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fmt};
 use epione_client::{
     chain::calls::sharing,
     consent::{
-        self, Coverage, Names, Unopened, audience_in_words, fhir::instant, missing, placements_of,
-        purposes_in_words, sentences,
+        self, Coverage, Names, Unopened, Unwrappable, audience_in_words, fhir::instant, missing,
+        placements_of, purposes_in_words, sentences,
     },
     reader::Reader,
     signer::Account,
@@ -156,7 +156,12 @@ pub(super) async fn give(
     if found.is_none() || !calls.is_empty() {
         let replaced = known.iter().find(|(it, version)| *it == slot && version.in_force(now));
         let replaced = replaced.map(|(_, version)| version).filter(|_| found.is_none());
-        let statement = statement((slot, consent), replaced, &names, (&coverage, &in_slot_before));
+        let mut statement =
+            statement((slot, consent), replaced, &names, (&coverage, &in_slot_before));
+        if consent.standing {
+            let unwrappable = Unwrappable::of(&state, patient).await?;
+            statement.extend(unwrappable.sentence(&names).map(|sentence| format!("\n{sentence}")));
+        }
         confirm(context, &statement, giver.yes).await?;
     }
     let spinner = progress::waiting(context, "waiting until the consent is finalized");

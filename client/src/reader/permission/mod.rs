@@ -203,7 +203,7 @@ pub(super) fn opened(granted: &[GrantedSection]) -> Option<Sections> {
     Some(sections)
 }
 
-fn by_segment(links: Vec<SegmentLink>) -> Links {
+pub(super) fn by_segment(links: Vec<SegmentLink>) -> Links {
     let named = links.into_iter().filter_map(|link| {
         let mut segment = [0; 32];
         hex::decode_to_slice(&link.segment, &mut segment).ok()?;

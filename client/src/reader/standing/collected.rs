@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use epione_envelope::{
     Zeroizing,
     keys::ContentKey,
-    opening::{PartialContent, PartialContext, SealedPartial},
+    opening::{PartialContent, PartialContext, SealedPartial, wraps_hash},
     sealing_keys::SealingKeyPair,
 };
 use epione_primitives::{
@@ -52,6 +52,8 @@ struct Part {
 pub(super) struct Collected<'a> {
     expected: Expected<'a>,
     points: Vec<Point>,
+    /// The wraps of the sections, as a part names them.
+    wraps: Hash,
     parts: BTreeMap<EpochId, (Epoch, BTreeMap<HospitalId, Part>)>,
 }
 
@@ -74,11 +76,13 @@ impl Unwrapped {
 impl<'a> Collected<'a> {
     pub fn new(expected: Expected<'a>) -> Self {
         let points = expected.sections.iter().map(|section| section.point).collect();
-        Self { expected, points, parts: BTreeMap::new() }
+        let bodies: Vec<_> = expected.sections.iter().map(|section| section.body).collect();
+        Self { expected, points, wraps: wraps_hash(&bodies), parts: BTreeMap::new() }
     }
 
     /// Adds a part if it counts: the hospital recorded it on the chain, the hospital's agent signed it for this opening
-    /// and requester, it is of the recorded epoch, and its proof shows that it was made with the hospital's share.
+    /// and requester, it is of the recorded epoch and of these wraps, and its proof shows that it was made with the
+    /// hospital's share.
     pub fn add(&mut self, answer: &Answer<'_>) -> Result<(), PartFault> {
         let Answer { hospital, agent, handed_out, epoch, sealed } = *answer;
         // A part without the record is never used: the patient sees every part that opened something.
@@ -97,8 +101,12 @@ impl<'a> Collected<'a> {
         let public = public.ok_or(PartFault::NoShare(sent))?;
 
         let Expected { genesis, opening, sealing, .. } = self.expected;
-        let context = PartialContext { genesis, opening, hospital, epoch: sent };
+        let wraps = sealed.wraps();
+        let context = PartialContext { genesis, opening, hospital, epoch: sent, wraps };
         let content = sealed.open(&context, sealing, agent).map_err(|_| PartFault::Signature)?;
+        if wraps != self.wraps {
+            return Err(PartFault::OtherWraps);
+        }
         let (expected, found) = (self.points.len(), content.values.len());
         if found != expected || content.mixing.len() != expected {
             return Err(PartFault::Count { found, expected });
@@ -117,6 +125,11 @@ impl<'a> Collected<'a> {
     /// Whether the parts are about these sections and wraps.
     pub fn is_about(&self, sections: &[WrappedSection]) -> bool {
         self.expected.sections == sections
+    }
+
+    /// Whether the parts are about wraps under this key.
+    pub fn is_under(&self, key: KeyId) -> bool {
+        self.expected.key == key
     }
 
     /// The most parts of one epoch, and how many that epoch needs; none if there is no part.

@@ -24,6 +24,10 @@ pub enum PartFault {
     NoShare(EpochId),
     #[error("its agent did not sign the part for this opening and your sealing key")]
     Signature,
+    /// A record's hospital published new wraps, or the hospitals have a new key, since the hospital or this reader read
+    /// the chain.
+    #[error("made its part of other wraps of the sections than the chain had for you")]
+    OtherWraps,
     #[error("sent a part for another number of sections: {found} instead of {expected}")]
     Count { found: usize, expected: usize },
     #[error("the proof that it made its part with its share is wrong")]
@@ -35,9 +39,10 @@ pub enum PartFault {
 }
 
 impl PartFault {
-    /// Whether the hospital sent something that it must not send. Otherwise it only did not help.
+    /// Whether the hospital sent something that it must not send. Otherwise it only did not help: an honest hospital,
+    /// too, makes its part of other wraps or of another key if these change meanwhile.
     pub fn is_breach(&self) -> bool {
-        !matches!(self, Self::NoAnswer(_))
+        !matches!(self, Self::NoAnswer(_) | Self::NoShare(_) | Self::OtherWraps)
     }
 }
 
@@ -78,13 +83,15 @@ pub enum OpeningFault {
     NoKey,
     #[error(
         "section {section} of record {pointer} has no wrap under the present consortium key: the record's hospital has \
-         not made it yet, or the section is no longer shared by the same consent"
+         not made it yet, or has no share of the key and cannot make it, or the record does not have this section, or \
+         the section is no longer shared by the same consent"
     )]
     NotWrapped { pointer: RecordPointer, section: u16 },
     #[error("the node does not have the wraps of record {pointer}: it did not sync every block")]
     NoWraps { pointer: RecordPointer },
     #[error(
-        "the hospital of a record renewed its wraps while opening {0} was collected: nothing was opened"
+        "the hospital of a record renewed its wraps, or the hospitals their key, while opening {0} was collected: \
+         nothing was opened"
     )]
     Rewrapped(OpeningId),
     #[error(

@@ -9,13 +9,18 @@
 
 mod collected;
 mod fault;
+mod offers;
 mod wrapped;
 
 pub use fault::{OpeningFault, PartFault, PartFaults};
+pub(super) use offers::Offers;
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use epione_envelope::{grant::GrantedSection, keys::ContentKey};
+use epione_envelope::keys::ContentKey;
 use epione_primitives::{
     AccountId, HospitalId,
     consortium::Epoch,
@@ -25,10 +30,10 @@ use epione_primitives::{
 use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    OpenRecord, ReadError, Reader, Source, VerifiedRecord,
-    permission::{Permission, RECEIPT_LIMIT},
+    Access, FetchRight, OpenRecord, ReadError, Reader, VerifiedRecord, permission::RECEIPT_LIMIT,
 };
 use crate::{
+    api::SegmentLink,
     chain::Snapshot,
     waiting::Awaited,
     worker::{HandedPart, WorkerClient},
@@ -41,7 +46,7 @@ const PART_LIMIT: Duration = Duration::from_secs(60);
 
 /// What an opening opened.
 pub struct OpenedTogether {
-    /// Fetches media from a hospital that handed out its part.
+    /// Fetches media from the hospitals that handed out their parts: if one fails, from the next.
     pub reader: Reader,
     /// In the order of the request, each with its own result.
     pub records: Vec<Result<OpenRecord, ReadError>>,
@@ -98,28 +103,34 @@ impl Reader {
         faults.extend(unwrapped.liars.iter().cloned());
         faults.sort_by_key(|(hospital, _)| *hospital);
         let hospitals = unwrapped.hospitals.clone();
-        let (worker, links) =
-            used.into_iter().max_by_key(|(_, part)| part.links.len()).map_or_else(
-                || (self.worker.clone(), Vec::new()),
-                |(worker, part)| (worker, part.links),
-            );
-        let reader = Self { worker, ..self.clone() };
-        let records = records.into_iter().map(|record| {
-            let keys = keys_of(id, &record, &sections, &unwrapped)?;
-            let permission = Permission::new(keys, links.clone(), Source::Opening(id));
-            let home = record.summary.hospital;
-            let mut opened = reader.open_by(&permission, [record].into_iter());
-            let opened = opened.pop().expect("one record gives one result");
-            opened.map_err(|error| exposed(error, home))
-        });
-        let records = records.collect();
+        let is_liar =
+            |worker: &WorkerClient| faults.iter().any(|(liar, _)| *liar == worker.hospital());
+        let used = used.into_iter().filter(|(worker, _)| !is_liar(worker));
+        let sent: Vec<_> = used.map(|(worker, part)| (worker, part.links)).collect();
+        let open = |record| self.opened(id, record, (&sections[..], &unwrapped), &sent);
+        let records = records.into_iter().map(open).collect();
+        let reader = self.clone();
         Ok(OpenedTogether { reader, records, hospitals, faults: PartFaults(faults) })
     }
 
-    /// New links to the segments of an opening, from this reader's worker.
-    pub(super) async fn renewed_links(&self, id: OpeningId) -> Result<Permission, ReadError> {
-        let part = self.worker.partials(id).await?;
-        Ok(Permission::new(Vec::new(), part.links, Source::Opening(id)))
+    /// A record with the keys to its sections in the opening, and the hospitals' links to their media.
+    fn opened(
+        &self,
+        id: OpeningId,
+        record: VerifiedRecord,
+        (sections, unwrapped): (&[WrappedSection], &Unwrapped),
+        sent: &[(WorkerClient, Vec<SegmentLink>)],
+    ) -> Result<OpenRecord, ReadError> {
+        let keys = keys_of(id, &record, sections, unwrapped)?;
+        let VerifiedRecord { summary, record } = record;
+        let opened = (0..).zip(record.sections()).filter(|(section, _)| keys.contains_key(section));
+        let wanted = opened.flat_map(|(_, section)| section.segments());
+        let wanted: HashSet<_> = wanted.map(|segment| segment.hash).collect();
+        let right = FetchRight::Offers(Offers::new(id, sent, &wanted));
+        let home = summary.hospital;
+        let genesis = self.chain.genesis_hash();
+        let opened = OpenRecord::new(genesis, summary, record, Access { keys, right });
+        opened.map_err(|error| exposed(error, home))
     }
 
     /// An opening that this reader can use now.
@@ -194,8 +205,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// The error if too few parts count. If a record's hospital has renewed its wraps, proofs about the new ones are no
-    /// lies.
+    /// The error if too few parts count. If a record's hospital has renewed its wraps, or the hospitals have a new key,
+    /// the requester asks them again.
     async fn too_few(
         &self,
         id: OpeningId,
@@ -205,10 +216,10 @@ impl Reader {
         let Collecting { parts, mut faults, .. } = collecting;
         let state = self.chain.finalized().await?;
         let epoch = state.current_epoch().await?.ok_or(OpeningFault::NoKey)?;
-        let is_doubtful = |(_, fault): &(_, PartFault)| {
-            matches!(fault, PartFault::Proof | PartFault::Count { .. })
-        };
-        if faults.iter().any(is_doubtful) {
+        if !parts.is_under(epoch.key) {
+            return Ok(OpeningFault::Rewrapped(id).into());
+        }
+        if faults.iter().any(|(_, fault)| *fault == PartFault::OtherWraps) {
             let now = wrapped(&self.chain, &state, opening, epoch.key).await?;
             if !parts.is_about(&now) {
                 return Ok(OpeningFault::Rewrapped(id).into());
@@ -258,14 +269,12 @@ fn keys_of(
     record: &VerifiedRecord,
     sections: &[WrappedSection],
     unwrapped: &Unwrapped,
-) -> Result<Vec<(GrantedSection, ContentKey)>, OpeningFault> {
+) -> Result<HashMap<u16, ContentKey>, OpeningFault> {
     let pointer = record.summary.pointer;
     let of_record = sections.iter().zip(&unwrapped.keys).filter(|(it, _)| it.pointer == pointer);
-    let keys = of_record.map(|(WrappedSection { section, .. }, key)| {
-        let place = GrantedSection { pointer, record: record.summary.record_id, section: *section };
-        key.clone().map(|key| (place, key))
-    });
-    let keys: Vec<_> = keys.collect::<Result<_, OpeningFault>>()?;
+    let keys = of_record
+        .map(|(WrappedSection { section, .. }, key)| key.clone().map(|key| (*section, key)));
+    let keys: HashMap<_, _> = keys.collect::<Result<_, OpeningFault>>()?;
     match keys.is_empty() {
         true => Err(OpeningFault::NotIncluded { opening: id, pointer }),
         false => Ok(keys),

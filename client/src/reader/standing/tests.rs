@@ -6,7 +6,7 @@ use epione_envelope::{
     development,
     keys::ContentKey,
     keystore::ActorKeys,
-    opening::{PartialContent, PartialContext, SealedPartial},
+    opening::{PartialContent, PartialContext, SealedPartial, wraps_hash},
 };
 use epione_primitives::{
     Hash, RecordPointer, UserId,
@@ -26,6 +26,8 @@ const KEY: KeyId = KeyId(0);
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 /// The hospital of the record.
 const HOME: HospitalId = HospitalId(0);
+/// The hash of the body with the wraps.
+const BODY: Hash = Hash::repeat_byte(1);
 
 /// The members of the key in one epoch, with all that they know.
 struct Members {
@@ -84,7 +86,8 @@ impl Members {
     }
 
     fn context(&self, hospital: HospitalId) -> PartialContext {
-        PartialContext { genesis: GENESIS, opening: OPENING, hospital, epoch: self.epoch.id }
+        let (epoch, wraps) = (self.epoch.id, wraps_hash(&[BODY; NUMBERS.len()]));
+        PartialContext { genesis: GENESIS, opening: OPENING, hospital, epoch, wraps }
     }
 
     /// What an honest hospital hands out in a context.
@@ -145,7 +148,7 @@ fn wrapped_set(sections: &[u16]) -> Wrapped {
         key: KEY,
         epoch: EpochId(0),
         hospital: HOME,
-        body: Hash::repeat_byte(1),
+        body: BODY,
         block: 3,
     }
 }
@@ -401,6 +404,8 @@ fn a_part_of_another_epoch_than_the_recorded_one_or_without_a_share_is_dropped()
     let later = Epoch { id: EpochId(2), ..members.epoch.clone() };
     let refused = desk.add(HospitalId(1), &later, &part);
     assert_eq!(refused, Err(PartFault::NoShare(EpochId(0))));
+    // The hospitals may have made a new key meanwhile.
+    assert!(!PartFault::NoShare(EpochId(0)).is_breach());
 }
 
 #[test]
@@ -511,13 +516,34 @@ fn too_few_parts_name_each_hospital_and_why() {
     }
 }
 
+/// The hospital of the record published new wraps between the parts of two honest members.
 #[test]
-fn a_proof_about_renewed_wraps_is_no_lie() {
+fn a_part_of_renewed_wraps_is_no_wrong_part() {
     let (members, keys) = (Members::new(4), requester());
-    let before = sections(&members);
-    let desk = expected(&keys, &before);
-    assert!(desk.collected.is_about(&before));
-    let other = MixingSecret::from_bytes([6; 32]);
-    let renewed = sections_with(&members, &other, &NUMBERS);
-    assert!(!desk.collected.is_about(&renewed));
+    let (before, other) = (sections(&members), Hash::repeat_byte(2));
+    let mut renewed = sections_with(&members, &MixingSecret::from_bytes([6; 32]), &NUMBERS);
+    renewed.iter_mut().for_each(|section| section.body = other);
+    let honest = HospitalId(3);
+    let wraps = wraps_hash(&[other; NUMBERS.len()]);
+    let context = PartialContext { wraps, ..members.context(honest) };
+    let part = sealed(&context, &members.content(&context, &renewed), honest);
+
+    let mut desk = expected(&keys, &before);
+    assert!(desk.collected.is_about(&before) && !desk.collected.is_about(&renewed));
+    assert!(desk.collected.is_under(KEY) && !desk.collected.is_under(KeyId(1)));
+    assert_eq!(desk.add(honest, &members.epoch, &part), Err(PartFault::OtherWraps));
+    assert!(!PartFault::OtherWraps.is_breach());
+    desk.honest(&members, &before, &[0, 1, 2]);
+    assert!(desk.opens().is_empty());
+    // It counts for a requester who has the new wraps, for whom the earlier parts are of other ones.
+    let mut desk = expected(&keys, &renewed);
+    assert_eq!(desk.add(honest, &members.epoch, &part), Ok(()));
+    let earlier = members.part(HospitalId(0), &before, |_| {});
+    assert_eq!(desk.add(HospitalId(0), &members.epoch, &earlier), Err(PartFault::OtherWraps));
+    // Who says that it is of the earlier wraps lies.
+    let context = members.context(honest);
+    let part = sealed(&context, &members.content(&context, &renewed), honest);
+    let mut desk = expected(&keys, &before);
+    assert_eq!(desk.add(honest, &members.epoch, &part), Err(PartFault::Proof));
+    assert!(PartFault::Proof.is_breach());
 }

@@ -23,6 +23,8 @@ pub(super) struct WrappedSection {
     pub section: u16,
     /// The hospital that made the wrap.
     pub hospital: HospitalId,
+    /// The hash of the body that contains the wrap: that of new wraps is another one.
+    pub body: Hash,
     pub label: Vec<u8>,
     pub wrap: Wrap,
     /// The point of which the hospitals make their parts.
@@ -102,5 +104,6 @@ pub(super) fn section_of(
     let wrap = Wrap::decode(bytes.try_into().ok()?)?;
     let label = label.bytes();
     let point = wrap.check(&label)?;
-    Some(WrappedSection { pointer, section, hospital, label, wrap, point })
+    let body = wrapped.body;
+    Some(WrappedSection { pointer, section, hospital, body, label, wrap, point })
 }

@@ -24,6 +24,7 @@ use crate::{
 pub(super) const GENESIS: Hash = Hash::repeat_byte(6);
 pub(super) const POINTER: RecordPointer = RecordPointer { height: 1, index: 0 };
 mod made;
+mod offers;
 mod parts;
 mod resuming;
 mod storage;
@@ -120,9 +121,13 @@ impl Sealed {
 }
 
 fn worker(server: &Url) -> WorkerClient {
+    worker_of(server, HospitalId(0))
+}
+
+pub(super) fn worker_of(server: &Url, hospital: HospitalId) -> WorkerClient {
     let account = Account::development("//Patient").unwrap();
     let endpoint = Endpoint::new(server.clone(), [0; 32]).unwrap();
-    WorkerClient::new(&endpoint, HospitalId(0), GENESIS, account).unwrap()
+    WorkerClient::new(&endpoint, hospital, GENESIS, account).unwrap()
 }
 
 async fn save(

@@ -1,8 +1,9 @@
 //! Whether a requester may open sections, by the state after a finalized block. The chain decides by the same rules
 //! when it records that a hospital hands out its part.
 
+use epione_envelope::opening::wraps_hash;
 use epione_primitives::{
-    HospitalId, RecordPointer,
+    Hash, HospitalId, RecordPointer,
     consortium::{Epoch, KeyId},
     hospital::HospitalStatus,
     limits::{MAX_SLOTS, OPENING_BLOCKS},
@@ -23,6 +24,14 @@ pub(super) struct Decided {
     /// In the order of the opening.
     pub sections: Vec<OpenedSection>,
     pub opening: Opening,
+}
+
+impl Decided {
+    /// The wraps of the sections, as a part names them.
+    pub fn wraps(&self) -> Hash {
+        let bodies: Vec<_> = self.sections.iter().map(|opened| opened.wrapped.body).collect();
+        wraps_hash(&bodies)
+    }
 }
 
 /// A section that may be opened, and where its wrap is.
@@ -211,8 +220,9 @@ fn not_wrapped(pointer: RecordPointer, section: u16) -> ApiError {
         "not-wrapped",
         "A section is not wrapped under the consortium key",
         format!(
-            "The record's hospital has not wrapped section {section} of record {pointer} under the present key yet. \
-             Nothing was handed out. Try again when that hospital's worker has done so."
+            "The record's hospital has not wrapped section {section} of record {pointer} under the present key: its \
+             worker has not done so yet, or the hospital has no share of the key. Nothing was handed out. Try again \
+             later, or ask that hospital."
         ),
     )
 }

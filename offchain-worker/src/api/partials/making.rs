@@ -10,7 +10,10 @@ use epione_primitives::{
 };
 use epione_threshold::{Commitments, Index, MixingSecret, Partial, Point, Wrap};
 
-use super::decision::{Decided, OpenedSection};
+use super::{
+    decision::{Decided, OpenedSection},
+    mixing::mixing_secrets,
+};
 use crate::{
     api::{ApiError, AppState},
     chain::{FinalState, Identity},
@@ -18,13 +21,12 @@ use crate::{
     hospital_keys::HospitalKeysError,
 };
 
-/// The most links between mixing secrets that are followed. With an epoch each month, that is 85 years.
-const MOST_LINKS: usize = 1_024;
-
 /// Why a part cannot be made, although the chain allows it. None of these can happen while node and chain are sound.
 #[derive(Debug, thiserror::Error)]
-enum MakingError {
-    #[error("the mixing secret of epoch {0} does not follow from that of the next epoch")]
+pub(super) enum MakingError {
+    #[error(
+        "the mixing secret of the epoch before epoch {0} does not follow from that of epoch {0}"
+    )]
     Link(EpochId),
     #[error("the wrap of section {section} of record {pointer} is not bound to this section")]
     Wrap { pointer: RecordPointer, section: u16 },
@@ -62,7 +64,8 @@ impl Parts {
     ) -> Result<Self, ApiError> {
         let share = own_share(state, &decided.epoch, identity.hospital).await?;
         let epochs: BTreeSet<_> = decided.sections.iter().map(|it| it.wrapped.epoch).collect();
-        let secrets = mixing_secrets(finalized, &decided.epoch, &share.mixing, &epochs).await?;
+        let (known, newest) = (&state.shared.followed, &decided.epoch);
+        let secrets = mixing_secrets(known, finalized, newest, &share.mixing, &epochs).await?;
         let bodies = bodies(state, &decided.sections).await?;
         let mut labelled = Vec::with_capacity(decided.sections.len());
         for opened in &decided.sections {
@@ -122,37 +125,6 @@ fn no_share() -> ApiError {
         "Its worker has not got its share of the present epoch yet, or has lost it. Ask the workers of the other \
          members.",
     )
-}
-
-/// The mixing secrets of these epochs, which are not later than the newest one. Each epoch has that of the one before,
-/// encrypted under its own.
-async fn mixing_secrets(
-    finalized: &dyn FinalState,
-    newest: &Epoch,
-    secret: &MixingSecret,
-    epochs: &BTreeSet<EpochId>,
-) -> Result<BTreeMap<EpochId, MixingSecret>, ApiError> {
-    let (mut epoch, mut secret, mut found) = (newest.clone(), secret.clone(), BTreeMap::new());
-    for _ in 0..MOST_LINKS {
-        if epochs.contains(&epoch.id) {
-            found.insert(epoch.id, secret.clone());
-        }
-        if found.len() == epochs.len() {
-            return Ok(found);
-        }
-        let broken = MakingError::Link(epoch.id);
-        let earlier = match epoch.id.0.checked_sub(1).map(EpochId) {
-            Some(id) => finalized.epoch(id).await?,
-            None => None,
-        };
-        let followed = epoch.link.and_then(|link| secret.follow(&link));
-        let Some((earlier, followed)) = earlier.zip(followed) else { return Err(broken.into()) };
-        if followed.hash() != earlier.mixing.0 {
-            return Err(broken.into());
-        }
-        (epoch, secret) = (earlier, followed);
-    }
-    Err(MakingError::Link(epoch.id).into())
 }
 
 /// The bodies with the wraps of these sections.

@@ -7,6 +7,9 @@
 
 mod decision;
 mod making;
+mod mixing;
+
+pub(super) use mixing::FollowedSecrets;
 
 use std::time::Instant;
 
@@ -197,7 +200,8 @@ async fn hand_out(state: &AppState, prepared: &Prepared) -> Result<PartialReply,
     }
     let Identity { genesis, hospital } = asked.identity;
     let (opening, epoch) = (asked.id, decided.epoch.id);
-    let context = PartialContext { genesis, opening, hospital, epoch };
+    let wraps = decided.wraps();
+    let context = PartialContext { genesis, opening, hospital, epoch, wraps };
     let parts = Parts::gather(state, finalized, asked.identity, &decided).await?;
     let content = parts.content(context.proof_context(asked.opening.sealing_key)).await?;
     let sealed = state.hospital_keys.seal_partial(context, content, recipient.clone()).await?;

@@ -1,7 +1,10 @@
 //! Of what parts of openings are made: shares, mixing secrets and wraps. The cryptography is real.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use epione_envelope::opening::{PartialContext, SealedPartial};
+use epione_envelope::{
+    keys::ContentKey,
+    opening::{PartialContext, SealedPartial},
+};
 use epione_primitives::{
     Hash,
     consortium::{Epoch, EpochId, KeyId},
@@ -63,6 +66,42 @@ async fn a_wrap_of_an_earlier_epoch_opens_with_new_shares() {
     fourth.give_own(&world.journal).await;
     fourth.begin(&mut world.chain.facts());
     opened.assert_refused(409, "epoch-changed", "new shares").await;
+}
+
+#[tokio::test]
+async fn a_wrap_of_the_first_of_many_epochs_opens_and_its_links_are_followed_once() {
+    let opened = Opened::new().await;
+    let world = &opened.world;
+    let newest = opened.key.after(1_100, &mut world.chain.facts());
+    newest.give_own(&world.journal).await;
+    let content = opened.open(&reply_of(&opened.ask().await), &newest);
+    assert_eq!(opened.unwrap(&content, &newest), opened.expected_keys());
+    // The worker reads no earlier epoch a second time.
+    world.chain.facts().openings.epochs.retain(|id, _| *id == newest.epoch.id);
+    assert_eq!(opened.ask().await.status, 200);
+}
+
+/// The record's hospital may publish new wraps between the parts of two members. Each part says of which it was made.
+#[tokio::test]
+async fn a_part_names_the_wraps_of_which_it_was_made() {
+    let opened = Opened::new().await;
+    let (patient, key) = (opened.world.patient.user, &opened.key);
+    let before = opened.context(EpochId(0));
+    opened.open(&reply_of(&opened.ask().await), key);
+    let wrap = |section| {
+        let label = key.label(ELSEWHERE, patient, SLOT, POINTER, section);
+        key.wrap(&label, &ContentKey::generate()).encode()
+    };
+    let body = SECTIONS.iter().flat_map(wrap).collect();
+    publish(&mut opened.world.chain.facts(), (POINTER, SLOT), ELSEWHERE, SECTIONS, body);
+    let after = opened.context(EpochId(0));
+    assert_ne!(after.wraps, before.wraps);
+    let reply = reply_of(&opened.ask().await);
+    let sealed = SealedPartial::decode_exactly(&STANDARD.decode(&reply.partial).unwrap()).unwrap();
+    assert_eq!(sealed.wraps(), after.wraps);
+    let (keys, agent) = (&opened.world.stranger.keys.sealing, opened.world.agent.account().id());
+    assert!(sealed.open(&after, keys, &agent).is_ok());
+    assert!(sealed.open(&before, keys, &agent).is_err());
 }
 
 #[tokio::test]

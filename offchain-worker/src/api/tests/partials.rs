@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use epione_client::api::{PartialReply, PartialRequest};
 use epione_envelope::{
     keys::ContentKey,
-    opening::{PartialContent, PartialContext, SealedPartial},
+    opening::{PartialContent, PartialContext, SealedPartial, wraps_hash},
     record::Record,
 };
 use epione_primitives::{
@@ -126,8 +126,11 @@ impl Opened {
         ask(&self.world, &self.world.stranger, OPENING).await
     }
 
+    /// In which context this hospital hands out its part of the present wraps.
     pub fn context(&self, epoch: EpochId) -> PartialContext {
-        PartialContext { genesis: genesis(), opening: OPENING, hospital: HOSPITAL, epoch }
+        let body = self.world.chain.facts().openings.wraps[&(POINTER, SLOT)].body;
+        let wraps = wraps_hash(&vec![body; SECTIONS.iter().count()]);
+        PartialContext { genesis: genesis(), opening: OPENING, hospital: HOSPITAL, epoch, wraps }
     }
 
     /// What a reply contains for the requester, whose proof must be valid.

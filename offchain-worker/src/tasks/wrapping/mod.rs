@@ -5,6 +5,11 @@
 //! it goes on from there. A new key begins again with the first change. Whether something is left to wrap follows from
 //! the chain each time. A wrap follows from the content key and its label, and the call replaces what was there. So a
 //! call of which the worker does not know whether it took effect may be repeated.
+//!
+//! A wrap is made again if it is of an epoch before the last 32 (`FRESH_EPOCHS`): members follow one link for each
+//! epoch since. The worker finds such wraps by a sweep, which considers all changes again, a page at a time.
+//!
+//! The patient can have placed sections that the record does not have. The worker wraps the others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +23,7 @@ use epione_primitives::{
     Moment, RecordPointer, UserId,
     consortium::{Epoch, EpochId, KeyId},
     limits::MAX_PAGE,
-    opening::{WRAP_BYTES, WrapLabel},
+    opening::{WRAP_BYTES, WrapLabel, Wrapped},
     release::SectionSet,
     sharing::{Change, SharedChange, SlotId},
 };
@@ -32,7 +37,7 @@ use crate::{
     hospital_keys::{HospitalKeys, HospitalKeysError},
     journal::{
         Journal, JournalError,
-        wraps::{self, DueWrap},
+        wraps::{self, DueWrap, Sweep},
     },
     metrics::Metrics,
     millis, now,
@@ -43,6 +48,10 @@ const POLL: Duration = Duration::from_secs(3);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
 /// Records of one step, at most. The next step begins when the calls of all of them are final.
 const RECORDS: u32 = 64;
+/// For how many epochs a wrap stays as it is.
+const FRESH_EPOCHS: u32 = 32;
+/// After how many epochs the next sweep begins. So no wrap is of an epoch before the last 48.
+const SWEEP_EPOCHS: u32 = 16;
 /// Calls that wait for finality at once.
 const PARALLEL: usize = 8;
 
@@ -135,6 +144,9 @@ impl Wrapping {
         let Some(epoch) = state.current_epoch().await? else { return Ok(false) };
         let identity = self.view.identity().await?;
         let has_followed = self.follow(state, identity, epoch.key).await?;
+        if !has_followed {
+            self.sweep(state, identity, epoch.id).await?;
+        }
         self.report().await?;
         let has_wrapped = match self.turn(state, identity, &epoch).await? {
             Some(turn) => self.wrap_due(&turn).await?,
@@ -155,15 +167,37 @@ impl Wrapping {
         let known = known.filter(|(of, _)| *of == key).map_or(0, |(_, height)| height);
         let changes = state.shared_changes(known.saturating_add(1), MAX_PAGE).await?;
         let Some(height) = changes.last().map(|change| change.height) else { return Ok(false) };
-        let mut found = Vec::new();
-        for (pointer, slot, patient) in standing_records(state, changes).await? {
-            let header = state.header(pointer.height).await?;
-            if header.is_some_and(|header| header.announcer == identity.hospital) {
-                found.push(DueWrap { pointer, slot, patient, attempts: 0 });
-            }
-        }
+        let found = own_records(state, identity, changes).await?;
         self.journal.write(move |tx| wraps::follow(tx, key, height, &found)).await?;
         Ok(true)
+    }
+
+    /// Considers the next page of earlier changes again, if a sweep is under way or due. The first one is due so many
+    /// epochs after the worker began to follow the changes, all of which it considers then.
+    async fn sweep(
+        &self,
+        state: &dyn FinalState,
+        identity: Identity,
+        now: EpochId,
+    ) -> Result<(), WrappingError> {
+        let before = self.journal.read(wraps::sweep).await?;
+        let mut sweep = match before {
+            None => Sweep { epoch: now, height: None },
+            Some(Sweep { epoch, height: None }) if age(epoch, now) >= SWEEP_EPOCHS => {
+                Sweep { epoch: now, height: Some(0) }
+            }
+            Some(sweep) => sweep,
+        };
+        let mut found = Vec::new();
+        if let Some(height) = sweep.height {
+            let changes = state.shared_changes(height.saturating_add(1), MAX_PAGE).await?;
+            sweep.height = changes.last().map(|change| change.height);
+            found = own_records(state, identity, changes).await?;
+        }
+        if before != Some(sweep) {
+            self.journal.write(move |tx| wraps::swept(tx, sweep, &found)).await?;
+        }
+        Ok(())
     }
 
     /// What sections are wrapped with; none while this hospital is no member of the consortium key, or while its worker
@@ -221,12 +255,23 @@ impl Wrapping {
     }
 
     async fn wrap(&self, turn: &Turn<'_>, due: DueWrap) -> Result<(), WrappingError> {
-        let Some(sections) = left_to_wrap(turn, due).await? else { return Ok(()) };
-        let wraps = self.make(turn, due, sections).await?;
+        let Some(Left { placed, wrapped }) = left_to_wrap(turn, due).await? else { return Ok(()) };
+        let record = self.record(due.pointer).await?;
+        let sections = placed.intersection(existing(&record));
+        if sections.is_empty() || wrapped == Some(sections) {
+            return Ok(());
+        }
+        let wraps = self.make(turn, due, record, sections).await?;
         let DueWrap { pointer, slot, patient, .. } = due;
         self.calls.submit(openings::wrap(patient, slot, pointer, sections, &wraps)).await?;
         self.metrics.sections_wrapped.inc_by(u64::from(sections.0.count_ones()));
         Ok(())
+    }
+
+    async fn record(&self, pointer: RecordPointer) -> Result<Record, WrappingError> {
+        let bytes = self.view.record_bytes(pointer).await?;
+        let bytes = bytes.ok_or(WrappingError::NoRecord(pointer))?;
+        Record::decode_exactly(&bytes).map_err(|error| WrappingError::Format(pointer, error))
     }
 
     /// The wraps of these sections, one after the other.
@@ -234,14 +279,11 @@ impl Wrapping {
         &self,
         turn: &Turn<'_>,
         due: DueWrap,
+        record: Record,
         sections: SectionSet,
     ) -> Result<Vec<u8>, WrappingError> {
         let DueWrap { pointer, slot, patient, .. } = due;
         let Turn { state, identity, key, epoch, public, .. } = *turn;
-        let bytes = self.view.record_bytes(pointer).await?;
-        let bytes = bytes.ok_or(WrappingError::NoRecord(pointer))?;
-        let record = Record::decode_exactly(&bytes)
-            .map_err(|error| WrappingError::Format(pointer, error))?;
         let registration = state.registration(identity.hospital, patient).await?;
         let registration = registration.ok_or(WrappingError::NotRegistered(pointer))?;
         let keys = self.hospital_keys.patient_keys(identity, patient, &registration).await?;
@@ -274,6 +316,22 @@ impl Wrapping {
         self.metrics.task_failures.with_label_values(&["wrapping"]).inc();
         tracing::warn!(%error, "sections could not be wrapped for a standing consent; retrying");
     }
+}
+
+/// What these changes require of this hospital.
+async fn own_records(
+    state: &dyn FinalState,
+    identity: Identity,
+    changes: Vec<SharedChange>,
+) -> Result<Vec<DueWrap>, ViewError> {
+    let mut found = Vec::new();
+    for (pointer, slot, patient) in standing_records(state, changes).await? {
+        let header = state.header(pointer.height).await?;
+        if header.is_some_and(|header| header.announcer == identity.hospital) {
+            found.push(DueWrap { pointer, slot, patient, attempts: 0 });
+        }
+    }
+    Ok(found)
 }
 
 /// The records that these changes concern, with slot and patient, as far as the slots have a standing consent now. If a
@@ -336,20 +394,43 @@ async fn records_in(
     }
 }
 
-/// All sections of a record in a slot, if the slot has a standing consent, and the chain does not have exactly their
-/// wraps under the present key.
-async fn left_to_wrap(turn: &Turn<'_>, due: DueWrap) -> Result<Option<SectionSet>, ViewError> {
+/// What may be left to wrap of a record in a slot.
+struct Left {
+    /// The sections in the slot, of which the record may not have all.
+    placed: SectionSet,
+    /// Those that are wrapped under the present key, in one of the last epochs.
+    wrapped: Option<SectionSet>,
+}
+
+/// None if the slot has no standing consent or no section of the record, or if all of them are wrapped.
+async fn left_to_wrap(turn: &Turn<'_>, due: DueWrap) -> Result<Option<Left>, ViewError> {
     let DueWrap { pointer, slot, patient, .. } = due;
     if !is_standing(turn.state, turn.at, patient, slot).await? {
         return Ok(None);
     }
     let placements = turn.state.placements(&[pointer]).await?;
     let placed = placements.iter().flatten().find(|placement| placement.slot == slot);
-    let Some(sections) = placed.map(|placement| placement.sections) else { return Ok(None) };
+    let Some(placed) = placed.map(|placement| placement.sections) else { return Ok(None) };
     let wraps = turn.state.wraps(pointer).await?;
-    let is_wrapped =
-        wraps.iter().any(|(of, it)| *of == slot && it.key == turn.key && it.sections == sections);
-    Ok((!is_wrapped).then_some(sections))
+    let is_fresh = |(of, it): &&(SlotId, Wrapped)| {
+        *of == slot && it.key == turn.key && age(it.epoch, turn.epoch) <= FRESH_EPOCHS
+    };
+    let wrapped = wraps.iter().find(is_fresh).map(|(_, it)| it.sections);
+    Ok((wrapped != Some(placed)).then_some(Left { placed, wrapped }))
+}
+
+/// How many epochs later the present one is.
+fn age(epoch: EpochId, now: EpochId) -> u32 {
+    now.0.saturating_sub(epoch.0)
+}
+
+/// The sections that a record has.
+fn existing(record: &Record) -> SectionSet {
+    let mut sections = SectionSet::default();
+    for (section, _) in (0..).zip(record.sections()) {
+        sections.insert(section);
+    }
+    sections
 }
 
 #[cfg(test)]

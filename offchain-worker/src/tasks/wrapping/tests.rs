@@ -230,6 +230,78 @@ async fn everything_is_wrapped_again_under_a_new_key_and_not_in_a_new_epoch() {
     assert_eq!((home.calls(), home.waiting().await), (2, 0));
 }
 
+impl Home {
+    /// The same key, so many epochs later.
+    async fn later(&self, key: &FakeKey, epochs: u32) -> FakeKey {
+        let later = key.after(epochs, &mut self.world.chain.facts());
+        later.give_own(&self.world.journal).await;
+        later
+    }
+}
+
+/// Otherwise, members would follow ever more links to open it.
+#[tokio::test]
+async fn a_wrap_of_an_old_epoch_is_made_again_although_nothing_changed() {
+    for (epochs, is_old) in [(15, false), (32, false), (33, true)] {
+        let home = Home::new().await;
+        home.gives(SLOT, true);
+        home.places(POINTER, SLOT, SECTIONS);
+        home.settle().await;
+        let later = home.later(&home.key, epochs).await;
+        home.settle().await;
+        assert_eq!((home.calls(), home.waiting().await), (1 + usize::from(is_old), 0), "{epochs}");
+        let made_with = if is_old { &later } else { &home.key };
+        home.assert_wrapped(made_with, SLOT, SECTIONS).await;
+        // The next sweep finds what the last one left.
+        let last = home.later(&later, 18).await;
+        home.settle().await;
+        assert_eq!((home.calls(), home.waiting().await), (2, 0), "{epochs}");
+        home.assert_wrapped(if is_old { &later } else { &last }, SLOT, SECTIONS).await;
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_considers_all_records_page_by_page() {
+    let home = Home::new().await;
+    home.gives(SLOT, true);
+    let last = MAX_PAGE + 6;
+    for height in 2..=last {
+        let pointer = home.commits(height, HOSPITAL);
+        home.places(pointer, SLOT, SectionSet(0b001));
+    }
+    home.settle().await;
+    let records = last as usize - 1;
+    assert_eq!(home.calls(), records);
+    home.settle().await;
+    let later = home.later(&home.key, 40).await;
+    for _ in 0..4 {
+        home.settle().await;
+    }
+    assert_eq!((home.calls(), home.waiting().await), (2 * records, 0));
+    for height in 2..=last {
+        let wrapped = home.wrapped(RecordPointer { height, index: 0 }, SLOT).unwrap();
+        assert_eq!(wrapped.epoch, later.epoch.id);
+    }
+}
+
+#[tokio::test]
+async fn a_section_that_the_record_does_not_have_does_not_hold_the_others_back() {
+    let home = Home::new().await;
+    home.gives(SLOT, true);
+    let (missing, all) = (SectionSet(1 << 40), SectionSet(SECTIONS.0 | (1 << 40)));
+    home.places(POINTER, SLOT, all);
+    home.settle().await;
+    home.assert_wrapped(&home.key, SLOT, SECTIONS).await;
+    assert_eq!((home.calls(), home.waiting().await), (1, 0));
+    // Nothing is left to wrap.
+    home.places(POINTER, SLOT, all);
+    home.settle().await;
+    assert_eq!((home.calls(), home.waiting().await), (1, 0));
+    home.places(POINTER, SLOT, missing);
+    home.settle().await;
+    assert_eq!((home.calls(), home.waiting().await), (1, 0));
+}
+
 #[tokio::test]
 async fn everything_waits_until_the_hospital_is_a_member_with_its_share() {
     let home = Home::without_key().await;

@@ -8,7 +8,7 @@ use epione_mocks::{BodyAtTail, Kept, begin_epoch, governance_account, set_active
 use epione_primitives::{
     Hash, HospitalId,
     consortium::{EpochId, KeyId},
-    opening::{WRAP_BYTES, WrapLabel, Wrapped},
+    opening::{OpeningId, WRAP_BYTES, WrapLabel, Wrapped},
     ports::BODY_NOT_AT_TAIL,
     release::SectionSet,
     sharing::{Consent, SlotId, Term},
@@ -220,12 +220,30 @@ fn other_sections_than_those_in_the_slot_are_refused() {
     run(|| {
         share();
         place(PATIENT, OTHER_SLOT, FIRST, 0b100);
-        for bits in [0, 0b01, 0b10, 0b100, 0b110, 0b111, u64::MAX] {
+        for bits in [0, 0b100, 0b110, 0b111, u64::MAX] {
             assert_noop!(wrap(&label(0), bits), Error::<Test>::OtherSections);
         }
         remove(SLOT, FIRST, 0b10);
         assert_noop!(wrap(&label(0), 0b11), Error::<Test>::OtherSections);
         assert_ok!(wrap(&label(0), 0b01));
+    });
+}
+
+/// The patient, or an old client, placed a section that the record does not have. The hospital cannot wrap it, and the
+/// others open all the same.
+#[test]
+fn some_of_the_placed_sections_are_wrapped_and_opened_without_the_others() {
+    run(|| {
+        share();
+        place(PATIENT, SLOT, FIRST, 1 << 63);
+        assert_ok!(wrap(&label(0), 0b11));
+        assert_eq!(Wraps::<Test>::get(FIRST, SLOT).unwrap().sections, SectionSet(0b11));
+        assert_noop!(ask(&[(FIRST, 0b11 | (1 << 63))]), Error::<Test>::NotWrapped);
+        assert_ok!(ask(&[(FIRST, 0b11)]));
+        assert_ok!(hand_out(AWAY, OpeningId(0)));
+        // The hospital of the record decides what it wraps: fewer sections replace more.
+        assert_ok!(wrap(&label(0), 0b10));
+        assert_noop!(hand_out(THIRD, OpeningId(0)), Error::<Test>::NotWrapped);
     });
 }
 

@@ -123,6 +123,17 @@ fn each_slot_admits_by_its_own_consent() {
     });
 }
 
+/// A requester can be registered and suspended at ever more hospitals: nothing bounds how many registrations that were.
+#[test]
+fn a_decision_does_not_read_every_registration_that_a_requester_ever_had() {
+    run(|| {
+        give_to(&[Term::User(DOCTOR)]);
+        let before = epione_mocks::histories_read();
+        assert!(is_admitted(DOCTOR));
+        assert_eq!(epione_mocks::histories_read(), before);
+    });
+}
+
 /// No hospital vouches any more for somebody who is registered nowhere, so no leaf of an audience includes them.
 #[test]
 fn a_requester_who_is_registered_at_no_active_hospital_is_not_admitted() {

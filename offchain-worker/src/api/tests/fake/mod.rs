@@ -469,8 +469,8 @@ impl FinalState for FakeChain {
         self.answer(|facts| facts.openings.epoch().cloned())
     }
 
-    fn epoch(&self, id: EpochId) -> Answer<'_, Option<Epoch>> {
-        self.answer(|facts| facts.openings.epochs.get(&id).cloned())
+    fn epochs<'a>(&'a self, ids: &'a [EpochId]) -> Answer<'a, Vec<Option<Epoch>>> {
+        self.answer(|facts| ids.iter().map(|id| facts.openings.epochs.get(id).cloned()).collect())
     }
 
     fn wraps(&self, record: RecordPointer) -> Answer<'_, Vec<(SlotId, Wrapped)>> {
