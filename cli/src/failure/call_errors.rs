@@ -533,13 +533,39 @@ pub const WORDS: &[Words] = &[
         &["TooManyRepresentatives"],
         "nothing was changed: dismiss a representative first, `epione mandate dismiss --help`",
     ),
-    ("Mandates", &["NotRepresentative", "NotAuthorized"], LIST_MANDATES),
+    ("Mandates", &["NotRepresentative", "NotAuthorized", "NotEntrusted"], LIST_MANDATES),
     (
         "Mandates",
         &["NotParty"],
         "nothing was changed: sign with the present key file of the patient or of the representative, --as",
     ),
     ("Mandates", &["UnknownHospital"], LIST_HOSPITALS),
+    (
+        "Custody",
+        &[
+            "NotAgent",
+            "NoKey",
+            "NotMember",
+            "NotEntrusted",
+            "OtherProfile",
+            "InvalidWrap",
+            "NotCustodian",
+            "TooEarly",
+            "InvalidPatients",
+            "NotRegistered",
+            "NotKept",
+            "UnknownClaim",
+            "Over",
+            "CustodianChanged",
+            "AlreadyHandedOut",
+        ],
+        "only a worker sends this call: see the log of the hospital's worker",
+    ),
+    (
+        "Custody",
+        &["NotRemoved", "UnknownCustodian", "NoCustodian"],
+        "nothing was changed: see the hospitals and their status with `epione hospital list`, then propose again",
+    ),
 ];
 
 /// What to do after a call failed with this error of this pallet; none for an error that this version does not know.
