@@ -36,7 +36,7 @@ WASM := build --release --locked --target $(WASM_TARGET) -p epione-proofs-wasm -
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-proofs-wasm test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
-.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js test-proofs-wasm build-wasm lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing clean
+.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js test-proofs-wasm build-wasm lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing soak-consortium clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -54,7 +54,7 @@ build-tests: setup build-wasm
 build-wasm: setup
 	@scripts/build $(WASM)
 
-demo: build ## Runs the demo: four hospitals, twenty chapters, with failures; two minutes after the build. STORE=s3 uses S3.
+demo: build ## Runs the demo: four hospitals, 22 chapters, with failures; two minutes after the build. STORE=s3 uses S3.
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo --store $(STORE)
 
@@ -101,7 +101,7 @@ lint: setup ## Checks format, clippy (with warnings denied) and dependencies.
 	$(if $(filter $(words $(INTEGRATION)),$(words $(sort $(INTEGRATION)))),,\
 		$(error two test programs have one name, so `cargo test --test NAME` runs both: $(sort $(INTEGRATION))))
 
-soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing ## Runs for hours; results in benchmarks/results/.
+soak: soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing soak-consortium ## Runs for hours; results in benchmarks/results/.
 
 build-soak: setup
 	@$(CARGO_BUILD) --bins
@@ -132,6 +132,9 @@ soak-looks: build-soak
 
 soak-sharing: build-soak
 	$(RELEASE)/epione-soak sharing --repetitions 5
+
+soak-consortium: build-soak
+	$(RELEASE)/epione-soak consortium --repetitions 5 --count 10 --max-blocks 2
 
 clean: ## Removes the files of demo, samples and soak runs; `cargo clean` removes the build.
 	rm -rf target/demo target/samples target/soak

@@ -316,10 +316,12 @@ test('an opening needs a standing consent', async () => {
     const seen = await api.query.sharing.slotHeights(patient, 5);
     await submit(api, api.tx.sharing.give(5, { ...consent, standing }, seen), keys('//Patient'));
   };
-  const ask = (purpose) => submit(api, api.tx.openings.ask(0, patient, records, purpose), keys('//Doctor'));
+  const ask = (purpose, reason = null) =>
+    submit(api, api.tx.openings.ask(0, patient, records, purpose, reason), keys('//Doctor'));
   await give(false);
   await assert.rejects(ask('Research'), /openings\.NotAdmitted/);
-  await assert.rejects(ask('Emergency'), /openings\.PurposeIsEmergency/);
+  await assert.rejects(ask('Emergency'), /openings\.ReasonMismatch/);
+  await assert.rejects(ask('Emergency', 'LifeThreatening'), /openings\.NotAdmitted/);
   await give(true);
   assert.ok((await api.query.sharing.consents(patient, 5)).unwrap().consent.standing.isTrue);
   // It admits, but nothing is placed in the slot yet, or the hospitals have no key yet.

@@ -18,14 +18,17 @@ const PATIENT: &str = "//Patient";
 const RESEARCHER: &str = "//Researcher";
 /// Of the third hospital, without the attribute.
 const RIVAL: &str = "//Rival";
+/// A doctor of the second hospital, who has no relationship with the patient.
+const SURGEON: &str = "//Surgeon";
 const NOTE: &str = "blood pressure 162/98";
 
 /// The network, and a patient whose record 1/0, of a report and a diagnosis, is at the first hospital. The report is
-/// shared by a standing consent.
+/// shared by a standing consent, and the diagnosis is the patient's emergency summary.
 struct Case {
     network: Network,
     patient: String,
     researcher: String,
+    surgeon: String,
     /// The node of the second hospital.
     node: String,
 }
@@ -37,9 +40,10 @@ impl Case {
         let doctor = network.register("doctor", DOCTOR);
         let researcher = network.register_at("1", "researcher", RESEARCHER);
         network.register_at("2", "researcher", RIVAL);
+        let surgeon = network.register_at("1", "doctor", SURGEON);
         network.relate(&patient, &doctor);
         let node = network.state().unwrap().hospitals[1].node_url.clone();
-        let case = Self { network, patient, researcher, node };
+        let case = Self { network, patient, researcher, surgeon, node };
         case.visit();
         let who = ["credential", "issue", "--user", &case.researcher, "--hospital", "1"];
         case.run(&[&who[..], &["--attribute", "cardiology", "--for", "30d"]].concat());
@@ -48,7 +52,17 @@ impl Case {
         let what = ["--slot", "0", "--for", "30d", "--yes"];
         let given = case.run(&[&give[..], &whom, &what].concat());
         assert_eq!(given["records"][0]["sections"], json!([0]), "{given}");
+        case.give_the_emergency_summary();
         case
+    }
+
+    fn give_the_emergency_summary(&self) {
+        let give = ["consent", "give", "--as", PATIENT, "--role", "doctor", "--kind", "diagnosis"];
+        let what = ["--purpose", "emergency", "--slot", "1", "--for", "30d", "--yes"];
+        let refused = self.try_run(&[&give[..], &what].concat()).unwrap_err();
+        assert!(refused["help"].as_str().unwrap().contains("--standing"), "{refused}");
+        let given = self.run(&[&give[..], &what, &["--standing"]].concat());
+        assert_eq!(given["records"][0]["sections"], json!([1]), "{given}");
     }
 
     fn visit(&self) {
@@ -84,6 +98,25 @@ impl Case {
     fn ask(&self, who: &str, record: &str) -> Result<Value, Value> {
         let ask = ["opening", "ask", "--as", who, "--patient", &self.patient];
         self.try_run(&[&ask[..], &["--record", record, "--purpose", "research"]].concat())
+    }
+
+    /// The surgeon asks for the emergency summary.
+    fn ask_in_emergency(&self, who: &str) -> Result<Value, Value> {
+        let ask = ["opening", "ask", "--as", who, "--patient", &self.patient, "--record", "1/0"];
+        let why = ["--purpose", "emergency", "--reason", "life-threatening"];
+        self.try_run(&[&ask[..], &why].concat())
+    }
+
+    /// Waits until the first hospital has wrapped the emergency summary.
+    fn first_emergency(&self) {
+        eventually("the summary is wrapped", || match self.ask_in_emergency(SURGEON) {
+            Ok(opening) => {
+                assert_eq!(opening["emergency"]["review"], 0, "{opening}");
+                Ok(())
+            }
+            Err(failure) if failure.to_string().contains("has not wrapped") => Err(failure),
+            Err(failure) => panic!("{failure}"),
+        });
     }
 
     /// Waits until the hospitals have a key, and the first one has wrapped the section; returns the opening.
@@ -129,11 +162,13 @@ fn a_researcher_reads_a_shared_section_while_the_hospital_that_wrote_it_is_down(
     );
     let command = first["get"].as_str().unwrap();
     assert!(command.contains("records get") && command.contains("--opening 0"), "{first}");
+    case.first_emergency();
     case.kill_the_first_hospital();
     those_without_the_attribute_are_told_what_is_missing(&case);
     let opening = the_other_hospitals_open_the_section(&case);
     everybody_sees_who_opened_what_and_which_hospitals_helped(&case, &opening);
-    the_next_block_after_a_revocation_refuses(&case);
+    the_next_block_after_a_revocation_refuses(&case, &opening);
+    a_doctor_opens_the_emergency_summary_and_the_others_judge(&case);
 }
 
 fn those_without_the_attribute_are_told_what_is_missing(case: &Case) {
@@ -197,15 +232,53 @@ fn everybody_sees_who_opened_what_and_which_hospitals_helped(case: &Case, openin
     assert_eq!(case.run(&verify)["complete"], true);
 }
 
-fn the_next_block_after_a_revocation_refuses(case: &Case) {
+fn the_next_block_after_a_revocation_refuses(case: &Case, opening: &str) {
     let revoke = ["credential", "revoke", "--user", &case.researcher, "--hospital", "1"];
     case.run(&[&revoke[..], &["--attribute", "cardiology"]].concat());
     let refused = case.ask(RESEARCHER, "1/0").unwrap_err();
     assert!(refused["error"].as_str().unwrap().contains("attribute cardiology"), "{refused}");
     // What was decided before is not handed out any more.
     let out = case.network.file("after");
-    let refused = case.get(RESEARCHER, "1", &out).unwrap_err();
+    let refused = case.get(RESEARCHER, opening, &out).unwrap_err();
     let error = refused["error"].as_str().unwrap();
     assert!(error.contains("0 of the 3 hospitals") && error.contains("hospital 2: "), "{refused}");
     assert!(!out.exists());
+}
+
+/// The hospital of the record and the patient are away. The surgeon has no relationship with the patient.
+fn a_doctor_opens_the_emergency_summary_and_the_others_judge(case: &Case) {
+    let refused = case.ask_in_emergency(RIVAL).unwrap_err();
+    assert!(refused["error"].as_str().unwrap().contains("the role doctor"), "{refused}");
+    let asked = case.ask_in_emergency(SURGEON).unwrap();
+    assert_eq!(asked["records"][0]["sections"], json!([1]), "{asked}");
+    let (opening, review) = (asked["opening"].to_string(), asked["emergency"]["review"].clone());
+    let out = case.network.file("summary");
+    let read = case.get(SURGEON, &opening, &out).unwrap();
+    assert_eq!(read["hospitals"], json!([1, 2, 3]), "{read}");
+    let files = fs::read_dir(out.join("1-0")).unwrap();
+    let texts: Vec<_> = files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(texts.iter().any(|text| text == b"I10"), "{read}");
+
+    let looked = case.run(&["audit", "who-looked", "--as", PATIENT]);
+    let first = &looked["emergencyOpenings"][0];
+    assert_eq!(first["opening"].to_string(), opening, "{looked}");
+    assert_eq!(first["requester"], case.surgeon.as_str());
+    assert_eq!(first["reviewed"]["status"], "open");
+    let open = case.run(&["audit", "reviews", "--open"]);
+    let listed = &open["reviews"][0];
+    assert_eq!((&listed["review"], listed["opening"].to_string()), (&review, opening.clone()));
+    assert_eq!(listed["reason"], "life-threatening");
+
+    let id = review.to_string();
+    let judge = |hospital: &str| {
+        case.try_run(&["audit", "judge", "--review", &id, "--unjustified", "--hospital", hospital])
+    };
+    let own = judge("1").unwrap_err();
+    assert!(own.to_string().contains("OwnReview"), "{own}");
+    judge("2").unwrap();
+    let closed = judge("3").unwrap();
+    assert_eq!(closed["status"]["closed"]["justified"], false, "{closed}");
+    // Nothing of this opening is handed out any more, while another one counts for itself.
+    let refused = case.get(SURGEON, &opening, &case.network.file("refused")).unwrap_err();
+    assert!(refused.to_string().contains("unjustified"), "{refused}");
 }

@@ -207,13 +207,10 @@ pub trait FinalState: Send + Sync {
     fn tally(&self, hospital: HospitalId, requester: UserId) -> Answer<'_, Tally>;
     /// A page of every hospital's emergencies, newest first.
     fn reviews(&self, before: Option<ReviewId>, limit: u32) -> Answer<'_, Vec<(ReviewId, Review)>>;
-    /// The slots of a patient whose consents share with a requester for a purpose.
-    fn admitting(
-        &self,
-        patient: UserId,
-        requester: UserId,
-        purpose: Purpose,
-    ) -> Answer<'_, SlotSet>;
+    /// The slots of a patient whose consents share with a user for a purpose. None in an emergency.
+    fn admitting(&self, patient: UserId, user: UserId, purpose: Purpose) -> Answer<'_, SlotSet>;
+    /// The slots of the patient whose standing consents share with the requester of an opening for its purpose.
+    fn standing<'a>(&'a self, opening: &'a Opening) -> Answer<'a, SlotSet>;
     /// In which slots the sections of each of these records are, at most 64, in their order.
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>>;
     /// The newest version of the consent of each of a patient's slots, in force or not.
@@ -508,13 +505,13 @@ impl FinalState for Snapshot {
         Box::pin(async move { Ok(self.reviews(before, limit).await?) })
     }
 
-    fn admitting(
-        &self,
-        patient: UserId,
-        requester: UserId,
-        purpose: Purpose,
-    ) -> Answer<'_, SlotSet> {
-        Box::pin(async move { Ok(self.admitting(patient, requester, purpose).await?) })
+    fn admitting(&self, patient: UserId, user: UserId, purpose: Purpose) -> Answer<'_, SlotSet> {
+        Box::pin(async move { Ok(self.admitting(patient, user, purpose).await?) })
+    }
+
+    fn standing<'a>(&'a self, opening: &'a Opening) -> Answer<'a, SlotSet> {
+        let Opening { patient, requester, purpose, .. } = *opening;
+        Box::pin(async move { Ok(self.standing(patient, requester, purpose).await?) })
     }
 
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {

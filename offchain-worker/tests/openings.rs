@@ -64,7 +64,7 @@ impl Researcher {
         let chain = hospital.chain().await;
         let records = vec![ReleasedRecord { pointer: record, sections: SECTIONS }];
         let records = QueriedRecords::try_from(records).unwrap();
-        let call = openings::ask(hospital.id, patient, &records, Purpose::Research);
+        let call = openings::ask(hospital.id, patient, &records, Purpose::Research, None);
         if let Err(error) = chain.submit(&call, &self.account()).await {
             let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
             assert_eq!(failure.pallet, "Openings");

@@ -114,8 +114,11 @@ sp_api::decl_runtime_apis! {
         /// In which slots of their patients the sections of records are: of the first
         /// [`MAX_RELEASED_RECORDS`](crate::limits::MAX_RELEASED_RECORDS) of these records, in their order.
         fn placements(pointers: Vec<RecordPointer>) -> Vec<Placements>;
-        /// The slots of a patient whose consents share with a requester for a purpose now.
+        /// The slots of a patient whose consents share with a requester for a purpose now. None in an emergency.
         fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
+        /// The slots of a patient whose standing consents share with a requester for a purpose now, also in an
+        /// emergency.
+        fn standing(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
         /// The newest version of the consent of each of a patient's slots, in force or not, ascending by slot.
         fn consents(patient: UserId) -> Vec<(SlotId, ConsentVersion)>;
         /// The versions of a slot's consent before the newest, newest first. The list begins before version `before`,

@@ -130,8 +130,8 @@ pub const MIN_PHASE_BLOCKS: BlockNumber = 10;
 pub const MAX_PHASE_BLOCKS: BlockNumber = DAY_BLOCKS;
 /// Maximum age of an epoch, in chain blocks, at which its members renew their shares: 366 days.
 pub const MAX_REFRESH_BLOCKS: BlockNumber = 366 * DAY_BLOCKS;
-/// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which members
-/// renew their shares. A ceremony has five phases.
+/// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which
+/// members renew their shares. A ceremony has five phases.
 pub const PHASES_BETWEEN_REFRESHES: BlockNumber = 10;
 /// Maximum bytes of the wraps of one record's sections in a slot: one of 168 bytes for each section.
 pub const MAX_WRAPS_BYTES: u32 = 168 * MAX_SECTIONS as u32;
@@ -166,13 +166,15 @@ pub const MAX_QUERY_BLOCKS: BlockNumber = 30 * DAY_BLOCKS;
 pub const MAX_QUERY_ACCESS_MILLIS: u64 = 366 * DAY_MILLIS;
 /// Maximum number of refusals of one requester that a hospital records in a day.
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
-/// Maximum number of times that a requester breaks the glass at one hospital in a day.
+/// Maximum number of times that a requester breaks the glass at one hospital in a day, or has sections opened in
+/// emergencies for it, together.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
 /// Maximum number of receipts, apart from emergencies, that one hospital records in [`DAY_BLOCKS`], for all requesters
 /// together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
-/// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`]. Requesters who are not registered at the
-/// hospital cause at most half of them, and those of one other hospital at most a quarter of this half.
+/// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`], together with the openings in emergencies
+/// for which its requesters ask. Requesters who are not registered at the hospital cause at most half of them, and
+/// those of one other hospital at most a quarter of this half.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;

@@ -2,9 +2,9 @@
 //! the hospital of the record are away.
 //!
 //! The hospital of a record wraps the content keys of sections under the consortium key ([`Wrapped`]), if they are in a
-//! slot with a standing consent. A requester whom the consent includes asks the chain for an [`Opening`]. Each member of
-//! the consortium key then decides again, records on the chain that it hands out its part ([`HandedOut`]), and hands it
-//! out, sealed to the requester. Parts of so many members as the threshold open the wraps.
+//! slot with a standing consent. A requester whom the consent includes asks the chain for an [`Opening`]. Each member
+//! of the consortium key then decides again, records on the chain that it hands out its part ([`HandedOut`]), and hands
+//! it out, sealed to the requester. Parts of so many members as the threshold open the wraps.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -19,7 +19,7 @@ use crate::{
     consortium::{EpochId, KeyId},
     limits::MAX_WRAPS_BYTES,
     query::QueriedRecords,
-    release::SectionSet,
+    release::{ReviewedEmergency, SectionSet},
     sharing::{SlotId, SlotSet},
 };
 
@@ -90,6 +90,8 @@ pub struct Opening {
     pub patient: UserId,
     pub records: QueriedRecords,
     pub purpose: Purpose,
+    /// Present if and only if the purpose is emergency. The other hospitals review it.
+    pub emergency: Option<ReviewedEmergency>,
     /// The slots whose standing consents included the requester for the purpose.
     pub slots: SlotSet,
     /// The requester's account in that block.

@@ -14,8 +14,9 @@ use crate::{
     consortium::{EpochId, KeyId},
     credential::AttributeId,
     mandate::Mandate,
+    opening::OpeningId,
     profile::Role,
-    release::SectionSet,
+    release::{EmergencyReason, ReviewId, SectionSet},
     sharing::{SlotId, SlotSet},
 };
 
@@ -101,18 +102,46 @@ pub trait Records {
 
 /// Which sections of committed records their patients share. Implemented by pallet-sharing.
 pub trait Sharing {
-    /// The slots whose consents share with a requester for a purpose now.
+    /// The slots whose consents share with a requester for a purpose now. None in an emergency.
     fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
-    /// The slots whose standing consents share with a requester for a purpose now.
+    /// The slots whose standing consents share with a requester for a purpose now, also in an emergency.
     fn standing(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet;
     /// Whether the slot has a standing consent in force.
     fn is_standing(patient: UserId, slot: SlotId) -> bool;
     /// The sections of a record that are in one of these slots of its patient.
     fn placed(pointer: RecordPointer, slots: SlotSet) -> SectionSet;
     /// For benchmarks: places sections of a record in the patient's last slot, and gives each of the patient's slots
-    /// the largest consent that admits the requester, for every purpose but emergency.
+    /// the largest consent that admits the requester: for every purpose but emergency, or only for emergencies.
     #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(patient: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId);
+    fn set_up(
+        patient: UserId,
+        pointer: RecordPointer,
+        sections: SectionSet,
+        requester: UserId,
+        emergency: bool,
+    );
+}
+
+/// An opening in an emergency, before it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmergencyOpening {
+    pub opening: OpeningId,
+    pub requester: UserId,
+    pub patient: UserId,
+    /// The hospital for which the requester asks. It does not judge the emergency.
+    pub hospital: HospitalId,
+    pub reason: EmergencyReason,
+}
+
+/// The emergencies and their reviews. Implemented by pallet-releases.
+pub trait Emergencies {
+    /// Counts the emergency for its hospital now, within the daily limit of the requester there and the limit of the
+    /// hospital for all requesters, and opens its review.
+    ///
+    /// Fails with the errors of the implementing pallet if a limit is reached.
+    fn open(emergency: EmergencyOpening) -> Result<ReviewId, DispatchError>;
+    /// Whether the other hospitals found the emergency unjustified.
+    fn is_unjustified(review: ReviewId) -> bool;
 }
 
 /// The consortium key. Implemented by pallet-consortium-key.

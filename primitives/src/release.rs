@@ -17,6 +17,7 @@ use crate::{
     limits::{
         DAY_BLOCKS, DAY_MILLIS, MAX_HOSPITALS, MAX_RELEASED_RECORDS, MAX_RIGHTS, MAX_SECTIONS,
     },
+    opening::OpeningId,
 };
 
 /// Permission for one action on sections of one class.
@@ -275,15 +276,46 @@ pub enum ReviewStatus {
     Expired,
 }
 
+/// The look that a review is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReviewSubject {
+    /// A requester broke the glass at the hospital of the records. The number of the receipt among the patient's
+    /// receipts.
+    Receipt(u32),
+    /// The hospitals opened sections together. The opening names its review.
+    Opening(OpeningId),
+}
+
+impl ReviewSubject {
+    /// The number of the receipt, if the review is about one.
+    pub fn receipt(self) -> Option<u32> {
+        match self {
+            Self::Receipt(receipt) => Some(receipt),
+            Self::Opening(_) => None,
+        }
+    }
+}
+
+/// An emergency in which hospitals open sections together. Its review is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct ReviewedEmergency {
+    pub reason: EmergencyReason,
+    pub review: ReviewId,
+}
+
 /// The review of an emergency by the other hospitals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Review {
     pub requester: UserId,
     pub patient: UserId,
+    /// The hospital that does not judge: of a receipt, the hospital of the records; of an opening, the one for which
+    /// the requester asked.
     pub hospital: HospitalId,
-    /// The number of the receipt among the patient's receipts.
-    pub receipt: u32,
+    pub subject: ReviewSubject,
     pub reason: EmergencyReason,
     pub opened: Moment,
     /// The last chain block in which it can be closed.
@@ -294,7 +326,8 @@ pub struct Review {
     pub status: ReviewStatus,
 }
 
-/// How many refusals and emergencies one requester has caused at one hospital on one day.
+/// How many refusals and emergencies one requester has caused at one hospital on one day. An opening in an emergency
+/// counts for the hospital for which the requester asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Tally {
@@ -335,8 +368,9 @@ impl Visitors {
 pub struct Usage {
     /// The first chain block of the window.
     pub since: BlockNumber,
+    /// The number of receipts, and of openings in emergencies for which the hospital's requesters asked.
     pub receipts: u32,
-    /// The number of those receipts that are emergencies.
+    /// The number of those that are emergencies.
     pub emergencies: u32,
     /// The number of those emergencies whose requester was not registered at the hospital.
     pub visitors: u32,

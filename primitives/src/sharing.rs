@@ -8,7 +8,7 @@
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use scale_info::TypeInfo;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
@@ -53,6 +53,30 @@ impl SlotSet {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// The slots, ascending.
+    pub fn iter(self) -> impl Iterator<Item = SlotId> {
+        (0..MAX_SLOTS).map(SlotId).filter(move |slot| self.contains(*slot))
+    }
+}
+
+/// In JSON, a list of the slots.
+impl Serialize for SlotSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for SlotSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut slots = Self::default();
+        for slot in alloc::vec::Vec::<SlotId>::deserialize(deserializer)? {
+            if !slots.insert(slot) {
+                return Err(D::Error::custom("there is no slot with this number"));
+            }
+        }
+        Ok(slots)
     }
 }
 
@@ -175,7 +199,8 @@ impl RecordedPeriod {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Consent {
     pub audience: Audience,
-    /// At least one, none twice, and never emergency: an emergency does not wait for a consent.
+    /// At least one, and none twice. Emergency is the only one if it is one, and then the consent stands
+    /// ([`is_for_emergencies`](Self::is_for_emergencies)).
     pub purposes: PolicyList<Purpose>,
     /// The kinds of sections that hospitals place in the slot when they announce a new record. Empty if the patient
     /// places each section. The chain does not know the kind of a section, so it cannot check what a hospital places;
@@ -186,10 +211,19 @@ pub struct Consent {
     pub recorded: RecordedPeriod,
     /// When it ends by itself.
     pub until: Moment,
-    /// Whether the hospitals together open the sections for the audience while the patient and the record's hospital are
-    /// away ([`opening`](crate::opening)). So many hospitals as the threshold of the consortium key can then also open
-    /// them without the chain's decision.
+    /// Whether the hospitals together open the sections for the audience while the patient and the record's hospital
+    /// are away ([`opening`](crate::opening)). So many hospitals as the threshold of the consortium key can then also
+    /// open them without the chain's decision.
     pub standing: bool,
+}
+
+impl Consent {
+    /// Whether the sections are an emergency summary: hospitals open them together for the audience, and review each
+    /// opening. Such a consent has no other purpose, and is a standing one: at the hospital of the record, an emergency
+    /// does not wait for a consent.
+    pub fn is_for_emergencies(&self) -> bool {
+        self.standing && self.purposes.as_slice() == [Purpose::Emergency]
+    }
 }
 
 /// A version of the consent of a slot.

@@ -326,6 +326,10 @@ impl_runtime_apis! {
             <Sharing as ports::Sharing>::admitting(patient, requester, purpose)
         }
 
+        fn standing(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+            <Sharing as ports::Sharing>::standing(patient, requester, purpose)
+        }
+
         fn consents(patient: UserId) -> Vec<(SlotId, ConsentVersion)> {
             Sharing::consents(patient)
         }

@@ -17,6 +17,9 @@ const RECORD_BYTES: u64 = 256;
 const QUERY_BYTES: u64 = 1024;
 /// Bytes of state that an opening leaves: the opening itself, and its places in the lists of requester and patient.
 const OPENING_BYTES: u64 = 1024;
+/// Bytes of state that the review of an opening in an emergency leaves: the review with as many verdicts as there can
+/// be hospitals, its place in the patient's list, and the requester's tally.
+const REVIEW_BYTES: u64 = 1024;
 /// Bytes of state that a placement leaves: in the list of its record, in the index of its slot, as a change, and as the
 /// memory that a hospital made it. Twice as much as that is: the placement also pays for the change that removes it, so
 /// that no patient lacks the bytes to end what others may read.
@@ -27,7 +30,8 @@ const GIVEN_BYTES: u64 = 1024;
 /// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry with the end
 /// of the hospital's wait.
 const OBJECTION_BYTES: u64 = 512;
-/// Bytes of state that a ceremony leaves: the epoch that it makes. Everything else about it is replaced by the next one.
+/// Bytes of state that a ceremony leaves: the epoch that it makes. Everything else about it is replaced by the next
+/// one.
 const EPOCH_BYTES: u64 = 1024;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
@@ -77,7 +81,10 @@ fn left_by(call: &RuntimeCall) -> u64 {
         RuntimeCall::Queries(Query::ask { terms, .. }) => {
             QUERY_BYTES.saturating_add(terms.len() as u64)
         }
-        RuntimeCall::Openings(Opening::ask { .. }) => OPENING_BYTES,
+        RuntimeCall::Openings(Opening::ask { emergency: None, .. }) => OPENING_BYTES,
+        RuntimeCall::Openings(Opening::ask { emergency: Some(_), .. }) => {
+            OPENING_BYTES.saturating_add(REVIEW_BYTES)
+        }
         // No hospital answers for the call that ends it.
         RuntimeCall::Mandates(Mandate::entrust { .. }) => {
             ENTRY_BYTES.saturating_add(OBJECTION_BYTES)

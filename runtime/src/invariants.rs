@@ -11,10 +11,11 @@ use epione_primitives::{
     block::{AnnouncedHeader, Announcement, Stage},
     hospital::HospitalStatus,
     limits::BALLOT_BLOCKS,
-    opening::Opening,
+    opening::{Opening, OpeningId},
     ports::{Hospitals as _, Records as _},
     profile::{Profile, Role},
     query::{Acceptance, Answer, Query},
+    release::{Review, ReviewSubject},
 };
 use frame_support::ensure;
 use pallet_collective::Instance1;
@@ -68,8 +69,9 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
 ///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
-/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an account
-///   and a sealing key that the requester has or had at the same time; those who handed out its parts are hospitals;
+/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an
+/// account   and a sealing key that the requester has or had at the same time; those who handed out its parts are
+/// hospitals; in   an emergency it is of a doctor, and has one review, which agrees with it;
 /// - mandates are of patients, for known users and for hospitals at which the patient is or was registered; keys are
 ///   entrusted by patients at such hospitals;
 /// - keys are kept of patients, and claimed of those who are or were registered at the custodian; those who handed out
@@ -92,6 +94,7 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_queries()?;
     check_openings()?;
     check_custody()?;
+    check_reviews()?;
     check_consortium()
 }
 
@@ -438,7 +441,8 @@ fn check_acceptance(
 }
 
 fn check_openings() -> Result<(), TryRuntimeError> {
-    for (_, opening) in pallet_openings::Openings::<Runtime>::iter() {
+    for (id, opening) in pallet_openings::Openings::<Runtime>::iter() {
+        check_emergency(id, &opening)?;
         let Opening { requester, hospital, patient, records, audience, sealing_key, .. } = opening;
         ensure!(
             was_registered(requester, hospital),
@@ -461,6 +465,33 @@ fn check_openings() -> Result<(), TryRuntimeError> {
     }
     for (_, hospital, _) in pallet_openings::HandedOutBy::<Runtime>::iter() {
         ensure!(Hospitals::exists(hospital), "a part of an opening was handed out by no hospital");
+    }
+    Ok(())
+}
+
+/// Checks that an opening in an emergency is by a doctor, and agrees with its review.
+fn check_emergency(id: OpeningId, opening: &Opening) -> Result<(), TryRuntimeError> {
+    let Some(emergency) = opening.emergency else { return Ok(()) };
+    let by_doctor = role(opening.requester) == Some(Role::Doctor);
+    ensure!(by_doctor, "an opening in an emergency is by somebody who is no doctor");
+    let agrees = |review: Review| {
+        review.subject == ReviewSubject::Opening(id)
+            && (review.requester, review.patient) == (opening.requester, opening.patient)
+            && (review.hospital, review.opened) == (opening.hospital, opening.at)
+            && review.reason == emergency.reason
+    };
+    let review = pallet_releases::Reviews::<Runtime>::get(emergency.review);
+    ensure!(review.is_some_and(agrees), "an opening disagrees with its review");
+    Ok(())
+}
+
+/// Checks that each review about an opening is the one that the opening names.
+fn check_reviews() -> Result<(), TryRuntimeError> {
+    for (id, review) in pallet_releases::Reviews::<Runtime>::iter() {
+        let ReviewSubject::Opening(opening) = review.subject else { continue };
+        let emergency = pallet_openings::Openings::<Runtime>::get(opening).map(|it| it.emergency);
+        let is_its = emergency.flatten().is_some_and(|emergency| emergency.review == id);
+        ensure!(is_its, "a review is about an opening that does not name it");
     }
     Ok(())
 }

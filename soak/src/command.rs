@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use epione_devnet::signalled;
 
 use crate::{
-    crashes, hostile, large, links, lite, looks, machine::Stamp, programs::Programs, sharing,
+    consortium, crashes, hostile, large, links, lite, looks, machine::Stamp, programs::Programs,
+    sharing,
 };
 
 #[derive(Parser)]
@@ -38,6 +39,8 @@ enum Run {
     Looks(looks::LooksArgs),
     /// Measures what each party of a sharing computes and sends, beside other ways to share
     Sharing(sharing::SharingArgs),
+    /// Measures the ceremonies of the consortium key, and standing looks
+    Consortium(consortium::ConsortiumArgs),
 }
 
 /// Parses the command line and runs what it selects.
@@ -70,6 +73,7 @@ async fn execute(options: &Options) -> anyhow::Result<()> {
         Run::Lite(args) => lite::run(args, &programs, &options.results, &stamp).await,
         Run::Looks(args) => looks::run(args, &programs, &options.results, &stamp).await,
         Run::Sharing(args) => sharing::run(args, &programs, &options.results, &stamp).await,
+        Run::Consortium(args) => consortium::run(args, &programs, &options.results, &stamp).await,
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`lite`] | how fast does a peer copy, verify and search ten thousand lite blocks, also after a kill? |
 //! | [`looks`] | how much longer does a look take because the client verifies what the node says? |
 //! | [`sharing`] | what does each party of a sharing compute and send, beside other ways to share? |
+//! | [`consortium`] | what does the consortium key cost each member, and how long does a standing look take? |
 //!
 //! Each writes `<run>.json` and `<run>.md` ([`results`]), with the machine, the date, the commit and the command. The
 //! networks are those of [`epione_devnet`]. If links are shaped or cut, the whole run happens in separate namespaces
@@ -18,6 +19,7 @@
 
 pub mod client;
 pub mod command;
+pub mod consortium;
 pub mod content;
 pub mod crashes;
 pub mod dice;

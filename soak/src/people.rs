@@ -102,7 +102,7 @@ impl Practice {
 }
 
 /// A connection to a hospital's node, of which only what is proven is believed.
-async fn verified(network: &State, hospital: &HospitalState) -> anyhow::Result<Chain> {
+pub async fn verified(network: &State, hospital: &HospitalState) -> anyhow::Result<Chain> {
     let genesis = network.genesis.context("no node of the network has answered")?;
     // The node may be in another network namespace of this machine.
     let chain = Chain::connect_unprotected(&hospital.node_url).await?;

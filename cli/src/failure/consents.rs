@@ -9,9 +9,10 @@ impl From<ConsentError> for Failure {
     fn from(error: ConsentError) -> Self {
         let help = match error {
             ConsentError::WrongEnd => "choose another end with --until or --for",
-            ConsentError::NoPurpose
-            | ConsentError::RepeatedPurpose(_)
-            | ConsentError::Emergency => "choose other purposes with --purpose",
+            ConsentError::NoPurpose | ConsentError::RepeatedPurpose(_) => {
+                "choose other purposes with --purpose"
+            }
+            ConsentError::Emergency => "add --standing, and name no other --purpose",
             ConsentError::Audience(_) => {
                 "name the requesters with --user, --hospital, --role, --attribute or --audience-file"
             }

@@ -406,8 +406,12 @@ pub mod queries {
 /// Calls about openings: the hospitals open sections together, while the patient and the record's hospital are away.
 pub mod openings {
     use epione_primitives::{
-        HospitalId, RecordPointer, UserId, access::Purpose, opening::OpeningId,
-        query::QueriedRecords, release::SectionSet, sharing::SlotId,
+        HospitalId, RecordPointer, UserId,
+        access::Purpose,
+        opening::OpeningId,
+        query::QueriedRecords,
+        release::{EmergencyReason, SectionSet},
+        sharing::SlotId,
     };
 
     use super::Call;
@@ -425,14 +429,16 @@ pub mod openings {
     }
 
     /// By the requester, for a hospital at which their registration is in force. The chain decides at once: the call
-    /// fails if the patient's standing consents do not include the requester for the purpose.
+    /// fails if the patient's standing consents do not include the requester for the purpose. In an emergency, and only
+    /// then, it has a reason: the requester must be a doctor, and the other hospitals review the opening.
     pub fn ask(
         hospital: HospitalId,
         patient: UserId,
         records: &QueriedRecords,
         purpose: Purpose,
+        emergency: Option<EmergencyReason>,
     ) -> Call {
-        Call::new("Openings", "ask", (hospital, patient, records, purpose))
+        Call::new("Openings", "ask", (hospital, patient, records, purpose, emergency))
     }
 
     /// By the agent of a member of the consortium key, before its worker hands out the hospital's part.

@@ -31,7 +31,8 @@ impl Snapshot {
         Ok(all)
     }
 
-    /// The slots of a patient whose consents share with a requester for a purpose at the time of the block.
+    /// The slots of a patient whose consents share with a requester for a purpose at the time of the block. None in an
+    /// emergency.
     pub async fn admitting(
         &self,
         patient: UserId,
@@ -42,6 +43,20 @@ impl Snapshot {
             return state.admitting(patient, requester, purpose).await;
         }
         self.read("SharingApi_admitting", (patient, requester, purpose)).await
+    }
+
+    /// The slots of a patient whose standing consents share with a requester for a purpose at the time of the block,
+    /// also in an emergency.
+    pub async fn standing(
+        &self,
+        patient: UserId,
+        requester: UserId,
+        purpose: Purpose,
+    ) -> Result<SlotSet, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.standing(patient, requester, purpose).await;
+        }
+        self.read("SharingApi_standing", (patient, requester, purpose)).await
     }
 
     /// The newest version of the consent of each of a patient's slots, in force or not, ascending by slot.

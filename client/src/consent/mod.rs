@@ -38,7 +38,10 @@ pub enum ConsentError {
     NoPurpose,
     #[error("the purpose {} is named twice", spelled(.0))]
     RepeatedPurpose(Purpose),
-    #[error("a consent cannot be for emergencies, which do not wait for a consent")]
+    #[error(
+        "a consent for emergencies must be a standing one, without another purpose: at the hospital of a record, an \
+         emergency does not wait for a consent"
+    )]
     Emergency,
     #[error("{}", invalid(.0))]
     Audience(InvalidAudience),
@@ -73,12 +76,12 @@ pub fn check(consent: &Consent, now: Moment) -> Result<(), ConsentError> {
         return Err(ConsentError::NoPurpose);
     }
     for (index, purpose) in consent.purposes.iter().enumerate() {
-        if *purpose == Purpose::Emergency {
-            return Err(ConsentError::Emergency);
-        }
         if consent.purposes.iter().skip(index + 1).any(|other| other == purpose) {
             return Err(ConsentError::RepeatedPurpose(*purpose));
         }
+    }
+    if consent.purposes.contains(&Purpose::Emergency) && !consent.is_for_emergencies() {
+        return Err(ConsentError::Emergency);
     }
     check_audience(&consent.audience).map_err(ConsentError::Audience)
 }

@@ -33,14 +33,30 @@ fn a_consent_ends_in_the_future_and_within_366_days() {
 }
 
 #[test]
-fn a_consent_has_purposes_each_once_and_is_never_for_emergencies() {
+fn a_consent_has_purposes_each_once() {
     let (research, audit) = (Purpose::Research, Purpose::Audit);
     let check = |purposes: &[Purpose]| check(&consent(purposes, NOW + 1), NOW);
     assert_eq!(check(&[research, audit]), Ok(()));
     assert_eq!(check(&[]), Err(ConsentError::NoPurpose));
-    assert_eq!(check(&[Purpose::Emergency]), Err(ConsentError::Emergency));
     let twice = check(&[research, audit, research]).unwrap_err();
     assert_eq!(twice.to_string(), "the purpose research is named twice");
+}
+
+#[test]
+fn a_consent_for_emergencies_stands_and_has_no_other_purpose() {
+    let (research, emergency) = (Purpose::Research, Purpose::Emergency);
+    let check = |purposes: &[Purpose], standing| {
+        check(&Consent { standing, ..consent(purposes, NOW + 1) }, NOW)
+    };
+    assert_eq!(check(&[emergency], true), Ok(()));
+    for (purposes, standing) in [
+        (&[emergency][..], false),
+        (&[research, emergency], false),
+        (&[research, emergency], true),
+        (&[emergency, research], true),
+    ] {
+        assert_eq!(check(purposes, standing), Err(ConsentError::Emergency), "{purposes:?}");
+    }
 }
 
 #[test]

@@ -95,6 +95,14 @@ pub fn sentences(slot: SlotId, consent: &Consent, names: &Names) -> Vec<String> 
          `epione section list`."
             .into(),
     );
+    if consent.is_for_emergencies() {
+        said.push(
+            "This is an emergency summary: a doctor among these requesters opens it in an emergency, with a reason, \
+             without asking you, and the other hospitals review it. Your list of who looked shows it first. Emergency \
+             access at the hospital of a record is another way: the policies of that hospital decide on it."
+                .into(),
+        );
+    }
     if consent.standing {
         said.push(
             "The consent stands while you and the hospital of a record are away: the hospitals then open the sections \
@@ -227,6 +235,18 @@ mod tests {
         let added: Vec<_> = said.iter().filter(|sentence| !usual.contains(sentence)).collect();
         assert_eq!((said.len(), added.len()), (usual.len() + 1, 1));
         assert!(added[0].contains("can also open them together without the chain's decision"));
+    }
+
+    #[test]
+    fn a_consent_for_emergencies_says_that_doctors_open_the_summary_under_review() {
+        let consent = Consent { standing: true, ..consent(vec![Term::Role(Role::Doctor)]) };
+        let usual = sentences(SlotId(0), &consent, &names());
+        let purposes = vec![Purpose::Emergency].try_into().unwrap();
+        let said = sentences(SlotId(0), &Consent { purposes, ..consent }, &names());
+        let added: Vec<_> =
+            said.iter().skip(1).filter(|sentence| !usual.contains(sentence)).collect();
+        assert_eq!((said.len(), added.len()), (usual.len() + 1, 1));
+        assert!(added[0].contains("without asking you, and the other hospitals review it"));
     }
 
     /// The name is in what the patient signs, and its hospital chose it.

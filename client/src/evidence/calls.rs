@@ -8,7 +8,7 @@ use epione_primitives::{
     limits::MAX_BATCH_CALLS,
     opening::{Opening, OpeningId},
     query::{QueriedRecords, Query, QueryId, SealedTermsBytes, terms_hash},
-    release::Release,
+    release::{EmergencyReason, Release},
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
@@ -103,13 +103,15 @@ pub(super) struct AskedToOpen {
     patient: UserId,
     records: QueriedRecords,
     purpose: Purpose,
+    emergency: Option<EmergencyReason>,
 }
 
 impl AskedToOpen {
     fn became(&self, opening: &Opening) -> bool {
-        let Self { hospital, patient, records, purpose } = self;
+        let Self { hospital, patient, records, purpose, emergency } = self;
         (*hospital, *patient, *purpose) == (opening.hospital, opening.patient, opening.purpose)
             && *records == opening.records
+            && *emergency == opening.emergency.map(|emergency| emergency.reason)
     }
 }
 
@@ -188,8 +190,9 @@ impl Said {
             Kind::Transfer => Self::Transfer(next(calls)?),
             Kind::Release => Self::Release(Box::new(next(calls)?)),
             Kind::Open => {
-                let (hospital, patient, records, purpose) = next(calls)?;
-                Self::Open(Box::new(AskedToOpen { hospital, patient, records, purpose }))
+                let (hospital, patient, records, purpose, emergency) = next(calls)?;
+                let asked = AskedToOpen { hospital, patient, records, purpose, emergency };
+                Self::Open(Box::new(asked))
             }
             Kind::HandOut => Self::HandOut(next(calls)?),
         })
@@ -235,9 +238,14 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use codec::Encode;
+    use epione_primitives::{
+        AccountId,
+        release::{ReviewId, ReviewedEmergency},
+        sharing::SlotSet,
+    };
 
     use super::*;
-    use crate::chain::calls::{approvals, lite_blocks, queries};
+    use crate::chain::calls::{approvals, lite_blocks, openings, queries};
 
     fn encoded(call: &crate::chain::Call) -> Vec<u8> {
         [&numbers_of(call.pallet, call.name).unwrap()[..], &call.arguments].concat()
@@ -268,6 +276,34 @@ mod tests {
         assert!(!many.are_all && many.said.is_empty());
         let within = Calls::read(&batch(&[batch(&[transfer])]));
         assert!(!within.are_all && within.said.is_empty());
+    }
+
+    #[test]
+    fn a_question_became_only_an_opening_with_the_same_reason_of_an_emergency() {
+        let (hospital, patient, purpose) = (HospitalId(1), UserId([1; 32]), Purpose::Emergency);
+        let records = QueriedRecords::default();
+        let ask = |reason| encoded(&openings::ask(hospital, patient, &records, purpose, reason));
+        let opened = |reason: Option<EmergencyReason>| {
+            let review = ReviewId(4);
+            Sought::Open(Box::new(Opening {
+                requester: UserId([2; 32]),
+                hospital,
+                patient,
+                records: records.clone(),
+                purpose,
+                emergency: reason.map(|reason| ReviewedEmergency { reason, review }),
+                slots: SlotSet(1),
+                audience: AccountId::new([3; 32]),
+                sealing_key: Hash::zero(),
+                block: 5,
+                at: 6,
+            }))
+        };
+        let (reason, other) = (EmergencyReason::LifeThreatening, EmergencyReason::PublicHealth);
+        let asked = Calls::read(&ask(Some(reason)));
+        assert!(asked.are_all && asked.have(&opened(Some(reason))));
+        assert!(!asked.have(&opened(Some(other))) && !asked.have(&opened(None)));
+        assert!(!Calls::read(&ask(None)).have(&opened(Some(reason))));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use epione_primitives::{
     limits::MAX_OPENED_SECTIONS,
     opening::{HandedOut, Opening, OpeningId, slot_of},
     query::QueriedRecords,
-    release::{ReleasedRecord, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, ReviewedEmergency, SectionSet},
     sharing::SlotSet,
 };
 
@@ -50,6 +50,8 @@ pub struct NewOpening {
     /// the requester can have opened.
     pub records: QueriedRecords,
     pub purpose: Purpose,
+    /// Present if and only if the purpose is emergency. The requester is a doctor, and the other hospitals review it.
+    pub emergency: Option<EmergencyReason>,
 }
 
 /// An opening on which the chain has just decided.
@@ -58,6 +60,8 @@ pub struct NewlyOpened {
     pub id: OpeningId,
     /// With the sections that the hospitals open.
     pub records: QueriedRecords,
+    /// In an emergency: the review by the other hospitals.
+    pub emergency: Option<ReviewedEmergency>,
     /// The final block that has the decision.
     pub block: BlockRef,
 }
@@ -97,8 +101,8 @@ impl Openings {
     ) -> Result<NewlyOpened, OpeningError> {
         let state = self.chain.finalized().await?;
         let user = state.user_of(&requester.id()).await?.ok_or(ReadError::UnknownReader)?;
-        let NewOpening { hospital, patient, purpose, .. } = *new;
-        let slots = standing(&state, (patient, user), purpose).await?;
+        let NewOpening { hospital, patient, purpose, emergency, .. } = *new;
+        let slots = state.standing(patient, user, purpose).await?;
         if slots.is_empty() {
             return Err(NotAdmitted::of(&state, (patient, user), purpose).await?.into());
         }
@@ -113,7 +117,7 @@ impl Openings {
         }
         // As many as were asked for.
         let records = QueriedRecords::truncate_from(records);
-        let call = openings::ask(hospital, patient, &records, purpose);
+        let call = openings::ask(hospital, patient, &records, purpose, emergency);
         let included = match self.chain.submit(&call, requester).await {
             Err(error) if is_not_admitted(&error) => {
                 let state = self.chain.finalized().await?;
@@ -126,7 +130,13 @@ impl Openings {
             _ => None,
         });
         let id = id.ok_or(OpeningError::NoNumber)?;
-        Ok(NewlyOpened { id, records, block: included.block })
+        let block = included.block;
+        let stored = match emergency {
+            None => None,
+            Some(_) => self.chain.at(block.hash).opening(id).await?,
+        };
+        let emergency = stored.and_then(|opening| opening.emergency);
+        Ok(NewlyOpened { id, records, emergency, block })
     }
 
     /// An opening, as everybody can read it.
@@ -165,25 +175,6 @@ impl Openings {
         openings.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(Listed { openings, block })
     }
-}
-
-/// The slots of a patient whose standing consents include a requester for a purpose at the time of the block.
-async fn standing(
-    state: &Snapshot,
-    (patient, requester): (UserId, UserId),
-    purpose: Purpose,
-) -> Result<SlotSet, ChainError> {
-    let admitting = state.admitting(patient, requester, purpose).await?;
-    let mut standing = SlotSet::default();
-    if admitting.is_empty() {
-        return Ok(standing);
-    }
-    for (slot, version) in state.consents(patient).await? {
-        if version.consent.standing && admitting.contains(slot) {
-            standing.insert(slot);
-        }
-    }
-    Ok(standing)
 }
 
 /// The sections of a record that the hospitals would open: those that are wanted, or all that are possible.

@@ -277,6 +277,8 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     ] {
         let slots = same!(states, admitting, patient, requester, purpose);
         assert_eq!(slots, SlotSet(expected), "{requester} {purpose:?}");
+        // None of the patient's consents stands.
+        assert!(same!(states, standing, patient, requester, purpose).is_empty());
     }
     assert_eq!(same!(states, consents, patient).len(), 2);
     assert_eq!(same!(states, earlier_consents, patient, SLOT, None, 64).len(), 1);

@@ -136,7 +136,11 @@ async fn since(
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::{HospitalId, UserId, release::EmergencyReason};
+    use epione_primitives::{
+        HospitalId, UserId,
+        opening::OpeningId,
+        release::{EmergencyReason, ReviewSubject},
+    };
 
     use super::*;
     use crate::api::tests::fake::FakeChain;
@@ -146,7 +150,7 @@ mod tests {
             requester: UserId([1; 32]),
             patient: UserId([2; 32]),
             hospital: HospitalId(0),
-            receipt: 0,
+            subject: ReviewSubject::Receipt(0),
             reason: EmergencyReason::LifeThreatening,
             opened: 0,
             deadline: 100,
@@ -189,6 +193,12 @@ mod tests {
             .map(|index| if index % 2 == 0 { ReviewStatus::Open } else { ReviewStatus::Expired })
             .collect();
         chain.facts().reviews = statuses.iter().copied().map(review).collect();
+        // Every third review is about an opening.
+        for (number, review) in
+            (0..).map(OpeningId).zip(chain.facts().reviews.iter_mut().step_by(3))
+        {
+            review.subject = ReviewSubject::Opening(number);
+        }
         let (metrics, mut known) = (Metrics::new().unwrap(), KnownReviews::default());
         look(&chain, &mut known, &metrics).await.unwrap();
         assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (100, 100));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use codec::DecodeAll;
-use epione_client::chain::{Call, CeremonyState, ConsortiumKey};
+use epione_client::chain::{Call, CeremonyState, ConsortiumKey as KeyState};
 use epione_mocks::{
     Bodies as KeptBodies, Hospitals, Kept, admit, agent_account, governance_account, set_active,
 };
@@ -145,7 +145,7 @@ impl Chain {
         let agents = agents.clone();
         self.externalities.execute_with(|| {
             let ceremony = pallet::Ceremony::<Test>::get();
-            let key = ConsortiumKey {
+            let key = KeyState {
                 schedule: pallet::Schedule::<Test>::get(),
                 current: pallet::Current::<Test>::get().and_then(pallet::Epochs::<Test>::get),
                 ceremony: ceremony.clone(),

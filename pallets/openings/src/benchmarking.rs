@@ -17,7 +17,7 @@ use epione_primitives::{
     },
     profile::Role,
     query::QueriedRecords,
-    release::{ReleasedRecord, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, SectionSet},
     sharing::SlotId,
 };
 use epione_threshold::{MixingSecret, Share, Wrap};
@@ -64,7 +64,7 @@ fn set_up<T: Config>() -> Result<World, BenchmarkError> {
     let others = MAX_REGISTRATIONS_IN_FORCE as usize - 1;
     let others = hospitals.into_iter().take(others).map(|(other, _)| other);
     for registered in others.chain([hospital]) {
-        T::Users::set_up(registered, REQUESTER, Role::Researcher, requester.clone());
+        T::Users::set_up(registered, REQUESTER, Role::Doctor, requester.clone());
     }
     T::ConsortiumKey::set_up(hospital);
     Ok(World { hospital, agent, requester })
@@ -75,22 +75,31 @@ fn first(count: u32) -> SectionSet {
     SectionSet(u64::MAX >> EVERY_SECTION.saturating_sub(count.max(1)))
 }
 
-/// Commits a record of the patient, and shares these sections of it.
-fn record<T: Config>(hospital: HospitalId, height: u32, sections: SectionSet) -> RecordPointer {
+/// Commits a record of the patient, and shares these sections of it, for emergencies or for every other purpose.
+fn record<T: Config>(
+    hospital: HospitalId,
+    height: u32,
+    sections: SectionSet,
+    emergency: bool,
+) -> RecordPointer {
     let pointer = T::Records::set_up(hospital, PATIENT, height);
-    T::Sharing::set_up(PATIENT, pointer, sections, REQUESTER);
+    T::Sharing::set_up(PATIENT, pointer, sections, REQUESTER, emergency);
     pointer
 }
 
 /// Records with as many sections together as one opening has, and their wraps.
-fn records<T: Config>(hospital: HospitalId, count: u32) -> Result<QueriedRecords, BenchmarkError> {
+fn records<T: Config>(
+    hospital: HospitalId,
+    count: u32,
+    emergency: bool,
+) -> Result<QueriedRecords, BenchmarkError> {
     let (key, epoch) =
         T::ConsortiumKey::current().ok_or(BenchmarkError::Stop("the epoch did not begin"))?;
     let sections = first(MAX_OPENED_SECTIONS / count);
     let block = Pallet::<T>::block();
     let wrapped = |key| Wrapped { sections, key, epoch, hospital, body: Default::default(), block };
     let each = |height| {
-        let pointer = record::<T>(hospital, height, sections);
+        let pointer = record::<T>(hospital, height, sections, emergency);
         for slot in (0..MAX_SLOTS).map(SlotId) {
             let key = if slot == LAST { key } else { KeyId(u32::MAX) };
             Wraps::<T>::insert(pointer, slot, wrapped(key));
@@ -130,7 +139,7 @@ mod benchmarks {
     fn wrap(s: Linear<1, EVERY_SECTION>) -> Result<(), BenchmarkError> {
         let World { hospital, agent, .. } = set_up::<T>()?;
         let sections = first(s);
-        let pointer = record::<T>(hospital, 1, sections);
+        let pointer = record::<T>(hospital, 1, sections, false);
         let wraps = wraps::<T>(hospital, pointer, sections)?;
         T::Bodies::set_up(&wraps);
 
@@ -144,23 +153,38 @@ mod benchmarks {
     #[benchmark]
     fn ask(r: Linear<1, MAX_QUERIED_RECORDS>) -> Result<(), BenchmarkError> {
         let World { hospital, requester, .. } = set_up::<T>()?;
-        let records = records::<T>(hospital, r)?;
+        let records = records::<T>(hospital, r, false)?;
         let id = OpeningId(OpeningCount::<T>::get());
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(requester), hospital, PATIENT, records, Purpose::Research);
+        _(RawOrigin::Signed(requester), hospital, PATIENT, records, Purpose::Research, None);
 
         assert!(Openings::<T>::contains_key(id));
         Ok(())
     }
 
     #[benchmark]
+    fn ask_emergency(r: Linear<1, MAX_QUERIED_RECORDS>) -> Result<(), BenchmarkError> {
+        let World { hospital, requester, .. } = set_up::<T>()?;
+        let records = records::<T>(hospital, r, true)?;
+        let id = OpeningId(OpeningCount::<T>::get());
+        let (purpose, reason) = (Purpose::Emergency, Some(EmergencyReason::PublicHealth));
+
+        #[extrinsic_call]
+        ask(RawOrigin::Signed(requester), hospital, PATIENT, records, purpose, reason);
+
+        assert!(Openings::<T>::get(id).is_some_and(|opening| opening.emergency.is_some()));
+        Ok(())
+    }
+
+    #[benchmark]
     fn hand_out(r: Linear<1, MAX_QUERIED_RECORDS>) -> Result<(), BenchmarkError> {
         let World { hospital, agent, requester } = set_up::<T>()?;
-        let records = records::<T>(hospital, r)?;
+        let records = records::<T>(hospital, r, true)?;
         let id = OpeningId(OpeningCount::<T>::get());
         let origin = RawOrigin::Signed(requester).into();
-        Pallet::<T>::ask(origin, hospital, PATIENT, records, Purpose::Research)?;
+        let (purpose, reason) = (Purpose::Emergency, Some(EmergencyReason::PublicHealth));
+        Pallet::<T>::ask(origin, hospital, PATIENT, records, purpose, reason)?;
 
         #[extrinsic_call]
         _(RawOrigin::Signed(agent), id);

@@ -5,7 +5,7 @@ use epione_primitives::{
     HospitalId, RecordPointer, UserId,
     limits::{MAX_SLOTS, OPENING_BLOCKS},
     opening::{Opening, WRAP_BYTES, WrapLabel, Wrapped, slot_of},
-    ports::{ConsortiumKey, Hospitals, Records, Sharing, Users},
+    ports::{ConsortiumKey, Emergencies, Hospitals, Records, Sharing, Users},
     release::{ReleasedRecord, SectionSet},
     sharing::{SlotId, SlotSet},
 };
@@ -61,8 +61,8 @@ impl<T> From<Unbound> for Error<T> {
 
 impl<T: Config> Pallet<T> {
     /// Checks that an opening stands in this block: it is not over, the requester's keys are those of the opening, the
-    /// registration is in force, every slot's consent still admits the requester, and every section is placed and
-    /// wrapped.
+    /// registration is in force, the other hospitals did not find the emergency unjustified, every slot's consent still
+    /// admits the requester, and every section is placed and wrapped.
     pub(crate) fn check_stands(opening: &Opening) -> Result<(), Error<T>> {
         let Opening { requester, hospital, patient, ref records, purpose, slots, .. } = *opening;
         let last = opening.block.saturating_add(OPENING_BLOCKS);
@@ -71,6 +71,10 @@ impl<T: Config> Pallet<T> {
             && T::Users::sealing_key(requester) == Some(opening.sealing_key);
         ensure!(is_audience, Error::<T>::RequesterChanged);
         ensure!(Self::is_in_force(requester, hospital), Error::<T>::NotInForce);
+        let unjustified = opening
+            .emergency
+            .is_some_and(|emergency| T::Emergencies::is_unjustified(emergency.review));
+        ensure!(!unjustified, Error::<T>::Unjustified);
         let standing = T::Sharing::standing(patient, requester, purpose);
         ensure!(includes_all(standing, slots), Error::<T>::NotAdmitted);
         Self::check_sections(records, slots)

@@ -112,7 +112,7 @@ fn check_opening(opening: &Opening) -> Result<(), TryRuntimeError> {
     let is_opened = are_ordered(&opening.records)
         && sections <= MAX_OPENED_SECTIONS
         && opening.requester != opening.patient
-        && opening.purpose != Purpose::Emergency
+        && (opening.purpose == Purpose::Emergency) == opening.emergency.is_some()
         && !opening.slots.is_empty();
     ensure!(is_opened, "an opening is one for which nobody can ask");
     Ok(())

@@ -3,14 +3,20 @@
 //!
 //! The hospital of a record wraps the content keys of the sections that the patient placed in a slot, if the slot's
 //! consent in force is a standing one. Each wrap is made for one label: chain, key, epoch, hospital, patient, slot,
-//! record and section. It has a proof for exactly this label, which [`wrap`](Pallet::wrap) checks. So nobody can publish
-//! the wrap of one section as the wrap of another one, not even with a changed point.
+//! record and section. It has a proof for exactly this label, which [`wrap`](Pallet::wrap) checks. So nobody can
+//! publish the wrap of one section as the wrap of another one, not even with a changed point.
 //!
 //! A requester whom a standing consent includes asks, and the chain decides at once. Then each member of the consortium
 //! key decides again on its own, and records here that it hands out its part of the opening, before it does so. The
-//! chain decides a third time in that call. So a withdrawal, the end of a consent, of an attribute or of a registration,
-//! and a removed section count from the next block on. The requester needs the parts of so many members as the threshold
-//! says. The parts are sealed to the requester and are not on the chain.
+//! chain decides a third time in that call. So a withdrawal, the end of a consent, of an attribute or of a
+//! registration, and a removed section count from the next block on. The requester needs the parts of so many members
+//! as the threshold says. The parts are sealed to the requester and are not on the chain.
+//!
+//! An emergency summary is what is in a slot whose consent is for emergencies. Only a doctor opens it, with a reason.
+//! The rules of breaking the glass apply ([`Emergencies`](epione_primitives::ports::Emergencies)): the daily limit of
+//! the requester and the limit of the hospital for which the requester asks, and a review by the other hospitals. As
+//! soon as they find it unjustified, no hospital hands out its part any more. The policies of the record's hospital
+//! decide nothing: the patient's consent does.
 //!
 //! What a requester already opened stays open to the requester. So many members as the threshold says can open a wrap
 //! without this pallet, and nobody sees it: a standing consent says so.
@@ -29,7 +35,8 @@
 //!
 //! Invariants, which `try_state` checks:
 //! 1. openings are numbered without gaps, and each names ordered records with at most [`MAX_OPENED_SECTIONS`] sections,
-//!    another user than the patient, no emergency, and at least one slot; none is in the future;
+//!    another user than the patient, a review exactly if it is for an emergency, and at least one slot; none is in the
+//!    future;
 //! 2. a patient's openings and a requester's openings are numbered without gaps, ascend, belong to that user, and are
 //!    together all openings;
 //! 3. what a hospital handed out belongs to an opening, at most [`OPENING_BLOCKS`] after it, and not in the future; the
@@ -67,9 +74,13 @@ pub mod pallet {
         consortium::EpochId,
         limits::{MAX_OPENED_SECTIONS, MAX_QUERIED_RECORDS},
         opening::{HandedOut, Opening, OpeningId, WrapLabel, Wrapped, WrapsBytes},
-        ports::{Bodies, ConsortiumKey, HashedBody, Hospitals, Records, Sharing, Users},
+        ports::{
+            Bodies, ConsortiumKey, Emergencies, EmergencyOpening, HashedBody, Hospitals, Records,
+            Sharing, Users,
+        },
+        profile::Role,
         query::{QueriedRecords, are_ordered},
-        release::SectionSet,
+        release::{EmergencyReason, ReviewedEmergency, SectionSet},
         sharing::{SlotId, SlotSet},
     };
     use frame_support::{pallet_prelude::*, traits::Time};
@@ -98,6 +109,8 @@ pub mod pallet {
         type Records: Records;
         /// Whom standing consents include, and which sections are in their slots.
         type Sharing: Sharing;
+        /// Counts emergencies, and has their reviews.
+        type Emergencies: Emergencies;
         /// Who has a share of which key.
         type ConsortiumKey: ConsortiumKey;
         /// Stores the wraps.
@@ -200,9 +213,10 @@ pub mod pallet {
         /// The requester asks for own records. The patient key opens them.
         #[codec(index = 12)]
         OwnRecords,
-        /// An opening cannot be for an emergency: no consent is. Break the glass at the hospital of the record.
+        /// The purpose and the reason of an emergency do not match: the purpose emergency needs a reason, and no other
+        /// purpose has one.
         #[codec(index = 13)]
-        PurposeIsEmergency,
+        ReasonMismatch,
         /// The records are not in order. Name at least one record, each once, ascending by pointer, with at least one
         /// section each.
         #[codec(index = 14)]
@@ -235,6 +249,12 @@ pub mod pallet {
         /// part again checks the decision before.
         #[codec(index = 22)]
         AlreadyHandedOut,
+        /// Only a doctor opens sections in an emergency. Another professional asks a doctor of the hospital.
+        #[codec(index = 23)]
+        NotDoctor,
+        /// The other hospitals found the emergency unjustified. No hospital hands out its part any more.
+        #[codec(index = 24)]
+        Unjustified,
     }
 
     #[pallet::hooks]
@@ -301,39 +321,53 @@ pub mod pallet {
         }
 
         /// Asks the hospitals to open sections of a patient's records, for the hospital at which the requester is
-        /// registered. The chain decides at once: it stores the opening, or the call fails. The hospitals hand out their
-        /// parts for [`OPENING_BLOCKS`](epione_primitives::limits::OPENING_BLOCKS), sealed to the sealing key that the
-        /// requester has now. Signed by the requester's current account.
+        /// registered. The chain decides at once: it stores the opening, or the call fails. The hospitals hand out
+        /// their parts for [`OPENING_BLOCKS`](epione_primitives::limits::OPENING_BLOCKS), sealed to the sealing key
+        /// that the requester has now. Signed by the requester's current account.
+        ///
+        /// With the purpose emergency, `emergency` is the reason, the requester must be a doctor, and the other
+        /// hospitals review the opening.
         ///
         /// Fails with [`NotUser`](Error::NotUser), [`OwnRecords`](Error::OwnRecords),
-        /// [`PurposeIsEmergency`](Error::PurposeIsEmergency), [`InvalidRecords`](Error::InvalidRecords),
+        /// [`ReasonMismatch`](Error::ReasonMismatch), [`InvalidRecords`](Error::InvalidRecords),
         /// [`TooManySections`](Error::TooManySections), [`NotInForce`](Error::NotInForce),
-        /// [`UnknownRecord`](Error::UnknownRecord), [`RecordOfAnotherPatient`](Error::RecordOfAnotherPatient),
-        /// [`NotAdmitted`](Error::NotAdmitted), [`NoKey`](Error::NoKey), [`NotPlaced`](Error::NotPlaced) or
-        /// [`NotWrapped`](Error::NotWrapped).
+        /// [`NotDoctor`](Error::NotDoctor), [`UnknownRecord`](Error::UnknownRecord),
+        /// [`RecordOfAnotherPatient`](Error::RecordOfAnotherPatient), [`NotAdmitted`](Error::NotAdmitted),
+        /// [`NoKey`](Error::NoKey), [`NotPlaced`](Error::NotPlaced), [`NotWrapped`](Error::NotWrapped) or the error of
+        /// [`Emergencies::open`].
         #[pallet::call_index(1)]
-        #[pallet::weight(T::WeightInfo::ask(records.len().saturated_into()))]
+        #[pallet::weight(crate::weights::of_ask::<T>(records, *emergency))]
         pub fn ask(
             origin: OriginFor<T>,
             hospital: HospitalId,
             patient: UserId,
             records: QueriedRecords,
             purpose: Purpose,
+            emergency: Option<EmergencyReason>,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let requester = T::Users::by_account(&who).ok_or(Error::<T>::NotUser)?;
             let sealing_key = T::Users::sealing_key(requester).ok_or(Error::<T>::NotUser)?;
             ensure!(requester != patient, Error::<T>::OwnRecords);
-            ensure!(purpose != Purpose::Emergency, Error::<T>::PurposeIsEmergency);
+            let is_emergency = purpose == Purpose::Emergency;
+            ensure!(is_emergency == emergency.is_some(), Error::<T>::ReasonMismatch);
             ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
             let sections = records.iter().map(|record| count(record.sections)).sum::<u32>();
             ensure!(sections <= MAX_OPENED_SECTIONS, Error::<T>::TooManySections);
             ensure!(Self::is_in_force(requester, hospital), Error::<T>::NotInForce);
+            let may_open = !is_emergency || T::Users::role(requester) == Some(Role::Doctor);
+            ensure!(may_open, Error::<T>::NotDoctor);
             Self::check_owner(patient, &records)?;
             let slots = T::Sharing::standing(patient, requester, purpose);
             ensure!(!slots.is_empty(), Error::<T>::NotAdmitted);
             Self::check_sections(&records, slots)?;
 
+            let opening = OpeningId(OpeningCount::<T>::get());
+            let begin = |reason| {
+                let begun = EmergencyOpening { opening, requester, patient, hospital, reason };
+                T::Emergencies::open(begun).map(|review| ReviewedEmergency { reason, review })
+            };
+            let emergency = emergency.map(begin).transpose()?;
             let (audience, block, at) = (who, Self::block(), T::Time::now());
             Self::store(Opening {
                 requester,
@@ -341,6 +375,7 @@ pub mod pallet {
                 patient,
                 records,
                 purpose,
+                emergency,
                 slots,
                 audience,
                 sealing_key,
@@ -355,8 +390,9 @@ pub mod pallet {
         /// Fails with [`NotAgent`](Error::NotAgent), [`UnknownOpening`](Error::UnknownOpening),
         /// [`NoKey`](Error::NoKey), [`NotMember`](Error::NotMember), [`Over`](Error::Over),
         /// [`RequesterChanged`](Error::RequesterChanged), [`NotInForce`](Error::NotInForce),
-        /// [`NotAdmitted`](Error::NotAdmitted), [`NotPlaced`](Error::NotPlaced) or [`NotWrapped`](Error::NotWrapped);
-        /// and with [`AlreadyHandedOut`](Error::AlreadyHandedOut) only if none of them applies.
+        /// [`Unjustified`](Error::Unjustified), [`NotAdmitted`](Error::NotAdmitted),
+        /// [`NotPlaced`](Error::NotPlaced) or [`NotWrapped`](Error::NotWrapped); and with
+        /// [`AlreadyHandedOut`](Error::AlreadyHandedOut) only if none of them applies.
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::hand_out(MAX_QUERIED_RECORDS))]
         pub fn hand_out(origin: OriginFor<T>, opening: OpeningId) -> DispatchResultWithPostInfo {

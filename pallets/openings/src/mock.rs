@@ -1,25 +1,26 @@
-//! A runtime with openings and sharing. Stand-ins replace the other pallets. The wraps are real ones.
+//! A runtime with openings, sharing and releases, which has the reviews of emergencies. Stand-ins replace the other
+//! pallets. The wraps are real ones.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
 use epione_mocks::{
     Bodies, Clock, ConsortiumKey, Credentials, Hospitals, Users, add_credential, add_user, admit,
-    agent_account, begin, begin_epoch, register, user_account,
+    agent_account, begin, begin_epoch, governance_account, register, user_account,
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
-    access::Purpose,
+    access::{AccessRequest, Decision, Denial, Purpose},
     consortium::{EpochId, KeyId},
     credential::AttributeId,
     opening::{Opening, OpeningId, WrapLabel, WrapsBytes},
     ports,
     profile::Role,
     query::QueriedRecords,
-    release::{ReleasedRecord, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, Review, ReviewId, SectionSet},
     sharing::{Consent, KindSet, RecordedPeriod, SlotId, Term},
 };
 use epione_threshold::{MixingSecret, Point, Share, Wrap};
-use frame_support::{BoundedVec, construct_runtime, derive_impl};
+use frame_support::{BoundedVec, construct_runtime, derive_impl, parameter_types};
 use sp_io::TestExternalities;
 use sp_runtime::{
     DispatchResult,
@@ -32,6 +33,7 @@ construct_runtime!(
     pub struct Test {
         System: frame_system,
         Sharing: pallet_sharing,
+        Releases: pallet_releases,
         Openings: pallet_openings,
     }
 );
@@ -52,12 +54,47 @@ impl pallet_sharing::Config for Test {
     type Time = Clock;
 }
 
+impl pallet_releases::Config for Test {
+    type WeightInfo = ();
+    type Hospitals = Hospitals;
+    type Users = Users;
+    type Policies = Policies;
+    type Records = Records;
+    type Sharing = Sharing;
+    type Time = Clock;
+    type ReviewBlocks = ReviewBlocks;
+    type MaxReceipts = MaxReceipts;
+    type MaxEmergencies = MaxEmergencies;
+    type MaxRefusals = MaxRefusals;
+}
+
+parameter_types! {
+    pub const ReviewBlocks: u32 = 10;
+    pub const MaxReceipts: u32 = 100;
+    pub const MaxRefusals: u32 = 100;
+    /// The emergencies for which one hospital's requesters ask in a day.
+    pub const MaxEmergencies: u32 = 4;
+}
+
+/// No policy of a hospital allows anything. Openings do not depend on policies.
+pub struct Policies;
+
+impl ports::AccessPolicies for Policies {
+    fn decide(_: &AccessRequest, _: Moment) -> Decision {
+        Decision::Deny(Denial::Failed(Vec::new()))
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn set_up(_: HospitalId) {}
+}
+
 impl pallet_openings::Config for Test {
     type WeightInfo = ();
     type Hospitals = Hospitals;
     type Users = Users;
     type Records = Records;
     type Sharing = Sharing;
+    type Emergencies = Releases;
     type ConsortiumKey = ConsortiumKey;
     type Bodies = Bodies;
     type Time = Clock;
@@ -80,6 +117,11 @@ pub const RESEARCHER: UserId = UserId([3; 32]);
 pub const CARDIOLOGIST: UserId = UserId([4; 32]);
 /// Has the second attribute only.
 pub const REVIEWED: UserId = UserId([5; 32]);
+/// Doctors, registered at [`AWAY`].
+pub const DOCTOR: UserId = UserId([6; 32]);
+pub const COLLEAGUE: UserId = UserId([7; 32]);
+/// A nurse, registered at [`AWAY`].
+pub const NURSE: UserId = UserId([8; 32]);
 
 /// Confirmed by [`AWAY`].
 pub const CARDIOLOGY: AttributeId = AttributeId(5);
@@ -103,6 +145,7 @@ pub const UNCOMMITTED: RecordPointer = RecordPointer { height: 9, index: 0 };
 
 pub const SLOT: SlotId = SlotId(3);
 pub const OTHER_SLOT: SlotId = SlotId(4);
+pub const REASON: EmergencyReason = EmergencyReason::LifeThreatening;
 pub const KEY: KeyId = KeyId(2);
 pub const EPOCH: EpochId = EpochId(5);
 pub const GENESIS: Hash = Hash::repeat_byte(9);
@@ -266,7 +309,7 @@ pub fn share_and_wrap() {
 pub fn question(named: &[(RecordPointer, u64)]) -> crate::Call<Test> {
     let records = records(named);
     let purpose = Purpose::Research;
-    crate::Call::ask { hospital: AWAY, patient: PATIENT, records, purpose }
+    crate::Call::ask { hospital: AWAY, patient: PATIENT, records, purpose, emergency: None }
 }
 
 pub fn ask_as(requester: UserId, named: &[(RecordPointer, u64)]) -> DispatchResult {
@@ -283,6 +326,38 @@ pub fn opened() -> OpeningId {
     share_and_wrap();
     ask(&[(FIRST, 0b11)]).unwrap();
     OpeningId(0)
+}
+
+/// The patient gives a standing consent for emergencies to everybody who is a doctor or a nurse, and places two
+/// sections of the first record. They are wrapped.
+pub fn summary() {
+    let audience =
+        [Term::Role(Role::Doctor), Term::Role(Role::Nurse), Term::AtLeast { met: 1, of: 2 }];
+    let purposes = BoundedVec::truncate_from(vec![Purpose::Emergency]);
+    give(PATIENT, SLOT, Consent { purposes, ..standing(&audience) });
+    place(PATIENT, SLOT, FIRST, 0b11);
+    wrap(&label(0), 0b11).unwrap();
+}
+
+/// A question of a requester of [`AWAY`] for the summary in an emergency.
+pub fn emergency() -> crate::Call<Test> {
+    let (records, purpose) = (records(&[(FIRST, 0b11)]), Purpose::Emergency);
+    let emergency = Some(REASON);
+    crate::Call::ask { hospital: AWAY, patient: PATIENT, records, purpose, emergency }
+}
+
+pub fn ask_in_emergency(requester: UserId) -> DispatchResult {
+    dispatch(emergency(), user(requester))
+}
+
+pub fn review(id: u32) -> Review {
+    pallet_releases::Reviews::<Test>::get(ReviewId(id)).unwrap()
+}
+
+pub fn judge(hospital: HospitalId, review: u32, justified: bool) -> DispatchResult {
+    let governance = RuntimeOrigin::signed(governance_account(hospital.0));
+    let review = ReviewId(review);
+    dispatch(pallet_releases::Call::<Test>::judge { review, justified }, governance)
 }
 
 pub fn hand_out(hospital: HospitalId, opening: OpeningId) -> DispatchResult {
@@ -308,6 +383,9 @@ pub fn externalities() -> TestExternalities {
         (RESEARCHER, Role::Researcher),
         (CARDIOLOGIST, Role::Researcher),
         (REVIEWED, Role::Researcher),
+        (DOCTOR, Role::Doctor),
+        (COLLEAGUE, Role::Doctor),
+        (NURSE, Role::Nurse),
     ] {
         add_user(user, role);
         register(AWAY, user, 0);
@@ -343,5 +421,6 @@ pub fn run(test: impl FnOnce()) {
         test();
         Openings::check_state().unwrap();
         Sharing::check_state().unwrap();
+        Releases::check_state().unwrap();
     });
 }

@@ -9,7 +9,7 @@ use epione_primitives::{
         MAX_RELEASED_RECORDS, MAX_RIGHTS,
     },
     profile::Role,
-    release::{EmergencyReason, ReleasedRecord, ReviewStatus, Right, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, ReviewStatus, ReviewSubject, Right, SectionSet},
 };
 use frame_benchmarking::{account, v2::*};
 use frame_support::traits::Get;
@@ -101,7 +101,7 @@ fn request<T: Config>(
 /// patient has given each slot the largest consent.
 fn shared_record<T: Config>(hospital: HospitalId, height: u32) -> RecordPointer {
     let pointer = T::Records::set_up(hospital, PATIENT, height);
-    T::Sharing::set_up(PATIENT, pointer, SHARED, DOCTOR);
+    T::Sharing::set_up(PATIENT, pointer, SHARED, DOCTOR, false);
     pointer
 }
 
@@ -143,7 +143,7 @@ fn reviewed<T: Config>(
         requester: DOCTOR,
         patient: PATIENT,
         hospital,
-        receipt: 0,
+        subject: ReviewSubject::Receipt(0),
         reason: EmergencyReason::LifeThreatening,
         opened: T::Time::now(),
         deadline,

@@ -5,7 +5,7 @@ use epione_primitives::{
     HospitalId, UserId,
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::Hospitals,
-    release::{Receipt, Review, ReviewId, ReviewStatus},
+    release::{Receipt, Review, ReviewId, ReviewStatus, ReviewSubject},
 };
 use frame_support::{
     ensure,
@@ -72,10 +72,11 @@ impl<T: Config> Pallet<T> {
             ByRequest::<T>::get(request.hash()) == Some(Answer::Granted(release.grant)),
             "a receipt is not the answer to its request"
         );
+        let own = ReviewSubject::Receipt(number);
         let reviewed = match receipt.review {
             None => request.emergency.is_none(),
             Some(id) => Reviews::<T>::get(id)
-                .is_some_and(|review| review.patient == patient && review.receipt == number),
+                .is_some_and(|review| review.patient == patient && review.subject == own),
         };
         ensure!(reviewed, "an emergency has no review");
         Ok(())
@@ -147,9 +148,11 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Checks that a review agrees with its receipt. The runtime compares the others with their openings.
     fn check_reviewed(id: ReviewId, review: &Review) -> Result<(), TryRuntimeError> {
+        let ReviewSubject::Receipt(number) = review.subject else { return Ok(()) };
         let receipt =
-            Receipts::<T>::get(review.patient, review.receipt).ok_or("a review has no receipt")?;
+            Receipts::<T>::get(review.patient, number).ok_or("a review has no receipt")?;
         let agrees = receipt.review == Some(id)
             && receipt.hospital == review.hospital
             && receipt.at == review.opened

@@ -10,6 +10,9 @@
 //! verdict of more than half of them closes the review; otherwise it expires, with an event that everyone who follows
 //! the chain sees.
 //!
+//! Hospitals that open sections together in an emergency (pallet-openings) count it here, for the hospital for which
+//! the requester asks, within the same limits, and it gets its review among the others.
+//!
 //! A patient reads own records by the own key, without any of this. Such a reading leaves nothing on the chain, unless
 //! the patient notes it ([`Call::note`]): for the patient's own records, and as no proof for anybody else.
 //!
@@ -27,8 +30,9 @@
 //!    and release only what was requested of their hospital; each receipt is found by its grant, and each grant leads
 //!    to a receipt;
 //! 2. a patient's refusals are numbered without gaps, and belong to that patient;
-//! 3. reviews are numbered without gaps, and their deadlines ascend; each review belongs to one receipt,
-//!    which is an emergency and agrees with it; each emergency has one review;
+//! 3. reviews are numbered without gaps, and their deadlines ascend; each review is about an opening, or about one
+//!    receipt, which is an emergency and agrees with it; each emergency among the receipts has one review (the runtime
+//!    compares the other reviews with their openings);
 //! 4. a patient's emergencies are numbered without gaps, and point to all of the patient's reviews,
 //!    ascending;
 //! 5. a hospital gives at most one verdict on a review, and none on its own review while that is open;
@@ -168,7 +172,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type EmergencyCount<T: Config> = StorageMap<_, Blake2_128Concat, UserId, u32, ValueQuery>;
 
-    /// Every review, whatever its status.
+    /// Every review of a receipt or of an opening, whatever its status.
     #[pallet::storage]
     pub type Reviews<T: Config> = StorageMap<_, Twox64Concat, ReviewId, Review>;
 
@@ -295,7 +299,8 @@ pub mod pallet {
         /// The hospital's policies do not allow one of the rights now.
         #[codec(index = 14)]
         NotAllowed,
-        /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today.
+        /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today, or asked
+        /// for openings in emergencies for it.
         #[codec(index = 15)]
         TooManyEmergencies,
         /// The hospital's policies allow everything that was requested, so there is nothing to refuse.
@@ -316,7 +321,8 @@ pub mod pallet {
         /// The review's deadline has passed.
         #[codec(index = 21)]
         DeadlinePassed,
-        /// The emergency was at the signer's own hospital, and other hospitals can judge it.
+        /// The emergency was at the signer's own hospital, or of an opening for which its user asked, and other
+        /// hospitals can judge it.
         #[codec(index = 22)]
         OwnReview,
         /// The hospital has already given its verdict. A verdict is final.

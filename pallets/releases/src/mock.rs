@@ -198,7 +198,7 @@ impl ports::Sharing for Sharing {
     }
 
     #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(_: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId) {
+    fn set_up(_: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId, _: bool) {
         Admitted::set(Some((requester, Purpose::Research)));
         share(pointer, sections);
     }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use epione_primitives::{
     Hash, HospitalId, UserId,
     limits::page,
-    release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, ReviewStatus, Right, Tally},
+    release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, Right, Tally},
 };
 use frame_support::traits::Time;
 
@@ -36,9 +36,7 @@ impl<T: Config> Pallet<T> {
         let Some(Receipt { release, review, .. }) = Self::receipt(grant) else {
             return false;
         };
-        let unjustified = review.and_then(Reviews::<T>::get).is_some_and(|review| {
-            matches!(review.status, ReviewStatus::Closed { justified: false, .. })
-        });
+        let unjustified = review.is_some_and(Self::was_unjustified);
         let question = Question::of(&release.request, T::Time::now());
         let sections = Classes::of_sections::<T>(&question, &release.records);
         !unjustified

@@ -5,12 +5,12 @@ use epione_primitives::{
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
     ports::{Records, Users},
     release::{
-        Receipt, RefusedAccess, Release, ReleasedRecord, Request, Review, ReviewStatus, Tally,
-        Usage, Visitors,
+        Receipt, RefusedAccess, Release, ReleasedRecord, Request, ReviewSubject, Tally, Usage,
+        Visitors,
     },
 };
 use frame_support::{ensure, traits::Get};
-use sp_runtime::{ArithmeticError, BoundedVec, DispatchResult, SaturatedConversion};
+use sp_runtime::{ArithmeticError, DispatchResult, SaturatedConversion};
 
 use crate::{
     ByGrant, ByRequest, Config, Error, Event, Pallet, ReceiptCount, Receipts, RefusalCount,
@@ -42,8 +42,8 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Counts a receipt of a hospital, within its limits for all requesters together. Other receipts do not use up the
-    /// places of emergencies.
+    /// Counts a receipt of a hospital, or an opening in an emergency, within its limits for all requesters together.
+    /// Other receipts do not use up the places of emergencies.
     pub(crate) fn count_receipt(question: &Question, emergency: bool) -> Result<(), Error<T>> {
         Usages::<T>::try_mutate(question.hospital, |usage| {
             *usage = usage.on(Self::block());
@@ -130,8 +130,9 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn store_receipt(
         release: Release,
         Grounds { version, policies }: Grounds,
-        &Question { requester, patient, hospital, at, .. }: &Question,
+        question: &Question,
     ) -> DispatchResult {
+        let &Question { requester, patient, hospital, at, .. } = question;
         let Release { grant, request: Request { emergency, .. }, .. } = release;
         let receipt = ReceiptCount::<T>::get(patient);
         ReceiptCount::<T>::insert(patient, after(receipt)?);
@@ -147,19 +148,8 @@ impl<T: Config> Pallet<T> {
         });
 
         let block = Self::block();
-        let open = |reason| {
-            Self::begin_review(Review {
-                requester,
-                patient,
-                hospital,
-                receipt,
-                reason,
-                opened: at,
-                deadline: block.saturating_add(T::ReviewBlocks::get()),
-                verdicts: BoundedVec::new(),
-                status: ReviewStatus::Open,
-            })
-        };
+        let subject = ReviewSubject::Receipt(receipt);
+        let open = |reason| Self::begin_review(question, subject, reason);
         let review = emergency.map(open).transpose()?;
         let kept = Receipt { release, hospital, version, policies, block, at, review };
         Receipts::<T>::insert(patient, receipt, kept);

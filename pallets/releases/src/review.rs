@@ -1,18 +1,23 @@
-//! Reviews: opened with an emergency, judged by the other hospitals, then closed or expired.
+//! Reviews: opened with an emergency, judged by the other hospitals, then closed or expired. An emergency is a receipt,
+//! or an opening of which pallet-openings tells.
 
 use alloc::vec::Vec;
 use epione_primitives::{
     BlockNumber, HospitalId,
-    ports::Hospitals,
-    release::{Review, ReviewId, ReviewStatus},
+    access::Purpose,
+    ports::{self, EmergencyOpening, Hospitals},
+    release::{EmergencyReason, Review, ReviewId, ReviewStatus, ReviewSubject},
 };
-use frame_support::{ensure, traits::Time};
+use frame_support::{
+    ensure,
+    traits::{Get, Time},
+};
 use frame_system::pallet_prelude::BlockNumberFor;
-use sp_runtime::{ArithmeticError, DispatchResult, SaturatedConversion};
+use sp_runtime::{ArithmeticError, BoundedVec, DispatchError, DispatchResult, SaturatedConversion};
 
 use crate::{
     Config, Emergencies, EmergencyCount, Error, Event, ExpiryCursor, NextReview, Pallet, Reviews,
-    recording::after,
+    recording::after, rights::Question,
 };
 
 /// Maximum number of reviews with a passed deadline that one block processes.
@@ -36,7 +41,22 @@ pub fn agreed(verdicts: &[Verdict], judges: &[HospitalId]) -> Option<bool> {
 
 impl<T: Config> Pallet<T> {
     /// Opens a review of one of a patient's emergencies.
-    pub(crate) fn begin_review(review: Review) -> Result<ReviewId, ArithmeticError> {
+    pub(crate) fn begin_review(
+        &Question { requester, patient, hospital, at, .. }: &Question,
+        subject: ReviewSubject,
+        reason: EmergencyReason,
+    ) -> Result<ReviewId, ArithmeticError> {
+        let review = Review {
+            requester,
+            patient,
+            hospital,
+            subject,
+            reason,
+            opened: at,
+            deadline: Self::block().saturating_add(T::ReviewBlocks::get()),
+            verdicts: BoundedVec::new(),
+            status: ReviewStatus::Open,
+        };
         let id = NextReview::<T>::get();
         NextReview::<T>::put(ReviewId(after(id.0)?));
         let emergency = EmergencyCount::<T>::get(review.patient);
@@ -56,7 +76,14 @@ impl<T: Config> Pallet<T> {
         Ok(review)
     }
 
-    /// The hospitals that judge an emergency at this hospital: the other active hospitals, or itself if there
+    /// Whether the hospitals that judge an emergency found it unjustified.
+    pub(crate) fn was_unjustified(id: ReviewId) -> bool {
+        Reviews::<T>::get(id).is_some_and(|review| {
+            matches!(review.status, ReviewStatus::Closed { justified: false, .. })
+        })
+    }
+
+    /// The hospitals that judge an emergency at or for this hospital: the other active hospitals, or itself if there
     /// are none.
     pub(crate) fn judges(hospital: HospitalId) -> Vec<HospitalId> {
         let mut active = T::Hospitals::active();
@@ -108,5 +135,21 @@ impl<T: Config> Pallet<T> {
             ExpiryCursor::<T>::put(ReviewId(next));
         }
         next.saturating_sub(first)
+    }
+}
+
+impl<T: Config> ports::Emergencies for Pallet<T> {
+    /// The requester is registered at the hospital, so no part of the places of visitors is used up.
+    fn open(emergency: EmergencyOpening) -> Result<ReviewId, DispatchError> {
+        let EmergencyOpening { opening, requester, patient, hospital, reason } = emergency;
+        let (purpose, at) = (Purpose::Emergency, T::Time::now());
+        let question = Question { requester, patient, hospital, purpose, at };
+        Self::tally_emergency(&question)?;
+        Self::count_receipt(&question, true)?;
+        Ok(Self::begin_review(&question, ReviewSubject::Opening(opening), reason)?)
+    }
+
+    fn is_unjustified(review: ReviewId) -> bool {
+        Self::was_unjustified(review)
     }
 }

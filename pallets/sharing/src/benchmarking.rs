@@ -76,17 +76,19 @@ fn largest_audience(slot: SlotId, requester: UserId) -> Audience {
     BoundedVec::truncate_from(terms)
 }
 
-fn largest_consent<T: Config>(slot: SlotId, requester: UserId) -> Consent {
+/// For emergencies, or for every other purpose.
+fn largest_consent<T: Config>(slot: SlotId, requester: UserId, emergency: bool) -> Consent {
     let audience = largest_audience(slot, requester);
     for term in &audience {
         if let Term::Credential { attribute, issuer } = *term {
             T::Credentials::set_up(requester, attribute, issuer);
         }
     }
-    let ordinary = Purpose::ALL.iter().filter(|purpose| **purpose != Purpose::Emergency);
+    let is_for = |purpose: &&Purpose| (**purpose == Purpose::Emergency) == emergency;
+    let purposes = Purpose::ALL.iter().filter(is_for).copied().collect();
     Consent {
         audience,
-        purposes: BoundedVec::truncate_from(ordinary.copied().collect()),
+        purposes: BoundedVec::truncate_from(purposes),
         kinds: KindSet(u32::MAX),
         recorded: RecordedPeriod { from: Some(0), to: Some(u64::MAX) },
         until: T::Time::now().saturating_add(MAX_SHARING_MILLIS),
@@ -95,9 +97,9 @@ fn largest_consent<T: Config>(slot: SlotId, requester: UserId) -> Consent {
 }
 
 /// Gives each of the patient's slots the largest consent, which admits the requester.
-pub(crate) fn give_largest<T: Config>(patient: UserId, requester: UserId) {
+pub(crate) fn give_largest<T: Config>(patient: UserId, requester: UserId, emergency: bool) {
     for slot in (0..MAX_SLOTS).map(SlotId) {
-        let consent = largest_consent::<T>(slot, requester);
+        let consent = largest_consent::<T>(slot, requester, emergency);
         let since = T::Time::now();
         let given = ConsentVersion { version: 1, consent, since, block: 0, ended: None };
         Consents::<T>::insert(patient, slot, given);
@@ -121,8 +123,8 @@ mod benchmarks {
     #[benchmark]
     fn give() {
         let World { patient, .. } = set_up::<T>();
-        give_largest::<T>(PATIENT, REQUESTER);
-        let consent = largest_consent::<T>(LAST, REQUESTER);
+        give_largest::<T>(PATIENT, REQUESTER, false);
+        let consent = largest_consent::<T>(LAST, REQUESTER, false);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(patient), LAST, consent, 0);
@@ -134,7 +136,7 @@ mod benchmarks {
     #[benchmark]
     fn withdraw() {
         let World { patient, .. } = set_up::<T>();
-        give_largest::<T>(PATIENT, REQUESTER);
+        give_largest::<T>(PATIENT, REQUESTER, false);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(patient), LAST);
@@ -173,7 +175,7 @@ mod benchmarks {
         let World { hospital, agent, .. } = set_up::<T>();
         let records = records::<T>(hospital, r, NAMED);
         let pointers: Vec<_> = records.iter().map(|record| record.pointer).collect();
-        give_largest::<T>(PATIENT, REQUESTER);
+        give_largest::<T>(PATIENT, REQUESTER, false);
         let committed = pointers.iter().filter_map(|at| T::Records::committed_at(*at)).min();
         // The records are committed now, and the consent is older than they are.
         let since = committed.map_or(0, |first| first.saturating_sub(1));

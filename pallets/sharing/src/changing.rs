@@ -28,6 +28,7 @@ pub enum InvalidConsent {
     Audience(InvalidAudience),
     /// No purpose, or one twice.
     Purposes,
+    /// For emergencies, but not a standing one, or for another purpose, too.
     Emergency,
     EndHasPassed,
     EndTooLate,
@@ -45,7 +46,8 @@ pub fn check_consent(consent: &Consent, since: Moment) -> Result<(), InvalidCons
     };
     let valid = !purposes.is_empty() && !purposes.iter().enumerate().any(is_repeated);
     ensure!(valid, InvalidConsent::Purposes);
-    ensure!(!purposes.contains(&Purpose::Emergency), InvalidConsent::Emergency);
+    let is_ordinary = !purposes.contains(&Purpose::Emergency);
+    ensure!(is_ordinary || consent.is_for_emergencies(), InvalidConsent::Emergency);
     ensure!(since < consent.until, InvalidConsent::EndHasPassed);
     let latest = since.saturating_add(MAX_SHARING_MILLIS);
     ensure!(consent.until <= latest, InvalidConsent::EndTooLate);

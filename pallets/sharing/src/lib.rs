@@ -193,7 +193,8 @@ pub mod pallet {
         /// The consent has no purpose, or one twice.
         #[codec(index = 4)]
         InvalidPurposes,
-        /// A consent cannot be for emergencies: an emergency does not wait for a consent.
+        /// A consent for emergencies must be a standing one without another purpose. At the hospital of the record, an
+        /// emergency does not wait for a consent.
         #[codec(index = 5)]
         PurposeIsEmergency,
         /// The consent would end before it begins.

@@ -141,8 +141,7 @@ impl<T: Config> Pallet<T> {
     /// no active hospital, whatever the audience: nobody vouches for such a user any more.
     ///
     /// Reads the consent of each slot, two values for each leaf of those that are in force for this purpose, and where
-    /// the requester is registered if one of them includes the requester. Reads nothing in an emergency, because no
-    /// consent is for emergencies.
+    /// the requester is registered if one of them includes the requester.
     fn admitting_by(
         patient: UserId,
         requester: UserId,
@@ -150,9 +149,6 @@ impl<T: Config> Pallet<T> {
         is_such: impl Fn(&Consent) -> bool,
     ) -> SlotSet {
         let mut admitting = SlotSet::default();
-        if purpose == Purpose::Emergency {
-            return admitting;
-        }
         let at = T::Time::now();
         for slot in slots() {
             let Some(given) = Self::consent_in_force(patient, slot, at) else { continue };
@@ -172,7 +168,12 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> ports::Sharing for Pallet<T> {
+    /// Reads nothing in an emergency. A consent for emergencies concerns only what hospitals open together: breaking
+    /// the glass at the hospital of a record is decided by the hospital's policies, as for private sections.
     fn admitting(patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+        if purpose == Purpose::Emergency {
+            return SlotSet::default();
+        }
         Self::admitting_by(patient, requester, purpose, |_| true)
     }
 
@@ -197,8 +198,14 @@ impl<T: Config> ports::Sharing for Pallet<T> {
     }
 
     #[cfg(feature = "runtime-benchmarks")]
-    fn set_up(patient: UserId, pointer: RecordPointer, sections: SectionSet, requester: UserId) {
-        crate::benchmarking::give_largest::<T>(patient, requester);
+    fn set_up(
+        patient: UserId,
+        pointer: RecordPointer,
+        sections: SectionSet,
+        requester: UserId,
+        emergency: bool,
+    ) {
+        crate::benchmarking::give_largest::<T>(patient, requester, emergency);
         let (last, placement) = crate::benchmarking::last_placement(sections);
         Placed::<T>::insert(pointer, placement);
         PlacedIn::<T>::insert((patient, last, pointer), sections);

@@ -11,8 +11,8 @@ use frame_support::traits::ConstU32;
 
 use crate::{
     Approvals, ConsortiumKey, Credentials, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks,
-    Mandates, Profiles, RolePolicies, Runtime, Sharing, Timestamp, configs::CouncilMajority,
-    weights,
+    Mandates, Profiles, Releases, RolePolicies, Runtime, Sharing, Timestamp,
+    configs::CouncilMajority, weights,
 };
 
 impl pallet_profiles::Config for Runtime {
@@ -110,6 +110,7 @@ impl pallet_openings::Config for Runtime {
     type Users = Profiles;
     type Records = LiteBlocks;
     type Sharing = Sharing;
+    type Emergencies = Releases;
     type ConsortiumKey = ConsortiumKey;
     type Bodies = ExtrinsicTail;
     type Time = Timestamp;

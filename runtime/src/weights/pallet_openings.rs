@@ -30,11 +30,19 @@ impl<T: frame_system::Config> pallet_openings::WeightInfo for Measured<T> {
     }
 
     /// `r`: 1 to 16.
+    /// An estimate until it is measured. More than `ask`: the daily tally, the hospital's usage, and the review.
+    fn ask_emergency(r: u32) -> Weight {
+        <Self as pallet_openings::WeightInfo>::ask(r)
+            .saturating_add(Weight::from_parts(60_000_000, 0))
+            .saturating_add(T::DbWeight::get().reads_writes(8, 7))
+    }
+
+    /// `r`: 1 to 16.
     /// An estimate until it is measured.
     fn hand_out(r: u32) -> Weight {
         Weight::from_parts(400_000_000, 0)
             .saturating_add(Weight::from_parts(12_000_000, 0).saturating_mul(r.into()))
-            .saturating_add(T::DbWeight::get().reads_writes(DECISION, 1))
+            .saturating_add(T::DbWeight::get().reads_writes(DECISION + 1, 1))
             .saturating_add(T::DbWeight::get().reads(17_u64.saturating_mul(r.into())))
     }
 }

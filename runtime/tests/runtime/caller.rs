@@ -117,7 +117,8 @@ fn parts_of_openings() -> [RuntimeCall; 2] {
 
 fn ask_for_opening() -> RuntimeCall {
     let (hospital, patient, purpose) = (A, *PATIENT, Purpose::Research);
-    pallet_openings::Call::ask { hospital, patient, records: Default::default(), purpose }.into()
+    let (records, emergency) = (Default::default(), None);
+    pallet_openings::Call::ask { hospital, patient, records, purpose, emergency }.into()
 }
 
 /// The calls about credentials that a hospital makes.

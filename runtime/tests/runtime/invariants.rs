@@ -11,7 +11,10 @@ use epione_primitives::{
     opening::{HandedOut, Opening, OpeningId},
     profile::Role,
     query::{Acceptance, Answer, QueriedRecords, Query},
-    release::{ReleasedRecord, SectionSet},
+    release::{
+        EmergencyReason, ReleasedRecord, Review, ReviewId, ReviewStatus, ReviewSubject,
+        ReviewedEmergency, SectionSet,
+    },
     sharing::{ConsentVersion, SlotId, SlotSet, Term},
 };
 use epione_runtime::{Runtime, RuntimeCall, invariants};
@@ -354,6 +357,7 @@ fn open(hospital: HospitalId, change: impl FnOnce(&mut Opening)) {
         patient,
         records,
         purpose,
+        emergency: None,
         slots: SlotSet(1),
         audience: account(&key("user-8")),
         sealing_key: SEALING_KEY,
@@ -385,6 +389,39 @@ fn openings_that_refer_to_nothing_are_found() {
     finds(never, || open(B, |opening| opening.sealing_key = Hash::repeat_byte(9)));
     finds(never, || open(B, |opening| opening.audience = account(&key("Bob"))));
     finds("a part of an opening was handed out by no hospital", || open(NOWHERE, |_| ()));
+}
+
+#[test]
+fn openings_in_emergencies_and_their_reviews_agree() {
+    let in_emergency = |requester| {
+        move |opening: &mut Opening| {
+            let reason = EmergencyReason::PublicHealth;
+            opening.requester = requester;
+            opening.emergency = Some(ReviewedEmergency { reason, review: ReviewId(0) });
+        }
+    };
+    finds("an opening in an emergency is by somebody who is no doctor", || {
+        open(B, in_emergency(user(8)));
+    });
+    finds("an opening disagrees with its review", || {
+        register("Alice//agent", user(10), Role::Doctor);
+        open(B, in_emergency(user(10)));
+    });
+    finds("a review is about an opening that does not name it", || {
+        open(B, |_| ());
+        let review = Review {
+            requester: user(8),
+            patient: *PATIENT,
+            hospital: A,
+            subject: ReviewSubject::Opening(OpeningId(0)),
+            reason: EmergencyReason::PublicHealth,
+            opened: 0,
+            deadline: 9,
+            verdicts: Default::default(),
+            status: ReviewStatus::Open,
+        };
+        pallet_releases::Reviews::<Runtime>::insert(ReviewId(0), review);
+    });
 }
 
 #[test]

@@ -1,16 +1,17 @@
-//! Sections that hospitals open together, with hospitals, profiles, lite-blocks, sharing, the consortium key and openings
-//! together.
+//! Sections that hospitals open together, with hospitals, profiles, lite-blocks, sharing, the consortium key and
+//! openings together.
 
 use epione_primitives::{
     Hash, RecordPointer,
     access::Purpose,
-    api::runtime_decl_for_openings_api::OpeningsApi,
+    api::{runtime_decl_for_openings_api::OpeningsApi, runtime_decl_for_releases_api::ReleasesApi},
     consortium::{EpochId, KeyId},
     hospital::Duty,
     limits::{MAX_OPENED_SECTIONS, MAX_QUERIED_RECORDS, MAX_WRAPS_BYTES},
     opening::{OpeningId, WrapLabel, WrapsBytes},
+    profile::Role,
     query::QueriedRecords,
-    release::{ReleasedRecord, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, ReviewId, ReviewStatus, SectionSet},
     sharing::{Consent, Term},
 };
 use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, Sharing, System, invariants};
@@ -20,7 +21,9 @@ use sp_runtime::DispatchError;
 
 use crate::{
     caller::refused,
-    chain::{A, B, Chain, PATIENT, account, apply, council, key, local, signed, validate},
+    chain::{
+        A, B, Chain, PATIENT, account, apply, council, key, local, register, signed, user, validate,
+    },
     consortium,
     queries::{FIRST, RESEARCHER, committed},
     sharing::{self, SLOT, place, withdraw},
@@ -64,7 +67,16 @@ fn ask_for(records: Vec<ReleasedRecord>) -> Call {
         patient: *PATIENT,
         records: QueriedRecords::truncate_from(records),
         purpose: Purpose::Research,
+        emergency: None,
     }
+}
+
+/// The same question in an emergency.
+fn in_emergency(mut asked: Call) -> Call {
+    if let Call::ask { purpose, emergency, .. } = &mut asked {
+        (*purpose, *emergency) = (Purpose::Emergency, Some(EmergencyReason::LifeThreatening));
+    }
+    asked
 }
 
 fn ask() -> Call {
@@ -161,19 +173,64 @@ fn another_version_of_the_consent_and_a_rotation_end_an_opening() {
     });
 }
 
+/// A doctor of hospital B opens the emergency summary of a patient of hospital A, which is down.
+#[test]
+fn an_emergency_summary_is_opened_and_reviewed_while_the_hospital_of_the_record_is_down() {
+    local(|chain| {
+        committed(chain);
+        consortium::generate(chain);
+        register("Bob//agent", user(9), Role::Doctor);
+        let purposes = vec![Purpose::Emergency].try_into().unwrap();
+        let audience = [Term::Role(Role::Doctor)];
+        let consent = Consent { standing: true, purposes, ..sharing::consent(&audience) };
+        let seen = Sharing::slot_height(*PATIENT, SLOT);
+        send("user-7", pallet_sharing::Call::give { slot: SLOT, consent, seen }).unwrap();
+        chain.next_block();
+        send("user-7", place(SECTIONS.0)).unwrap();
+        send("Alice//agent", wrap()).unwrap();
+        chain.next_block();
+        Hospitals::suspend(council(), A).unwrap();
+        let asked = in_emergency(ask());
+        assert_eq!(send("user-8", asked.clone()), Err(Error::NotDoctor.into()));
+        send("user-9", asked).unwrap();
+        let reviews = Runtime::reviews(None, 8);
+        let [(id, review)] = &reviews[..] else { panic!("one review is open") };
+        assert_eq!((*id, review.hospital, review.requester), (ReviewId(0), B, user(9)));
+        assert_eq!(invariants::check(), Ok(()));
+        chain.next_block();
+        for agent in ["Bob//agent", "Charlie//agent"] {
+            send(agent, hand_out()).unwrap();
+        }
+        // The hospital for which the doctor asked does not judge.
+        let judge = || pallet_releases::Call::<Runtime>::judge { review: *id, justified: false };
+        let own = pallet_releases::Error::<Runtime>::OwnReview;
+        assert_eq!(send("Bob", judge()), Err(own.into()));
+        for governance in ["Charlie", "Dave"] {
+            send(governance, judge()).unwrap();
+        }
+        let (_, closed) = Runtime::reviews(None, 8).remove(0);
+        assert!(matches!(closed.status, ReviewStatus::Closed { justified: false, .. }));
+        chain.next_block();
+        assert_eq!(send("Dave//agent", hand_out()), Err(Error::Unjustified.into()));
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
 /// The chain decides about the largest question as it does about others: the quota does not prevent it.
 #[test]
 fn the_largest_opening_fits_into_the_quota_of_a_user() {
     local(|chain| {
         shared(chain);
-        chain.next_window();
         let sections = SectionSet((1 << (MAX_OPENED_SECTIONS / MAX_QUERIED_RECORDS)) - 1);
         let record = |index| {
             let pointer = RecordPointer { height: FIRST.height, index };
             ReleasedRecord { pointer, sections }
         };
         let most: Vec<_> = (0..MAX_QUERIED_RECORDS as u16).map(record).collect();
-        assert_eq!(refused("user-8", ask_for(most)), None);
+        for largest in [ask_for(most.clone()), in_emergency(ask_for(most))] {
+            chain.next_window();
+            assert_eq!(refused("user-8", largest), None);
+        }
     });
 }
 
@@ -199,9 +256,11 @@ fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
         let (user, agent) = (Holder::User(*RESEARCHER), Holder::Duty(B, Duty::Agent));
         for (seed, call, holder, lane, least) in [
             ("user-8", ask(), user, Lane::User, 1_024),
+            ("user-8", in_emergency(ask()), user, Lane::User, 2_048),
             ("Bob//agent", hand_out(), agent, Lane::Record, 512),
             ("Bob//agent", wrap(), agent, Lane::Record, 512 + 2 * 168),
         ] {
+            chain.next_window();
             let before = used(holder, lane);
             assert_eq!(refused(seed, call), None);
             assert!(used(holder, lane) - before > least, "{seed}");

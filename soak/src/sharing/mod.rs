@@ -36,6 +36,8 @@ use reading::Reading;
 use responses::Responses;
 use updating::Update;
 
+pub(crate) use wire::transaction;
+
 const HOSPITALS: u16 = 4;
 /// Numbers of outsourcings, of queries, and of shared sections.
 static AXIS: [u16; 6] = [1, 10, 20, 30, 40, 50];

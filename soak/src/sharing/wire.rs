@@ -26,7 +26,7 @@ const AT: u64 = 1_790_000_000_000;
 
 /// A call as a signed transaction, as the client sends it to a node. The numbers of pallet and call are zero: they are
 /// two bytes, whichever they are. A nonce of 64 or more is one byte longer, or three.
-pub(super) fn transaction(call: &Call, signer: &Account, genesis: Hash) -> Vec<u8> {
+pub(crate) fn transaction(call: &Call, signer: &Account, genesis: Hash) -> Vec<u8> {
     let call = [&[0_u8, 0][..], &call.arguments[..]].concat();
     // All other extensions have no bytes.
     let extensions = (CheckLifetime(Era::mortal(64, 1)), CheckInFlight(1)).encode();

@@ -185,7 +185,7 @@ fn resharing() {
             "link": hex::encode(link),
             "members": members,
             "mixing": hex::encode(mixing),
-            "public_key": hex::encode(&oracle::commit(&earlier)[0]),
+            "public_key": hex::encode(oracle::commit(&earlier)[0]),
             "shares": hexes(members.iter().map(share)),
             "threshold": threshold,
         })

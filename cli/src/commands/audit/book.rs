@@ -9,8 +9,9 @@ use epione_client::{
 use epione_primitives::{
     BlockNumber, HospitalId, UserId,
     access::{AccessRequest, Action, Decision, Denial, SectionClass},
+    opening::OpeningId,
     profile::Role,
-    release::{OwnRead, Receipt, RefusedAccess, Release},
+    release::{OwnRead, Receipt, RefusedAccess, Release, ReviewSubject},
 };
 
 use super::{
@@ -48,21 +49,27 @@ impl Book {
         .await
     }
 
-    /// The newest emergencies, each with its receipt, which may be older than `receipts`.
+    /// The newest emergencies: each with its receipt, which may be older than `receipts`, or with its opening.
     pub(super) async fn emergencies(
         &mut self,
         limit: u32,
         receipts: &[(u32, Receipt)],
         head: BlockNumber,
-    ) -> Result<Vec<Look>, Failure> {
+    ) -> Result<(Vec<Look>, Vec<(OpeningId, Reviewed)>), Failure> {
         let emergencies = pages(limit, async |before, limit| {
             let page = self.snapshot.emergencies(self.patient, before, limit).await?;
             Ok(page.into_iter().map(|(number, id, review)| (number, (id, review))).collect())
         })
         .await?;
-        let mut looks = Vec::with_capacity(emergencies.len());
+        let (mut looks, mut openings) = (Vec::new(), Vec::new());
         for (_, (id, review)) in emergencies {
-            let number = review.receipt;
+            let number = match review.subject {
+                ReviewSubject::Receipt(number) => number,
+                ReviewSubject::Opening(opening) => {
+                    openings.push((opening, Reviewed::new(id, review, &self.judges, head)));
+                    continue;
+                }
+            };
             let at_hand = receipts.iter().find(|(known, _)| *known == number).cloned();
             let found = match at_hand {
                 Some(found) => Some(found),
@@ -80,7 +87,7 @@ impl Book {
             let reviewed = Reviewed::new(id, review, &self.judges, head);
             looks.push(self.look(number, receipt, Some(reviewed)).await?);
         }
-        Ok(looks)
+        Ok((looks, openings))
     }
 
     pub(super) async fn look(

@@ -5,6 +5,7 @@ mod handed_out;
 pub mod noted;
 pub mod proof_chain;
 pub mod reviews;
+mod urgent;
 pub mod who_looked;
 
 use clap::Subcommand;

@@ -7,7 +7,8 @@ use epione_client::chain::{Snapshot, calls::releases};
 use epione_primitives::{
     BlockNumber, HospitalId, UserId,
     hospital::{Hospital, HospitalStatus},
-    release::{EmergencyReason, Review, ReviewId, ReviewStatus},
+    opening::OpeningId,
+    release::{EmergencyReason, Review, ReviewId, ReviewStatus, ReviewSubject},
 };
 use serde::Serialize;
 
@@ -36,10 +37,14 @@ pub struct Reviewed {
     pub review: ReviewId,
     pub requester: UserId,
     pub patient: UserId,
-    /// The hospital whose records were read.
+    /// The hospital whose records were read; of an opening, the one for which the requester asked.
     pub hospital: HospitalId,
-    /// Number of the receipt among the patient's.
-    pub receipt: u32,
+    /// Number of the receipt among the patient's, if the hospital granted access.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<u32>,
+    /// Number of the opening, if the hospitals opened sections together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opening: Option<OpeningId>,
     pub reason: EmergencyReason,
     /// RFC 3339.
     pub opened: String,
@@ -82,7 +87,7 @@ impl Judges {
 impl Reviewed {
     /// The review when the newest final chain block is `head`.
     pub fn new(id: ReviewId, review: Review, judges: &Judges, head: BlockNumber) -> Self {
-        let Review { requester, patient, hospital, receipt, reason, opened, deadline, .. } = review;
+        let Review { requester, patient, hospital, subject, reason, opened, deadline, .. } = review;
         let open = review.status == ReviewStatus::Open;
         let verdict = |(hospital, justified)| Verdict { hospital, justified };
         Self {
@@ -90,7 +95,11 @@ impl Reviewed {
             requester,
             patient,
             hospital,
-            receipt,
+            receipt: subject.receipt(),
+            opening: match subject {
+                ReviewSubject::Opening(opening) => Some(opening),
+                ReviewSubject::Receipt(_) => None,
+            },
             reason,
             opened: moment(opened),
             deadline,
@@ -98,6 +107,15 @@ impl Reviewed {
             verdicts: review.verdicts.into_iter().map(verdict).collect(),
             needed: judges.needed(hospital),
             status: review.status,
+        }
+    }
+
+    /// The receipt, or the opening.
+    fn subject(&self) -> String {
+        match (self.receipt, self.opening) {
+            (_, Some(opening)) => format!("opening {opening}"),
+            (Some(receipt), None) => format!("receipt {receipt}"),
+            (None, None) => String::new(),
         }
     }
 }
@@ -170,13 +188,13 @@ impl fmt::Display for Reviews {
         for review in &self.reviews {
             writeln!(
                 f,
-                "{}  hospital {}  {}  requester {}  patient {}  receipt {}\n    {review}",
+                "{}  hospital {}  {}  requester {}  patient {}  {}\n    {review}",
                 review.opened,
                 review.hospital,
                 word(&review.reason),
                 review.requester,
                 review.patient,
-                review.receipt
+                review.subject()
             )?;
         }
         if self.more { write!(f, "{}", listing::MORE) } else { Ok(()) }
@@ -247,8 +265,11 @@ impl fmt::Display for Judged {
         let verdict = if self.justified { "justified" } else { "not justified" };
         write!(
             f,
-            "hospital {} judged the emergency at hospital {}: {verdict}\n{}",
-            self.by, self.reviewed.hospital, self.reviewed
+            "hospital {} judged the emergency {} hospital {}: {verdict}\n{}",
+            self.by,
+            if self.reviewed.opening.is_some() { "of an opening for" } else { "at" },
+            self.reviewed.hospital,
+            self.reviewed
         )
     }
 }
@@ -301,7 +322,7 @@ mod tests {
             requester: UserId([1; 32]),
             patient: UserId([2; 32]),
             hospital: HospitalId(0),
-            receipt: 3,
+            subject: ReviewSubject::Receipt(3),
             reason: EmergencyReason::LifeThreatening,
             opened: 0,
             deadline: 100,
@@ -318,6 +339,20 @@ mod tests {
         }
         // A hospital that left does not judge; all others do.
         assert_eq!(judges(4).needed(HospitalId(9)), 3);
+    }
+
+    #[test]
+    fn a_review_names_its_receipt_or_its_opening() {
+        let receipt = review(ReviewStatus::Open);
+        let (number, opening) = (None, Some(OpeningId(5)));
+        let together = Reviewed { receipt: number, opening, ..receipt.clone() };
+        let listed = Reviews { reviews: vec![receipt, together.clone()], more: false }.to_string();
+        assert!(listed.contains("  receipt 3\n") && listed.contains("  opening 5\n"), "{listed}");
+        let json = serde_json::to_value(&together).unwrap();
+        assert_eq!((json.get("receipt"), &json["opening"]), (None, &serde_json::json!(5)));
+        let judged = Judged { by: HospitalId(1), justified: true, reviewed: together };
+        let said = "hospital 1 judged the emergency of an opening for hospital 0: justified";
+        assert!(judged.to_string().starts_with(said), "{judged}");
     }
 
     #[test]

@@ -13,7 +13,13 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::{book::Book, handed_out::HandedOut, noted::NotedRead, reviews::Reviewed};
+use super::{
+    book::Book,
+    handed_out::HandedOut,
+    noted::NotedRead,
+    reviews::Reviewed,
+    urgent::{self, UrgentOpening},
+};
 use crate::{
     commands::opening,
     context::{Context, Output},
@@ -46,13 +52,16 @@ pub struct WhoLookedArgs {
 #[serde(rename_all = "camelCase")]
 pub struct Looks {
     pub patient: UserId,
+    /// What doctors had opened in emergencies by a consent for emergencies, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emergency_openings: Vec<UrgentOpening>,
     /// Emergencies first, then the others; newest first in both.
     pub looks: Vec<Look>,
     /// The queries that the patient accepted; newest first. Those without a transfer: no hospital has recorded that it
     /// handed out the keys.
     pub queries: HandedOut,
-    /// What the hospitals opened together by a standing consent of the patient, newest first. Those that no hospital
-    /// handed out: the chain permitted it, and a hospital can break the rule.
+    /// What else the hospitals opened together by a standing consent of the patient, newest first. Those that no
+    /// hospital handed out: the chain permitted it, and a hospital can break the rule.
     pub openings: Vec<opening::Described>,
     /// What the patient noted of own readings, newest first. A reading with their own key leaves nothing on the chain
     /// unless the patient notes it.
@@ -148,17 +157,24 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let mut book = Book::open(snapshot, patient).await?;
     let asked = listing::asked(args.limit);
     let mut receipts = book.receipts(asked).await?;
-    let mut looks = book.emergencies(asked, &receipts, head.number).await?;
+    let (mut looks, urgent) = book.emergencies(asked, &receipts, head.number).await?;
+    let emergencies = looks.len().saturating_add(urgent.len()) as u64;
+    let more_emergencies = args.limit.is_some_and(|limit| emergencies > u64::from(limit));
     let mut queries = HandedOut::of(patient, asked, context).await?;
     let chain = context.chain().await?;
-    let opened = Openings::new(chain.clone()).list(Party::Patient(patient), asked).await?;
-    let mut openings = opening::described(opened, chain).await?;
+    let mut opened = Openings::new(chain.clone()).list(Party::Patient(patient), asked).await?;
+    let more_openings = listing::cut(&mut opened.openings, args.limit);
+    opened.openings.retain(|found| found.opening.emergency.is_none());
+    let mut emergency_openings = urgent::opened(urgent, opened.block, chain).await?;
+    let openings = opening::described(opened, chain).await?;
     let mut own_reads = book.own_reads(asked).await?;
     let more = listing::cut(&mut looks, args.limit)
         | listing::cut(&mut own_reads, args.limit)
         | listing::cut(&mut receipts, args.limit)
         | listing::cut(&mut queries.0, args.limit)
-        | listing::cut(&mut openings, args.limit);
+        | listing::cut(&mut emergency_openings, args.limit)
+        | more_openings
+        | more_emergencies;
     for (number, receipt) in receipts.into_iter().filter(|(_, receipt)| receipt.review.is_none()) {
         looks.push(book.look(number, receipt, None).await?);
     }
@@ -166,18 +182,33 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let more_refused = refused.as_mut().map(|refused| listing::cut(refused, args.limit));
     let is_own = args.signer.is_some();
     let own_reads = own_reads.into_iter().map(|read| NotedRead::new(read, is_own)).collect();
-    Ok(Looks { patient, looks, queries, openings, own_reads, more, refused, more_refused })
+    Ok(Looks {
+        patient,
+        emergency_openings,
+        looks,
+        queries,
+        openings,
+        own_reads,
+        more,
+        refused,
+        more_refused,
+    })
 }
 
 impl fmt::Display for Looks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_alone =
             self.looks.is_empty() && self.queries.0.is_empty() && self.openings.is_empty();
+        let is_alone = is_alone && self.emergency_openings.is_empty();
         if is_alone && self.own_reads.is_empty() {
             writeln!(f, "no one has read records of {}", self.patient)?;
         } else if is_alone {
             writeln!(f, "no one else has read records of {}", self.patient)?;
         }
+        if !self.emergency_openings.is_empty() {
+            writeln!(f, "EMERGENCIES, by the hospitals together, with a consent for emergencies:")?;
+        }
+        self.emergency_openings.iter().try_for_each(|urgent| writeln!(f, "{urgent}"))?;
         if !self.looks.is_empty() {
             let header = ["WHEN", "WHO", "WHERE", "WHY", "BY POLICY", "BLOCK", "RECEIPT"];
             let rows: Vec<_> = std::iter::once(header.map(String::from))
@@ -290,7 +321,9 @@ mod tests {
         RecordPointer,
         consortium::EpochId,
         opening::OpeningId,
-        release::{OwnRead, ReleasedRecords, SectionSet},
+        release::{
+            OwnRead, ReleasedRecords, ReviewId, ReviewStatus, ReviewedEmergency, SectionSet,
+        },
         sharing::SlotId,
     };
 
@@ -341,6 +374,7 @@ mod tests {
         let read = OwnRead { records: ReleasedRecords::truncate_from(records), block: 42, at: 0 };
         let mut looks = Looks {
             patient: UserId([1; 32]),
+            emergency_openings: Vec::new(),
             looks: Vec::new(),
             queries: HandedOut(Vec::new()),
             openings: Vec::new(),
@@ -375,6 +409,7 @@ mod tests {
             hospital_name: "Bob".into(),
             patient: UserId([1; 32]),
             purpose: Purpose::Research,
+            emergency: None,
             records: vec![WantedRecord { pointer, sections: Some(SectionSet(0b10)) }],
             slots: vec![SlotId(0)],
             at: "2026-11-29T01:25:06Z".into(),
@@ -383,6 +418,7 @@ mod tests {
         };
         let looks = Looks {
             patient: UserId([1; 32]),
+            emergency_openings: Vec::new(),
             looks: Vec::new(),
             queries: HandedOut(Vec::new()),
             openings: vec![opened],
@@ -400,6 +436,59 @@ mod tests {
         let json = serde_json::to_value(&looks).unwrap();
         assert_eq!(json["openings"][0]["opening"], 7);
         assert_eq!(json["openings"][0]["handedOut"][0]["hospital"], 2);
+    }
+
+    #[test]
+    fn an_emergency_summary_that_was_opened_comes_first_with_its_review() {
+        let (reason, review) = (EmergencyReason::LifeThreatening, ReviewId(4));
+        let opened = opening::Described {
+            opening: OpeningId(8),
+            requester: UserId([6; 32]),
+            role: Some(Role::Doctor),
+            hospital: HospitalId(1),
+            hospital_name: "Bob".into(),
+            patient: UserId([1; 32]),
+            purpose: Purpose::Emergency,
+            emergency: Some(ReviewedEmergency { reason, review }),
+            records: Vec::new(),
+            slots: vec![SlotId(1)],
+            at: "2026-11-29T01:25:06Z".into(),
+            block: 42,
+            handed_out: Vec::new(),
+        };
+        let reviewed = Reviewed {
+            review,
+            requester: opened.requester,
+            patient: opened.patient,
+            hospital: opened.hospital,
+            receipt: None,
+            opening: Some(opened.opening),
+            reason,
+            opened: opened.at.clone(),
+            deadline: 100,
+            blocks_left: Some(58),
+            verdicts: Vec::new(),
+            needed: 2,
+            status: ReviewStatus::Open,
+        };
+        let looks = Looks {
+            patient: UserId([1; 32]),
+            emergency_openings: vec![UrgentOpening { opened, reviewed }],
+            looks: vec![look(None, SectionSet(1))],
+            queries: HandedOut(Vec::new()),
+            openings: Vec::new(),
+            own_reads: Vec::new(),
+            more: false,
+            refused: None,
+            more_refused: None,
+        };
+        let text = looks.to_string();
+        assert!(text.starts_with("EMERGENCIES, by the hospitals together"), "{text}");
+        assert!(text.contains("\n  review 4: OPEN until block 100"), "{text}");
+        assert!(text.find("opening 8") < text.find("WHEN"), "{text}");
+        let json = serde_json::to_value(&looks).unwrap();
+        assert_eq!(json["emergencyOpenings"][0]["opening"], 8);
+        assert_eq!(json["emergencyOpenings"][0]["reviewed"]["review"], 4);
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub struct GiveArgs {
     pub signer: KeySource,
     #[command(flatten)]
     pub audience: AudienceArgs,
-    /// What the sections may be read for; may be repeated
+    /// What the sections may be read for; may be repeated. With emergency, which needs --standing and excludes other
+    /// purposes: doctors among the requesters open the sections in an emergency, and other hospitals review it
     #[arg(long = "purpose", value_name = "PURPOSE", required = true, value_parser = argument::<Purpose>())]
     pub purposes: Vec<Purpose>,
     /// Kind of the sections that are placed in the slot: those of earlier records by this command, those of new records

@@ -1,4 +1,4 @@
-//! `epione opening ask`: a requester has sections opened by the hospitals.
+//! `epione opening ask`: a requester has sections opened by the hospitals, in an emergency under review.
 
 use std::fmt;
 
@@ -8,7 +8,11 @@ use epione_client::{
     opening::{NewOpening, Openings},
 };
 use epione_primitives::{
-    BlockNumber, HospitalId, UserId, access, limits::OPENING_BLOCKS, opening::OpeningId,
+    BlockNumber, HospitalId, UserId,
+    access::Purpose,
+    limits::OPENING_BLOCKS,
+    opening::OpeningId,
+    release::{EmergencyReason, ReviewedEmergency},
 };
 use serde::Serialize;
 
@@ -18,13 +22,14 @@ use crate::{
             Part, asking_hospital,
             part::{in_words, merged, wanted},
         },
-        records::Purpose,
+        records::Emergency,
     },
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
     progress,
     wording::word,
+    words::argument,
 };
 
 #[derive(Debug, Args)]
@@ -43,9 +48,27 @@ pub struct AskArgs {
     /// every section that the patient shares with you. May be repeated
     #[arg(long = "record", value_name = "HEIGHT/INDEX[:SECTIONS]", required = true)]
     pub records: Vec<Part>,
-    /// What you want to read it for
-    #[arg(long, value_enum)]
+    /// What you want to read it for. With emergency, the patient's emergency summary, for doctors only: the other
+    /// hospitals review it, and the patient's list of accesses shows it first
+    #[arg(long, value_name = "PURPOSE", value_parser = argument::<Purpose>())]
     pub purpose: Purpose,
+    /// Why you read in an emergency, with --purpose emergency
+    #[arg(long, value_enum, value_name = "REASON", required_if_eq("purpose", "emergency"))]
+    pub reason: Option<Emergency>,
+}
+
+impl AskArgs {
+    /// The reason of the emergency, if it is one.
+    fn emergency(&self) -> Result<Option<EmergencyReason>, Failure> {
+        match (self.purpose, self.reason) {
+            (Purpose::Emergency, reason) => Ok(reason.map(EmergencyReason::from)),
+            (_, None) => Ok(None),
+            (_, Some(_)) => Err(Failure::usage(
+                "only an emergency has a reason",
+                "leave out --reason, or pass --purpose emergency; nothing was sent",
+            )),
+        }
+    }
 }
 
 /// An opening on which the chain has decided.
@@ -57,7 +80,10 @@ pub struct Asked {
     pub patient: UserId,
     /// The sections that the hospitals open.
     pub records: Vec<WantedRecord>,
-    pub purpose: access::Purpose,
+    pub purpose: Purpose,
+    /// In an emergency: its reason and its review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<ReviewedEmergency>,
     /// The chain block that has the decision.
     pub block: BlockNumber,
     /// The last chain block in which the hospitals hand out their parts.
@@ -70,11 +96,15 @@ impl Output for Asked {}
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { opening, hospital, patient, records, purpose, block, until, get } = self;
+        let Self { opening, hospital, patient, records, purpose, block, until, get, .. } = self;
         let (records, purpose) = (in_words(records), word(purpose));
         writeln!(f, "opening {opening}, chain block {block}: the hospitals open for you")?;
         writeln!(f, "  {records}, of patient {patient}, for {purpose}")?;
         writeln!(f, "  as a user of hospital {hospital}")?;
+        if let Some(ReviewedEmergency { reason, review }) = self.emergency {
+            let reason = word(&reason);
+            writeln!(f, "EMERGENCY: {reason}; the other hospitals review it as review {review}")?;
+        }
         writeln!(f, "they hand out their parts until chain block {until}, about ten minutes")?;
         write!(f, "to read: {get}")
     }
@@ -82,14 +112,14 @@ impl fmt::Display for Asked {
 
 /// Asks the chain for an opening.
 pub async fn ask(args: &AskArgs, context: &Context) -> Result<Asked, Failure> {
-    let records = merged(&args.records)?;
+    let (records, emergency) = (merged(&args.records)?, args.emergency()?);
     let account = identity::account(&context.keys(&args.signer)?);
     let chain = context.chain().await?;
     let user = context.user_of(&account).await?;
     let state = chain.finalized().await?;
     let hospital = asking_hospital((args.hospital.as_ref(), user), &state, context).await?;
-    let (patient, purpose) = (args.patient, args.purpose.into());
-    let new = NewOpening { hospital, patient, records, purpose };
+    let (patient, purpose) = (args.patient, args.purpose);
+    let new = NewOpening { hospital, patient, records, purpose, emergency };
     let spinner = progress::waiting(context, "waiting until the opening is finalized");
     let asked = Openings::new(chain.clone()).ask(&new, &account).await;
     spinner.finish_and_clear();
@@ -108,6 +138,7 @@ pub async fn ask(args: &AskArgs, context: &Context) -> Result<Asked, Failure> {
         patient,
         records: wanted(&asked.records),
         purpose,
+        emergency: asked.emergency,
         block,
         until: block.saturating_add(OPENING_BLOCKS),
         get: get.to_string(),
@@ -117,7 +148,10 @@ pub async fn ask(args: &AskArgs, context: &Context) -> Result<Asked, Failure> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use epione_primitives::{RecordPointer, release::SectionSet};
+    use epione_primitives::{
+        RecordPointer,
+        release::{ReviewId, SectionSet},
+    };
 
     use super::*;
 
@@ -134,9 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn an_opening_needs_a_record_and_a_purpose_and_is_never_for_an_emergency() {
+    fn an_opening_needs_a_record_and_a_purpose_and_an_emergency_a_reason() {
         assert!(parse(&["--record", "1/0:3,5", "--purpose", "research"]).is_ok());
         assert!(parse(&["--record", "1/0", "--record", "2/0", "--purpose", "payment"]).is_ok());
+        let reason = ["--record", "1/0", "--reason", "unable-to-consent", "--purpose"];
+        let emergency = parse(&[&reason[..], &["emergency"]].concat()).unwrap();
+        assert_eq!(emergency.emergency().unwrap(), Some(EmergencyReason::UnableToConsent));
+        let research = parse(&[&reason[..], &["research"]].concat()).unwrap();
+        assert!(research.emergency().unwrap_err().error.contains("only an emergency"));
         for wrong in [
             &["--record", "1/0"][..],
             &["--purpose", "research"],
@@ -156,7 +195,8 @@ mod tests {
             hospital: HospitalId(2),
             patient: UserId([1; 32]),
             records: vec![WantedRecord { pointer, sections: Some(SectionSet(0b1010)) }],
-            purpose: access::Purpose::Research,
+            purpose: Purpose::Research,
+            emergency: None,
             block: 40,
             until: 240,
             get: "epione records get --opening 7".into(),
@@ -170,5 +210,15 @@ mod tests {
         assert_eq!(json["opening"], 7);
         assert_eq!(json["until"], 240);
         assert_eq!(json["records"][0]["sections"], serde_json::json!([1, 3]));
+        assert_eq!(json.get("emergency"), None);
+
+        let (reason, review) = (EmergencyReason::LifeThreatening, ReviewId(4));
+        let emergency = Some(ReviewedEmergency { reason, review });
+        let asked = Asked { purpose: Purpose::Emergency, emergency, ..asked };
+        let text = asked.to_string();
+        let said = "EMERGENCY: life-threatening; the other hospitals review it as review 4";
+        assert!(text.contains(said), "{text}");
+        let json = serde_json::to_value(&asked).unwrap();
+        assert_eq!(json["emergency"]["review"], 4);
     }
 }

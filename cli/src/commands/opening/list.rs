@@ -17,6 +17,7 @@ use epione_primitives::{
     limits::MAX_SLOTS,
     opening::{Opening, OpeningId},
     profile::Role,
+    release::ReviewedEmergency,
     sharing::SlotId,
 };
 use serde::Serialize;
@@ -64,6 +65,9 @@ pub struct Described {
     pub hospital_name: String,
     pub patient: UserId,
     pub purpose: Purpose,
+    /// In an emergency: its reason and its review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<ReviewedEmergency>,
     pub records: Vec<WantedRecord>,
     /// The slots whose standing consents included the requester, ascending.
     pub slots: Vec<SlotId>,
@@ -112,6 +116,9 @@ impl fmt::Display for Described {
             "  of hospital {hospital_name} ({hospital}) opens records of patient {patient}"
         )?;
         writeln!(f, "  for {}: {}", word(purpose), in_words(&self.records))?;
+        if let Some(ReviewedEmergency { reason, review }) = self.emergency {
+            writeln!(f, "  EMERGENCY: {}, under review {review}", word(&reason))?;
+        }
         write!(f, "  by the standing consents of slots {}", slots.join(","))?;
         if self.handed_out.is_empty() {
             write!(f, "\n  no hospital has recorded that it hands out its part")?;
@@ -153,8 +160,8 @@ impl Asker {
 impl Described {
     fn new(found: Found, asker: Asker) -> Self {
         let Found { id, opening, handed_out } = found;
-        let Opening { requester, hospital, patient, records, purpose, slots, block, at, .. } =
-            opening;
+        let Opening { requester, hospital, patient, records, purpose, emergency, .. } = opening;
+        let Opening { slots, block, at, .. } = opening;
         let Asker { role, hospital_name } = asker;
         let handed_out = handed_out.into_iter().map(|(hospital, it)| HandedOutPart {
             hospital,
@@ -170,6 +177,7 @@ impl Described {
             hospital_name,
             patient,
             purpose,
+            emergency,
             records: wanted(&records),
             slots: (0..MAX_SLOTS).map(SlotId).filter(|slot| slots.contains(*slot)).collect(),
             at: moment(at),
@@ -233,7 +241,7 @@ mod tests {
         AccountId, Hash, RecordPointer,
         opening::HandedOut,
         query::QueriedRecords,
-        release::{ReleasedRecord, SectionSet},
+        release::{EmergencyReason, ReleasedRecord, ReviewId, SectionSet},
         sharing::SlotSet,
     };
 
@@ -255,6 +263,7 @@ mod tests {
             patient: UserId([1; 32]),
             records: QueriedRecords::truncate_from(records),
             purpose: Purpose::Research,
+            emergency: None,
             slots: SlotSet(0b101),
             audience: AccountId::new([3; 32]),
             sealing_key: Hash::repeat_byte(4),
@@ -282,6 +291,10 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let (reason, review) = (EmergencyReason::PublicHealth, ReviewId(3));
+        let emergency = Some(ReviewedEmergency { reason, review });
+        let urgent = Described { emergency, ..opening() }.to_string();
+        assert!(urgent.contains("EMERGENCY: public-health, under review 3"), "{urgent}");
         let none = Described { handed_out: Vec::new(), ..opening() };
         assert!(none.to_string().ends_with("no hospital has recorded that it hands out its part"));
     }

@@ -20,7 +20,7 @@ use crate::{
         credential::{self, AttributeRef},
         opening::{self, AskArgs},
         query::Part,
-        records::{self, PartArgs, Purpose},
+        records::{self, PartArgs},
         section,
     },
     context::{Common, Context, HospitalRef},
@@ -188,7 +188,8 @@ fn asking(cast: &Cast, who: &Person) -> AskArgs {
         hospital: None,
         patient: cast.patient.id,
         records: vec![shared()],
-        purpose: Purpose::Research,
+        purpose: access::Purpose::Research,
+        reason: None,
     }
 }
 

@@ -106,9 +106,10 @@ impl Story {
             "the other hospitals closed the review",
         )?;
         self.line(closed.to_string());
+        let receipt = closed.receipt.ok_or_else(|| broken("the review is about a receipt"))?;
         self.report.emergencies.push(Emergency {
             review: closed.review.0,
-            receipt: closed.receipt,
+            receipt,
             who: scene.cast.label(closed.requester).into(),
             reason: word(&closed.reason),
             judged_by: closed.verdicts.iter().map(|verdict| verdict.hospital).collect(),

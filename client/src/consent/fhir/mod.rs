@@ -60,14 +60,15 @@ const SLOT_URN: &str = "urn:epione:slot";
 const STANDING_URN: &str = "urn:epione:standing";
 const TRUE: &str = "true";
 
-/// Each purpose, with HL7's code for the reason of an act. A consent is never for an emergency.
-static REASONS: [(Purpose, &str); 6] = [
+/// Each purpose, with HL7's code for the reason of an act. Emergency treatment is the only reason of its consent.
+static REASONS: [(Purpose, &str); 7] = [
     (Purpose::Treatment, "TREAT"),
     (Purpose::PatientRequest, "PATRQT"),
     (Purpose::Research, "HRESCH"),
     (Purpose::Audit, "HOPERAT"),
     (Purpose::Payment, "HPAYMT"),
     (Purpose::PublicHealth, "PUBHLTH"),
+    (Purpose::Emergency, "ETREAT"),
 ];
 
 /// The consent of a slot, with what a resource says in addition.

@@ -177,7 +177,8 @@ fn audiences() -> impl Strategy<Value = Audience> {
 }
 
 fn consents() -> impl Strategy<Value = Consent> {
-    let purposes: Vec<_> = REASONS.iter().map(|(purpose, _)| *purpose).collect();
+    let each = REASONS.iter().map(|(purpose, _)| *purpose);
+    let purposes: Vec<_> = each.filter(|purpose| *purpose != Purpose::Emergency).collect();
     let most = purposes.len();
     let time = || proptest::option::of(0..SINCE);
     (
@@ -186,16 +187,22 @@ fn consents() -> impl Strategy<Value = Consent> {
         proptest::sample::subsequence(SectionKind::ALL, 0..=4),
         (time(), time()),
         SINCE + 1..SINCE + 366 * DAY_MILLIS,
-        any::<bool>(),
+        any::<(bool, bool)>(),
     )
-        .prop_map(|(audience, purposes, kinds, (from, to), until, standing)| Consent {
-            audience,
-            purposes: purposes.try_into().unwrap(),
-            kinds: set_of(&kinds),
-            // A resource cannot say "before 1970".
-            recorded: RecordedPeriod { from, to: to.filter(|to| *to > 0) },
-            until,
-            standing,
+        .prop_map(|(audience, ordinary, kinds, (from, to), until, (standing, emergency))| {
+            Consent {
+                audience,
+                // A consent for emergencies is a standing one without another purpose.
+                purposes: match standing && emergency {
+                    true => vec![Purpose::Emergency].try_into().unwrap(),
+                    false => ordinary.try_into().unwrap(),
+                },
+                kinds: set_of(&kinds),
+                // A resource cannot say "before 1970".
+                recorded: RecordedPeriod { from, to: to.filter(|to| *to > 0) },
+                until,
+                standing,
+            }
         })
 }
 
@@ -218,6 +225,18 @@ fn a_standing_consent_has_a_modifier_extension_of_its_own() {
     *resource.pointer_mut("/provision/provision/0/modifierExtension").unwrap() =
         json!([slot, expected, expected]);
     assert!(imported(&resource).unwrap_err().to_string().contains("is there twice"));
+}
+
+#[test]
+fn a_consent_for_emergencies_has_the_reason_emergency_treatment_and_must_stand() {
+    let purposes = vec![Purpose::Emergency].try_into().unwrap();
+    let summary = Consent { standing: true, purposes, ..consent() };
+    let resource = exported(summary.clone());
+    let code = resource.pointer("/provision/provision/0/purpose/0/code");
+    assert_eq!(code, Some(&json!("ETREAT")), "{resource}");
+    assert_eq!(imported(&resource).unwrap().consent, summary);
+    let refused = imported(&exported(Consent { standing: false, ..summary })).unwrap_err();
+    assert!(refused.to_string().contains("must be a standing one"), "{refused}");
 }
 
 proptest! {

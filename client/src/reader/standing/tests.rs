@@ -157,6 +157,7 @@ fn label_of(section: u16) -> WrapLabel {
         patient: UserId([1; 32]),
         records: Default::default(),
         purpose: Purpose::Research,
+        emergency: None,
         slots: SlotSet(1),
         audience: requester().account(),
         sealing_key: requester().sealing.public().hash(),

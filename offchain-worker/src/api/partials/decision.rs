@@ -7,7 +7,7 @@ use epione_primitives::{
     hospital::HospitalStatus,
     limits::{MAX_SLOTS, OPENING_BLOCKS},
     opening::{Opening, Wrapped, slot_of},
-    release::{ReleasedRecord, SectionSet},
+    release::{ReleasedRecord, ReviewId, ReviewStatus, ReviewedEmergency, SectionSet},
     sharing::{Placements, SlotId, SlotSet},
 };
 
@@ -100,6 +100,7 @@ async fn sections(
     opening: &Opening,
     key: KeyId,
 ) -> Result<Vec<OpenedSection>, ApiError> {
+    check_review(finalized, opening).await?;
     if !is_admitted(finalized, opening).await? {
         return Err(not_admitted());
     }
@@ -113,18 +114,20 @@ async fn sections(
     Ok(opened)
 }
 
+/// Checks that the other hospitals did not find the opening's emergency unjustified.
+async fn check_review(finalized: &dyn FinalState, opening: &Opening) -> Result<(), ApiError> {
+    let Some(ReviewedEmergency { review, .. }) = opening.emergency else { return Ok(()) };
+    let after = ReviewId(review.0.saturating_add(1));
+    let found = finalized.reviews(Some(after), 1).await?;
+    let is_unjustified = found.iter().any(|(id, found)| {
+        *id == review && matches!(found.status, ReviewStatus::Closed { justified: false, .. })
+    });
+    if is_unjustified { Err(unjustified()) } else { Ok(()) }
+}
+
 /// Whether the consents of all slots of the opening are standing, and include the requester for the purpose now.
 async fn is_admitted(finalized: &dyn FinalState, opening: &Opening) -> Result<bool, ViewError> {
-    let Opening { requester, patient, purpose, slots, .. } = opening;
-    let admitting = finalized.admitting(*patient, *requester, *purpose).await?;
-    let mut standing = SlotSet::default();
-    if !admitting.is_empty() {
-        for (slot, version) in finalized.consents(*patient).await? {
-            if version.consent.standing && admitting.contains(slot) {
-                standing.insert(slot);
-            }
-        }
-    }
+    let (slots, standing) = (opening.slots, finalized.standing(opening).await?);
     let mut needed = (0..MAX_SLOTS).map(SlotId).filter(|slot| slots.contains(*slot));
     Ok(!slots.is_empty() && needed.all(|slot| standing.contains(slot)))
 }
@@ -183,6 +186,15 @@ pub(super) fn not_admitted() -> ApiError {
         "The patient's consents do not include you any more",
         "Since the chain decided, the patient has withdrawn or changed the standing consent, it has ended, or an \
          attribute of yours has ended. Nothing was handed out. Ask the patient, with a query.",
+    )
+}
+
+pub(super) fn unjustified() -> ApiError {
+    ApiError::conflict(
+        "unjustified",
+        "The emergency was found unjustified",
+        "The other hospitals have reviewed the emergency of your opening and found it unjustified. No hospital hands \
+         out its part any more, and nothing was handed out now. Ask the patient, with a query.",
     )
 }
 

@@ -173,6 +173,8 @@ async fn record(state: &AppState, asked: &Asked) -> Result<(), ApiError> {
         Ok(())
     } else if is("NotAdmitted") {
         Err(decision::not_admitted())
+    } else if is("Unjustified") {
+        Err(decision::unjustified())
     } else if is("Over") {
         Err(decision::over())
     } else if is("RequesterChanged") {

@@ -19,7 +19,10 @@ use epione_primitives::{
     opening::{HandedOut, Opening, OpeningId, WrapLabel},
     profile::{RegistrationStatus, Role},
     refusal::Refusal,
-    release::{ReleasedRecord, SectionSet},
+    release::{
+        EmergencyReason, ReleasedRecord, Review, ReviewId, ReviewStatus, ReviewSubject,
+        ReviewedEmergency, SectionSet,
+    },
     sharing::{ConsentVersion, KindSet, SlotId, SlotSet},
 };
 use epione_threshold::{Commitments, Index, Partial, Point, Wrap};
@@ -110,6 +113,7 @@ impl Opened {
             patient: self.world.patient.user,
             records: vec![record].try_into().unwrap(),
             purpose: Purpose::Research,
+            emergency: None,
             slots,
             audience: self.world.stranger.account().id(),
             sealing_key: self.world.stranger.keys.sealing.public().hash(),
@@ -514,4 +518,61 @@ async fn nothing_is_handed_out_while_the_node_is_behind() {
     opened.world.chain.facts().away = false;
     assert_eq!(opened.ask().await.status, 200);
     assert_eq!(opened.hand_outs(), 1);
+}
+
+/// Makes the opening one of an emergency summary, whose review is open.
+fn in_emergency(opened: &Opened) {
+    let mut facts = opened.world.chain.facts();
+    reconsider(&mut facts, &opened.world.patient, |it| {
+        it.consent.purposes = vec![Purpose::Emergency].try_into().unwrap();
+    });
+    let (reason, review) = (EmergencyReason::LifeThreatening, ReviewId(0));
+    let opening = facts.openings.openings.get_mut(&OPENING).unwrap();
+    opening.purpose = Purpose::Emergency;
+    opening.emergency = Some(ReviewedEmergency { reason, review });
+    let Opening { requester, hospital, patient, at, .. } = *opening;
+    facts.reviews.push(Review {
+        requester,
+        patient,
+        hospital,
+        subject: ReviewSubject::Opening(OPENING),
+        reason,
+        opened: at,
+        deadline: u32::MAX,
+        verdicts: Default::default(),
+        status: ReviewStatus::Open,
+    });
+}
+
+fn close_review(facts: &mut Facts, justified: bool) {
+    facts.reviews[0].status = ReviewStatus::Closed { justified, at: crate::now() };
+}
+
+#[tokio::test]
+async fn a_part_of_an_emergency_summary_is_handed_out_until_the_others_find_it_unjustified() {
+    let opened = Opened::new().await;
+    in_emergency(&opened);
+    let reply = reply_of(&opened.ask().await);
+    let content = opened.open(&reply, &opened.key);
+    assert_eq!(opened.unwrap(&content, &opened.key), opened.expected_keys());
+    close_review(&mut opened.world.chain.facts(), true);
+    assert_eq!(opened.ask().await.status, 200);
+    close_review(&mut opened.world.chain.facts(), false);
+    opened.assert_refused(409, "unjustified", "the others found it unjustified").await;
+    let refused = follow_link(&opened.world, &reply.links[0].url).await;
+    assert_eq!(refused.refusal(), (403, "forbidden".into()));
+}
+
+#[tokio::test]
+async fn a_consent_for_emergencies_gives_no_part_for_another_purpose() {
+    let opened = Opened::new().await;
+    in_emergency(&opened);
+    let change = |purpose| {
+        let mut facts = opened.world.chain.facts();
+        facts.openings.openings.get_mut(&OPENING).unwrap().purpose = purpose;
+    };
+    change(Purpose::Research);
+    opened.assert_refused(409, "not-admitted", "another purpose").await;
+    change(Purpose::Emergency);
+    assert_eq!(opened.ask().await.status, 200);
 }

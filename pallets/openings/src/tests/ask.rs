@@ -4,7 +4,7 @@ use epione_mocks::{
     Users, add_credential, begin_epoch, end_registration, pass, set_active, without_key,
 };
 use epione_primitives::{
-    AccountId, Hash, HospitalId, RecordPointer,
+    AccountId, Hash, HospitalId, RecordPointer, Word,
     access::Purpose,
     consortium::{EpochId, KeyId},
     opening::{Opening, OpeningId, WrapLabel},
@@ -33,6 +33,7 @@ fn a_requester_whom_the_standing_consent_includes_opens_what_is_placed_and_wrapp
             patient: PATIENT,
             records: records(&[(FIRST, 0b10)]),
             purpose: Purpose::Research,
+            emergency: None,
             slots: SlotSet(1 << SLOT.0),
             audience: epione_mocks::user_account(RESEARCHER),
             sealing_key: Hash::from(RESEARCHER.0),
@@ -109,20 +110,21 @@ fn a_consent_that_is_withdrawn_over_or_replaced_admits_nobody() {
 }
 
 #[test]
-fn another_purpose_is_not_admitted_and_an_emergency_never() {
+fn another_purpose_is_not_admitted() {
     run(|| {
         share_and_wrap();
         for purpose in Purpose::ALL.iter().copied() {
             let records = records(&BOTH);
-            let call =
-                crate::Call::<Test>::ask { hospital: AWAY, patient: PATIENT, records, purpose };
+            let (hospital, patient) = (AWAY, PATIENT);
+            let emergency = (purpose == Purpose::Emergency).then_some(REASON);
+            let call = crate::Call::<Test>::ask { hospital, patient, records, purpose, emergency };
             let asked = move || dispatch(call, user(RESEARCHER));
             match purpose {
                 Purpose::Research => {
                     assert_ok!(asked());
                 }
                 Purpose::Emergency => {
-                    assert_noop!(asked(), Error::<Test>::PurposeIsEmergency);
+                    assert_noop!(asked(), Error::<Test>::NotDoctor);
                 }
                 _ => {
                     assert_noop!(asked(), Error::<Test>::NotAdmitted);
@@ -212,7 +214,8 @@ fn the_consent_of_one_patient_opens_no_records_of_another() {
         // A puppet's generous consent does not open the records of the victim.
         let (patient, purpose) = (PUPPET, Purpose::Research);
         let records = records(&BOTH);
-        let stolen = crate::Call::<Test>::ask { hospital: AWAY, patient, records, purpose };
+        let (hospital, emergency) = (AWAY, None);
+        let stolen = crate::Call::<Test>::ask { hospital, patient, records, purpose, emergency };
         let foreign = Error::<Test>::RecordOfAnotherPatient;
         assert_noop!(dispatch(stolen, user(RESEARCHER)), foreign);
         assert_noop!(ask(&[(UNCOMMITTED, 1)]), Error::<Test>::UnknownRecord);
@@ -256,7 +259,8 @@ fn a_requester_asks_for_an_active_hospital_at_which_the_registration_is_in_force
         share_and_wrap();
         for hospital in [HOME, OUTSIDE, HospitalId(9)] {
             let (records, purpose) = (records(&BOTH), Purpose::Research);
-            let call = crate::Call::<Test>::ask { hospital, patient: PATIENT, records, purpose };
+            let (patient, emergency) = (PATIENT, None);
+            let call = crate::Call::<Test>::ask { hospital, patient, records, purpose, emergency };
             assert_noop!(dispatch(call, user(RESEARCHER)), Error::<Test>::NotInForce);
         }
         set_active(AWAY, false);

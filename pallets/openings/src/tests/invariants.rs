@@ -5,7 +5,7 @@ use epione_primitives::{
     consortium::{EpochId, KeyId},
     limits::OPENING_BLOCKS,
     opening::{HandedOut, Opening, OpeningId, Wrapped},
-    release::SectionSet,
+    release::{ReviewId, ReviewedEmergency, SectionSet},
     sharing::{SlotId, SlotSet},
 };
 use frame_support::{assert_err, assert_ok};
@@ -44,12 +44,13 @@ fn change_part(change: impl FnOnce(&mut HandedOut)) {
 
 #[test]
 fn openings_for_which_nobody_can_ask_are_found() {
-    let changes: [fn(&mut Opening); 6] = [
+    let changes: [fn(&mut Opening); 7] = [
         |it| it.records = Default::default(),
         |it| it.records = records(&[(FIRST, u64::MAX), (SECOND, 1)]),
         |it| it.records = records(&[(SECOND, 1), (FIRST, 1)]),
         |it| it.requester = PATIENT,
         |it| it.purpose = Purpose::Emergency,
+        |it| it.emergency = Some(ReviewedEmergency { reason: REASON, review: ReviewId(0) }),
         |it| it.slots = SlotSet(0),
     ];
     for broken in changes {

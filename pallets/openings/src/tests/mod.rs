@@ -1,6 +1,7 @@
 //! Each file is about one call, or about what holds between calls.
 
 mod ask;
+mod emergency;
 mod hand_out;
 mod invariants;
 mod reading;
@@ -16,10 +17,11 @@ use sp_runtime::{DispatchError::BadOrigin, traits::Dispatchable as _};
 
 use crate::{WeightInfo as _, mock::*};
 
-fn calls() -> [crate::Call<Test>; 3] {
+fn calls() -> [crate::Call<Test>; 4] {
     [
         publication(&label(0), 0b11, wraps_like(&label(0), 0b11)),
         question(&[(FIRST, 0b11)]),
+        emergency(),
         crate::Call::hand_out { opening: OpeningId(0) },
     ]
 }
@@ -41,7 +43,7 @@ fn every_call_needs_a_signature() {
 fn each_call_pays_its_own_weight() {
     run(|| {
         let paid = calls().map(|call| RuntimeCall::from(call).get_dispatch_info().call_weight);
-        assert_eq!(paid, [<()>::wrap(2), <()>::ask(1), <()>::hand_out(16)]);
+        assert_eq!(paid, [<()>::wrap(2), <()>::ask(1), <()>::ask_emergency(1), <()>::hand_out(16)]);
         let opening = opened();
         let call: RuntimeCall = crate::Call::<Test>::hand_out { opening }.into();
         let done: DispatchResultWithPostInfo = call.dispatch(agent(HOME));

@@ -1,12 +1,14 @@
 use epione_primitives::{
     access::Purpose,
     limits::{DAY_MILLIS, MAX_EMERGENCIES_PER_DAY},
-    release::{Review, ReviewId, ReviewStatus, Tally},
+    opening::OpeningId,
+    ports::{Emergencies as _, EmergencyOpening},
+    release::{Review, ReviewId, ReviewStatus, ReviewSubject, Tally},
 };
-use frame_support::{assert_noop, assert_ok};
-use sp_runtime::BoundedVec;
+use frame_support::{assert_noop, assert_ok, storage::with_storage_layer};
+use sp_runtime::{BoundedVec, DispatchError};
 
-use crate::{Error, Event, mock::*};
+use crate::{Error, Event, Usages, mock::*};
 
 /// Breaks the glass as often as the daily limit allows.
 fn exhaust(seed: u8) {
@@ -50,7 +52,7 @@ fn an_emergency_opens_a_review() {
                 requester: DOCTOR,
                 patient: PATIENT,
                 hospital: HOME,
-                receipt: 1,
+                subject: ReviewSubject::Receipt(1),
                 reason: REASON,
                 opened: START,
                 deadline,
@@ -105,5 +107,59 @@ fn the_limit_of_emergencies_is_reset_at_midnight() {
         pass(1);
         assert_eq!(Releases::tally(HOME, DOCTOR), Tally { day: 2, ..Tally::default() });
         exhaust(10);
+    });
+}
+
+/// Opens sections for the doctor in an emergency, as pallet-openings does.
+fn open(opening: u32) -> Result<ReviewId, DispatchError> {
+    let (requester, patient, hospital, reason) = (DOCTOR, PATIENT, HOME, REASON);
+    let opening = OpeningId(opening);
+    let emergency = EmergencyOpening { opening, requester, patient, hospital, reason };
+    with_storage_layer(|| Releases::open(emergency))
+}
+
+#[test]
+fn an_opening_in_an_emergency_counts_with_the_receipts_and_has_its_review_among_theirs() {
+    run(|| {
+        assert_ok!(record(agent(HOME), emergency(1)));
+        events();
+        for (opening, id) in [(0, ReviewId(1)), (1, ReviewId(2))] {
+            assert_eq!(open(opening), Ok(id));
+            let deadline = 1 + ReviewBlocks::get();
+            assert_eq!(events(), [Event::ReviewOpened { review: id, deadline }]);
+            let subject = ReviewSubject::Opening(OpeningId(opening));
+            assert_eq!((review(id.0).subject, review(id.0).hospital), (subject, HOME));
+        }
+        assert_noop!(open(2), Error::<Test>::TooManyEmergencies);
+        assert_noop!(record(agent(HOME), emergency(2)), Error::<Test>::TooManyEmergencies);
+        let usage = Usages::<Test>::get(HOME);
+        assert_eq!((usage.receipts, usage.emergencies, usage.visitors), (3, 3, 0));
+        assert_eq!(usage.ordinary(), 0, "they use up no place of an ordinary receipt");
+        assert_eq!(Releases::emergencies(PATIENT, None, 9).len(), 3);
+    });
+}
+
+#[test]
+fn openings_in_emergencies_are_bounded_for_a_hospital_with_its_receipts() {
+    run(|| {
+        MaxEmergencies::set(2);
+        assert_ok!(record(agent(HOME), emergency(1)));
+        assert_ok!(open(0));
+        assert_noop!(open(1), Error::<Test>::TooManyHospitalEmergencies);
+        assert_noop!(record(agent(HOME), emergency(2)), Error::<Test>::TooManyHospitalEmergencies);
+    });
+}
+
+#[test]
+fn only_an_unjustified_verdict_of_the_hospitals_makes_an_opening_unjustified() {
+    run(|| {
+        for (id, justified) in [(0, true), (1, false)] {
+            assert_eq!(open(id), Ok(ReviewId(id)));
+            assert_ok!(judge(governance(AWAY), id, justified));
+            assert!(!Releases::is_unjustified(ReviewId(id)), "one of three hospitals");
+            assert_ok!(judge(governance(NORTH), id, justified));
+            assert_eq!(Releases::is_unjustified(ReviewId(id)), !justified);
+        }
+        assert!(!Releases::is_unjustified(ReviewId(9)));
     });
 }

@@ -2,8 +2,10 @@
 
 use epione_primitives::{
     Hash, HospitalId,
+    opening::OpeningId,
     release::{
-        OwnRead, Receipt, Request, Review, ReviewId, ReviewStatus, SectionSet, Usage, Visitors,
+        OwnRead, Receipt, Request, Review, ReviewId, ReviewStatus, ReviewSubject, SectionSet,
+        Usage, Visitors,
     },
 };
 use frame_support::{assert_err, assert_ok, traits::Hooks};
@@ -190,7 +192,7 @@ fn missing_and_extra_reviews_are_found() {
         edit_request(3, |request| request.emergency = None);
         edit_receipt(3, |receipt| receipt.review = None);
         edit_receipt(3, |receipt| receipt.release.rights[0] = READ_TEXT);
-        edit_review(2, |review| review.receipt = 9);
+        edit_review(2, |review| review.subject = ReviewSubject::Receipt(9));
     });
 }
 
@@ -209,6 +211,9 @@ fn changed_reviews_are_found() {
             assert_err!(Releases::check_state(), "a review disagrees with its receipt");
         });
     }
+    detected("an emergency has no review", || {
+        edit_review(2, |review| review.subject = ReviewSubject::Opening(OpeningId(0)));
+    });
     detected("a hospital has given two verdicts", || {
         edit_review(2, |review| review.verdicts.try_push((AWAY, false)).unwrap());
     });

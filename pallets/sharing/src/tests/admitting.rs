@@ -5,9 +5,9 @@ use epione_primitives::{
     Word,
     access::Purpose,
     profile::Role,
-    sharing::{SlotId, Term},
+    sharing::{Consent, SlotId, Term},
 };
-use frame_support::assert_ok;
+use frame_support::{BoundedVec, assert_ok};
 
 use crate::mock::*;
 
@@ -35,6 +35,25 @@ fn another_purpose_is_not_admitted_and_an_emergency_never() {
             let expected = matches!(purpose, Purpose::Treatment | Purpose::Research);
             assert_eq!(admitted, expected, "{purpose:?}");
         }
+    });
+}
+
+/// Breaking the glass at the hospital of the record is not decided by a consent.
+#[test]
+fn a_consent_for_emergencies_admits_only_what_hospitals_open_together() {
+    run(|| {
+        let purposes = BoundedVec::truncate_from(vec![Purpose::Emergency]);
+        let summary = Consent { purposes, ..standing_consent(&[Term::Role(Role::Doctor)]) };
+        assert_ok!(give(user(PATIENT), SLOT, summary));
+        for purpose in Purpose::ALL.iter().copied() {
+            let expected =
+                if purpose == Purpose::Emergency { slots(&[SLOT.0]) } else { slots(&[]) };
+            assert_eq!(standing_for(DOCTOR, purpose), expected, "{purpose:?}");
+            assert!(admitting_for(PATIENT, DOCTOR, purpose).is_empty(), "{purpose:?}");
+        }
+        assert!(standing_for(INSURER, Purpose::Emergency).is_empty());
+        assert_ok!(withdraw(user(PATIENT), SLOT));
+        assert!(standing_for(DOCTOR, Purpose::Emergency).is_empty());
     });
 }
 

@@ -139,7 +139,7 @@ fn an_audience_beyond_the_limits_is_refused() {
 }
 
 #[test]
-fn a_consent_has_a_purpose_none_twice_and_none_that_is_an_emergency() {
+fn a_consent_has_a_purpose_and_none_twice() {
     run(|| {
         let with = |purposes: &[Purpose]| Consent {
             purposes: BoundedVec::truncate_from(purposes.to_vec()),
@@ -148,9 +148,27 @@ fn a_consent_has_a_purpose_none_twice_and_none_that_is_an_emergency() {
         let (research, audit) = (Purpose::Research, Purpose::Audit);
         refused(with(&[]), Error::<Test>::InvalidPurposes);
         refused(with(&[research, audit, research]), Error::<Test>::InvalidPurposes);
-        let emergency = [research, Purpose::Emergency];
-        refused(with(&emergency), Error::<Test>::PurposeIsEmergency);
         assert_ok!(give(user(PATIENT), SLOT, with(&[research, audit])));
+    });
+}
+
+#[test]
+fn a_consent_for_emergencies_stands_and_has_no_other_purpose() {
+    run(|| {
+        let with = |purposes: &[Purpose], standing| Consent {
+            purposes: BoundedVec::truncate_from(purposes.to_vec()),
+            standing,
+            ..consent(&INSURED)
+        };
+        let (research, emergency) = (Purpose::Research, Purpose::Emergency);
+        for purposes in [&[research, emergency][..], &[emergency, research]] {
+            for standing in [false, true] {
+                refused(with(purposes, standing), Error::<Test>::PurposeIsEmergency);
+            }
+        }
+        refused(with(&[emergency, emergency], true), Error::<Test>::InvalidPurposes);
+        refused(with(&[emergency], false), Error::<Test>::PurposeIsEmergency);
+        assert_ok!(give(user(PATIENT), SLOT, with(&[emergency], true)));
     });
 }
 

@@ -2,6 +2,7 @@
 
 use epione_mocks::end_registration;
 use epione_primitives::{
+    Word,
     access::Purpose,
     sharing::{Consent, SlotId, Term},
 };

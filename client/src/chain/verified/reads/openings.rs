@@ -144,6 +144,7 @@ mod tests {
             patient: UserId([2; 32]),
             records: Default::default(),
             purpose: Purpose::Research,
+            emergency: None,
             slots: SlotSet(1),
             audience: AccountId::new([3; 32]),
             sealing_key: Hash::repeat_byte(4),

@@ -6,7 +6,7 @@ use epione_primitives::{
     access::Purpose,
     limits::{MAX_PAGE, MAX_SLOTS},
     release::SectionSet,
-    sharing::{ConsentVersion, Placements, SharedChange, SlotId, SlotSet, Term, includes},
+    sharing::{Consent, ConsentVersion, Placements, SharedChange, SlotId, SlotSet, Term, includes},
 };
 use epione_proofs::StateError;
 
@@ -38,6 +38,19 @@ impl VerifiedState {
         self.compute([keys::now()], |known| {
             let now = known.value_or_default(keys::now())?;
             admitting(known, patient, requester, purpose, now)
+        })
+        .await
+    }
+
+    pub(in crate::chain) async fn standing(
+        &self,
+        patient: UserId,
+        requester: UserId,
+        purpose: Purpose,
+    ) -> Result<SlotSet, ChainError> {
+        self.compute([keys::now()], |known| {
+            let now = known.value_or_default(keys::now())?;
+            admitting_by(known, (patient, requester), purpose, now, |consent| consent.standing)
         })
         .await
     }
@@ -137,7 +150,7 @@ pub(super) fn slots() -> impl Iterator<Item = SlotId> {
     (0..MAX_SLOTS).map(SlotId)
 }
 
-/// The slots of a patient whose consents share with a requester for a purpose at a moment.
+/// The slots of a patient whose consents share with a requester for a purpose at a moment. None in an emergency.
 pub(super) fn admitting(
     known: &mut Known,
     patient: UserId,
@@ -145,17 +158,29 @@ pub(super) fn admitting(
     purpose: Purpose,
     at: Moment,
 ) -> Result<SlotSet, Gap> {
-    let mut admitting = SlotSet::default();
     if purpose == Purpose::Emergency {
-        return Ok(admitting);
+        return Ok(SlotSet::default());
     }
+    admitting_by(known, (patient, requester), purpose, at, |_| true)
+}
+
+/// The slots of a patient with such consents that share with a requester for a purpose at a moment.
+fn admitting_by(
+    known: &mut Known,
+    (patient, requester): (UserId, UserId),
+    purpose: Purpose,
+    at: Moment,
+    is_such: impl Fn(&Consent) -> bool,
+) -> Result<SlotSet, Gap> {
+    let mut admitting = SlotSet::default();
     known.need(slots().map(|slot| keys::consent(patient, slot)))?;
     // What is missing for all slots is requested together.
     let mut missing = false;
     for slot in slots() {
         let given: Option<ConsentVersion> = known.value(keys::consent(patient, slot))?;
         let is_for = |given: &ConsentVersion| {
-            given.in_force(at) && given.consent.purposes.contains(&purpose)
+            let consent = &given.consent;
+            given.in_force(at) && is_such(consent) && consent.purposes.contains(&purpose)
         };
         let Some(given) = given.filter(is_for) else { continue };
         match includes_now(known, &given.consent.audience, requester, at) {
@@ -229,7 +254,7 @@ mod tests {
     use epione_primitives::{
         HospitalId,
         profile::{Period, Registration, RegistrationStatus},
-        sharing::{Consent, KindSet, Placement, RecordedPeriod},
+        sharing::{KindSet, Placement, RecordedPeriod},
     };
     use sp_core::bounded::BoundedVec;
 
@@ -286,6 +311,19 @@ mod tests {
         assert!(slots(PATIENT, Purpose::Research, 10).is_empty(), "outside the audience");
         assert!(slots(INSURER, Purpose::Treatment, 10).is_empty(), "another purpose");
         assert!(slots(INSURER, Purpose::Emergency, 10).is_empty());
+
+        for standing in [false, true] {
+            let mut version = given(&[Term::User(INSURER)], None);
+            version.consent.standing = standing;
+            version.consent.purposes = vec![Purpose::Emergency].try_into().unwrap();
+            let mut known = state(&version);
+            let emergency = Purpose::Emergency;
+            let none = admitting(&mut known, PATIENT, INSURER, emergency, 10).unwrap();
+            assert!(none.is_empty(), "the hospital of the record decides by its policies");
+            let found =
+                admitting_by(&mut known, (PATIENT, INSURER), emergency, 10, |it| it.standing);
+            assert_eq!(!found.unwrap().is_empty(), standing);
+        }
 
         let mut known = state(&given(&[Term::User(INSURER)], Some(15)));
         let withdrawn = admitting(&mut known, PATIENT, INSURER, Purpose::Research, 15);

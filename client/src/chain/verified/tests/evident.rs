@@ -456,7 +456,7 @@ fn ask(network: &mut Network, play: &Play) {
 fn open(network: &mut Network, play: &Play) {
     let asked = ReleasedRecord { pointer: RECORD, sections: SectionSet(1) };
     let records: QueriedRecords = vec![asked].try_into().unwrap();
-    let ask = openings::ask(OTHER, PATIENT, &records, Purpose::Research);
+    let ask = openings::ask(OTHER, PATIENT, &records, Purpose::Research, None);
     let block = next(network);
     send(network, play.opener, &ask, play);
     let opening = Opening {
@@ -465,6 +465,7 @@ fn open(network: &mut Network, play: &Play) {
         patient: PATIENT,
         records,
         purpose: Purpose::Research,
+        emergency: None,
         slots: SlotSet(0b101),
         audience: account("requester").account(),
         sealing_key: PATIENT_KEY,

@@ -410,17 +410,16 @@ impl FinalState for FakeChain {
         self.answer(|facts| facts.receipts.get(&grant).map(|release| release.request.requester))
     }
 
-    fn admitting(
-        &self,
-        patient: UserId,
-        requester: UserId,
-        purpose: Purpose,
-    ) -> Answer<'_, SlotSet> {
+    fn admitting(&self, patient: UserId, user: UserId, purpose: Purpose) -> Answer<'_, SlotSet> {
         self.answer(|facts| {
             facts.slots.asked += 1;
             facts.away |= facts.slots.leaves_when_asked;
-            slots::admitting(facts, patient, requester, purpose)
+            slots::admitting(facts, patient, user, purpose)
         })
+    }
+
+    fn standing<'a>(&'a self, opening: &'a Opening) -> Answer<'a, SlotSet> {
+        self.answer(|facts| openings::standing_for(facts, opening))
     }
 
     fn placements<'a>(&'a self, records: &'a [RecordPointer]) -> Answer<'a, Vec<Placements>> {

@@ -13,7 +13,7 @@ use epione_primitives::{
     opening::{HandedOut, Opening, OpeningId, WRAP_BYTES, WrapLabel, Wrapped, slot_of},
     ports::HashedBody,
     profile::RegistrationStatus,
-    release::SectionSet,
+    release::{ReviewStatus, SectionSet},
     sharing::{Change, SharedChange, SlotId, SlotSet},
 };
 use epione_threshold::{Index, MixingSecret, Polynomial, Share, Wrap};
@@ -162,6 +162,19 @@ fn standing(facts: &Facts, patient: UserId) -> SlotSet {
     standing
 }
 
+/// The slots of the patient whose standing consents include the requester of an opening for its purpose.
+pub fn standing_for(facts: &Facts, opening: &Opening) -> SlotSet {
+    let Opening { patient, requester, purpose, .. } = *opening;
+    let including = slots::including(facts, patient, requester, purpose);
+    SlotSet(standing(facts, patient).0 & including.0)
+}
+
+/// Whether the other hospitals found the emergency of an opening unjustified.
+fn is_unjustified(facts: &Facts, opening: &Opening) -> bool {
+    let review = opening.emergency.and_then(|it| facts.reviews.get(it.review.0 as usize));
+    review.is_some_and(|it| matches!(it.status, ReviewStatus::Closed { justified: false, .. }))
+}
+
 /// Does what the openings pallet does when this hospital's agent publishes wraps.
 pub fn wrap(facts: &mut Facts, mut arguments: &[u8]) -> Result<(), DispatchFailure> {
     type Arguments = (UserId, SlotId, RecordPointer, SectionSet, Vec<u8>);
@@ -217,7 +230,7 @@ pub fn hand_out(facts: &mut Facts, id: OpeningId) -> Result<(), DispatchFailure>
     let Some(opening) = facts.openings.openings.get(&id).cloned() else {
         return refused("UnknownOpening");
     };
-    let Opening { requester, hospital, patient, purpose, slots, .. } = opening;
+    let Opening { requester, hospital, slots, .. } = opening;
     if facts.head.saturating_sub(opening.block) > OPENING_BLOCKS {
         return refused("Over");
     }
@@ -236,8 +249,10 @@ pub fn hand_out(facts: &mut Facts, id: OpeningId) -> Result<(), DispatchFailure>
     if !is_registered || !is_active(hospital) {
         return refused("NotInForce");
     }
-    let admitting = slots::admitting(facts, patient, requester, purpose);
-    if slots.0 & !(standing(facts, patient).0 & admitting.0) != 0 {
+    if is_unjustified(facts, &opening) {
+        return refused("Unjustified");
+    }
+    if slots.0 & !standing_for(facts, &opening).0 != 0 {
         return refused("NotAdmitted");
     }
     let epoch = facts.openings.epoch().filter(|epoch| epoch.seat(HOSPITAL).is_some()).cloned();

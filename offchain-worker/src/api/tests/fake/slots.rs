@@ -110,8 +110,16 @@ pub fn place_by_kind(facts: &mut Facts, mut arguments: &[u8]) -> Result<(), Disp
     Ok(())
 }
 
-/// The slots of a patient whose consents share with a requester for a purpose.
+/// The slots of a patient whose consents share with a requester for a purpose. None in an emergency.
 pub fn admitting(facts: &Facts, patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
+    match purpose {
+        Purpose::Emergency => SlotSet::default(),
+        _ => including(facts, patient, requester, purpose),
+    }
+}
+
+/// The slots of a patient whose consents include a requester for a purpose.
+pub fn including(facts: &Facts, patient: UserId, requester: UserId, purpose: Purpose) -> SlotSet {
     let at = crate::now() + facts.ahead;
     let role = facts.profiles.get(&requester).map(|profile| profile.role);
     let holds = |term: &Term| match term {

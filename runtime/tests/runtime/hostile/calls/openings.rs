@@ -4,7 +4,7 @@ use epione_primitives::{
     Word,
     access::Purpose,
     opening::{OpeningId, WRAP_BYTES, WrapsBytes},
-    release::SectionSet,
+    release::{EmergencyReason, SectionSet},
 };
 use epione_runtime::{Runtime, RuntimeCall};
 
@@ -31,13 +31,14 @@ pub(super) fn publish_wraps(a: u8, b: u8, c: u8) -> RuntimeCall {
     .into()
 }
 
-/// A question for an opening, for any purpose.
+/// A question for an opening, for any purpose, with or without the reason of an emergency.
 pub(super) fn ask_for_opening(a: u8, b: u8, c: u8) -> RuntimeCall {
     pallet_openings::Call::ask {
         hospital: pick(&[A, B, hospital(b), HOSTILE_HOSPITAL], b),
         patient: if c.is_multiple_of(3) { user(a) } else { *PATIENT },
         records: queried(a, b),
         purpose: pick(Purpose::ALL, c),
+        emergency: (c % 3 == 1).then_some(EmergencyReason::PublicHealth),
     }
     .into()
 }
