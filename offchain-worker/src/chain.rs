@@ -15,7 +15,6 @@ use epione_primitives::{
     access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, SignedAt},
     consortium::{Ceremony, Epoch, EpochId, PastCeremony},
-    custody::{Appointment, Claim, ClaimId, Kept},
     hospital::{Duty, Hospital, HospitalStatus},
     mandate::Mandate,
     opening::{HandedOut, Opening, OpeningId, Wrapped},
@@ -30,7 +29,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use crate::node::HighWater;
+use crate::{custody_state::CustodyState, node::HighWater};
 
 /// The result of a read.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ViewError>>;
@@ -176,7 +175,7 @@ pub trait ChainView: PastStates {
 }
 
 /// The chain's state after a finalized block.
-pub trait FinalState: Send + Sync {
+pub trait FinalState: CustodyState {
     /// The time of the block.
     fn time(&self) -> Answer<'_, Moment>;
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>>;
@@ -241,24 +240,6 @@ pub trait FinalState: Send + Sync {
     fn opening(&self, id: OpeningId) -> Answer<'_, Option<Opening>>;
     /// A hospital's record that it hands out its part of an opening.
     fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>>;
-    /// A page of the patients who entrusted their keys at a hospital, in force or not.
-    fn entrusted(
-        &self,
-        hospital: HospitalId,
-        after: Option<UserId>,
-        limit: u32,
-    ) -> Answer<'_, Vec<(UserId, Mandate)>>;
-    /// What a patient entrusted at a hospital, in force or not.
-    fn entrusted_by(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Mandate>>;
-    /// The wrap of a patient's key at a hospital, if the hospital published one.
-    fn kept_key(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Kept>>;
-    /// The custodians of removed hospitals.
-    fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>>;
-    fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>>;
-    /// A page of the claims, newest first.
-    fn claims(&self, before: Option<u32>, limit: u32) -> Answer<'_, Vec<(ClaimId, Claim)>>;
-    /// A hospital's record that it hands out its part of a claim.
-    fn claim_part(&self, id: ClaimId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>>;
     /// A page of the queries to a patient, newest first, with their numbers among the patient's.
     fn patient_queries(
         &self,
@@ -570,39 +551,6 @@ impl FinalState for Snapshot {
 
     fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
         Box::pin(async move { Ok(self.handed_out_by(id, hospital).await?) })
-    }
-
-    fn entrusted(
-        &self,
-        hospital: HospitalId,
-        after: Option<UserId>,
-        limit: u32,
-    ) -> Answer<'_, Vec<(UserId, Mandate)>> {
-        Box::pin(async move { Ok(self.entrusted(hospital, after, limit).await?) })
-    }
-
-    fn entrusted_by(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Mandate>> {
-        Box::pin(async move { Ok(self.entrusted_by(hospital, patient).await?) })
-    }
-
-    fn kept_key(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Kept>> {
-        Box::pin(async move { Ok(self.kept_key(hospital, patient).await?) })
-    }
-
-    fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>> {
-        Box::pin(async move { Ok(self.appointments().await?) })
-    }
-
-    fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>> {
-        Box::pin(async move { Ok(self.claim(id).await?) })
-    }
-
-    fn claims(&self, before: Option<u32>, limit: u32) -> Answer<'_, Vec<(ClaimId, Claim)>> {
-        Box::pin(async move { Ok(self.claims(before, limit).await?) })
-    }
-
-    fn claim_part(&self, id: ClaimId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
-        Box::pin(async move { Ok(self.claim_part(id, hospital).await?) })
     }
 
     fn patient_queries(

@@ -15,7 +15,8 @@ use epione_primitives::{
 };
 use epione_threshold::{Point, Wrap};
 
-use super::{Facts, HOSPITAL, failure, genesis, openings::FakeKey};
+use super::{Facts, FakeChain, HOSPITAL, failure, genesis, openings::FakeKey};
+use crate::{chain::Answer, custody_state::CustodyState};
 
 /// What the chain has about custody.
 #[derive(Clone, Default)]
@@ -154,4 +155,44 @@ pub fn record(facts: &mut Facts, id: ClaimId, hospital: HospitalId) -> Result<()
     let handed_out = HandedOut { epoch, block: facts.head, at: crate::now() };
     facts.custody.parts.insert((id, hospital), handed_out);
     Ok(())
+}
+
+impl CustodyState for FakeChain {
+    fn entrusted(
+        &self,
+        hospital: HospitalId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Answer<'_, Vec<(UserId, Mandate)>> {
+        self.answer(|facts| {
+            let entrusted = facts.custody.entrusted.iter().filter(|((at, _), _)| *at == hospital);
+            let later = entrusted.filter(|((_, patient), _)| Some(*patient) > after);
+            let page = later.map(|((_, patient), mandate)| (*patient, *mandate));
+            page.take(limit as usize).collect()
+        })
+    }
+
+    fn entrusted_by(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Mandate>> {
+        self.answer(|facts| facts.custody.entrusted.get(&(hospital, patient)).copied())
+    }
+
+    fn kept_key(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Kept>> {
+        self.answer(|facts| facts.custody.kept.get(&(hospital, patient)).copied())
+    }
+
+    fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>> {
+        self.answer(|facts| facts.custody.appointments.iter().map(|(id, it)| (*id, *it)).collect())
+    }
+
+    fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>> {
+        self.answer(|facts| facts.custody.claim(id))
+    }
+
+    fn claims(&self, before: Option<u32>, limit: u32) -> Answer<'_, Vec<(ClaimId, Claim)>> {
+        self.answer(|facts| facts.custody.page(before, limit))
+    }
+
+    fn claim_part(&self, id: ClaimId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
+        self.answer(|facts| facts.custody.parts.get(&(id, hospital)).copied())
+    }
 }

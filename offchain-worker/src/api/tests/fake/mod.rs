@@ -22,7 +22,6 @@ use epione_primitives::{
     access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, Range, Segments, SignedAt, record_hash},
     consortium::{Epoch, EpochId},
-    custody::{Appointment, Claim, ClaimId, Kept},
     hospital::{Duty, Hospital, HospitalStatus},
     mandate::Mandate,
     opening::{HandedOut, Opening, OpeningId, Wrapped},
@@ -486,44 +485,6 @@ impl FinalState for FakeChain {
 
     fn handed_out(&self, id: OpeningId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
         self.answer(|facts| facts.openings.handed_out.get(&(id, hospital)).copied())
-    }
-
-    fn entrusted(
-        &self,
-        hospital: HospitalId,
-        after: Option<UserId>,
-        limit: u32,
-    ) -> Answer<'_, Vec<(UserId, Mandate)>> {
-        self.answer(|facts| {
-            let entrusted = facts.custody.entrusted.iter().filter(|((at, _), _)| *at == hospital);
-            let later = entrusted.filter(|((_, patient), _)| Some(*patient) > after);
-            let page = later.map(|((_, patient), mandate)| (*patient, *mandate));
-            page.take(limit as usize).collect()
-        })
-    }
-
-    fn entrusted_by(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Mandate>> {
-        self.answer(|facts| facts.custody.entrusted.get(&(hospital, patient)).copied())
-    }
-
-    fn kept_key(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Kept>> {
-        self.answer(|facts| facts.custody.kept.get(&(hospital, patient)).copied())
-    }
-
-    fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>> {
-        self.answer(|facts| facts.custody.appointments.iter().map(|(id, it)| (*id, *it)).collect())
-    }
-
-    fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>> {
-        self.answer(|facts| facts.custody.claim(id))
-    }
-
-    fn claims(&self, before: Option<u32>, limit: u32) -> Answer<'_, Vec<(ClaimId, Claim)>> {
-        self.answer(|facts| facts.custody.page(before, limit))
-    }
-
-    fn claim_part(&self, id: ClaimId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>> {
-        self.answer(|facts| facts.custody.parts.get(&(id, hospital)).copied())
     }
 
     fn answer(&self, request: Hash) -> Answer<'_, Option<Hash>> {
