@@ -12,7 +12,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release
 # Where the demo's hospitals store segments: local (folders) or s3 (a separate S3 server).
 STORE ?= local
 PALLETS := hospitals profiles credentials mandates role-policies lite-blocks approvals index-links sharing queries \
-	openings releases quotas consortium-key
+	openings custody releases quotas consortium-key
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
 SLOWEST := one_hospital chain queries consents visit releases kills four_hospitals one_hospital_slow access reading \

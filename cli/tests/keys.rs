@@ -158,6 +158,8 @@ fn misuse_has_another_exit_status_than_failure() {
         &["mandate", "appoint", "--as", "x", "--representative", &id],
         &["mandate", "authorize", "--as", "x", "--hospital", "0", "--for", "soon"],
         &["mandate", "dismiss", "--as", "x"],
+        &["mandate", "entrust", "--as", "x", "--hospital", "0"],
+        &["mandate", "end-custody", "--as", "x"],
         &["mandate", "list"],
         &["query", "collect", "7", "--as", "x"],
         &["opening", "ask", "--as", "x", "--patient", &id, "--record", "1/0"],

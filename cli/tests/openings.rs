@@ -255,8 +255,7 @@ fn everybody_sees_who_opened_what_and_which_hospitals_helped(case: &Case, openin
 fn a_node_that_lies_changes_nothing_that_is_shown_or_asked(case: &Case, opening: &str) {
     /// The command needs fewer answers.
     const MOST: usize = 400;
-    type Call =
-        ([u8; 2], HospitalId, UserId, QueriedRecords, Purpose, Option<EmergencyReason>);
+    type Call = ([u8; 2], HospitalId, UserId, QueriedRecords, Purpose, Option<EmergencyReason>);
     let lane = Lane::at(&case.network, 1, "lied-to");
     let show = ["opening", "show", opening];
     lane.proxy.honest();

@@ -10,6 +10,7 @@
 //! | `PUT /v1/queries/{query}/grant` | the query's patient | the sealed `QueryGrant` of `epione-envelope`, at most 512 KiB | 204 |
 //! | `POST /v1/queries/{query}/collect` | the query's requester | | 200 [`GrantReply`], when the transfer is final |
 //! | `POST /v1/partials` | the opening's requester | [`PartialRequest`] | 200 [`PartialReply`], when the chain has the hospital's record that it hands out its part |
+//! | `POST /v1/claims/part` | the agent of the claim's custodian | [`ClaimPartRequest`] | 200 [`ClaimPartReply`], when the chain has the hospital's record that it hands out its part |
 //! | `GET /v1/queries` | any user | | 200, the caller's queries |
 //! | `GET /v1/queries/events` | any user | | 200, a stream of changes of the caller's queries |
 //! | `GET /v1/segments/{hash}` | an active hospital's agent, or the holder of a temporary link | may have `Range` | 200 or 206, the bytes |
@@ -43,6 +44,7 @@ use epione_primitives::{
     UserId,
     access::{Denial, Purpose, RelationshipKind},
     block::SignedAt,
+    custody::ClaimId,
     limits::MAX_RELEASED_RECORDS,
     opening::OpeningId,
     profile::Role,
@@ -341,6 +343,22 @@ pub struct PartialReply {
     pub partial: String,
     /// One link for each segment of the media among the opened sections.
     pub links: Vec<SegmentLink>,
+}
+
+/// Requests the hospital's part of a claim, by which a custodian opens patient keys together with the parts of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimPartRequest {
+    #[schema(value_type = u32)]
+    pub claim: ClaimId,
+}
+
+/// A hospital's part of a claim. When this answer arrives, the chain has the hospital's record that it hands it out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimPartReply {
+    /// SCALE of the sealed part (`SealedClaimPart` of `epione-envelope`), in Base64.
+    pub part: String,
 }
 
 /// A temporary link to a segment. Anybody who has the link may fetch these bytes until it expires.

@@ -56,6 +56,7 @@
 
 pub mod account;
 pub mod body;
+pub mod custody;
 pub mod dealing;
 pub mod description;
 pub mod development;

@@ -77,7 +77,7 @@ pub struct PartialContent {
 
 impl PartialContent {
     /// The values, the proof and the mixing values, one after the other.
-    fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    pub(crate) fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, &'static str> {
         let Self { values, proof, mixing } = self;
         if values.is_empty() || values.len() > MAX_OPENED_SECTIONS as usize {
             return Err("a part of an opening is for 1 to 64 sections");
@@ -94,7 +94,7 @@ impl PartialContent {
         Ok(bytes)
     }
 
-    fn from_slice(bytes: &[u8]) -> Result<Self, OpenError> {
+    pub(crate) fn from_slice(bytes: &[u8]) -> Result<Self, OpenError> {
         let sections = sections_of(bytes.len()).ok_or(OpenError)?;
         let (values, rest) = bytes.split_at_checked(sections * 32).ok_or(OpenError)?;
         let (proof, mixing) = rest.split_first_chunk().ok_or(OpenError)?;
@@ -109,7 +109,7 @@ impl fmt::Debug for PartialContent {
 }
 
 /// The number of sections in a content of so many bytes: 1 to [`MAX_OPENED_SECTIONS`].
-fn sections_of(length: usize) -> Option<usize> {
+pub(crate) fn sections_of(length: usize) -> Option<usize> {
     let of_sections = length.checked_sub(PROOF_BYTES)?;
     let sections = of_sections / SECTION_BYTES;
     let is_whole = of_sections.is_multiple_of(SECTION_BYTES);

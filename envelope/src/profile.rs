@@ -214,6 +214,16 @@ impl ProfileBody {
         secrets.open(context, sealed, &self.account, patient, agent)
     }
 
+    /// All patient keys, from the newest one. Whether it is the right key shows when the earlier ones, or the name
+    /// ([`name_with_patient_keys`](Self::name_with_patient_keys)), are opened with it.
+    pub fn patient_keys_with_newest(
+        &self,
+        context: &ProfileContext,
+        newest: PatientKey,
+    ) -> Result<PatientKeys, OpenError> {
+        self.patient_secrets()?.with_newest(context, newest)
+    }
+
     /// Opens a patient's name with the patient keys.
     pub fn name_with_patient_keys(
         &self,
@@ -283,7 +293,15 @@ impl PatientSecrets {
         agent: &AccountId,
     ) -> Result<PatientKeys, OpenError> {
         let newest = context.wrap(WrapSubject::PatientKey { version: self.version }, recipient);
-        let newest = PatientKey::from_slice(&sealed.open(with, &newest, agent)?)?;
+        self.with_newest(context, PatientKey::from_slice(&sealed.open(with, &newest, agent)?)?)
+    }
+
+    /// Opens the earlier patient keys with the newest.
+    fn with_newest(
+        &self,
+        context: &ProfileContext,
+        newest: PatientKey,
+    ) -> Result<PatientKeys, OpenError> {
         let earlier = |(version, wrapped): (u32, &WrappedKey)| {
             newest.unwrap_earlier(wrapped, &context.earlier(self.version, version))
         };

@@ -220,8 +220,9 @@ pub struct Wrap {
 
 impl Wrap {
     /// The context is a [`WrapContext`], one of the two contexts in [`query`](crate::query), a
-    /// [`DealingContext`](crate::dealing::DealingContext) or a [`PartialContext`](crate::opening::PartialContext). The
-    /// encodings of all kinds have different lengths, so a wrap of one kind does not open as another.
+    /// [`DealingContext`](crate::dealing::DealingContext), a [`PartialContext`](crate::opening::PartialContext) or one
+    /// of the two contexts in [`custody`](crate::custody). The encodings of all kinds have different lengths, so a wrap
+    /// of one kind does not open as another.
     pub fn seal(
         recipient: &SealingPublicKey,
         context: &impl Encode,

@@ -29,7 +29,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use crate::node::HighWater;
+use crate::{custody_state::CustodyState, node::HighWater};
 
 /// The result of a read.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ViewError>>;
@@ -175,7 +175,7 @@ pub trait ChainView: PastStates {
 }
 
 /// The chain's state after a finalized block.
-pub trait FinalState: Send + Sync {
+pub trait FinalState: CustodyState {
     /// The time of the block.
     fn time(&self) -> Answer<'_, Moment>;
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>>;

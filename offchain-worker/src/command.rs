@@ -13,6 +13,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     api,
     config::{self, Config},
+    journal::{
+        Journal,
+        inherited::{self, InheritedKey},
+    },
     keys::{self, TLS_GENERATIONS, TlsKeys},
     upkeep, worker,
 };
@@ -37,6 +41,9 @@ enum Command {
     /// Rebuild a worker whose journal and storage were lost, from its keys, its node and the other hospitals. The exit
     /// code is 2 if segments could not be recovered.
     Rebuild(ReportOptions),
+    /// List the patients of removed hospitals whose keys this hospital has opened as their custodian. The worker must
+    /// not be running.
+    Inherited(ConfigFile),
     /// Check a configuration without running the worker.
     CheckConfig(ConfigFile),
     /// Print the worker's public TLS key, for `epione hospital set-endpoint`. Other hospitals and clients identify the
@@ -124,6 +131,16 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let config = Config::read(&report.file.config)?;
             let rebuilt = upkeep::rebuild(config, progress()).await?;
             return show(&report, &rebuilt, &rebuilt.lines(), rebuilt.scrub.is_whole());
+        }
+        Command::Inherited(file) => {
+            let config = Config::read(&file.config)?;
+            let journal = Journal::open(&config.journal_path()).await?;
+            for key in journal.read(inherited::all).await? {
+                let InheritedKey { departed, patient, versions, claim, .. } = key;
+                println!(
+                    "hospital {departed}: patient {patient}, {versions} versions, claim {claim}"
+                );
+            }
         }
         Command::CheckConfig(file) => {
             Config::read(&file.config)?;

@@ -14,6 +14,7 @@ pub mod command;
 pub mod config;
 pub mod consortium;
 pub mod control;
+pub mod custody_state;
 pub mod descriptors;
 pub mod hospital_keys;
 pub mod journal;

@@ -14,6 +14,7 @@ pub mod approval;
 pub mod block;
 pub mod consortium;
 pub mod credential;
+pub mod custody;
 pub mod hospital;
 pub mod ids;
 pub mod limits;

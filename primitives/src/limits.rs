@@ -89,6 +89,17 @@ pub const MAX_REPRESENTATION_MILLIS: u64 = 20 * 366 * DAY_MILLIS;
 /// Maximum time in milliseconds for which a patient authorizes a hospital to submit without the patient's signature:
 /// 366 days.
 pub const MAX_AUTHORIZATION_MILLIS: u64 = 366 * DAY_MILLIS;
+/// Maximum time in milliseconds for which a patient entrusts the patient keys at a hospital: 20 years, because nobody
+/// foresees when the hospital leaves.
+pub const MAX_CUSTODY_MILLIS: u64 = 20 * 366 * DAY_MILLIS;
+/// Maximum number of patients in one claim of a custodian: a part has a value for each, as for the sections of an
+/// opening.
+pub const MAX_CLAIMED_PATIENTS: u32 = MAX_OPENED_SECTIONS;
+/// For how many chain blocks after a claim the hospitals hand out their parts: ten minutes.
+pub const CLAIM_BLOCKS: BlockNumber = OPENING_BLOCKS;
+/// Number of chain blocks between the appointment of a custodian and the first claim: a day, in which patients can end
+/// what they entrusted, and the council can dismiss the custodian.
+pub const CUSTODIAN_BLOCKS: BlockNumber = DAY_BLOCKS;
 /// Number of a patient's slots.
 pub const MAX_SLOTS: u8 = 16;
 /// Maximum number of terms in the audience of a consent: its leaves, and the thresholds over them.

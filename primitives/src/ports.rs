@@ -34,6 +34,11 @@ pub trait Hospitals {
     fn active_at(hospital: HospitalId, at: Moment) -> bool;
     /// The active hospitals, ascending.
     fn active() -> Vec<HospitalId>;
+    /// The account of an active hospital's agent, and Blake2-256 of the hospital's sealing key.
+    fn recipient(hospital: HospitalId) -> Option<(AccountId, Hash)>;
+    /// For benchmarks: removes a hospital.
+    #[cfg(feature = "runtime-benchmarks")]
+    fn remove(hospital: HospitalId);
     /// For benchmarks: admits an active hospital with these accounts.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId;
@@ -65,6 +70,8 @@ pub trait Users {
     fn registered(hospital: HospitalId, user: UserId, at: Moment) -> bool;
     /// Whether the user is or was registered at the hospital.
     fn was_registered(hospital: HospitalId, user: UserId) -> bool;
+    /// The hash of the newest profile body of a user's registration at a hospital, whatever its status.
+    fn profile_body(hospital: HospitalId, user: UserId) -> Option<Hash>;
     /// The hospitals at which the user's registration was in force at a moment.
     fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId>;
     /// For benchmarks: registers a user.
@@ -167,7 +174,10 @@ pub trait Mandates {
     }
     /// Whether the patient had authorized the hospital, at a moment, to submit without the patient's signature.
     fn authorizes(patient: UserId, hospital: HospitalId, at: Moment) -> bool;
-    /// For benchmarks: makes the user a representative of the patient, and authorizes the hospital.
+    /// Whether the patient entrusts the patient keys at the hospital to the consortium key now.
+    fn entrusts(patient: UserId, hospital: HospitalId) -> bool;
+    /// For benchmarks: makes the user a representative of the patient, authorizes the hospital, and entrusts the
+    /// patient keys there.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, user: UserId, hospital: HospitalId);
 }

@@ -311,12 +311,16 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
     }
 }
 
-/// Whether a user objects to new keys for that user, and succeeds. No hospital answers for that: the one that proposed
-/// the keys could use up the budgets. It happens at most once for each proposal, which has paid for it ([`cost`]).
+/// Whether a user objects to new keys for that user, or ends what the user entrusted at a hospital, and succeeds. No
+/// hospital answers for that: the one that proposed the keys, or the custodian, could use up the budgets. It happens at
+/// most once for each proposal, and for each time that something is entrusted, which have paid for it ([`cost`]).
 fn objects(user: UserId, call: &RuntimeCall) -> bool {
     match call {
         RuntimeCall::Profiles(pallet_profiles::Call::object { user: named }) => {
             *named == user && Profiles::can_object(user)
+        }
+        RuntimeCall::Mandates(pallet_mandates::Call::end_custody { hospital }) => {
+            Mandates::can_end_custody(user, *hospital)
         }
         _ => false,
     }
@@ -428,6 +432,7 @@ fn governance_makes(call: &RuntimeCall) -> bool {
 }
 
 fn agent_makes(call: &RuntimeCall) -> bool {
+    use pallet_custody::Call as Custody;
     use pallet_openings::Call as Opening;
     use pallet_profiles::Call as Profile;
     use pallet_releases::Call as Release;
@@ -446,6 +451,9 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         RuntimeCall::ConsortiumKey(call) => takes_part(call),
         RuntimeCall::Openings(call) => {
             matches!(call, Opening::wrap { .. } | Opening::hand_out { .. })
+        }
+        RuntimeCall::Custody(call) => {
+            matches!(call, Custody::keep { .. } | Custody::claim { .. } | Custody::hand_out { .. })
         }
         _ => false,
     }
@@ -475,7 +483,9 @@ fn may_end_access(call: &RuntimeCall) -> bool {
         ) | RuntimeCall::Queries(
             pallet_queries::Call::withdraw { .. } | pallet_queries::Call::refuse { .. }
         ) | RuntimeCall::Mandates(
-            pallet_mandates::Call::dismiss { .. } | pallet_mandates::Call::revoke { .. }
+            pallet_mandates::Call::dismiss { .. }
+                | pallet_mandates::Call::revoke { .. }
+                | pallet_mandates::Call::end_custody { .. }
         ) | RuntimeCall::Profiles(pallet_profiles::Call::object { .. })
     )
 }

@@ -57,6 +57,8 @@ fn left_in_state(call: &RuntimeCall) -> u64 {
 /// The bytes that a call leaves in the state, if it succeeds. A call that is not listed leaves nothing, or replaces
 /// what was there, or ends what its beginning has paid for. A proposal of new keys pays for the user's objection, too.
 fn left_by(call: &RuntimeCall) -> u64 {
+    use pallet_custody::Call as Custody;
+    use pallet_mandates::Call as Mandate;
     use pallet_openings::Call as Opening;
     use pallet_profiles::Call as Profile;
     use pallet_queries::Call as Query;
@@ -83,6 +85,13 @@ fn left_by(call: &RuntimeCall) -> u64 {
         RuntimeCall::Openings(Opening::ask { emergency: Some(_), .. }) => {
             OPENING_BYTES.saturating_add(REVIEW_BYTES)
         }
+        // No hospital answers for the call that ends it.
+        RuntimeCall::Mandates(Mandate::entrust { .. }) => {
+            ENTRY_BYTES.saturating_add(OBJECTION_BYTES)
+        }
+        RuntimeCall::Custody(Custody::claim { patients, .. }) => {
+            ENTRY_BYTES.saturating_add(patients.encoded_size() as u64)
+        }
         RuntimeCall::RolePolicies(Policy::set_policies { policies }) => {
             policies.encoded_size() as u64
         }
@@ -103,9 +112,9 @@ fn left_by(call: &RuntimeCall) -> u64 {
         | RuntimeCall::RolePolicies(Policy::relate { .. })
         | RuntimeCall::Credentials(pallet_credentials::Call::issue { .. })
         | RuntimeCall::Releases(Release::record { .. } | Release::refuse { .. })
-        | RuntimeCall::Mandates(
-            pallet_mandates::Call::appoint { .. } | pallet_mandates::Call::authorize { .. },
-        )
+        | RuntimeCall::Mandates(Mandate::appoint { .. } | Mandate::authorize { .. })
+        // Later wraps of the same patient's key replace this one.
+        | RuntimeCall::Custody(Custody::keep { .. } | Custody::hand_out { .. })
         | RuntimeCall::Queries(Query::accept { .. } | Query::transfer { .. })
         // The wraps of a record in a slot stay for good, and later ones replace them.
         | RuntimeCall::Openings(Opening::wrap { .. } | Opening::hand_out { .. })

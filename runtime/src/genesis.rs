@@ -41,6 +41,8 @@ const ATTRIBUTES: [&str; 6] =
 const UPGRADE_DELAY: u32 = 20;
 /// Number of blocks for which new keys that a hospital proposed for a user wait for objections: a minute.
 const RECOVERY_DELAY: u32 = 20;
+/// Number of blocks between the appointment of a custodian and the first claim: a minute.
+const CUSTODIAN_DELAY: u32 = 20;
 /// The schedule of the consortium key: phases of a minute. The members renew their shares on request only, unless a
 /// network runs for more than a month.
 const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000_000, grace: 20 };
@@ -76,6 +78,7 @@ fn genesis(development: &[Development]) -> Value {
         session: pallet_session::GenesisConfig { keys },
         council_root: council_root::GenesisConfig { upgrade_delay: Some(UPGRADE_DELAY) },
         credentials: pallet_credentials::GenesisConfig { attributes },
+        custody: pallet_custody::GenesisConfig { delay: Some(CUSTODIAN_DELAY) },
         consortium_key: pallet_consortium_key::GenesisConfig { schedule: SCHEDULE },
     })
 }

@@ -197,6 +197,9 @@ impl Contains<RuntimeCall> for CallsAsRoot {
                     | RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { .. })
                     | RuntimeCall::Council(Collective::kill { .. })
                     | RuntimeCall::ConsortiumKey(pallet_consortium_key::Call::renew { .. })
+                    | RuntimeCall::Custody(
+                        pallet_custody::Call::appoint { .. } | pallet_custody::Call::dismiss { .. }
+                    )
                     // For a user whose stolen keys object to the recovery.
                     | RuntimeCall::Profiles(pallet_profiles::Call::complete_recovery { .. })
             )

@@ -72,7 +72,10 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an
 /// account   and a sealing key that the requester has or had at the same time; those who handed out its parts are
 /// hospitals; in   an emergency it is of a doctor, and has one review, which agrees with it;
-/// - mandates are of patients, for known users and for hospitals at which the patient is or was registered;
+/// - mandates are of patients, for known users and for hospitals at which the patient is or was registered; keys are
+///   entrusted by patients at such hospitals;
+/// - keys are kept of patients, and claimed of those who are or were registered at the custodian; those who handed out
+///   parts of claims are hospitals;
 /// - members of epochs, seats and dealers of the newest ceremony, and the committee are hospitals.
 pub fn check_together() -> Result<(), TryRuntimeError> {
     check_council()?;
@@ -90,6 +93,7 @@ pub fn check_together() -> Result<(), TryRuntimeError> {
     check_consents()?;
     check_queries()?;
     check_openings()?;
+    check_custody()?;
     check_reviews()?;
     check_consortium()
 }
@@ -338,6 +342,28 @@ fn check_mandates() -> Result<(), TryRuntimeError> {
             role(patient) == Some(Role::Patient) && was_registered(patient, hospital),
             "a mandate is not from a patient to a hospital of the patient"
         );
+    }
+    for (hospital, patient, _) in pallet_mandates::Custodies::<Runtime>::iter() {
+        ensure!(
+            role(patient) == Some(Role::Patient) && was_registered(patient, hospital),
+            "a key is not entrusted by a patient at a hospital of the patient"
+        );
+    }
+    Ok(())
+}
+
+fn check_custody() -> Result<(), TryRuntimeError> {
+    for (_, patient, _) in pallet_custody::KeptKeys::<Runtime>::iter() {
+        ensure!(role(patient) == Some(Role::Patient), "a key is kept of no patient");
+    }
+    for (_, claim) in pallet_custody::Claims::<Runtime>::iter() {
+        ensure!(
+            claim.patients.iter().all(|patient| was_registered(*patient, claim.custodian)),
+            "a claim is about somebody who was never registered at the custodian"
+        );
+    }
+    for (_, hospital, _) in pallet_custody::HandedOutBy::<Runtime>::iter() {
+        ensure!(Hospitals::exists(hospital), "a part of a claim was handed out by no hospital");
     }
     Ok(())
 }

@@ -186,6 +186,9 @@ mod runtime {
 
     #[runtime::pallet_index(24)]
     pub type Openings = pallet_openings;
+
+    #[runtime::pallet_index(25)]
+    pub type Custody = pallet_custody;
 }
 
 #[cfg(feature = "runtime-benchmarks")]
@@ -212,5 +215,6 @@ mod benches {
         [pallet_mandates, Mandates]
         [pallet_consortium_key, ConsortiumKey]
         [pallet_openings, Openings]
+        [pallet_custody, Custody]
     );
 }

@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use epione_client::chain::{Call, Snapshot, calls::mandates};
 use epione_primitives::{
     BlockNumber, HospitalId, Moment, UserId,
-    limits::{MAX_AUTHORIZATION_MILLIS, MAX_PAGE, MAX_REPRESENTATION_MILLIS},
+    limits::{MAX_AUTHORIZATION_MILLIS, MAX_CUSTODY_MILLIS, MAX_PAGE, MAX_REPRESENTATION_MILLIS},
     mandate::Mandate,
 };
 use serde::Serialize;
@@ -44,7 +44,18 @@ pub enum Command {
     Authorize(AuthorizeArgs),
     /// Ends the authorization of a hospital
     Revoke(RevokeArgs),
-    /// Lists who represents a patient, and which hospitals submit without the patient's signature
+    /// Entrusts your patient keys at a hospital to the hospitals together until a time, in case it is removed one day
+    ///
+    /// The hospital's worker keeps them under the consortium key. If the hospitals remove it, and two thirds of them
+    /// appoint a custodian at which you are registered, they open the keys for the custodian, a day later at the
+    /// earliest. So many hospitals as the threshold of the consortium key says can also open them together at any time,
+    /// without a trace: then they read all your records at this hospital from before the end. You can end it at any
+    /// time, without a hospital's help. What a custodian has opened stays open to it.
+    Entrust(EntrustArgs),
+    /// Ends what you entrusted at a hospital
+    EndCustody(RevokeArgs),
+    /// Lists who represents a patient, which hospitals submit without the patient's signature, and where the patient
+    /// entrusts keys
     List(ListArgs),
 }
 
@@ -61,6 +72,8 @@ impl Command {
             Self::Dismiss(args) => show(&dismiss(args, context).await?, json),
             Self::Authorize(args) => show(&authorize(args, context).await?, json),
             Self::Revoke(args) => show(&revoke(args, context).await?, json),
+            Self::Entrust(args) => show(&entrust(args, context).await?, json),
+            Self::EndCustody(args) => show(&end_custody(args, context).await?, json),
             Self::List(args) => show(&list(args, context).await?, json),
         }
     }
@@ -116,6 +129,18 @@ pub struct AuthorizeArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct EntrustArgs {
+    /// Your key file: the patient's
+    #[arg(long = "as", value_name = "FILE")]
+    pub signer: KeySource,
+    /// Number or name of the hospital
+    #[arg(long, value_name = "HOSPITAL")]
+    pub hospital: HospitalRef,
+    #[command(flatten)]
+    pub end: End,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct RevokeArgs {
     /// Your key file: the patient's
     #[arg(long = "as", value_name = "FILE")]
@@ -142,6 +167,8 @@ pub struct ListArgs {
 pub enum Delegate {
     Representative(UserId),
     Hospital(HospitalId),
+    /// The hospitals together, for the patient keys at this one.
+    KeysAt(HospitalId),
 }
 
 /// A mandate that began or ended on the chain.
@@ -205,6 +232,14 @@ impl fmt::Display for Changed {
                 f,
                 "hospital {hospital} no longer submits without the signature of patient {patient}"
             ),
+            (Delegate::KeysAt(hospital), Some(until)) => write!(
+                f,
+                "patient {patient} entrusts the patient keys at hospital {hospital} until {until}"
+            ),
+            (Delegate::KeysAt(hospital), None) => write!(
+                f,
+                "patient {patient} no longer entrusts the patient keys at hospital {hospital}"
+            ),
         }?;
         write!(f, " (chain block {block})")
     }
@@ -222,6 +257,9 @@ impl fmt::Display for Listing {
                 Delegate::Representative(user) => write!(f, "\n  representative {user}")?,
                 Delegate::Hospital(hospital) => {
                     write!(f, "\n  hospital {hospital} submits without the patient's signature")?;
+                }
+                Delegate::KeysAt(hospital) => {
+                    write!(f, "\n  the patient keys at hospital {hospital} are entrusted")?;
                 }
             }
             match (ended, in_force) {
@@ -271,6 +309,21 @@ pub async fn revoke(args: &RevokeArgs, context: &Context) -> Result<Changed, Fai
     by_patient(&args.signer, call, (Delegate::Hospital(hospital), None), context).await
 }
 
+/// Entrusts the patient keys at a hospital.
+pub async fn entrust(args: &EntrustArgs, context: &Context) -> Result<Changed, Failure> {
+    let until = args.end.within(MAX_CUSTODY_MILLIS, "20 years")?;
+    let hospital = context.hospital(&args.hospital).await?;
+    let call = mandates::entrust(hospital, until);
+    by_patient(&args.signer, call, (Delegate::KeysAt(hospital), Some(until)), context).await
+}
+
+/// Ends what a patient entrusted at a hospital.
+pub async fn end_custody(args: &RevokeArgs, context: &Context) -> Result<Changed, Failure> {
+    let hospital = context.hospital(&args.hospital).await?;
+    let call = mandates::end_custody(hospital);
+    by_patient(&args.signer, call, (Delegate::KeysAt(hospital), None), context).await
+}
+
 /// Sends a patient's call.
 async fn by_patient(
     signer: &KeySource,
@@ -305,6 +358,9 @@ impl fmt::Display for Standing {
             Delegate::Hospital(hospital) => {
                 write!(f, "hospital {hospital} still submits without your signature")?;
             }
+            Delegate::KeysAt(hospital) => {
+                write!(f, "your patient keys at hospital {hospital} are still entrusted")?;
+            }
         }
         write!(f, " until {until}; new keys do not end that, but this does:\n  {end}")
     }
@@ -323,11 +379,15 @@ pub(super) async fn standing(
     let representatives =
         representatives.into_iter().map(|(user, it)| (Delegate::Representative(user), it));
     let hospitals = hospitals.into_iter().map(|(hospital, it)| (Delegate::Hospital(hospital), it));
-    let in_force = representatives.chain(hospitals).filter(|(_, mandate)| mandate.in_force(now));
+    let keys = state.entrusted_at(user).await?.into_iter();
+    let keys = keys.map(|(hospital, it)| (Delegate::KeysAt(hospital), it));
+    let in_force =
+        representatives.chain(hospitals).chain(keys).filter(|(_, mandate)| mandate.in_force(now));
     let standing = in_force.map(|(delegate, mandate)| {
         let (verb, option, whom) = match delegate {
             Delegate::Representative(user) => ("dismiss", "--representative", user.to_string()),
             Delegate::Hospital(hospital) => ("revoke", "--hospital", hospital.to_string()),
+            Delegate::KeysAt(hospital) => ("end-custody", "--hospital", hospital.to_string()),
         };
         let end = context.command(["mandate", verb]).with([option.to_owned(), whom]);
         let end = end.with(["--as"]).with([signer]).to_string();
@@ -348,6 +408,8 @@ pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure
     let (representatives, more) = representatives(&state, patient).await?;
     let hospitals = state.authorizations(patient).await?.into_iter();
     let hospitals = hospitals.map(|(hospital, it)| (Delegate::Hospital(hospital), it));
+    let keys = state.entrusted_at(patient).await?.into_iter();
+    let hospitals = hospitals.chain(keys.map(|(hospital, it)| (Delegate::KeysAt(hospital), it)));
     let all = representatives.into_iter().map(|(user, it)| (Delegate::Representative(user), it));
     let mandates = all.chain(hospitals).map(|(delegate, it)| listed(delegate, it, now)).collect();
     Ok(Listing { patient, mandates, more })

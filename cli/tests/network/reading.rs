@@ -70,6 +70,8 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("mandate appoint", Left(SENDS)),
     ("mandate authorize", Left(SENDS)),
     ("mandate dismiss", Left(SENDS)),
+    ("mandate end-custody", Left(SENDS)),
+    ("mandate entrust", Left(SENDS)),
     ("mandate list", Changed),
     ("mandate revoke", Left(SENDS)),
     ("name list", Changed),

@@ -249,6 +249,16 @@ pub mod mandates {
     pub fn revoke(hospital: HospitalId) -> Call {
         Call::new("Mandates", "revoke", hospital)
     }
+
+    /// By the patient: entrusts the patient keys at the hospital to the consortium key.
+    pub fn entrust(hospital: HospitalId, until: Moment) -> Call {
+        Call::new("Mandates", "entrust", (hospital, until))
+    }
+
+    /// By the patient.
+    pub fn end_custody(hospital: HospitalId) -> Call {
+        Call::new("Mandates", "end_custody", hospital)
+    }
 }
 
 /// Calls about the consortium key. The agent of a hospital with a seat sends those of a ceremony.
@@ -434,6 +444,32 @@ pub mod openings {
     /// By the agent of a member of the consortium key, before its worker hands out the hospital's part.
     pub fn hand_out(opening: OpeningId) -> Call {
         Call::new("Openings", "hand_out", opening)
+    }
+}
+
+/// Calls about custody, by the agents of hospitals. The council appoints and dismisses custodians.
+pub mod custody {
+    use epione_primitives::{
+        Hash, HospitalId, UserId,
+        custody::{ClaimId, ClaimedPatients},
+        opening::WRAP_BYTES,
+    };
+
+    use super::Call;
+
+    /// By the agent of the hospital whose patient key is in the wrap. `profile` is the hash of the profile body.
+    pub fn keep(patient: UserId, profile: Hash, wrap: &[u8; WRAP_BYTES]) -> Call {
+        Call::new("Custody", "keep", (patient, profile, wrap))
+    }
+
+    /// By the agent of the custodian of the removed hospital. The patients ascend.
+    pub fn claim(departed: HospitalId, patients: &ClaimedPatients) -> Call {
+        Call::new("Custody", "claim", (departed, patients))
+    }
+
+    /// By the agent of a member of the consortium key, before its worker hands out the hospital's part.
+    pub fn hand_out(claim: ClaimId) -> Call {
+        Call::new("Custody", "hand_out", claim)
     }
 }
 

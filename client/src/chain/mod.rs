@@ -12,6 +12,7 @@ mod bodies;
 pub mod calls;
 mod consortium;
 mod credentials;
+mod custody;
 mod error;
 mod events;
 mod extrinsics;

@@ -17,17 +17,20 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use codec::Encode;
 use epione_envelope::{
-    grant::AccessGrant, opening::SealedPartial, query::QueryGrant, sealing_keys::SealingPublicKey,
+    custody::SealedClaimPart, grant::AccessGrant, opening::SealedPartial, query::QueryGrant,
+    sealing_keys::SealingPublicKey,
 };
-use epione_primitives::{Hash, HospitalId, QueryId, RecordId, UserId, opening::OpeningId};
+use epione_primitives::{
+    Hash, HospitalId, QueryId, RecordId, UserId, custody::ClaimId, opening::OpeningId,
+};
 use http::Method;
 use url::Url;
 
 use crate::{
     api::{
-        ConfirmedKey, CountReply, CountRequest, GrantReply, GrantRequest, PartialReply,
-        PartialRequest, ProposedKeys, RegisterUser, RegisteredUser, Relation, RenewedKey,
-        SegmentLink, UserRef, VisitStatus, WorkerInfo,
+        ClaimPartReply, ClaimPartRequest, ConfirmedKey, CountReply, CountRequest, GrantReply,
+        GrantRequest, PartialReply, PartialRequest, ProposedKeys, RegisterUser, RegisteredUser,
+        Relation, RenewedKey, SegmentLink, UserRef, VisitStatus, WorkerInfo,
     },
     chain::Chain,
     endpoint::Endpoint,
@@ -218,6 +221,18 @@ impl WorkerClient {
         let sealed =
             SealedPartial::decode_exactly(&bytes).map_err(|error| self.malformed(error))?;
         Ok(HandedPart { sealed, links: reply.links })
+    }
+
+    /// Requests the hospital's part of a claim for the account's hospital, the custodian; returns when the hospital's
+    /// record that it hands out the part is final. The part is still sealed, and not verified.
+    pub async fn claim_part(&self, claim: ClaimId) -> Result<SealedClaimPart, WorkerError> {
+        let request = serde_json::to_vec(&ClaimPartRequest { claim });
+        let request = ("application/json", request.map_err(|error| self.malformed(error))?);
+        let route = (Method::POST, "/v1/claims/part");
+        let response = self.about_stored(route, request, Awaited::Change).await?;
+        let reply: ClaimPartReply = self.json(response).await?;
+        let bytes = BASE64_STANDARD.decode(&reply.part).map_err(|error| self.malformed(error))?;
+        SealedClaimPart::decode_exactly(&bytes).map_err(|error| self.malformed(error))
     }
 
     /// Registers a user; returns when the registration is final.

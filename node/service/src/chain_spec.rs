@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use epione_primitives::{
     BlockNumber,
-    limits::{DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS},
+    limits::{CUSTODIAN_BLOCKS, DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS},
 };
 use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ struct Delay {
     end: BlockNumber,
 }
 
-const DELAYS: [Delay; 2] = [
+const DELAYS: [Delay; 3] = [
     Delay {
         name: ("councilRoot", "upgradeDelay"),
         stored: ("CouncilRoot", "UpgradeDelay"),
@@ -120,6 +120,13 @@ const DELAYS: [Delay; 2] = [
         stored: ("Profiles", "RecoveryDelay"),
         of: "new keys of users",
         least: RECOVERY_BLOCKS,
+        end: RETENTION_BLOCKS,
+    },
+    Delay {
+        name: ("custody", "delay"),
+        stored: ("Custody", "Delay"),
+        of: "claims of custodians",
+        least: CUSTODIAN_BLOCKS,
         end: RETENTION_BLOCKS,
     },
 ];

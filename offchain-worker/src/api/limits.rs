@@ -9,7 +9,9 @@ use std::{
 };
 
 use epione_client::api::{MAX_JSON_BYTES, MAX_PART_BYTES};
-use epione_primitives::{AccountId, Hash, HospitalId, UserId, opening::OpeningId, query::QueryId};
+use epione_primitives::{
+    AccountId, Hash, HospitalId, UserId, custody::ClaimId, opening::OpeningId, query::QueryId,
+};
 
 use super::{ApiError, AppState};
 use crate::{
@@ -46,6 +48,8 @@ pub(super) enum Holder {
     Query(QueryId),
     /// The requests for this hospital's part of this opening.
     Opening(OpeningId),
+    /// The requests for this hospital's part of this claim.
+    Claim(ClaimId),
 }
 
 /// A place of a request in progress, given back when dropped.
@@ -198,6 +202,12 @@ impl AppState {
     pub(super) async fn hand_out_slot(&self, opening: OpeningId) -> Result<Slot, ApiError> {
         let (places, limit) = (&self.shared.slots.transfers, self.limits.transaction_timeout);
         self.wait_for(places, Holder::Opening(opening), 1, limit).await
+    }
+
+    /// The same for a claim.
+    pub(super) async fn claim_slot(&self, claim: ClaimId) -> Result<Slot, ApiError> {
+        let (places, limit) = (&self.shared.slots.transfers, self.limits.transaction_timeout);
+        self.wait_for(places, Holder::Claim(claim), 1, limit).await
     }
 
     /// A place for any other request; waits for one.

@@ -162,6 +162,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/queries/{id}/grant", put(queries::mailbox::put))
         .route("/v1/queries/{id}/collect", post(queries::collect::collect))
         .route("/v1/partials", post(partials::partial))
+        .route("/v1/claims/part", post(partials::claims::part))
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
         .route("/v1/offers", post(offers::offer))

@@ -29,6 +29,7 @@ use super::{
         queries::mailbox::put,
         queries::collect::collect,
         partials::partial,
+        partials::claims::part,
         segments::serve,
         held::held,
         offers::offer,

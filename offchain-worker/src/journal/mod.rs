@@ -5,6 +5,7 @@ pub mod commands;
 pub mod consortium;
 pub mod counts;
 mod error;
+pub mod inherited;
 pub mod matches;
 pub mod nonces;
 pub mod offers;

@@ -222,6 +222,17 @@ const MIGRATIONS: &[&str] = &[
         height INTEGER
     ) STRICT;
 ",
+    "
+    CREATE TABLE inherited_keys (
+        hospital INTEGER NOT NULL,
+        patient BLOB NOT NULL,
+        profile BLOB NOT NULL,
+        versions INTEGER NOT NULL,
+        claim INTEGER NOT NULL,
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (hospital, patient)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Opens or creates a database for writing.

@@ -23,6 +23,8 @@ use crate::{
         self, Context, JobContext, Processed,
         consortium::Ceremonies,
         disk_budget::DiskBudget,
+        inheriting::{ChainMembers, Inheriting},
+        keeping::Keeping,
         offers::OfferFetcher,
         own_blocks::OwnBlocks,
         pack::BlockBounds,
@@ -137,6 +139,25 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         metrics: metrics.clone(),
     };
     tasks.spawn(async move { tasks::wrapping::run(&wrapping).await });
+    let keeping = Keeping {
+        hospital_keys: Arc::clone(&hospital_keys),
+        view: Arc::clone(&view),
+        calls: Arc::clone(&calls),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn(async move { tasks::keeping::run(&keeping).await });
+    let (node, agent) = (opened.chain.node.clone(), opened.chain.agent.clone());
+    let inheriting = Inheriting {
+        hospital_keys: Arc::clone(&hospital_keys),
+        view: Arc::clone(&view),
+        calls: Arc::clone(&calls),
+        members: Arc::new(ChainMembers { node, agent }),
+        journal: journal.clone(),
+        metrics: metrics.clone(),
+        wrong: Default::default(),
+    };
+    tasks.spawn(async move { tasks::inheriting::run(&inheriting).await });
     let (view_to_place, calls_to_place) = (Arc::clone(&view), Arc::clone(&calls));
     let placing = Placing { view: view_to_place, calls: calls_to_place, journal, metrics };
     tasks.spawn(async move { tasks::placement::run(&placing).await });

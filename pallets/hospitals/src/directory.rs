@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    AccountId, HospitalId, Moment,
+    AccountId, Hash, HospitalId, Moment,
     hospital::{Duty, Hospital, HospitalStatus},
     ports,
 };
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, Pallet};
 
@@ -61,6 +62,18 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
 
     fn active() -> Vec<HospitalId> {
         Active::<T>::get().into_inner()
+    }
+
+    fn recipient(hospital: HospitalId) -> Option<(AccountId, Hash)> {
+        let known = Hospitals::<T>::get(hospital);
+        let known = known.filter(|known| known.status == HospitalStatus::Active)?;
+        Some((known.agent, BlakeTwo256::hash(&known.sealing_key)))
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn remove(hospital: HospitalId) {
+        Hospitals::<T>::mutate_extant(hospital, |known| known.status = HospitalStatus::Removed);
+        Active::<T>::mutate(|active| active.retain(|id| *id != hospital));
     }
 
     #[cfg(feature = "runtime-benchmarks")]

@@ -13,7 +13,7 @@ use frame_support::traits::Time as _;
 use frame_system::RawOrigin;
 
 use crate::{
-    Acting, ActingOf, Authorizations, Call, Config, EarlierAuthorizationCount,
+    Acting, ActingOf, Authorizations, Call, Config, Custodies, EarlierAuthorizationCount,
     EarlierRepresentationCount, Pallet, Representatives,
 };
 
@@ -123,6 +123,33 @@ mod benchmarks {
         _(RawOrigin::Signed(world.patient), world.hospital);
 
         let stored = Authorizations::<T>::get(PATIENT, world.hospital);
+        assert!(stored.is_some_and(|mandate| mandate.ended.is_some()));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn entrust() -> Result<(), BenchmarkError> {
+        let world = set_up::<T>()?;
+        Custodies::<T>::insert(world.hospital, PATIENT, in_force::<T>());
+        let until = T::Time::now() + 2;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.patient), world.hospital, until);
+
+        let stored = Custodies::<T>::get(world.hospital, PATIENT);
+        assert!(stored.is_some_and(|mandate| mandate.until == until));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn end_custody() -> Result<(), BenchmarkError> {
+        let world = set_up::<T>()?;
+        Custodies::<T>::insert(world.hospital, PATIENT, in_force::<T>());
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(world.patient), world.hospital);
+
+        let stored = Custodies::<T>::get(world.hospital, PATIENT);
         assert!(stored.is_some_and(|mandate| mandate.ended.is_some()));
         Ok(())
     }

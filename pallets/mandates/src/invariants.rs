@@ -2,14 +2,14 @@
 
 use epione_primitives::{
     Moment, UserId,
-    limits::{MAX_AUTHORIZATION_MILLIS, MAX_REPRESENTATION_MILLIS},
+    limits::{MAX_AUTHORIZATION_MILLIS, MAX_CUSTODY_MILLIS, MAX_REPRESENTATION_MILLIS},
     mandate::Mandate,
 };
 use frame_support::{ensure, traits::Time as _};
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    ActingOf, Authorizations, Config, EarlierAuthorizationCount, EarlierAuthorizations,
+    ActingOf, Authorizations, Config, Custodies, EarlierAuthorizationCount, EarlierAuthorizations,
     EarlierRepresentationCount, EarlierRepresentations, Pallet, Representatives,
 };
 
@@ -45,6 +45,9 @@ impl<T: Config> Pallet<T> {
             EarlierAuthorizations::<T>::iter_keys().count() == earlier,
             "an earlier mandate is not counted"
         );
+        for (_, _, newest) in Custodies::<T>::iter() {
+            check_mandate(newest, MAX_CUSTODY_MILLIS, T::Time::now())?;
+        }
         Self::check_lists()
     }
 

@@ -5,6 +5,9 @@
 //! signature. Both are mandates, and every mandate has an end. The patient can end a mandate earlier at any time, and a
 //! representative can lay it down.
 //!
+//! A patient also entrusts the patient keys at a hospital to the consortium key, for the time after the hospital left
+//! (`primitives::custody`). No decision is about a past moment of that, so only the newest is stored.
+//!
 //! A mandate is the patient's alone to give: no hospital, no council and no representative appoints anybody.
 //!
 //! Decisions are also made about past moments. So a mandate that is over stays on the chain when a new one begins:
@@ -13,7 +16,7 @@
 //!
 //! Invariants, which `try_state` checks:
 //! 1. a mandate began before it is over, ended neither before it began nor after it was over, and is over within the
-//!    longest time; none began or ended in the future;
+//!    longest time; none began or ended in the future. The same holds for what is entrusted;
 //! 2. nobody represents themselves;
 //! 3. the earlier mandates between the same two are numbered without gaps, began in order, and do not overlap;
 //! 4. the list of a patient's representatives contains each of them whose mandate is in force, with its end, and
@@ -42,7 +45,10 @@ pub use weights::WeightInfo;
 pub mod pallet {
     use epione_primitives::{
         AccountId, HospitalId, Moment, UserId,
-        limits::{MAX_AUTHORIZATION_MILLIS, MAX_REPRESENTATION_MILLIS, MAX_REPRESENTATIVES},
+        limits::{
+            MAX_AUTHORIZATION_MILLIS, MAX_CUSTODY_MILLIS, MAX_REPRESENTATION_MILLIS,
+            MAX_REPRESENTATIVES,
+        },
         mandate::Mandate,
         ports::{Hospitals, Users},
         profile::Role,
@@ -121,6 +127,12 @@ pub mod pallet {
     pub type EarlierAuthorizationCount<T: Config> =
         StorageDoubleMap<_, Blake2_128Concat, UserId, Twox64Concat, HospitalId, u32, ValueQuery>;
 
+    /// At which hospitals patients entrust their patient keys to the consortium key, the newest of each two, in force
+    /// or not. By hospital first, because its worker goes through them.
+    #[pallet::storage]
+    pub type Custodies<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, UserId, Mandate>;
+
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
     pub enum Event<T: Config> {
@@ -137,6 +149,12 @@ pub mod pallet {
         /// A patient revoked the authorization of a hospital.
         #[codec(index = 3)]
         Revoked { patient: UserId, hospital: HospitalId },
+        /// A patient entrusted the patient keys at a hospital to the consortium key, or replaced the end.
+        #[codec(index = 4)]
+        Entrusted { patient: UserId, hospital: HospitalId, until: Moment },
+        /// A patient ended that.
+        #[codec(index = 5)]
+        CustodyEnded { patient: UserId, hospital: HospitalId },
     }
 
     #[pallet::error]
@@ -153,8 +171,8 @@ pub mod pallet {
         /// No registration of the representative is in force. A hospital must register or reinstate them first.
         #[codec(index = 3)]
         RepresentativeNotRegistered,
-        /// The mandate's end must be after now, and at most `MAX_REPRESENTATION_MILLIS` later for a representative, or
-        /// `MAX_AUTHORIZATION_MILLIS` for a hospital.
+        /// The mandate's end must be after now, and at most `MAX_REPRESENTATION_MILLIS` later for a representative,
+        /// `MAX_AUTHORIZATION_MILLIS` for a hospital that submits, or `MAX_CUSTODY_MILLIS` for entrusted keys.
         #[codec(index = 4)]
         WrongUntil,
         /// `MAX_REPRESENTATIVES` representatives of the patient are in force. Dismiss one first.
@@ -175,6 +193,9 @@ pub mod pallet {
         /// The patient does not authorize the hospital now: they never did, or the mandate ended.
         #[codec(index = 10)]
         NotAuthorized,
+        /// The patient does not entrust the patient keys at the hospital now: they never did, or it ended.
+        #[codec(index = 11)]
+        NotEntrusted,
     }
 
     #[pallet::hooks]
@@ -297,6 +318,55 @@ pub mod pallet {
             let ended = Mandate { ended: Some(now), ..newest };
             Authorizations::<T>::insert(patient, hospital, ended);
             Self::deposit_event(Event::Revoked { patient, hospital });
+            Ok(())
+        }
+
+        /// Entrusts the signer's patient keys at a hospital to the consortium key until a moment (ms). If they are
+        /// entrusted already, it ends at this moment instead. Signed by the patient's current account.
+        ///
+        /// The hospital's worker then keeps them under the consortium key. If the council removes the hospital and
+        /// appoints a custodian at which the patient is registered, so many hospitals as the threshold says open them
+        /// for the custodian. So many hospitals can also open them at any time, without a trace.
+        ///
+        /// Fails with [`NotPatient`](Error::NotPatient), [`UnknownHospital`](Error::UnknownHospital),
+        /// [`NotRegistered`](Error::NotRegistered) or [`WrongUntil`](Error::WrongUntil).
+        #[pallet::call_index(4)]
+        pub fn entrust(
+            origin: OriginFor<T>,
+            hospital: HospitalId,
+            until: Moment,
+        ) -> DispatchResult {
+            let patient = Self::signing_patient(origin)?;
+            let is_active = T::Hospitals::active().binary_search(&hospital).is_ok();
+            ensure!(is_active, Error::<T>::UnknownHospital);
+            let now = T::Time::now();
+            ensure!(T::Users::registered(hospital, patient, now), Error::<T>::NotRegistered);
+            Self::ensure_end(now, until, MAX_CUSTODY_MILLIS)?;
+
+            let since = Custodies::<T>::get(hospital, patient)
+                .filter(|newest| newest.in_force(now))
+                .map_or(now, |newest| newest.since);
+            let entrusted = Mandate { since, until, ended: None };
+            Custodies::<T>::insert(hospital, patient, entrusted);
+            Self::deposit_event(Event::Entrusted { patient, hospital, until });
+            Ok(())
+        }
+
+        /// Ends now what [`entrust`](Self::entrust) began. Signed by the patient's current account, which needs no
+        /// registration in force.
+        ///
+        /// Fails with [`NotPatient`](Error::NotPatient) or [`NotEntrusted`](Error::NotEntrusted).
+        #[pallet::call_index(5)]
+        pub fn end_custody(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
+            let patient = Self::signing_patient(origin)?;
+            let now = T::Time::now();
+            let newest = Custodies::<T>::get(hospital, patient)
+                .filter(|newest| newest.in_force(now))
+                .ok_or(Error::<T>::NotEntrusted)?;
+
+            let ended = Mandate { ended: Some(now), ..newest };
+            Custodies::<T>::insert(hospital, patient, ended);
+            Self::deposit_event(Event::CustodyEnded { patient, hospital });
             Ok(())
         }
     }

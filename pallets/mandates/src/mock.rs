@@ -81,6 +81,15 @@ pub fn revoke(hospital: HospitalId) -> DispatchResult {
     dispatch(crate::Call::revoke { hospital }, user(CHILD))
 }
 
+/// The child entrusts the patient keys at a hospital.
+pub fn entrust(hospital: HospitalId, until: Moment) -> DispatchResult {
+    dispatch(crate::Call::entrust { hospital, until }, user(CHILD))
+}
+
+pub fn end_custody(hospital: HospitalId) -> DispatchResult {
+    dispatch(crate::Call::end_custody { hospital }, user(CHILD))
+}
+
 /// Two hospitals. Patients and a doctor are registered at the first, the parents and other guardians at the second.
 pub fn externalities() -> TestExternalities {
     begin(BEGIN);

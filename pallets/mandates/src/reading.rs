@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use epione_primitives::{HospitalId, Moment, UserId, limits::MAX_PAGE, mandate::Mandate, ports};
 use frame_support::traits::Time as _;
 
-use crate::{Authorizations, Config, Pallet, Representatives};
+use crate::{Authorizations, Config, Custodies, Pallet, Representatives};
 
 impl<T: Config> Pallet<T> {
     /// The newest mandate of each of a patient's representatives, in force or not, in the order of the chain's storage,
@@ -47,6 +47,12 @@ impl<T: Config> Pallet<T> {
     pub fn can_revoke(user: UserId, hospital: HospitalId) -> bool {
         Self::authorized(user, hospital, T::Time::now())
     }
+
+    /// Whether this user ends with success now what is entrusted at the hospital.
+    pub fn can_end_custody(user: UserId, hospital: HospitalId) -> bool {
+        let newest = Custodies::<T>::get(hospital, user);
+        newest.is_some_and(|newest| newest.in_force(T::Time::now()))
+    }
 }
 
 impl<T: Config> ports::Mandates for Pallet<T> {
@@ -58,10 +64,15 @@ impl<T: Config> ports::Mandates for Pallet<T> {
         Self::authorized(patient, hospital, at)
     }
 
+    fn entrusts(patient: UserId, hospital: HospitalId) -> bool {
+        Self::can_end_custody(patient, hospital)
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, user: UserId, hospital: HospitalId) {
         let mandate = Mandate { since: 0, until: Moment::MAX, ended: None };
         Representatives::<T>::insert(patient, user, mandate);
         Authorizations::<T>::insert(patient, hospital, mandate);
+        Custodies::<T>::insert(hospital, patient, mandate);
     }
 }

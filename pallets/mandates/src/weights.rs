@@ -7,6 +7,8 @@ pub trait WeightInfo {
     fn dismiss() -> Weight;
     fn authorize() -> Weight;
     fn revoke() -> Weight;
+    fn entrust() -> Weight;
+    fn end_custody() -> Weight;
 }
 
 /// For mocks: nothing was measured, but no two weigh the same.
@@ -25,5 +27,13 @@ impl WeightInfo for () {
 
     fn revoke() -> Weight {
         Weight::from_parts(4_000_000, 0)
+    }
+
+    fn entrust() -> Weight {
+        Weight::from_parts(5_000_000, 0)
+    }
+
+    fn end_custody() -> Weight {
+        Weight::from_parts(6_000_000, 0)
     }
 }

@@ -2,14 +2,23 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use epione_primitives::{AccountId, HospitalId, Moment, ports};
+use epione_primitives::{AccountId, Hash, HospitalId, Moment, ports};
 
 use crate::{agent_account, governance_account};
 
 struct Admitted {
     active: bool,
+    removed: bool,
+    sealing_key: Hash,
     governance: AccountId,
     agent: AccountId,
+}
+
+impl Admitted {
+    fn new(id: HospitalId, governance: AccountId, agent: AccountId) -> Self {
+        let sealing_key = Hash::from_low_u64_be(id.0.into());
+        Self { active: true, removed: false, sealing_key, governance, agent }
+    }
 }
 
 thread_local! {
@@ -25,16 +34,35 @@ pub fn admit(hospitals: impl IntoIterator<Item = HospitalId>) {
     ADMITTED.with_borrow_mut(|admitted| {
         admitted.extend(hospitals.into_iter().map(|id| {
             let (governance, agent) = (governance_account(id.0), agent_account(id.0));
-            (id, Admitted { active: true, governance, agent })
+            (id, Admitted::new(id, governance, agent))
         }));
+    });
+}
+
+fn change(hospital: HospitalId, change: impl FnOnce(&mut Admitted)) {
+    ADMITTED.with_borrow_mut(|admitted| {
+        change(admitted.get_mut(&hospital).expect("the test admitted this hospital"));
     });
 }
 
 /// Suspends an admitted hospital, or reinstates it.
 pub fn set_active(hospital: HospitalId, active: bool) {
-    ADMITTED.with_borrow_mut(|admitted| {
-        admitted.get_mut(&hospital).expect("the test admitted this hospital").active = active;
-    });
+    change(hospital, |known| known.active = active);
+}
+
+/// Removes an admitted hospital for good.
+pub fn remove_hospital(hospital: HospitalId) {
+    change(hospital, |known| (known.active, known.removed) = (false, true));
+}
+
+/// Gives a hospital another agent.
+pub fn set_agent(hospital: HospitalId, agent: AccountId) {
+    change(hospital, |known| known.agent = agent);
+}
+
+/// Gives a hospital a sealing key with another hash.
+pub fn set_hospital_sealing_key(hospital: HospitalId, hash: Hash) {
+    change(hospital, |known| known.sealing_key = hash);
 }
 
 /// Stands in for pallet-hospitals.
@@ -61,9 +89,8 @@ impl ports::Hospitals for Hospitals {
         ADMITTED.with_borrow(|admitted| admitted.contains_key(&hospital))
     }
 
-    /// The stand-in removes no hospital.
-    fn is_removed(_: HospitalId) -> bool {
-        false
+    fn is_removed(hospital: HospitalId) -> bool {
+        ADMITTED.with_borrow(|admitted| admitted.get(&hospital).is_some_and(|known| known.removed))
     }
 
     /// The stand-in forgets when a hospital was suspended: it was never active then.
@@ -77,13 +104,26 @@ impl ports::Hospitals for Hospitals {
         })
     }
 
+    fn recipient(hospital: HospitalId) -> Option<(AccountId, Hash)> {
+        ADMITTED.with_borrow(|admitted| {
+            let known = admitted.get(&hospital).filter(|known| known.active)?;
+            Some((known.agent.clone(), known.sealing_key))
+        })
+    }
+
+    #[cfg(feature = "runtime-benchmarks")]
+    fn remove(hospital: HospitalId) {
+        remove_hospital(hospital);
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId {
         Self::active_with(|known| known.agent == agent).unwrap_or_else(|| {
             ADMITTED.with_borrow_mut(|admitted| {
                 let next = admitted.last_key_value().map_or(0, |(id, _)| id.0 + 1);
-                admitted.insert(HospitalId(next), Admitted { active: true, governance, agent });
-                HospitalId(next)
+                let id = HospitalId(next);
+                admitted.insert(id, Admitted::new(id, governance, agent));
+                id
             })
         })
     }

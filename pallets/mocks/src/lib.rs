@@ -19,12 +19,14 @@ pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
 pub use consortium::{ConsortiumKey, begin_epoch, without_key};
 pub use credentials::{Credentials, add_credential};
-pub use hospitals::{Hospitals, admit, set_active};
-pub use mandates::{
-    Mandates, add_representative, authorize, authorize_between, remove_representative,
-    represent_between,
+pub use hospitals::{
+    Hospitals, admit, remove_hospital, set_active, set_agent, set_hospital_sealing_key,
 };
-pub use users::{Users, add_user, end_registration, histories_read, register};
+pub use mandates::{
+    Mandates, add_representative, authorize, authorize_between, end_custody, entrust,
+    remove_representative, represent_between,
+};
+pub use users::{Users, add_user, end_registration, histories_read, register, set_profile_body};
 
 use epione_primitives::Moment;
 

@@ -1,6 +1,9 @@
 //! Patients whom others represent, and who authorized hospitals.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use epione_primitives::{HospitalId, Moment, UserId, mandate::Mandate, ports};
 
@@ -8,11 +11,14 @@ thread_local! {
     /// Representatives with their patients.
     static REPRESENTATIVES: RefCell<BTreeMap<(UserId, UserId), Mandate>> = Default::default();
     static AUTHORIZATIONS: RefCell<BTreeMap<(UserId, HospitalId), Mandate>> = Default::default();
+    /// Patients with the hospitals at which they entrust their patient keys.
+    static ENTRUSTED: RefCell<BTreeSet<(UserId, HospitalId)>> = Default::default();
 }
 
 pub(crate) fn forget() {
     REPRESENTATIVES.set(BTreeMap::new());
     AUTHORIZATIONS.set(BTreeMap::new());
+    ENTRUSTED.set(BTreeSet::new());
 }
 
 fn mandate(since: Moment, until: Moment) -> Mandate {
@@ -44,6 +50,16 @@ pub fn authorize_between(patient: UserId, hospital: HospitalId, since: Moment, u
     AUTHORIZATIONS.with_borrow_mut(|all| all.insert((patient, hospital), mandate(since, until)));
 }
 
+/// Lets a patient entrust the patient keys at a hospital.
+pub fn entrust(patient: UserId, hospital: HospitalId) {
+    ENTRUSTED.with_borrow_mut(|all| all.insert((patient, hospital)));
+}
+
+/// Ends what [`entrust`] began.
+pub fn end_custody(patient: UserId, hospital: HospitalId) {
+    ENTRUSTED.with_borrow_mut(|all| all.remove(&(patient, hospital)));
+}
+
 /// Stands in for pallet-mandates.
 pub struct Mandates;
 
@@ -60,9 +76,14 @@ impl ports::Mandates for Mandates {
         })
     }
 
+    fn entrusts(patient: UserId, hospital: HospitalId) -> bool {
+        ENTRUSTED.with_borrow(|all| all.contains(&(patient, hospital)))
+    }
+
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, user: UserId, hospital: HospitalId) {
         add_representative(user, patient);
         authorize(patient, hospital);
+        entrust(patient, hospital);
     }
 }

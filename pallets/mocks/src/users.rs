@@ -22,11 +22,21 @@ thread_local! {
     static USERS: RefCell<BTreeMap<UserId, User>> = Default::default();
     static REGISTRATIONS: RefCell<BTreeMap<(HospitalId, UserId), Period>> = Default::default();
     static HISTORIES: Cell<u32> = const { Cell::new(0) };
+    /// Those that differ from [`first_body`].
+    static BODIES: RefCell<BTreeMap<(HospitalId, UserId), Hash>> = Default::default();
 }
 
 pub(crate) fn forget() {
     USERS.set(BTreeMap::new());
     REGISTRATIONS.set(BTreeMap::new());
+    BODIES.set(BTreeMap::new());
+}
+
+/// The profile body of a registration until a test sets another one: the bytes of the user's id, and of the hospital's.
+fn first_body(hospital: HospitalId, user: UserId) -> Hash {
+    let mut bytes = user.0;
+    bytes[30..].copy_from_slice(&hospital.0.to_be_bytes());
+    Hash::from(bytes)
 }
 
 /// Adds a user with the account of their id, and a sealing key whose hash has the bytes of the id. They are registered
@@ -68,6 +78,11 @@ fn registered_at(user: UserId, at: Moment) -> Vec<HospitalId> {
         let own = all.iter().filter(|((_, known), period)| *known == user && period.contains(at));
         own.map(|((hospital, _), _)| *hospital).collect()
     })
+}
+
+/// Gives a registration another profile body.
+pub fn set_profile_body(hospital: HospitalId, user: UserId, body: Hash) {
+    BODIES.with_borrow_mut(|all| all.insert((hospital, user), body));
 }
 
 /// Stands in for pallet-profiles.
@@ -115,6 +130,12 @@ impl ports::Users for Users {
 
     fn was_registered(hospital: HospitalId, user: UserId) -> bool {
         REGISTRATIONS.with_borrow(|all| all.contains_key(&(hospital, user)))
+    }
+
+    fn profile_body(hospital: HospitalId, user: UserId) -> Option<Hash> {
+        let body = BODIES.with_borrow(|all| all.get(&(hospital, user)).copied());
+        let is_registered = <Self as ports::Users>::was_registered(hospital, user);
+        is_registered.then(|| body.unwrap_or_else(|| first_body(hospital, user)))
     }
 
     fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId> {

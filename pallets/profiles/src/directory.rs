@@ -143,6 +143,10 @@ impl<T: Config> Users for Pallet<T> {
         Registrations::<T>::contains_key(user, hospital)
     }
 
+    fn profile_body(hospital: HospitalId, user: UserId) -> Option<Hash> {
+        Registrations::<T>::get(user, hospital).map(|registration| registration.body_hash)
+    }
+
     fn hospitals(user: UserId, at: Moment) -> Vec<HospitalId> {
         Registrations::<T>::iter_prefix(user)
             .filter(|(_, registration)| registration.in_force(at))

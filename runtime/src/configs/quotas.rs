@@ -48,7 +48,7 @@ const DEFAULT: Limits = Limits {
 };
 
 const LEAST: Limits = Limits {
-    // Each of the largest calls of a user: an opening of the most records needs nearly 9 ms.
+    // Each of the largest calls of a user: an opening of the most records in an emergency needs nearly 10 ms.
     users: Share {
         account: Budget { ref_time: 10 * MILLIS, bytes: 16 * KIB },
         hospital: Budget { ref_time: 10 * MILLIS, bytes: MIB },

@@ -3,8 +3,8 @@
 use epione_primitives::{
     AnnouncementId,
     limits::{
-        MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, MAX_HOSPITAL_REFUSALS, RECOVERY_BLOCKS,
-        RETENTION_BLOCKS, REVIEW_BLOCKS,
+        CUSTODIAN_BLOCKS, MAX_HOSPITAL_EMERGENCIES, MAX_HOSPITAL_RECEIPTS, MAX_HOSPITAL_REFUSALS,
+        RECOVERY_BLOCKS, RETENTION_BLOCKS, REVIEW_BLOCKS,
     },
 };
 use frame_support::traits::ConstU32;
@@ -115,6 +115,16 @@ impl pallet_openings::Config for Runtime {
     type Bodies = ExtrinsicTail;
     type Time = Timestamp;
     type WeightInfo = weights::pallet_openings::Measured<Runtime>;
+}
+
+impl pallet_custody::Config for Runtime {
+    type Hospitals = Hospitals;
+    type Users = Profiles;
+    type Mandates = Mandates;
+    type ConsortiumKey = ConsortiumKey;
+    type Time = Timestamp;
+    type CustodianBlocks = ConstU32<CUSTODIAN_BLOCKS>;
+    type WeightInfo = weights::pallet_custody::Measured<Runtime>;
 }
 
 impl pallet_index_links::Config for Runtime {}

@@ -12,6 +12,7 @@ pub mod pallet_approvals;
 pub mod pallet_collective;
 pub mod pallet_consortium_key;
 pub mod pallet_credentials;
+pub mod pallet_custody;
 pub mod pallet_hospitals;
 pub mod pallet_lite_blocks;
 pub mod pallet_mandates;

@@ -28,4 +28,14 @@ impl<T: frame_system::Config> pallet_mandates::WeightInfo for Measured<T> {
     fn revoke() -> Weight {
         Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
     }
+
+    /// An estimate until it is measured.
+    fn entrust() -> Weight {
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(6, 1))
+    }
+
+    /// An estimate until it is measured.
+    fn end_custody() -> Weight {
+        Weight::from_parts(50_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(4, 1))
+    }
 }

@@ -81,6 +81,15 @@ fn revoke() -> RuntimeCall {
     pallet_mandates::Call::revoke { hospital: A }.into()
 }
 
+fn entrust() -> RuntimeCall {
+    let until = Timestamp::get() + DAY_MILLIS;
+    pallet_mandates::Call::entrust { hospital: A, until }.into()
+}
+
+fn end_custody() -> RuntimeCall {
+    pallet_mandates::Call::end_custody { hospital: A }.into()
+}
+
 fn object() -> RuntimeCall {
     pallet_profiles::Call::object { user: *PATIENT }.into()
 }
@@ -175,7 +184,7 @@ fn each_call_that_ends_access_fits_into_the_smallest_quota() {
             apply("user-8", question(&[FIRST])).unwrap().unwrap();
             chain.next_window();
         }
-        for call in [appoint, authorize, give] {
+        for call in [appoint, authorize, entrust, give] {
             chain.next_window();
             send(call());
         }
@@ -194,6 +203,7 @@ fn each_call_that_ends_access_fits_into_the_smallest_quota() {
             withdraw(),
             dismiss(),
             revoke(),
+            end_custody(),
             withdraw_query.into(),
             refuse_query.into(),
         ];

@@ -174,7 +174,7 @@ fn a_relationship_of_an_unknown_user_is_found() {
 
 #[test]
 fn mandates_that_refer_to_nothing_are_found() {
-    use pallet_mandates::{Authorizations, Representatives};
+    use pallet_mandates::{Authorizations, Custodies, Representatives};
 
     let mandate = Mandate { since: 1, until: 2, ended: None };
     let unknown = "a mandate is not from a patient to a known user";
@@ -184,6 +184,9 @@ fn mandates_that_refer_to_nothing_are_found() {
     let elsewhere = "a mandate is not from a patient to a hospital of the patient";
     for (patient, hospital) in [(STRANGER, A), (*PATIENT, B), (*PATIENT, NOWHERE)] {
         finds(elsewhere, || Authorizations::<Runtime>::insert(patient, hospital, mandate));
+        finds("a key is not entrusted by a patient at a hospital of the patient", || {
+            Custodies::<Runtime>::insert(hospital, patient, mandate);
+        });
     }
 }
 

@@ -50,7 +50,16 @@ fn users_alone_make_the_calls_about_mandates() {
         let calls = || {
             let authorize = Call::authorize { hospital: A, until: tomorrow() };
             let revoke = Call::revoke { hospital: A };
-            [appoint(mother()), dismiss(mother()), authorize.into(), revoke.into()]
+            let entrust = Call::entrust { hospital: A, until: tomorrow() };
+            let end_custody = Call::end_custody { hospital: A };
+            [
+                appoint(mother()),
+                dismiss(mother()),
+                authorize.into(),
+                revoke.into(),
+                entrust.into(),
+                end_custody.into(),
+            ]
         };
         for call in calls() {
             for seed in ["Alice", "Alice//agent"] {
@@ -58,13 +67,17 @@ fn users_alone_make_the_calls_about_mandates() {
             }
         }
         let patient = user_seed(*PATIENT);
-        let [appoint, dismiss, authorize, revoke] = calls();
+        let [appoint, dismiss, authorize, revoke, entrust, end_custody] = calls();
         send(&patient, appoint).unwrap();
         assert!(Mandates::representation_now(mother(), *PATIENT).is_some());
         send(&patient, dismiss).unwrap();
         send(&patient, authorize).unwrap();
         assert!(Mandates::can_revoke(*PATIENT, A));
         send(&patient, revoke).unwrap();
+        send(&patient, entrust).unwrap();
+        assert!(Mandates::can_end_custody(*PATIENT, A));
+        send(&patient, end_custody).unwrap();
+        assert!(!Mandates::can_end_custody(*PATIENT, A));
     });
 }
 

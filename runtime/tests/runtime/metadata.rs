@@ -85,6 +85,7 @@ fn every_pallet_keeps_its_index() {
             (22, "Mandates"),
             (23, "ConsortiumKey"),
             (24, "Openings"),
+            (25, "Custody"),
         ]
     );
     let extensions: Vec<_> = metadata

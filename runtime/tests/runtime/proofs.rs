@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use codec::Encode;
 use epione_primitives::{
     AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
-    consortium::EpochId, credential::AttributeId, opening::OpeningId, release::ReviewId,
-    sharing::SlotId,
+    consortium::EpochId, credential::AttributeId, custody::ClaimId, opening::OpeningId,
+    release::ReviewId, sharing::SlotId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
@@ -258,6 +258,19 @@ fn the_client_computes_the_keys_of_openings() {
     let of_requester = keys::requester_opening(requester, 2);
     same!(of_requester, pallet_openings::RequesterOpenings, requester, 2_u32);
     same!(keys::wraps(pointer, slot), pallet_openings::Wraps, pointer, slot);
+}
+
+#[test]
+fn the_client_computes_the_keys_of_custody() {
+    let (id, patient) = (ClaimId(7), user(7));
+    same!(keys::entrusted_by(B, patient), pallet_mandates::Custodies, B, patient);
+    let at_hospital = keys::entrusted(B);
+    assert!(keys::entrusted_by(B, patient).as_bytes().starts_with(at_hospital.as_bytes()));
+    same!(keys::kept_key(B, patient), pallet_custody::KeptKeys, B, patient);
+    same!(keys::appointment(B), pallet_custody::Appointments, B);
+    same!(keys::claim(id), pallet_custody::Claims, id);
+    same!(keys::claims(), pallet_custody::ClaimCount);
+    same!(keys::claim_part(id, B), pallet_custody::HandedOutBy, id, B);
 }
 
 /// `KNOWN_ANCESTORS` of the client.

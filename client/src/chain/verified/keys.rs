@@ -5,6 +5,7 @@ use epione_primitives::{
     access::{Parties, RelationshipKind},
     consortium::EpochId,
     credential::AttributeId,
+    custody::ClaimId,
     opening::OpeningId,
     query::QueryId,
     release::ReviewId,
@@ -498,4 +499,36 @@ pub(super) fn requester_openings(requester: UserId) -> StorageKey {
 
 pub(super) fn wraps(record: RecordPointer, slot: SlotId) -> StorageKey {
     value("Openings", "Wraps").twox_64_concat(&record).twox_64_concat(&slot)
+}
+
+// pallet-custody, and what patients entrust (pallet-mandates)
+
+pub(super) fn appointment(departed: HospitalId) -> StorageKey {
+    value("Custody", "Appointments").twox_64_concat(&departed)
+}
+
+pub(super) fn claim(id: ClaimId) -> StorageKey {
+    value("Custody", "Claims").twox_64_concat(&id)
+}
+
+pub(super) fn claim_part(id: ClaimId, hospital: HospitalId) -> StorageKey {
+    value("Custody", "HandedOutBy").twox_64_concat(&id).twox_64_concat(&hospital)
+}
+
+/// The number of all claims.
+pub(super) fn claims() -> StorageKey {
+    value("Custody", "ClaimCount")
+}
+
+/// The prefix of what patients entrust at a hospital.
+pub(super) fn entrusted(hospital: HospitalId) -> StorageKey {
+    value("Mandates", "Custodies").twox_64_concat(&hospital)
+}
+
+pub(super) fn entrusted_by(hospital: HospitalId, patient: UserId) -> StorageKey {
+    entrusted(hospital).blake2_128_concat(&patient)
+}
+
+pub(super) fn kept_key(hospital: HospitalId, patient: UserId) -> StorageKey {
+    value("Custody", "KeptKeys").twox_64_concat(&hospital).blake2_128_concat(&patient)
 }

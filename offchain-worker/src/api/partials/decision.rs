@@ -93,7 +93,10 @@ async fn check_requester(finalized: &dyn FinalState, opening: &Opening) -> Resul
 }
 
 /// The epoch whose shares are in use, if this hospital is active and a member.
-async fn own_epoch(finalized: &dyn FinalState, here: HospitalId) -> Result<Epoch, ApiError> {
+pub(super) async fn own_epoch(
+    finalized: &dyn FinalState,
+    here: HospitalId,
+) -> Result<Epoch, ApiError> {
     let hospital = finalized.hospital(here).await?;
     let is_active = hospital.is_some_and(|it| it.status == HospitalStatus::Active);
     let epoch = finalized.current_epoch().await?.filter(|epoch| epoch.seat(here).is_some());

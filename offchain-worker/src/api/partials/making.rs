@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use epione_envelope::{Zeroizing, opening::PartialContent};
 use epione_primitives::{
-    Hash, HospitalId, RecordPointer,
+    Hash, HospitalId, RecordPointer, UserId,
     consortium::{Epoch, EpochId},
+    custody::CustodyLabel,
     opening::{WRAP_BYTES, WrapLabel},
 };
 use epione_threshold::{Commitments, Index, MixingSecret, Partial, Point, Wrap};
@@ -30,6 +31,8 @@ pub(super) enum MakingError {
     Link(EpochId),
     #[error("the wrap of section {section} of record {pointer} is not bound to this section")]
     Wrap { pointer: RecordPointer, section: u16 },
+    #[error("the wrap of the key of patient {0} is not bound to this key")]
+    Key(UserId),
     #[error("the share of the consortium key makes no part")]
     Share,
     #[error("the system gives no random bytes")]
@@ -44,6 +47,12 @@ struct Labelled {
     wrap: [u8; WRAP_BYTES],
     /// What the mixing secret of the wrap's epoch gives the label.
     mixing: Zeroizing<[u8; 32]>,
+}
+
+/// The wrap of a patient key, and what it must be bound to.
+pub(super) struct KeptWrap {
+    pub label: CustodyLabel,
+    pub wrap: [u8; WRAP_BYTES],
 }
 
 /// Everything of which the hospital's part is made.
@@ -74,6 +83,31 @@ impl Parts {
         blocking(move || {
             let points = labelled.iter().map(point).collect::<Result<_, _>>()?;
             let mixing = labelled.into_iter().map(|it| it.mixing).collect();
+            Ok(Self { share, points, mixing })
+        })
+        .await
+    }
+
+    /// The same for patient keys.
+    pub async fn of_keys(
+        state: &AppState,
+        finalized: &dyn FinalState,
+        here: HospitalId,
+        epoch: &Epoch,
+        kept: Vec<KeptWrap>,
+    ) -> Result<Self, ApiError> {
+        let share = own_share(state, epoch, here).await?;
+        let epochs: BTreeSet<_> = kept.iter().map(|it| it.label.epoch).collect();
+        let secrets = mixing_secrets(finalized, epoch, &share.mixing, &epochs).await?;
+        blocking(move || {
+            let (mut points, mut mixing) = (Vec::new(), Vec::new());
+            for KeptWrap { label, wrap } in kept {
+                let secret = secrets.get(&label.epoch).ok_or(MakingError::Link(label.epoch))?;
+                let bytes = label.bytes();
+                let point = Wrap::decode(&wrap).and_then(|wrap| wrap.check(&bytes));
+                points.push(point.ok_or(MakingError::Key(label.patient))?);
+                mixing.push(Wrap::mixing_of(secret, &bytes));
+            }
             Ok(Self { share, points, mixing })
         })
         .await

@@ -5,6 +5,7 @@
 //! before the worker does so, each time. Parts of too few hospitals open nothing, and a part is sealed to the
 //! requester.
 
+pub(super) mod claims;
 mod decision;
 mod making;
 mod mixing;

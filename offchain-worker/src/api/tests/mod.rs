@@ -2,6 +2,7 @@
 //! the other hospitals are fakes.
 
 mod brought_grants;
+pub(crate) mod claims;
 mod connections;
 mod counts;
 mod emergencies;

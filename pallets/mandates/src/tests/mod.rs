@@ -1,6 +1,7 @@
 //! Each file is about one kind of mandate, or about what holds between calls.
 
 mod authorizing;
+mod entrusting;
 mod invariants;
 mod representing;
 
@@ -20,12 +21,14 @@ fn accounts_of_no_user() -> [AccountId; 3] {
     [agent_account(HOME.0), governance_account(HOME.0), AccountId::new([9; 32])]
 }
 
-fn calls() -> [Call<Test>; 4] {
+fn calls() -> [Call<Test>; 6] {
     [
         Call::appoint { representative: MOTHER, until: UNTIL },
         Call::dismiss { patient: CHILD, representative: MOTHER },
         Call::authorize { hospital: HOME, until: UNTIL },
         Call::revoke { hospital: HOME },
+        Call::entrust { hospital: HOME, until: UNTIL },
+        Call::end_custody { hospital: HOME },
     ]
 }
 
@@ -45,7 +48,14 @@ fn every_call_needs_a_signature() {
 fn each_call_pays_its_own_weight() {
     run(|| {
         let paid = calls().map(|call| RuntimeCall::from(call).get_dispatch_info().call_weight);
-        let weights = [<()>::appoint(), <()>::dismiss(), <()>::authorize(), <()>::revoke()];
+        let weights = [
+            <()>::appoint(),
+            <()>::dismiss(),
+            <()>::authorize(),
+            <()>::revoke(),
+            <()>::entrust(),
+            <()>::end_custody(),
+        ];
         assert_eq!(paid, weights);
     });
 }

@@ -4,6 +4,7 @@
 mod access;
 mod consortium;
 mod credentials;
+mod custody;
 mod hospitals;
 mod lite_blocks;
 mod mandates;

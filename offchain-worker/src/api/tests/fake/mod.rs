@@ -1,5 +1,6 @@
 //! A chain in memory, with simplified decisions, and hospitals that may or may not have a segment.
 
+pub mod custody;
 pub mod openings;
 mod pallets;
 mod peers;
@@ -80,6 +81,7 @@ pub struct Facts {
     /// What the patients share by their consents.
     pub slots: slots::FakeSlots,
     pub openings: openings::FakeOpenings,
+    pub custody: custody::FakeCustody,
     pub tallies: HashMap<UserId, Tally>,
     pub reviews: Vec<Review>,
     /// The mandates of pairs of representative and patient.

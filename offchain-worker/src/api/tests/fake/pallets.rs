@@ -7,6 +7,7 @@ use epione_primitives::{
     access::{
         AccessRequest, Action, Condition, Decision, Denial, FailedPolicy, Place, SectionClass,
     },
+    custody::ClaimId,
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY, page as numbered_page},
     naming::NamedAccount,
     opening::OpeningId,
@@ -16,7 +17,7 @@ use epione_primitives::{
     release::{Release, ReleasedRecord, Request, Right},
 };
 
-use super::{Facts, HOSPITAL, failure, genesis, openings, slots};
+use super::{Facts, HOSPITAL, custody, failure, genesis, openings, slots};
 
 fn failed(condition: Condition) -> Decision {
     let policy = FailedPolicy { policy: b"treatment".to_vec(), conditions: vec![condition] };
@@ -279,6 +280,11 @@ pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
         ("Openings", "wrap") => openings::wrap(facts, arguments)?,
         ("Openings", "hand_out") => {
             openings::hand_out(facts, OpeningId::decode(&mut arguments).unwrap())?;
+        }
+        ("Custody", "keep") => custody::keep(facts, arguments)?,
+        ("Custody", "claim") => custody::claim(facts, arguments)?,
+        ("Custody", "hand_out") => {
+            custody::hand_out(facts, ClaimId::decode(&mut arguments).unwrap())?;
         }
         ("Queries", "transfer") => transfer(facts, QueryId::decode(&mut arguments).unwrap())?,
         _ => {}
