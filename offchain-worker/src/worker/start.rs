@@ -156,6 +156,7 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         journal: journal.clone(),
         metrics: metrics.clone(),
         wrong: Default::default(),
+        resealed: Default::default(),
     };
     tasks.spawn(async move { tasks::inheriting::run(&inheriting).await });
     let (view_to_place, calls_to_place) = (Arc::clone(&view), Arc::clone(&calls));

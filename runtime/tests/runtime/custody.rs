@@ -1,5 +1,5 @@
-//! Patient keys for the custodian of a removed hospital, with the council, hospitals, profiles, mandates, the consortium
-//! key and custody together. Hospital D leaves, and hospital B is its custodian.
+//! Patient keys for the custodian of a removed hospital, with the council, hospitals, profiles, mandates, the
+//! consortium key and custody together. Hospital D leaves, and hospital B is its custodian.
 
 use epione_primitives::{
     HospitalId, UserId,
