@@ -138,7 +138,10 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Inherited(file) => {
             let config = Config::read(&file.config)?;
-            list_inherited(&config.journal_path()).await?.iter().for_each(|line| println!("{line}"));
+            list_inherited(&config.journal_path())
+                .await?
+                .iter()
+                .for_each(|line| println!("{line}"));
         }
         Command::CheckConfig(file) => {
             Config::read(&file.config)?;
