@@ -217,6 +217,18 @@ async fn one_member_less_than_the_threshold_opens_nothing_and_the_claim_is_used_
 }
 
 #[tokio::test]
+async fn a_worker_that_is_killed_after_its_claim_uses_it_again() {
+    let custodian = Custodian::new().await;
+    custodian.members.away.lock().unwrap().extend([HOSPITAL, ELSEWHERE, THIRD]);
+    assert!(custodian.inheriting.round().await.is_err());
+    assert_eq!((custodian.held().await.len(), custodian.claims()), (0, 1));
+    custodian.members.away.lock().unwrap().clear();
+    let restarted = inheriting(&custodian.world, &custodian.members);
+    assert!(restarted.round().await.unwrap());
+    assert_eq!((custodian.held().await.len(), custodian.claims()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_part_of_a_liar_does_not_count() {
     let custodian = Custodian::new().await;
     *custodian.members.liar.lock().unwrap() = Some(ELSEWHERE);
