@@ -89,6 +89,11 @@ impl HospitalKeys {
         self.profile_body(profile).await.map(drop)
     }
 
+    /// How many versions of the patient key a profile body has: 0 if it is not a patient's.
+    pub async fn versions_in(&self, profile: Hash) -> Result<u32, HospitalKeysError> {
+        Ok(self.profile_body(profile).await?.versions())
+    }
+
     /// All keys of a patient at a hospital, from the profile body there and the newest key, if it is the right one.
     pub async fn keys_with_newest(
         &self,

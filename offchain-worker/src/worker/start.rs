@@ -145,6 +145,7 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         calls: Arc::clone(&calls),
         journal: journal.clone(),
         metrics: metrics.clone(),
+        renewed: Default::default(),
     };
     tasks.spawn(async move { tasks::keeping::run(&keeping).await });
     let (node, agent) = (opened.chain.node.clone(), opened.chain.agent.clone());
