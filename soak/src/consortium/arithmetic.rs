@@ -226,8 +226,8 @@ fn label(section: u16) -> Vec<u8> {
 /// To what the proof of a member's part is bound.
 fn context(member: u16) -> Vec<u8> {
     let hospital = HospitalId(member);
-    let context =
-        PartialContext { genesis: GENESIS, opening: OpeningId(0), hospital, epoch: EPOCH };
+    let (opening, wraps) = (OpeningId(0), Hash::repeat_byte(4));
+    let context = PartialContext { genesis: GENESIS, opening, hospital, epoch: EPOCH, wraps };
     context.proof_context(Hash::repeat_byte(3))
 }
 

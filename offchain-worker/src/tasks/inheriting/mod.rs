@@ -342,7 +342,8 @@ impl Inheriting {
         if sealed.epoch() != recorded.epoch {
             return Err("the part is of another epoch than the hospital has recorded".into());
         }
-        let epoch = state.epoch(recorded.epoch).await?.ok_or("the chain has no such epoch")?;
+        let epochs = state.epochs(&[recorded.epoch]).await?;
+        let epoch = epochs.into_iter().flatten().next().ok_or("the chain has no such epoch")?;
         let member = state.hospital(hospital).await?.ok_or("the chain has no such hospital")?;
         let (genesis, departed) = (identity.genesis, claim.departed);
         let context =
