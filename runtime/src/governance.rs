@@ -196,7 +196,10 @@ impl Contains<RuntimeCall> for CallsAsRoot {
                     | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
                     | RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { .. })
                     | RuntimeCall::Council(Collective::kill { .. })
-                    | RuntimeCall::ConsortiumKey(pallet_consortium_key::Call::renew { .. })
+                    | RuntimeCall::ConsortiumKey(
+                        pallet_consortium_key::Call::renew { .. }
+                            | pallet_consortium_key::Call::seat { .. }
+                    )
                     // For a user whose stolen keys object to the recovery.
                     | RuntimeCall::Profiles(pallet_profiles::Call::complete_recovery { .. })
             )

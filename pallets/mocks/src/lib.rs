@@ -19,7 +19,7 @@ pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
 pub use consortium::{ConsortiumKey, begin_epoch, without_key};
 pub use credentials::{Credentials, add_credential};
-pub use hospitals::{Hospitals, admit, set_active};
+pub use hospitals::{Hospitals, admit, set_active, set_agent};
 pub use mandates::{
     Mandates, add_representative, authorize, authorize_between, remove_representative,
     represent_between,
