@@ -90,8 +90,8 @@ pub struct SealedShares {
 
 impl SealedShares {
     /// Seals `share_of` each seat to the key with which the seat enrolled. The seats ascend; the account of the
-    /// dealer's agent signs. Fails if there is no seat, if there are more than [`MAX_SEATS`], if they do not ascend, if a
-    /// key is not of X-Wing, or if only some seats get an earlier mixing secret.
+    /// dealer's agent signs. Fails if there is no seat, if there are more than [`MAX_SEATS`], if they do not ascend, if
+    /// a key is not of X-Wing, or if only some seats get an earlier mixing secret.
     pub fn seal(
         seats: &[(HospitalId, SealingPublicKey)],
         genesis: Hash,
@@ -117,8 +117,8 @@ impl SealedShares {
 
     /// What the dealer sealed to the seat of `context`, if the dealer's agent signed it for this key and this context.
     /// `agent` is the account that signed the dealing on the chain; the hospital may have rotated it since. Compare the
-    /// share with the dealer's commitments, and the part and the earlier mixing secret with their hashes: the dealer may
-    /// have sealed anything.
+    /// share with the dealer's commitments, and the part and the earlier mixing secret with their hashes: the dealer
+    /// may have sealed anything.
     pub fn open(
         &self,
         context: &DealingContext,

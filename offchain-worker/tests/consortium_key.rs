@@ -71,8 +71,8 @@ struct Motion {
 }
 
 impl Motion {
-    /// The first hospital proposes the motion with this index, and the first three vote for it. `threshold` is more than
-    /// half of the members: the active hospitals.
+    /// The first hospital proposes the motion with this index, and the first three vote for it. `threshold` is more
+    /// than half of the members: the active hospitals.
     async fn voted(network: &Network, call: [u8; 2], index: u32, threshold: u32) -> Self {
         let motion = (call, HospitalId(LEAVING)).encode();
         let length = Compact(u32::try_from(motion.len()).unwrap()).encode();

@@ -4,9 +4,9 @@
 //! The members make the key, and renew their shares, in ceremonies on the chain. [`Ceremony`] has the rules for when
 //! one phase ends and the next begins. The pallet and the workers both use them, so that they never disagree.
 //!
-//! The methods are those of Feldman (1987) for verifiable sharing, Pedersen (1991) for generation without a dealer, with
-//! the proofs of knowledge of Komlo and Goldberg (FROST, 2020), and Desmedt and Jajodia (1997) for new shares of the same
-//! key.
+//! The methods are those of Feldman (1987) for verifiable sharing, Pedersen (1991) for generation without a dealer,
+//! with the proofs of knowledge of Komlo and Goldberg (FROST, 2020), and Desmedt and Jajodia (1997) for new shares of
+//! the same key.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
@@ -37,8 +37,8 @@ pub type CommitmentList = BoundedVec<EncodedPoint, ConstU32<MAX_THRESHOLD>>;
 pub type Answers = BoundedVec<RevealedShare, ConstU32<MAX_FAULTY_SEATS>>;
 /// What members have confirmed, one entry for each.
 pub type Confirmations = BoundedVec<Confirmation, ConstU32<MAX_SEATS>>;
-/// The hospitals that joined by a ceremony of their own, and the block in which the epoch of that ceremony began; oldest
-/// first.
+/// The hospitals that joined by a ceremony of their own, and the block in which the epoch of that ceremony began;
+/// oldest first.
 pub type Joins = BoundedVec<(HospitalId, BlockNumber), ConstU32<MAX_JOINS>>;
 
 /// The number of a consortium key, from 0. A new number means that what was sealed to the earlier key is lost.
@@ -133,8 +133,8 @@ pub fn faulty(seats: usize) -> usize {
     seats.saturating_sub(1) / 3
 }
 
-/// How many of `seats` members open what was sealed to the key: the quorum of finality (3 of 4, 11 of 16, 21 of 31), and
-/// 2 of 2 and of 3.
+/// How many of `seats` members open what was sealed to the key: the quorum of finality (3 of 4, 11 of 16, 21 of 31),
+/// and 2 of 2 and of 3.
 pub fn threshold(seats: usize) -> usize {
     seats.saturating_sub(faulty(seats)).min(if seats == 3 { 2 } else { usize::MAX })
 }
@@ -360,8 +360,8 @@ impl Ceremony {
         self.dealers.binary_search(&hospital).ok()
     }
 
-    /// The dealers whose dealings stand, ascending: they dealt, no more seats complained than may be malicious, and they
-    /// answered each complaint.
+    /// The dealers whose dealings stand, ascending: they dealt, no more seats complained than may be malicious, and
+    /// they answered each complaint.
     pub fn valid(&self) -> SeatSet {
         let most = faulty(self.seats.len());
         let is_valid = |dealer: &usize| {
@@ -381,9 +381,9 @@ impl Ceremony {
     }
 
     /// Ends each phase that is complete or whose deadline has passed at block `now`. The next phase lasts for `length`
-    /// blocks at most, from the block in which the phase before it ended. So a ceremony in which nobody acts any more is
-    /// over after its phases, whoever looks at it and when. The pallet calls this before and after every change; workers
-    /// call it to know what the pallet will do with their next call.
+    /// blocks at most, from the block in which the phase before it ended. So a ceremony in which nobody acts any more
+    /// is over after its phases, whoever looks at it and when. The pallet calls this before and after every change;
+    /// workers call it to know what the pallet will do with their next call.
     pub fn advance(&mut self, now: BlockNumber, length: BlockNumber) {
         let mut last = now;
         while let Some((next, end)) = self.next(now, last) {
@@ -516,8 +516,8 @@ pub struct DealerContext {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Dealing {
-    /// The account of the dealer's agent that signed the dealing, and each sealed share. The hospital may have rotated it
-    /// since.
+    /// The account of the dealer's agent that signed the dealing, and each sealed share. The hospital may have rotated
+    /// it since.
     pub agent: AccountId,
     /// The commitments to the dealer's polynomial: as many as the new threshold.
     pub commitments: CommitmentList,

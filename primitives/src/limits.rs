@@ -119,12 +119,12 @@ pub const MIN_PHASE_BLOCKS: BlockNumber = 10;
 pub const MAX_PHASE_BLOCKS: BlockNumber = DAY_BLOCKS;
 /// Maximum age of an epoch, in chain blocks, at which its members renew their shares: 366 days.
 pub const MAX_REFRESH_BLOCKS: BlockNumber = 366 * DAY_BLOCKS;
-/// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which members
-/// renew their shares. A ceremony has five phases.
+/// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which
+/// members renew their shares. A ceremony has five phases.
 pub const PHASES_BETWEEN_REFRESHES: BlockNumber = 10;
 /// Minimum number of phases between two requests of new shares by one hospital, and between the begin of an epoch by
-/// which a hospital joined on its own and the next ceremony that it begins because it is no member: a day, with phases of
-/// ten minutes.
+/// which a hospital joined on its own and the next ceremony that it begins because it is no member: a day, with phases
+/// of ten minutes.
 pub const PHASES_BETWEEN_OWN_REASONS: BlockNumber = 144;
 /// Maximum number of hospitals of which the chain stores when they joined on their own: one for each phase of
 /// [`PHASES_BETWEEN_OWN_REASONS`], because a phase lies between two ceremonies.

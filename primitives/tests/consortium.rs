@@ -318,7 +318,8 @@ fn new_shares_come_from_the_first_valid_dealers_only() {
     assert_eq!(ceremony.counted(), set(&[0, 2, 3, 4]));
 }
 
-/// The dealers all sit and did not enrol. They may deal all the same, until the phase is over, whoever looks at it later.
+/// The dealers all sit and did not enrol. They may deal all the same, until the phase is over, whoever looks at it
+/// later.
 #[test]
 fn dealers_that_did_not_enrol_are_awaited_if_nobody_else_deals() {
     let seats: Vec<u16> = (0..31).collect();

@@ -27,8 +27,8 @@ const GIVEN_BYTES: u64 = 1024;
 /// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry with the end
 /// of the hospital's wait.
 const OBJECTION_BYTES: u64 = 512;
-/// Bytes of state that a ceremony leaves: the epoch that it makes. Everything else about it is removed later. Who requests
-/// new shares pays, too: another hospital begins the ceremony that makes them.
+/// Bytes of state that a ceremony leaves: the epoch that it makes. Everything else about it is removed later. Who
+/// requests new shares pays, too: another hospital begins the ceremony that makes them.
 const EPOCH_BYTES: u64 = 1024;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;

@@ -41,8 +41,8 @@ const ATTRIBUTES: [&str; 6] =
 const UPGRADE_DELAY: u32 = 20;
 /// Number of blocks for which new keys that a hospital proposed for a user wait for objections: a minute.
 const RECOVERY_DELAY: u32 = 20;
-/// The schedule of the consortium key: phases of half a minute. The members renew their shares on request only, unless a
-/// network runs for more than a month.
+/// The schedule of the consortium key: phases of half a minute. The members renew their shares on request only, unless
+/// a network runs for more than a month.
 const SCHEDULE: Schedule = Schedule { phase: 10, refresh: 1_000_000 };
 /// The port of the first founder's worker. The port of each next founder is one higher.
 const FIRST_WORKER_PORT: usize = 9_800;

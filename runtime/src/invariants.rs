@@ -68,8 +68,9 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
 ///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
-/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an account
-///   and a sealing key that the requester has or had at the same time; those who handed out its parts are hospitals;
+/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an
+///   account and a sealing key that the requester has or had at the same time; those who handed out its parts are
+///   hospitals;
 /// - mandates are of patients, for known users and for hospitals at which the patient is or was registered;
 /// - members of epochs, seats and dealers of the newest ceremony, and the committee are hospitals.
 pub fn check_together() -> Result<(), TryRuntimeError> {

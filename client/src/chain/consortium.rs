@@ -38,8 +38,8 @@ pub struct ConsortiumKey {
     pub last_ended: Option<BlockNumber>,
 }
 
-/// A ceremony with what its seats and dealers published, all as of one block. The chain has this of the newest ceremony,
-/// and of the one that made the current epoch.
+/// A ceremony with what its seats and dealers published, all as of one block. The chain has this of the newest
+/// ceremony, and of the one that made the current epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CeremonyState {
     /// As the chain changed it last: its phase may have ended since ([`Ceremony::advance`]).
@@ -75,8 +75,8 @@ impl Snapshot {
         self.proving().await?.ceremony_state().await
     }
 
-    /// The ceremony that made the current epoch with everything that was published in it; none if it is the newest one, or
-    /// before there is an epoch.
+    /// The ceremony that made the current epoch with everything that was published in it; none if it is the newest one,
+    /// or before there is an epoch.
     pub async fn kept_ceremony_state(&self) -> Result<Option<CeremonyState>, ChainError> {
         self.proving().await?.kept_ceremony_state().await
     }

@@ -155,8 +155,8 @@ pub fn sealing_key(seed: &Secret) -> SealingKeyPair {
 }
 
 impl Participant {
-    /// What the hospital does next in the newest ceremony, or to begin another one. `next` is the number of the block after
-    /// the finalized one of the view.
+    /// What the hospital does next in the newest ceremony, or to begin another one. `next` is the number of the block
+    /// after the finalized one of the view.
     pub fn plan(
         &self,
         view: &ConsortiumView,
@@ -183,8 +183,8 @@ impl Participant {
         }
     }
 
-    /// What a member still does for the current epoch, also while another ceremony runs: if it was away, it computes its
-    /// share, and confirms it.
+    /// What a member still does for the current epoch, also while another ceremony runs: if it was away, it computes
+    /// its share, and confirms it.
     pub fn catch_up(
         &self,
         view: &ConsortiumView,

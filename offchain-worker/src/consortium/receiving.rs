@@ -204,8 +204,8 @@ impl Participant {
         self.sealed_mixing(scene).map(|earlier| Some(mixing.link(&earlier)))
     }
 
-    /// The earlier epoch's mixing secret, which each dealer seals to each seat. One honest dealer is enough: the hash of
-    /// the secret is on the chain.
+    /// The earlier epoch's mixing secret, which each dealer seals to each seat. One honest dealer is enough: the hash
+    /// of the secret is on the chain.
     fn sealed_mixing(&self, scene: &Scene<'_>) -> Result<MixingSecret, Idle> {
         let keys = scene.enrolment.map(sealing_key).ok_or(Idle::NoSeed)?;
         let mut is_missing = false;

@@ -127,8 +127,8 @@ pub fn obsolete(
     }
 }
 
-/// Shares of an earlier epoch are kept until so many members have confirmed those of a later one that these open and are
-/// renewed without the faulty members. Before that, the earlier shares could be the only ones that there are.
+/// Shares of an earlier epoch are kept until so many members have confirmed those of a later one that these open and
+/// are renewed without the faulty members. Before that, the earlier shares could be the only ones that there are.
 fn is_share_over(view: &ConsortiumView, fate: Fate, ceremony: CeremonyId) -> bool {
     match &view.key.current {
         Some(epoch) if ceremony == epoch.ceremony => false,

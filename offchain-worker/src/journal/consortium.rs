@@ -86,8 +86,8 @@ pub fn secrets(
     Ok(Secrets { enrolment, kept_enrolment: None, begun: None, dealing, shares })
 }
 
-/// The seed of a sealing key with which the worker tried to begin a ceremony at this finalized block, if it is not known
-/// that the chain has it.
+/// The seed of a sealing key with which the worker tried to begin a ceremony at this finalized block, if it is not
+/// known that the chain has it.
 pub fn begun(connection: &Connection, at: BlockNumber) -> rusqlite::Result<Option<Secret>> {
     connection
         .prepare_cached(
@@ -97,8 +97,8 @@ pub fn begun(connection: &Connection, at: BlockNumber) -> rusqlite::Result<Optio
         .optional()
 }
 
-/// The seed of the sealing key for a ceremony. `enrolled` is the hash of the key that the chain has of this hospital; none
-/// if it has not enrolled.
+/// The seed of the sealing key for a ceremony. `enrolled` is the hash of the key that the chain has of this hospital;
+/// none if it has not enrolled.
 pub fn enrolment(
     connection: &Connection,
     ceremony: CeremonyId,

@@ -290,10 +290,10 @@ async fn a_newcomer_ignores_a_dealer_that_gives_a_false_earlier_secret() {
     assert_eq!(Hash::from(followed.hash()), first.mixing);
 }
 
-/// What a thief has who copies the keystore and the journal of the victim later: the hospital's sealing key, the seed of
-/// the agent's account, and the seed of another ceremony.
+/// What a thief has who copies the keystore and the journal of the victim later: the hospital's sealing key, the seed
+/// of the agent's account, and the seed of another ceremony.
 #[tokio::test]
-async fn a_key_that_is_stolen_later_opens_no_sealed_share() {
+async fn a_long_term_key_that_is_stolen_later_opens_no_sealed_share() {
     let mut world = World::new(4).await;
     world.until(|now| now == Phase::Judge).await;
     let (first_key, first_seed) = enrolment(&mut world).await;

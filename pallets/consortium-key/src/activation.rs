@@ -143,8 +143,8 @@ impl<T: Config> Pallet<T> {
         (Seats::truncate_from(seats.copied().collect()), confirmed)
     }
 
-    /// The commitments to the sum of the dealers' polynomials, or, for new shares, to the polynomial that passes through
-    /// the dealers' shares. None if a commitment would be the identity, or if the key would change.
+    /// The commitments to the sum of the dealers' polynomials, or, for new shares, to the polynomial that passes
+    /// through the dealers' shares. None if a commitment would be the identity, or if the key would change.
     pub(crate) fn combined(ceremony: &consortium::Ceremony) -> Option<CommitmentList> {
         let dealt = |dealer: usize| {
             let hospital = ceremony.dealers.get(dealer)?;

@@ -306,8 +306,8 @@ mod benchmarks {
         Ok(())
     }
 
-    /// The deciding confirmation combines the dealings of as many dealers as the threshold, and removes what the ceremony
-    /// of the earlier epoch left. A hospital joins by it, after as many others as can be remembered.
+    /// The deciding confirmation combines the dealings of as many dealers as the threshold, and removes what the
+    /// ceremony of the earlier epoch left. A hospital joins by it, after as many others as can be remembered.
     #[benchmark]
     fn activate() -> Result<(), BenchmarkError> {
         let world = set_up::<T>()?;

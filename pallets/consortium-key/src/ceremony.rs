@@ -55,8 +55,8 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Whether the council may choose this committee. So many of its members must open together that the hospitals that
-    /// may be malicious among all active ones cannot. There may be more hospitals than the largest committee can do this
-    /// for; then it must be that one.
+    /// may be malicious among all active ones cannot. There may be more hospitals than the largest committee can do
+    /// this for; then it must be that one.
     pub(crate) fn can_be_chosen(seats: &Seats) -> bool {
         let is_known = seats.iter().all(|hospital| T::Hospitals::exists(*hospital));
         let malicious = faulty(T::Hospitals::active().len());
@@ -162,8 +162,8 @@ impl<T: Config> Pallet<T> {
         Seats::try_from(seats).map_err(|_| Error::<T>::TooManySeats)
     }
 
-    /// What a ceremony with these seats is for, if the agent of this hospital may begin it: for new shares of the key of
-    /// an epoch, or for a new key. Also the hospital, if there is no other reason than that it is no member.
+    /// What a ceremony with these seats is for, if the agent of this hospital may begin it: for new shares of the key
+    /// of an epoch, or for a new key. Also the hospital, if there is no other reason than that it is no member.
     fn due(
         hospital: HospitalId,
         seats: &[HospitalId],
@@ -192,8 +192,8 @@ impl<T: Config> Pallet<T> {
         Ok(Seats::truncate_from(members))
     }
 
-    /// Makes place for a new ceremony. The newest one is kept if it made the current epoch; otherwise it failed, and what
-    /// it left is removed.
+    /// Makes place for a new ceremony. The newest one is kept if it made the current epoch; otherwise it failed, and
+    /// what it left is removed.
     fn replace() {
         Confirmed::<T>::kill();
         let Some(former) = Ceremony::<T>::get() else { return };

@@ -2,13 +2,14 @@
 //!
 //! Invariants, which `try_state` checks:
 //! 1. the schedule is within its bounds; a committee ascends, and has 2 to `MAX_SEATS` hospitals;
-//! 2. the newest ceremony has the last number; its seats and its dealers ascend; its thresholds follow from them and from
-//!    who enrolled; only enrolled seats judged, only those that judged complained, each about few dealers, only about
-//!    dealers that dealt, and only complaints are answered; the same holds for the ceremony that made the current epoch,
-//!    which is the newest one or is kept beside it;
+//! 2. the newest ceremony has the last number; its seats and its dealers ascend; its thresholds follow from them and
+//!    from who enrolled; only enrolled seats judged, only those that judged complained, each about few dealers, only
+//!    about dealers that dealt, and only complaints are answered; the same holds for the ceremony that made the current
+//!    epoch, which is the newest one or is kept beside it;
 //! 3. enrolments, dealings and answers are stored for exactly the seats and dealers of these two; a dealing has as many
 //!    commitments as the threshold; each answer contains the share and the part to which the dealer is committed;
-//! 4. each confirmation is of another enrolled seat; fewer equal ones than the threshold are stored while no epoch began;
+//! 4. each confirmation is of another enrolled seat; fewer equal ones than the threshold are stored while no epoch
+//!    began;
 //! 5. epochs are numbered without gaps up to the current one; members ascend and are at least as many as the threshold;
 //!    the public key stays the same in all epochs of a key, and no key comes back; an epoch has a link exactly if the
 //!    epoch before it has the same key;

@@ -1,12 +1,13 @@
 //! The consortium key: the ceremonies in which hospitals generate it and renew their shares of it, and its epochs.
 //!
 //! No hospital has the key's secret half. In a ceremony, each seat enrols with a sealing key, each dealer deals a
-//! polynomial, each seat judges the dealings, a dealer answers complaints, and the seats confirm the result. Their workers
-//! do so without a human. The chain verifies what is public: commitments, proofs of knowledge, published shares. The
-//! sealed shares are bodies, which the node stores outside the state ([`Config::Bodies`]).
+//! polynomial, each seat judges the dealings, a dealer answers complaints, and the seats confirm the result. Their
+//! workers do so without a human. The chain verifies what is public: commitments, proofs of knowledge, published
+//! shares. The sealed shares are bodies, which the node stores outside the state ([`Config::Bodies`]).
 //!
-//! A phase ends by rules that depend on the stored ceremony and the block number only ([`consortium::Ceremony::advance`]).
-//! Every call first applies them, so there are no hooks: a ceremony that nobody looks at costs nothing.
+//! A phase ends by rules that depend on the stored ceremony and the block number only
+//! ([`consortium::Ceremony::advance`]). Every call first applies them, so there are no hooks: a ceremony that nobody
+//! looks at costs nothing.
 //!
 //! What a ceremony leaves (enrolments, dealings, answers) stays while the epoch goes on that it made, also while later
 //! ceremonies run or fail: a member that was away computes its share from it, and confirms late. What a ceremony left
@@ -93,8 +94,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Kept<T: Config> = StorageValue<_, consortium::Ceremony>;
 
-    /// The hash of the sealing key of each enrolled seat, by the ceremony: the newest, and the one that made the current
-    /// epoch.
+    /// The hash of the sealing key of each enrolled seat: of the newest ceremony, and of the current epoch's.
     #[pallet::storage]
     pub type Enrolments<T: Config> =
         StorageDoubleMap<_, Twox64Concat, CeremonyId, Twox64Concat, u8, Hash>;
@@ -129,8 +129,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Past<T: Config> = StorageValue<_, PastCeremonies, ValueQuery>;
 
-    /// The hospitals that the council chose. Those that are active have the seats of the next ceremony. None: all active
-    /// hospitals have.
+    /// The hospitals that the council chose. Those that are active have the seats of the next ceremony. None: all
+    /// active hospitals have.
     #[pallet::storage]
     pub type Committee<T: Config> = StorageValue<_, Seats>;
 
@@ -260,7 +260,7 @@ pub mod pallet {
         /// There are more than `MAX_SEATS` active hospitals. The council must choose the seats (`seat`).
         #[codec(index = 10)]
         TooManySeats,
-        /// Fewer than two active hospitals could have seats. Admit or reinstate others, or let the council choose others.
+        /// Fewer than two active hospitals could have seats. Admit or reinstate some, or let the council choose others.
         #[codec(index = 11)]
         TooFewSeats,
         /// Fewer members of the earlier epoch are active than its threshold, so nobody can make new shares. Reinstate
@@ -337,7 +337,7 @@ pub mod pallet {
         /// A phase or the refresh is out of its bounds.
         #[codec(index = 34)]
         WrongSchedule,
-        /// The complaints are about more dealers than may be faulty. Judge without complaints: then nothing is published.
+        /// More dealers are accused than may be faulty. Judge without complaints: then nothing is published.
         #[codec(index = 35)]
         TooManyAccused,
         /// The hospital joined by a ceremony of its own within the last `PHASES_BETWEEN_OWN_REASONS` phases. It gets a
@@ -359,9 +359,9 @@ pub mod pallet {
         /// Begins a ceremony, and enrols the signer's hospital with this sealing key. Signed by the agent of a hospital
         /// that gets a seat.
         ///
-        /// There must be a reason: no key exists; the council decided about a new one; a member of the epoch has no seat
-        /// any more; the signer's hospital has a seat but is no member; the epoch is old; or new shares were requested.
-        /// A hospital begins one because it is no member at most once in `PHASES_BETWEEN_OWN_REASONS` phases.
+        /// There must be a reason: no key exists; the council decided about a new one; a member of the epoch has no
+        /// seat any more; the signer's hospital has a seat but is no member; the epoch is old; or new shares were
+        /// requested. As it is no member, a hospital begins one at most once in `PHASES_BETWEEN_OWN_REASONS` phases.
         ///
         /// The key must be the last argument, and the call must not be wrapped in another call, because the node stores
         /// the extrinsic's last bytes.
@@ -444,9 +444,9 @@ pub mod pallet {
         }
 
         /// Says about which dealers the signer's hospital complains: those from which it has no valid share. None is a
-        /// judgement, too, and lets the ceremony go on. A seat accuses at most as many dealers as may be faulty: an answer
-        /// publishes the seat's share and a part of the mixing secret, and who accuses more is wrong about some. Signed by
-        /// the agent of an enrolled seat.
+        /// judgement, too, and lets the ceremony go on. A seat accuses at most as many dealers as may be faulty: an
+        /// answer publishes the seat's share and a part of the mixing secret, and who accuses more is wrong about some.
+        /// Signed by the agent of an enrolled seat.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`AnotherCeremony`](Error::AnotherCeremony),
         /// [`WrongPhase`](Error::WrongPhase), [`NotSeat`](Error::NotSeat), [`NotEnrolled`](Error::NotEnrolled),
@@ -495,8 +495,8 @@ pub mod pallet {
 
         /// Confirms the result of the ceremony. As many equal confirmations as the threshold begin an epoch within this
         /// call; the others are refunded the weight of that. While that epoch is the current one, also during later
-        /// ceremonies, a member whose result is the epoch's may still confirm that it has its share. Signed by the agent
-        /// of an enrolled seat.
+        /// ceremonies, a member whose result is the epoch's may still confirm that it has its share. Signed by the
+        /// agent of an enrolled seat.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`AnotherCeremony`](Error::AnotherCeremony),
         /// [`NotSeat`](Error::NotSeat), [`NotEnrolled`](Error::NotEnrolled), [`WrongPhase`](Error::WrongPhase),
@@ -522,8 +522,8 @@ pub mod pallet {
         }
 
         /// Requests new shares of the key, for example because a share may have leaked. The next ceremony makes them. A
-        /// hospital can do so once in `PHASES_BETWEEN_OWN_REASONS` phases. Signed by the governance account of an active
-        /// hospital.
+        /// hospital can do so once in `PHASES_BETWEEN_OWN_REASONS` phases. Signed by the governance account of an
+        /// active hospital.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NoKey`](Error::NoKey),
         /// [`AlreadyRequested`](Error::AlreadyRequested), [`CeremonyRunning`](Error::CeremonyRunning) or
@@ -570,8 +570,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Changes how long phases and epochs last. The present phase of a running ceremony keeps its deadline. Requires
-        /// a council motion.
+        /// Changes how long phases and epochs last. The present phase of a running ceremony keeps its deadline.
+        /// Requires a council motion.
         ///
         /// Fails with [`WrongSchedule`](Error::WrongSchedule).
         #[pallet::call_index(9)]

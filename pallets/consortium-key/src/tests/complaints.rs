@@ -46,7 +46,8 @@ fn each_seat_judges_once() {
     });
 }
 
-/// An answer publishes a share and a part of the mixing secret, so nobody gets one from more dealers than may be faulty.
+/// An answer publishes a share and a part of the mixing secret, so nobody gets one from more dealers than may be
+/// faulty.
 #[test]
 fn a_seat_accuses_no_more_dealers_than_may_be_faulty() {
     for (count, most) in [(3, 1), (4, 1), (7, 2), (MAX_SEATS as u16, 10)] {
