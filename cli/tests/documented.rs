@@ -47,7 +47,9 @@ fn the_program_understands_every_command_of_the_guide_to_sharing() {
         }
     }
     // Each part of the guide has commands of its own.
-    for about in ["query", "mandate", "consent", "section", "audit", "discover", "disclose"] {
+    for about in
+        ["query", "mandate", "consent", "section", "opening", "audit", "discover", "disclose"]
+    {
         let begins = format!("epione {about} ");
         assert!(commands.iter().any(|it| it.starts_with(&begins)), "{about}");
     }
@@ -60,6 +62,7 @@ fn misuse_is_refused_and_words_end_where_a_shell_ends_them() {
         "epione query ask --as researcher.json --patient pat --purpose research --terms x",
         "epione consent give --as patient.json --purpose payment --for 30d",
         "epione verify-evidence evidence.epione --genesis first",
+        "epione opening ask --as researcher.json --patient pat --record 1/0 --purpose emergency",
     ] {
         assert!(Arguments::read(words(wrong)).is_err(), "{wrong}");
     }

@@ -1,6 +1,10 @@
 //! What to do after a call failed on the chain: words for every error of every pallet. What happened is in the chain's
 //! own words. A test of the runtime includes this file, and compares it with the metadata.
 
+// The path also holds for the test, which includes this file under another path.
+#[path = "call_errors/sharing.rs"]
+mod sharing;
+
 const CORRECT: &str = "correct the arguments; nothing was changed";
 const BY_GOVERNANCE: &str =
     "nothing was changed: sign with the key file of the governance of an active hospital, --as";
@@ -12,7 +16,6 @@ const LIST_HOSPITALS: &str =
     "nothing was changed: name another hospital; to list them: `epione hospital list`";
 const LIST_USERS: &str =
     "nothing was changed: check the user's id; to look at users: `epione user show --help`";
-const OTHER_END: &str = "nothing was changed: choose another end with --until or --for";
 const OTHER_KEYS: &str =
     "nothing was changed: make another key file, `epione keys new --help`, and use that one";
 const SIGN_CONSENT_AGAIN: &str =
@@ -21,26 +24,21 @@ const REGISTER: &str =
     "nothing was changed: the hospital must register or reinstate the user first";
 const STANDING: &str =
     "nothing was changed: look at the user's registrations first, `epione user show --help`";
-const LIST_MANDATES: &str =
-    "nothing was changed: list the mandates first, `epione mandate list --help`";
 const LIST_RECORDS: &str =
     "nothing was changed: name your own records; to list them: `epione records list --help`";
 const LIST_REVIEWS: &str =
     "nothing was changed: list the reviews first, `epione audit reviews --help`";
 const CORRECT_POLICIES: &str =
     "correct the file; nothing was stored; to check a file: `epione policy check --help`";
-const WITHDRAW_QUERY: &str = "wait until a patient answers one of your queries, or withdraw one: `epione query \
-     withdraw --help`";
 const READ_RECOVERY: &str =
     "nothing was changed: read the proposed keys first, `epione user recovery --help`";
-const ASK_AGAIN: &str = "nothing was changed: the requester must ask again";
 const UPGRADE: &str = "nothing was changed: the council must authorize the code of a newer version";
 const MOTION: &str = "nothing was changed: read the council's motions first, and name one of them";
 
 /// Pallet, errors of the pallet, and what to do after one of them.
 type Words = (&'static str, &'static [&'static str], &'static str);
 
-pub const WORDS: &[Words] = &[
+const WORDS: &[Words] = &[
     (
         "System",
         &["InvalidSpecName", "SpecVersionNeedsToIncrease", "FailedToExtractRuntimeVersion"],
@@ -367,184 +365,15 @@ pub const WORDS: &[Words] = &[
     ),
     ("Releases", &["OwnReview"], "nothing was changed: another hospital must judge it"),
     ("Quotas", &["LimitTooLow"], CORRECT),
-    ("Sharing", &["NotPatient"], BY_PATIENT),
-    ("Sharing", &["EndHasPassed"], "nothing was changed: choose a later end with --until or --for"),
-    (
-        "Sharing",
-        &["EndTooLate"],
-        "nothing was changed: choose an end with --until or --for, at most 366 days from now by the chain's clock",
-    ),
-    (
-        "Sharing",
-        &["NotInForce"],
-        "nothing was changed: the consent has ended meanwhile; to look at it: `epione consent list --help`",
-    ),
-    (
-        "Sharing",
-        &["SlotChanged"],
-        "nothing was changed: something was placed in the slot, or its consent changed, since you looked; run the \
-         command again, which shows what is in the slot now",
-    ),
-    (
-        "Sharing",
-        &["NotPlaced"],
-        "nothing was changed: another command took sections out meanwhile; run the command again, which takes out \
-         only what is there",
-    ),
-    (
-        "Sharing",
-        &["UnknownRecord"],
-        "nothing was changed: list your records, `epione records list --help`",
-    ),
-    ("Sharing", &["RecordOfAnotherPatient"], LIST_RECORDS),
-    (
-        "Sharing",
-        &[
-            "UnknownSlot",
-            "MalformedAudience",
-            "AudienceTooLarge",
-            "InvalidPurposes",
-            "PurposeIsEmergency",
-            "InvalidRecords",
-        ],
-        CORRECT,
-    ),
-    (
-        "Sharing",
-        &[
-            "NotAgent",
-            "OtherVersion",
-            "NoKinds",
-            "RecordOfAnotherHospital",
-            "RecordBeforeConsent",
-            "AlreadyPlaced",
-        ],
-        BY_WORKER,
-    ),
-    (
-        "Queries",
-        &["NotUser"],
-        "nothing was changed: sign with the present key file of a registered user, --as",
-    ),
-    (
-        "Queries",
-        &["NotInForce"],
-        "nothing was changed: the hospital for which the requester asks must be active, and must reinstate or renew \
-         the requester's registration",
-    ),
-    ("Queries", &["UnknownPatient"], LIST_USERS),
-    ("Queries", &["UnknownRecord", "InvalidRecords", "NotAsked"], CORRECT),
-    (
-        "Queries",
-        &["EmergencyPurpose"],
-        "nothing was changed: request the records at once, as an emergency, `epione records get --help`",
-    ),
-    ("Queries", &["WrongExpiry"], CORRECT),
-    ("Queries", &["TooManyPending"], WITHDRAW_QUERY),
-    ("Queries", &["PatientHasTooManyPending"], "nothing was changed; ask again later"),
-    (
-        "Queries",
-        &["UnknownQuery"],
-        "nothing was changed: list your queries, `epione query inbox --help` and `epione query sent --help`",
-    ),
-    ("Queries", &["NotPatient"], "nothing was changed: sign with the key file of its patient"),
-    (
-        "Queries",
-        &["NotParty"],
-        "nothing was changed: sign with the key file of its requester or patient",
-    ),
-    (
-        "Queries",
-        &["NotPending"],
-        "nothing was changed: the query has an answer already, perhaps of an earlier run; run the command again, which \
-         finishes that run or says who answered",
-    ),
-    ("Queries", &["Expired", "Over", "RepresentationOver"], ASK_AGAIN),
-    ("Queries", &["WrongUntil"], "nothing was changed: choose another end with --until or --for"),
-    (
-        "Queries",
-        &["BeyondMandate"],
-        "nothing was changed: choose an end before that of your mandate with --until or --for",
-    ),
-    (
-        "Queries",
-        &["UnknownHospital"],
-        "nothing was changed: choose another hospital with --mailbox",
-    ),
-    ("Queries", &["NotAccepted"], "nothing was changed: there is no acceptance to withdraw"),
-    (
-        "Queries",
-        &["RequesterChanged"],
-        "nothing was changed: run the command again, which shows the query and its requester as they are now",
-    ),
-    ("Queries", &["NotMailbox", "AlreadyTransferred"], BY_WORKER),
-    (
-        "Queries",
-        &["PatientChanged"],
-        "the patient has just renewed the sealing key; nothing was changed: rerun the command, which seals the terms \
-         to the new key",
-    ),
-    (
-        "Queries",
-        &["EmptyTerms"],
-        "say what you want to do with the content: --terms TEXT or --terms-file FILE",
-    ),
-    (
-        "Queries",
-        &["TooManyOfRequester"],
-        "wait until the patient answers one of your two queries, or withdraw one: `epione query withdraw --help`",
-    ),
-    (
-        "Queries",
-        &["TooManyOfHospital"],
-        "wait until the patient answers queries of your hospital's users, or one of them withdraws one",
-    ),
-    (
-        "Queries",
-        &["OwnQuery"],
-        "nothing was changed: the patient or another representative must answer it",
-    ),
-    ("Credentials", &["NotGovernance"], BY_GOVERNANCE),
-    ("Credentials", &["UnknownUser"], LIST_USERS),
-    (
-        "Credentials",
-        &["UnknownAttribute", "NameTaken"],
-        "nothing was changed: list the attributes first, `epione credential attributes`",
-    ),
-    ("Credentials", &["InvalidName"], CORRECT),
-    (
-        "Credentials",
-        &["TooManyAttributes"],
-        "nothing was changed: use one of the attributes that exist, `epione credential attributes`",
-    ),
-    ("Credentials", &["EndPassed", "EndTooLate"], OTHER_END),
-    (
-        "Credentials",
-        &["NotInForce"],
-        "nothing was changed: list the user's credentials first, `epione credential list --help`",
-    ),
-    ("Mandates", &["NotPatient"], BY_PATIENT),
-    ("Mandates", &["UnknownRepresentative"], LIST_USERS),
-    ("Mandates", &["RepresentsThemselves"], CORRECT),
-    ("Mandates", &["RepresentativeNotRegistered", "NotRegistered"], REGISTER),
-    ("Mandates", &["WrongUntil"], OTHER_END),
-    (
-        "Mandates",
-        &["TooManyRepresentatives"],
-        "nothing was changed: dismiss a representative first, `epione mandate dismiss --help`",
-    ),
-    ("Mandates", &["NotRepresentative", "NotAuthorized"], LIST_MANDATES),
-    (
-        "Mandates",
-        &["NotParty"],
-        "nothing was changed: sign with the present key file of the patient or of the representative, --as",
-    ),
-    ("Mandates", &["UnknownHospital"], LIST_HOSPITALS),
 ];
+
+/// The words of all pallets.
+pub fn words() -> impl Iterator<Item = &'static Words> {
+    WORDS.iter().chain(sharing::WORDS)
+}
 
 /// What to do after a call failed with this error of this pallet; none for an error that this version does not know.
 pub fn help(pallet: &str, error: &str) -> Option<&'static str> {
-    let mut all = WORDS.iter();
-    let found = all.find(|(of, errors, _)| *of == pallet && errors.contains(&error));
+    let found = words().find(|(of, errors, _)| *of == pallet && errors.contains(&error));
     found.map(|(.., help)| *help)
 }

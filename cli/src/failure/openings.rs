@@ -1,6 +1,6 @@
 //! Failures of commands about openings.
 
-use epione_client::{chain::DispatchFailure, opening::OpeningError, reader::OpeningFault};
+use epione_client::{opening::OpeningError, reader::OpeningFault};
 
 use super::Failure;
 
@@ -46,14 +46,7 @@ impl From<OpeningError> for Failure {
     fn from(error: OpeningError) -> Self {
         let help = match error {
             OpeningError::Read(error) => return error.into(),
-            OpeningError::Submit(error) => {
-                let help = error.dispatch().and_then(after_refused_opening);
-                let failure = Self::from(error);
-                return match help {
-                    Some(help) => Self { help: help.into(), ..failure },
-                    None => failure,
-                };
-            }
+            OpeningError::Submit(error) => return error.into(),
             OpeningError::NotAdmitted(_) => {
                 "get what is missing from the hospital that confirms it, or ask the patient with `epione query ask`; \
                  nothing was changed"
@@ -74,28 +67,9 @@ impl From<OpeningError> for Failure {
     }
 }
 
-/// What to do after the chain refused to decide for an opening, where that is not to correct the arguments.
-fn after_refused_opening(failure: &DispatchFailure) -> Option<&'static str> {
-    const EACH: [(&str, &str); 4] = [
-        (
-            "NotInForce",
-            "nothing was changed: the hospital for which you ask must be active, and must reinstate or renew your \
-             registration; or name another one with --hospital",
-        ),
-        (
-            "NotPlaced",
-            "nothing was changed: the patient has just taken a section out of the slot; rerun the command without it",
-        ),
-        ("NotWrapped", "nothing was changed: try again in some minutes"),
-        ("NoKey", "nothing was changed: try again when the hospitals have made a consortium key"),
-    ];
-    let mut each = EACH.into_iter();
-    each.find(|(error, _)| failure.is("Openings", error)).map(|(_, help)| help)
-}
-
 #[cfg(test)]
 mod tests {
-    use epione_client::chain::SubmitError;
+    use epione_client::chain::{DispatchFailure, SubmitError};
     use epione_primitives::{HospitalId, RecordPointer, opening::OpeningId, release::SectionSet};
 
     use super::*;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use codec::DecodeAll;
-use epione_client::chain::{Call, CeremonyState, ConsortiumKey};
+use epione_client::chain::{Call, CeremonyState, ConsortiumKey as KeyState};
 use epione_mocks::{
     Bodies as KeptBodies, Hospitals, Kept, admit, governance_account, set_active, set_agent,
 };
@@ -154,7 +154,7 @@ impl Chain {
     pub fn view(&mut self) -> ConsortiumView {
         self.externalities.execute_with(|| {
             let ceremony = pallet::Ceremony::<Test>::get();
-            let key = ConsortiumKey {
+            let key = KeyState {
                 schedule: pallet::Schedule::<Test>::get(),
                 current: pallet::Current::<Test>::get().and_then(pallet::Epochs::<Test>::get),
                 ceremony: ceremony.clone(),

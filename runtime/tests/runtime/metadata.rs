@@ -38,8 +38,7 @@ fn errors(metadata: &RuntimeMetadataV14) -> BTreeSet<(&str, &str)> {
 fn a_client_has_words_for_every_error_and_for_no_other() {
     let metadata = metadata();
     let errors = errors(&metadata);
-    let named = call_errors::WORDS
-        .iter()
+    let named = call_errors::words()
         .flat_map(|(pallet, errors, _)| errors.iter().map(move |error| (*pallet, *error)));
     let named: Vec<_> = named.collect();
     let known: BTreeSet<_> = named.iter().copied().collect();

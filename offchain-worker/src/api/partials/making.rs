@@ -1,6 +1,6 @@
 //! This hospital's part of an opening, from its share of the consortium key and the wraps of the sections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use epione_envelope::{Zeroizing, opening::PartialContent};
 use epione_primitives::{
@@ -162,9 +162,8 @@ async fn bodies(
 ) -> Result<BTreeMap<Hash, Vec<u8>>, ApiError> {
     let mut bodies = BTreeMap::new();
     for hash in sections.iter().map(|opened| opened.wrapped.body) {
-        if !bodies.contains_key(&hash) {
-            let body = state.view.body(hash).await?.ok_or(HospitalKeysError::NoBody)?;
-            bodies.insert(hash, body);
+        if let Entry::Vacant(entry) = bodies.entry(hash) {
+            entry.insert(state.view.body(hash).await?.ok_or(HospitalKeysError::NoBody)?);
         }
     }
     Ok(bodies)

@@ -70,7 +70,8 @@ async fn a_mixing_secret_that_does_not_follow_from_the_next_one_is_not_used() {
     let opened = Opened::new().await;
     let second = opened.key.reshared();
     second.give_own(&opened.world.journal).await;
-    let damages: [(&str, fn(&mut Epoch)); 2] = [
+    type Damage = (&'static str, fn(&mut Epoch));
+    let damages: [Damage; 2] = [
         ("no link", |epoch| epoch.link = None),
         ("a damaged link", |epoch| epoch.link = epoch.link.map(|link| link.map(|byte| byte ^ 1))),
     ];

@@ -120,6 +120,12 @@ impl Scene {
         self.ceremonies.step(&mut self.memory).await
     }
 
+    /// The state after a later finalized block.
+    fn show(&self, head: BlockNumber, consortium: Option<ConsortiumView>) {
+        let mut facts = self.chain.facts();
+        (facts.head, facts.consortium) = (head, consortium);
+    }
+
     fn names(&self) -> Vec<&'static str> {
         self.chain.facts().calls.iter().map(|call| call.name).collect()
     }
@@ -139,9 +145,7 @@ async fn one_call_is_sent_at_each_finalized_block_that_does_not_show_its_effect(
 
     let mut shown = begun();
     shown.state.as_mut().unwrap().ceremony.enrolled.insert(0);
-    let mut facts = scene.chain.facts();
-    (facts.head, facts.consortium) = (102, Some(shown));
-    drop(facts);
+    scene.show(102, Some(shown));
     scene.step().await.unwrap();
     assert_eq!(scene.chain.facts().submitted, 2);
 }
@@ -241,9 +245,7 @@ async fn a_share_that_the_journal_does_not_have_is_an_alarm() {
     let metrics = scene.ceremonies.metrics.clone();
     assert_eq!((metrics.consortium_share_held.get(), metrics.consortium_epoch.get()), (1, -1));
 
-    let mut facts = scene.chain.facts();
-    (facts.head, facts.consortium) = (130, Some(with_epoch()));
-    drop(facts);
+    scene.show(130, Some(with_epoch()));
     scene.step().await.unwrap();
     assert_eq!((metrics.consortium_share_held.get(), metrics.consortium_epoch.get()), (0, 3));
     assert_eq!(metrics.consortium_seats_without_share.get(), 1);
@@ -253,9 +255,7 @@ async fn a_share_that_the_journal_does_not_have_is_an_alarm() {
     let mut elsewhere = with_epoch();
     let epoch = elsewhere.key.current.as_mut().unwrap();
     epoch.members = Seats::truncate_from(vec![ELSEWHERE, HospitalId(9)]);
-    let mut facts = scene.chain.facts();
-    (facts.head, facts.consortium) = (131, Some(elsewhere));
-    drop(facts);
+    scene.show(131, Some(elsewhere));
     scene.step().await.unwrap();
     assert_eq!(metrics.consortium_share_held.get(), 1, "the hospital is no member");
 }
