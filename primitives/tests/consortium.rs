@@ -119,7 +119,7 @@ fn a_seat_accuses_as_many_as_may_be_faulty_and_one_where_none_may_be() {
 
 #[test]
 fn earlier_shares_are_erased_when_the_members_do_without_the_faulty() {
-    let erased = |members, threshold| confirmed_before_erasure(members, threshold);
+    let erased = confirmed_before_erasure;
     assert_eq!((erased(4, 3), erased(3, 2), erased(31, 21), erased(2, 2)), (4, 2, 31, 2));
     // Of seven seats, five enrolled.
     assert_eq!(erased(5, 3), 4);
