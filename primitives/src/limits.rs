@@ -120,8 +120,8 @@ pub const MAX_FAULTY_SEATS: u32 = (MAX_SEATS - 1) / 3;
 pub const MAX_THRESHOLD: u32 = MAX_SEATS - MAX_FAULTY_SEATS;
 /// Maximum bytes of the sealing key that a seat publishes for one ceremony.
 pub const MAX_ENROLMENT_BYTES: u32 = MAX_SEALING_KEY_BYTES;
-/// Maximum bytes of a dealer's sealed shares: one of 1,300 bytes for each seat.
-pub const MAX_SEALED_SHARES_BYTES: u32 = 1_300 * MAX_SEATS;
+/// Maximum bytes of a dealer's sealed shares: one of 1,310 bytes for each seat.
+pub const MAX_SEALED_SHARES_BYTES: u32 = 1_310 * MAX_SEATS;
 /// Number of past ceremonies that the chain stores. The oldest are forgotten first.
 pub const MAX_PAST_CEREMONIES: u32 = 64;
 /// Minimum number of chain blocks of a phase of a ceremony: a worker needs a few until its call is final.
@@ -133,6 +133,13 @@ pub const MAX_REFRESH_BLOCKS: BlockNumber = 366 * DAY_BLOCKS;
 /// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which
 /// members renew their shares. A ceremony has five phases.
 pub const PHASES_BETWEEN_REFRESHES: BlockNumber = 10;
+/// Minimum number of phases between two requests of new shares by one hospital, and between the begin of an epoch by
+/// which a hospital joined on its own and the next ceremony that it begins because it is no member: a day, with phases
+/// of ten minutes.
+pub const PHASES_BETWEEN_OWN_REASONS: BlockNumber = 144;
+/// Maximum number of hospitals of which the chain stores when they joined on their own: one for each phase of
+/// [`PHASES_BETWEEN_OWN_REASONS`], because a phase lies between two ceremonies.
+pub const MAX_JOINS: u32 = PHASES_BETWEEN_OWN_REASONS;
 /// Maximum bytes of the wraps of one record's sections in a slot: one of 168 bytes for each section.
 pub const MAX_WRAPS_BYTES: u32 = 168 * MAX_SECTIONS as u32;
 /// Maximum number of sections in one opening, over all of its records.

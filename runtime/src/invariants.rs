@@ -518,9 +518,11 @@ fn check_consortium() -> Result<(), TryRuntimeError> {
             "a member of an epoch is not a hospital"
         );
     }
-    if let Some(newest) = pallet_consortium_key::Ceremony::<Runtime>::get() {
+    let newest = pallet_consortium_key::Ceremony::<Runtime>::get();
+    for ceremony in newest.into_iter().chain(pallet_consortium_key::Kept::<Runtime>::get()) {
+        let mut hospitals = ceremony.seats.iter().chain(&ceremony.dealers);
         ensure!(
-            newest.seats.iter().chain(&newest.dealers).all(|hospital| Hospitals::exists(*hospital)),
+            hospitals.all(|hospital| Hospitals::exists(*hospital)),
             "a seat or a dealer is not a hospital"
         );
     }

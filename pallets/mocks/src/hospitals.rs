@@ -65,6 +65,13 @@ pub fn set_hospital_sealing_key(hospital: HospitalId, hash: Hash) {
     change(hospital, |known| known.sealing_key = hash);
 }
 
+/// Gives an admitted hospital another agent account. The former one acts for it no more.
+pub fn set_agent(hospital: HospitalId, agent: AccountId) {
+    ADMITTED.with_borrow_mut(|admitted| {
+        admitted.get_mut(&hospital).expect("the test admitted this hospital").agent = agent;
+    });
+}
+
 /// Stands in for pallet-hospitals.
 pub struct Hospitals;
 

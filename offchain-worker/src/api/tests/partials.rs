@@ -173,7 +173,7 @@ impl Opened {
         let parts = [(index(HOSPITAL), &own), (index(ELSEWHERE), &other)];
         let shared = Partial::combine(&parts).unwrap();
         let wraps = self.wraps();
-        let each = wraps.iter().zip(&shared).zip(&content.mixing);
+        let each = wraps.iter().zip(shared.iter()).zip(&content.mixing);
         each.map(|(((label, wrap), shared), mixing)| *wrap.open(label, mixing, shared).unwrap())
             .collect()
     }
