@@ -55,7 +55,7 @@ pub fn remove_hospital(hospital: HospitalId) {
     change(hospital, |known| (known.active, known.removed) = (false, true));
 }
 
-/// Gives a hospital another agent.
+/// Gives a hospital another agent account. The former one acts for it no more.
 pub fn set_agent(hospital: HospitalId, agent: AccountId) {
     change(hospital, |known| known.agent = agent);
 }
@@ -63,13 +63,6 @@ pub fn set_agent(hospital: HospitalId, agent: AccountId) {
 /// Gives a hospital a sealing key with another hash.
 pub fn set_hospital_sealing_key(hospital: HospitalId, hash: Hash) {
     change(hospital, |known| known.sealing_key = hash);
-}
-
-/// Gives an admitted hospital another agent account. The former one acts for it no more.
-pub fn set_agent(hospital: HospitalId, agent: AccountId) {
-    ADMITTED.with_borrow_mut(|admitted| {
-        admitted.get_mut(&hospital).expect("the test admitted this hospital").agent = agent;
-    });
 }
 
 /// Stands in for pallet-hospitals.

@@ -187,7 +187,8 @@ fn point(wrap: &Wrap, section: u16) -> anyhow::Result<Point> {
 
 fn combined(parts: &[(Index, Partial)]) -> anyhow::Result<Vec<Point>> {
     let parts: Vec<_> = parts.iter().map(|(at, part)| (*at, part)).collect();
-    Partial::combine(&parts).context("the parts do not combine")
+    let points = Partial::combine(&parts).context("the parts do not combine")?;
+    Ok(points.to_vec())
 }
 
 fn made(share: &Share, points: &[Point], member: u16) -> anyhow::Result<Partial> {

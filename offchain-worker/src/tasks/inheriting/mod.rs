@@ -463,7 +463,7 @@ fn combined(parts: &BTreeMap<HospitalId, Part>, threshold: usize) -> Option<Zero
         .take(threshold)
         .map(|(hospital, part)| (Index::of_hospital(hospital.0), &part.partial))
         .collect();
-    Some(Zeroizing::new(Partial::combine(&chosen)?))
+    Partial::combine(&chosen)
 }
 
 /// None if a value is no point, or if a number of the proof is not reduced.
