@@ -22,6 +22,7 @@ use epione_primitives::{
     consortium::KeyId,
     limits::MAX_OPENED_SECTIONS,
     opening::{HandedOut, Opening, OpeningId, slot_of},
+    profile::Role,
     query::QueriedRecords,
     release::{EmergencyReason, ReleasedRecord, ReviewId, ReviewedEmergency, SectionSet},
     sharing::SlotSet,
@@ -105,6 +106,12 @@ impl Openings {
         let slots = state.standing(patient, user, purpose).await?;
         if slots.is_empty() {
             return Err(NotAdmitted::of(&state, (patient, user), purpose).await?.into());
+        }
+        if emergency.is_some() {
+            let role = state.profile(user).await?.map(|profile| profile.role);
+            if role != Some(Role::Doctor) {
+                return Err(OpeningError::NotDoctor);
+            }
         }
         let key = state.current_epoch().await?.ok_or(OpeningFault::NoKey)?.key;
         let mut records = Vec::with_capacity(new.records.len());

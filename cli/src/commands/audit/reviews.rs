@@ -86,7 +86,8 @@ impl Judges {
     }
 }
 
-/// The hospitals that do not judge a review because the requester's registration was in force there: of an opening only.
+/// The hospitals that do not judge a review because the requester's registration was in force there: only of an
+/// opening, and as far as the newest periods of the registrations say.
 async fn own_hospitals(
     snapshot: &Snapshot,
     review: &Review,
