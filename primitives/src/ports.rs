@@ -128,8 +128,8 @@ pub struct EmergencyOpening {
     pub opening: OpeningId,
     pub requester: UserId,
     pub patient: UserId,
-    /// The hospital for which the requester asks. It does not judge the emergency, and neither do the other hospitals at
-    /// which the requester's registration is in force.
+    /// The hospital for which the requester asks. It does not judge the emergency, and neither do the other hospitals
+    /// at which the requester's registration is in force.
     pub hospital: HospitalId,
     pub reason: EmergencyReason,
 }

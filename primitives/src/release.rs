@@ -326,8 +326,8 @@ pub struct Review {
     pub status: ReviewStatus,
 }
 
-/// How many refusals and emergencies one requester has caused at one hospital on one day. Openings in emergencies have a
-/// tally of their own, for all hospitals together, without refusals.
+/// How many refusals and emergencies one requester has caused at one hospital on one day. Openings in emergencies have
+/// a tally of their own, for all hospitals together, without refusals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Tally {

@@ -85,8 +85,8 @@ pub(crate) fn validity(lane: Lane) -> ValidTransaction {
 }
 
 /// The priority of a lane's transactions in the pool. Other extensions add nothing to it. What ends access comes before
-/// an agent's calls: a hospital could overtake a patient's withdrawal with its transfer otherwise. It also comes before a
-/// doctor's question in an emergency, for the same reason.
+/// an agent's calls: a hospital could overtake a patient's withdrawal with its transfer otherwise. It also comes before
+/// a doctor's question in an emergency, for the same reason.
 pub const fn priority(lane: Lane) -> TransactionPriority {
     match lane {
         Lane::User => 100,

@@ -26,8 +26,8 @@ const DEFAULT: Limits = Limits {
         account: Budget { ref_time: 10 * MILLIS, bytes: 256 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
     },
-    // One opening of the most records in an emergency in a window, or two smaller ones, of each doctor. The chain permits
-    // three of a doctor in a day; the bytes are enough for thirty questions, with those that it refuses.
+    // One opening of the most records in an emergency in a window, or two smaller ones, of each doctor. The chain
+    // permits three of a doctor in a day; the bytes are enough for thirty questions, with those that it refuses.
     emergencies: Share {
         account: Budget { ref_time: 15 * MILLIS, bytes: 96 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 4 * MIB },
