@@ -173,15 +173,18 @@ pub const MAX_QUERY_BLOCKS: BlockNumber = 30 * DAY_BLOCKS;
 pub const MAX_QUERY_ACCESS_MILLIS: u64 = 366 * DAY_MILLIS;
 /// Maximum number of refusals of one requester that a hospital records in a day.
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
-/// Maximum number of times that a requester breaks the glass at one hospital in a day, or has sections opened in
-/// emergencies for it, together.
+/// Maximum number of times that a requester breaks the glass at one hospital in a day; and, apart from that, that a
+/// requester has sections opened in emergencies in a day, for all hospitals together.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
+/// How long nobody opens sections in an emergency for a requester whose last reviewed emergency was found unjustified,
+/// in milliseconds: 30 days.
+pub const UNJUSTIFIED_MILLIS: u64 = 30 * DAY_MILLIS;
 /// Maximum number of receipts, apart from emergencies, that one hospital records in [`DAY_BLOCKS`], for all requesters
 /// together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 /// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`], together with the openings in emergencies
 /// for which its requesters ask. Requesters who are not registered at the hospital cause at most half of them, and
-/// those of one other hospital at most a quarter of this half.
+/// those of one other hospital at most a quarter of this half. Openings are at most half of them.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;
