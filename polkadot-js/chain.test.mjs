@@ -357,13 +357,13 @@ test('a hospital begins a ceremony of the consortium key, and another one enrols
   assert.equal(ceremony.phase.type, 'Enrol');
   assert.deepEqual(ceremony.seats.map((seat) => seat.toNumber()), [0, 1, 2, 3]);
   assert.equal(ceremony.threshold.toNumber(), 3);
-  const hash = (await api.query.consortiumKey.enrolments(0)).unwrap().toHex();
+  const hash = (await api.query.consortiumKey.enrolments(begun.ceremony, 0)).unwrap().toHex();
   assert.deepEqual(Buffer.from(await readBody(api, hash)), key);
 
   const enrol = (id) => api.tx.consortiumKey.enrol(id, u8aToHex(randomBytes(1_217)));
   const enrolled = find(await submit(api, enrol(begun.ceremony), agent(1)), 'consortiumKey', 'Enrolled');
   assert.equal(enrolled.hospital.toNumber(), 1);
   await assert.rejects(submit(api, enrol(99), agent(2)), /consortiumKey\.AnotherCeremony/);
-  assert.equal((await api.query.consortiumKey.schedule()).phase.toNumber(), 20);
+  assert.equal((await api.query.consortiumKey.schedule()).phase.toNumber(), 10);
   assert.ok((await api.query.consortiumKey.current()).isNone);
 });

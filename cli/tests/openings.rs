@@ -343,7 +343,9 @@ fn a_doctor_opens_the_emergency_summary_and_the_others_judge(case: &Case) {
     judge("2").unwrap();
     let closed = judge("3").unwrap();
     assert_eq!(closed["status"]["closed"]["justified"], false, "{closed}");
-    // Nothing of this opening is handed out any more, while another one counts for itself.
+    // Nothing of this opening is handed out any more, and the doctor gets no other one.
     let refused = case.get(SURGEON, &opening, &case.network.file("refused")).unwrap_err();
     assert!(refused.to_string().contains("unjustified"), "{refused}");
+    let barred = case.ask_in_emergency(SURGEON).unwrap_err();
+    assert!(barred.to_string().contains("UnjustifiedLately"), "{barred}");
 }

@@ -166,7 +166,8 @@ mod tests {
         let agent = AccountKey::from_seed(Scheme::Sr25519, &[1; 32]);
         let keys = SealingKeyPair::from_seed(SealingSuite::XWing, &[2; 32]);
         let ClaimPartContext { genesis, hospital, epoch, .. } = context();
-        let opening = PartialContext { genesis, opening: OpeningId(1), hospital, epoch };
+        let (opening, wraps) = (OpeningId(1), Hash::zero());
+        let opening = PartialContext { genesis, opening, hospital, epoch, wraps };
         let sealed = SealedPartial::seal(&opening, &content(1), keys.public(), &agent).unwrap();
         let sealed = SealedClaimPart::decode_exactly(&sealed.encode()).unwrap();
         let claim = ClaimPartContext { claim: ClaimId(1), ..context() };

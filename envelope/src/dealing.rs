@@ -1,5 +1,5 @@
-//! What a dealer of a ceremony of the consortium key seals to the seats: to each its share, and the dealer's part of
-//! the mixing secret.
+//! What a dealer of a ceremony of the consortium key seals to the seats: to each its share, the dealer's part of the
+//! mixing secret, and if the ceremony makes new shares, the mixing secret of the earlier epoch.
 //!
 //! The chain stores the sealed shares for ever. So each seat has a sealing key that it made for this ceremony only, and
 //! whose seed it erases afterwards: a key that is stolen later opens none of them. The chain shows neither a share nor
@@ -23,8 +23,10 @@ use crate::{
     suite::{self, Suite},
 };
 
-/// Bytes of what is sealed to one seat: the share, and the part.
-const SHARE_PART_BYTES: usize = 64;
+/// Bytes of what is sealed to one seat for a new key: the share, and the part.
+const NEW_KEY_BYTES: usize = 64;
+/// Bytes of what is sealed to one seat for new shares: the share, the part, and the earlier mixing secret.
+const NEW_SHARES_BYTES: usize = 96;
 
 /// The context of what one dealer seals to one seat in one ceremony. The wrap is bound to it, but does not store it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
@@ -45,19 +47,28 @@ pub struct SharePart {
     pub share: EncodedScalar,
     /// The dealer's part of the mixing secret. It is the same for all seats of an honest dealer.
     pub part: [u8; 32],
+    /// The mixing secret of the epoch whose shares are replaced, for seats that were no members of it; none if the
+    /// ceremony generates a key.
+    pub earlier: Option<[u8; 32]>,
 }
 
 impl SharePart {
-    fn to_bytes(&self) -> Zeroizing<[u8; SHARE_PART_BYTES]> {
-        let mut bytes = Zeroizing::new([0; SHARE_PART_BYTES]);
-        bytes[..32].copy_from_slice(&self.share);
-        bytes[32..].copy_from_slice(&self.part);
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(NEW_SHARES_BYTES));
+        bytes.extend_from_slice(&self.share);
+        bytes.extend_from_slice(&self.part);
+        bytes.extend(self.earlier.iter().flatten());
         bytes
     }
 
     fn from_slice(bytes: &[u8]) -> Result<Self, OpenError> {
-        let (share, part) = bytes.split_first_chunk().ok_or(OpenError)?;
-        Ok(Self { share: *share, part: part.try_into().map_err(|_| OpenError)? })
+        let (share, rest) = bytes.split_first_chunk().ok_or(OpenError)?;
+        let (part, rest) = rest.split_first_chunk().ok_or(OpenError)?;
+        let earlier: Option<[u8; 32]> = match rest {
+            [] => None,
+            rest => Some(rest.try_into().map_err(|_| OpenError)?),
+        };
+        Ok(Self { share: *share, part: *part, earlier })
     }
 }
 
@@ -79,8 +90,8 @@ pub struct SealedShares {
 
 impl SealedShares {
     /// Seals `share_of` each seat to the key with which the seat enrolled. The seats ascend; the account of the
-    /// dealer's agent signs. Fails if there is no seat, if there are more than [`MAX_SEATS`], if they do not ascend, or
-    /// if a key is not of X-Wing.
+    /// dealer's agent signs. Fails if there is no seat, if there are more than [`MAX_SEATS`], if they do not ascend, if
+    /// a key is not of X-Wing, or if only some seats get an earlier mixing secret.
     pub fn seal(
         seats: &[(HospitalId, SealingPublicKey)],
         genesis: Hash,
@@ -96,7 +107,7 @@ impl SealedShares {
             }
             let context = DealingContext { genesis, ceremony, dealer, seat: *seat };
             let content = share_of(*seat).to_bytes();
-            wraps.push((*seat, Wrap::seal(key, &context, content.as_slice(), agent)?));
+            wraps.push((*seat, Wrap::seal(key, &context, &content, agent)?));
         }
         let wraps = Wraps::try_from(wraps)
             .map_err(|_| SealError::Refused("there are more seats than the limit of 31"))?;
@@ -105,8 +116,9 @@ impl SealedShares {
     }
 
     /// What the dealer sealed to the seat of `context`, if the dealer's agent signed it for this key and this context.
-    /// Compare the share with the dealer's commitments, and the part with its hash: the dealer may have sealed
-    /// anything.
+    /// `agent` is the account that signed the dealing on the chain; the hospital may have rotated it since. Compare the
+    /// share with the dealer's commitments, and the part and the earlier mixing secret with their hashes: the dealer
+    /// may have sealed anything.
     pub fn open(
         &self,
         context: &DealingContext,
@@ -148,8 +160,12 @@ fn check(wraps: &[(HospitalId, Wrap)]) -> Result<(), &'static str> {
     if wraps.iter().any(|(_, wrap)| wrap.suite() != SealingSuite::XWing) {
         return Err(OTHER_SUITE);
     }
-    if wraps.iter().any(|(_, wrap)| wrap.content_bytes() != Some(SHARE_PART_BYTES)) {
+    let lengths = || wraps.iter().map(|(_, wrap)| wrap.content_bytes());
+    if lengths().any(|bytes| !matches!(bytes, Some(NEW_KEY_BYTES | NEW_SHARES_BYTES))) {
         return Err("a sealed share has another length than a share");
+    }
+    if !lengths().all(|bytes| bytes == lengths().next().flatten()) {
+        return Err("the sealed shares have different lengths");
     }
     Ok(())
 }
@@ -162,10 +178,18 @@ mod tests {
     const SEAT: HospitalId = HospitalId(4);
 
     fn given(_: HospitalId) -> SharePart {
-        SharePart { share: [7; 32], part: [8; 32] }
+        SharePart { share: [7; 32], part: [8; 32], earlier: Some([9; 32]) }
     }
 
     fn sealed(seats: &[HospitalId], suite: SealingSuite) -> Result<SealedShares, SealError> {
+        sealed_with(seats, suite, given)
+    }
+
+    fn sealed_with(
+        seats: &[HospitalId],
+        suite: SealingSuite,
+        given: impl Fn(HospitalId) -> SharePart,
+    ) -> Result<SealedShares, SealError> {
         let agent = AccountKey::from_seed(Scheme::Sr25519, &[1; 32]);
         let key = SealingKeyPair::from_seed(suite, &[2; 32]).public().clone();
         let seats: Vec<_> = seats.iter().map(|seat| (*seat, key.clone())).collect();
@@ -177,9 +201,9 @@ mod tests {
     fn the_shares_for_all_seats_fit_into_the_limit_of_the_chain() {
         let seats: Vec<_> = (0..).take(MAX_SEATS as usize).map(HospitalId).collect();
         let encoded = sealed(&seats, SealingSuite::XWing).unwrap().encode();
-        // Suite, number of seats; for each, hospital, suite, encapsulated key, length, share and part with tag,
-        // signature.
-        let each = 2 + (1 + 1120 + 2 + (64 + 16) + 65);
+        // Suite, number of seats; for each, hospital, suite, encapsulated key, length, share, part and earlier secret
+        // with tag, signature.
+        let each = 2 + (1 + 1120 + 2 + (96 + 16) + 65);
         assert_eq!(encoded.len(), 1 + 1 + seats.len() * each);
         // The longest signature that the type has is one byte longer.
         assert!(encoded.len() + seats.len() <= MAX_SEALED_SHARES_BYTES as usize);
@@ -204,6 +228,26 @@ mod tests {
         }
         let refused = sealed(&[SEAT], SealingSuite::X25519).unwrap_err().to_string();
         assert!(refused.contains("X-Wing"), "{refused}");
+    }
+
+    #[test]
+    fn an_earlier_secret_is_for_all_seats_or_for_none() {
+        let of = |earlier: Option<[u8; 32]>| SharePart { earlier, ..given(SEAT) };
+        let seats = [HospitalId(0), SEAT];
+        let make = |given: &dyn Fn(HospitalId) -> SharePart| {
+            sealed_with(&seats, SealingSuite::XWing, given)
+        };
+        let refused = make(&|seat| of((seat == SEAT).then_some([9; 32]))).unwrap_err().to_string();
+        assert!(refused.contains("different lengths"), "{refused}");
+        let keys = SealingKeyPair::from_seed(SealingSuite::XWing, &[2; 32]);
+        let agent = AccountKey::from_seed(Scheme::Sr25519, &[1; 32]).account();
+        let (genesis, ceremony, dealer) = (Hash::zero(), CeremonyId(3), HospitalId(0));
+        let context = DealingContext { genesis, ceremony, dealer, seat: SEAT };
+        for earlier in [None, Some([9; 32])] {
+            let sealed = make(&|_| of(earlier)).unwrap();
+            let opened = sealed.open(&context, &keys, &agent).unwrap();
+            assert_eq!((opened.share, opened.part, opened.earlier), ([7; 32], [8; 32], earlier));
+        }
     }
 
     #[test]

@@ -1,21 +1,18 @@
 //! The chain as the worker's API needs it: finalized state, bodies by hash, and the agent's calls. The traits are
 //! narrow, so that the API is tested without a node. [`NodeChain`] implements them with the node.
 
-use std::{collections::BTreeMap, error::Error, sync::OnceLock};
+use std::{error::Error, sync::OnceLock};
 
 use epione_client::{
-    chain::{
-        Call, CeremonyState, Chain, ChainError, ChainEvent, ConsortiumKey, DispatchFailure,
-        Snapshot, SubmitError,
-    },
+    chain::{Call, Chain, ChainError, ChainEvent, DispatchFailure, Snapshot, SubmitError},
     signer::Account,
 };
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, RecordPointer, UserId,
     access::{AccessRequest, Decision, Purpose},
     block::{Entry, Header, SignedAt},
-    consortium::{Ceremony, Epoch, EpochId, PastCeremony},
-    hospital::{Duty, Hospital, HospitalStatus},
+    consortium::{Epoch, EpochId},
+    hospital::{Duty, Hospital},
     mandate::Mandate,
     opening::{HandedOut, Opening, OpeningId, Wrapped},
     profile::{Profile, Recovery, Registration},
@@ -28,6 +25,8 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
+
+pub use crate::consortium::ConsortiumView;
 
 use crate::{custody_state::CustodyState, node::HighWater};
 
@@ -116,36 +115,6 @@ pub struct QueryNews {
     pub requester: UserId,
     /// The user who made the change; none if a hospital did.
     pub by: Option<UserId>,
-}
-
-/// The consortium key as of one finalized block, as far as a member needs it.
-#[derive(Clone, Debug)]
-pub struct ConsortiumView {
-    pub key: ConsortiumKey,
-    /// The newest ceremony; none before the first.
-    pub state: Option<CeremonyState>,
-    /// The epoch whose key the newest ceremony shares anew.
-    pub earlier: Option<Epoch>,
-    /// The last ceremonies that are over, oldest first.
-    pub past: Vec<PastCeremony>,
-    /// The active hospitals, ascending.
-    pub active: Vec<HospitalId>,
-    /// The agent accounts of all hospitals. They sign what they deal.
-    pub agents: BTreeMap<HospitalId, AccountId>,
-}
-
-impl ConsortiumView {
-    /// The newest ceremony as the last call left it.
-    pub fn newest(&self) -> Option<&Ceremony> {
-        self.state.as_ref().map(|state| &state.ceremony)
-    }
-
-    /// The newest ceremony as a call in block `next` finds it.
-    pub fn advanced(&self, next: BlockNumber) -> Option<Ceremony> {
-        let mut ceremony = self.newest()?.clone();
-        ceremony.advance(next, self.key.schedule.phase);
-        Some(ceremony)
-    }
 }
 
 /// The chain's state after earlier blocks. Nodes keep all of them.
@@ -572,23 +541,6 @@ impl FinalState for Snapshot {
     }
 
     fn consortium(&self) -> Answer<'_, ConsortiumView> {
-        Box::pin(async move {
-            let (key, hospitals) = (self.consortium_key().await?, self.hospitals().await?);
-            let state = match &key.ceremony {
-                Some(_) => self.ceremony_state().await?,
-                None => None,
-            };
-            let earlier = match state.as_ref().and_then(|state| state.ceremony.reshares) {
-                Some(epoch) => self.epoch(epoch).await?,
-                None => None,
-            };
-            let past = self.past_ceremonies().await?;
-            let is_active = |(_, it): &&(HospitalId, Hospital)| it.status == HospitalStatus::Active;
-            let mut active: Vec<_> =
-                hospitals.iter().filter(is_active).map(|(id, _)| *id).collect();
-            active.sort_unstable();
-            let agents = hospitals.into_iter().map(|(id, hospital)| (id, hospital.agent)).collect();
-            Ok(ConsortiumView { key, state, earlier, past, active, agents })
-        })
+        Box::pin(async move { Ok(ConsortiumView::read(self).await?) })
     }
 }

@@ -1,5 +1,5 @@
-//! Four hospitals make the consortium key by themselves, while their workers are killed one after the other; then one of
-//! them leaves and comes back. The key stays the same.
+//! Four hospitals make the consortium key by themselves, while their workers are killed one after the other, each in
+//! another phase; then one of them leaves and comes back. The key stays the same.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,11 +8,11 @@ mod network;
 use codec::{Compact, Encode};
 use epione_client::chain::{Call, Chain};
 use epione_primitives::{
-    HospitalId,
-    consortium::{Epoch, KeyId, Phase},
+    Hash, HospitalId,
+    consortium::{CeremonyId, Epoch, KeyId, Phase},
 };
-use futures::future::join_all;
-use network::{Network, Tuning, eventually, settles};
+use futures::future::{join, join_all};
+use network::{Network, Tuning, settles};
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 /// The hospital that leaves and comes back.
@@ -23,38 +23,33 @@ const REINSTATE: [u8; 2] = [6, 2];
 /// The weight that is declared for a motion's call.
 const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(300_000_000_000), Compact(4 << 20));
 
-/// How far a ceremony has come, for comparing.
-fn rank(phase: Phase) -> u8 {
-    match phase {
-        Phase::Enrol => 0,
-        Phase::Deal => 1,
-        Phase::Judge => 2,
-        Phase::Answer => 3,
-        Phase::Confirm => 4,
-        Phase::Activated | Phase::Failed(_) => 5,
-    }
-}
-
-/// Waits until the first ceremony has come to a phase.
-async fn reaches(chain: &Chain, phase: Phase) {
-    eventually("the ceremony has come to the phase", async || {
-        let head = chain.finalized_head().await.ok()?;
-        let key = chain.at(head.hash).consortium_key().await.ok()?;
-        let mut ceremony = key.ceremony?;
+/// Waits until the first ceremony is in a phase that waits for one hospital only.
+async fn waits_for(chain: &Chain, phase: Phase, hospital: u16) {
+    settles(&format!("the phase {phase:?} waits for hospital {hospital}"), async || {
+        let head = chain.finalized_head().await.map_err(|error| error.to_string())?;
+        let key = chain.at(head.hash).consortium_key().await.map_err(|error| error.to_string())?;
+        let mut ceremony = key.ceremony.ok_or("no ceremony has begun")?;
         ceremony.advance(head.number + 1, key.schedule.phase);
-        (rank(ceremony.phase) >= rank(phase)).then_some(())
+        assert_eq!(ceremony.id, CeremonyId(0), "the first ceremony failed");
+        assert!(ceremony.is_running(), "{ceremony:?}");
+        let awaited: Vec<_> = ceremony.awaited().collect();
+        if ceremony.phase == phase && awaited == [HospitalId(hospital)] {
+            Ok(())
+        } else {
+            Err(format!("{:?} waits for {awaited:?}", ceremony.phase))
+        }
     })
     .await;
 }
 
-/// Waits until an epoch has exactly these members, and all of them have confirmed their shares.
-async fn epoch_of(chain: &Chain, members: &[u16]) -> Epoch {
+/// Waits until an epoch has exactly these members, and exactly these have confirmed their shares.
+async fn epoch_with(chain: &Chain, members: &[u16], confirmed: &[usize]) -> Epoch {
     settles(&format!("the hospitals {members:?} have shares"), async || {
         let state = chain.finalized().await.map_err(|error| error.to_string())?;
         let epoch = state.current_epoch().await.map_err(|error| error.to_string())?;
         let epoch = epoch.ok_or("there is no epoch")?;
         let is_of = epoch.members.iter().map(|member| member.0).eq(members.iter().copied());
-        if is_of && epoch.confirmed.len() == members.len() {
+        if is_of && epoch.confirmed.iter().eq(confirmed.iter().copied()) {
             Ok(epoch)
         } else {
             Err(format!("{epoch:?}"))
@@ -63,42 +58,72 @@ async fn epoch_of(chain: &Chain, members: &[u16]) -> Epoch {
     .await
 }
 
-/// The council's motion with this index decides a call about the hospital that leaves. The first three hospitals vote.
-async fn decide(network: &Network, call: [u8; 2], index: u32) {
-    let motion = (call, HospitalId(LEAVING)).encode();
-    let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
-    let council = |name, arguments| Call { pallet: "Council", name, arguments };
-    let propose =
-        council("propose", [Compact(3_u32).encode(), motion.clone(), length.clone()].concat());
-    let hash = BlakeTwo256::hash(&motion);
-    let vote = council("vote", (hash, Compact(index), true).encode());
-    let close = council("close", [(hash, Compact(index), MOTION_WEIGHT).encode(), length].concat());
-    let submit = async |hospital: usize, call: &Call| {
-        let hospital = &network.hospitals[hospital];
-        hospital.chain().await.submit(call, &hospital.governance()).await.unwrap();
-    };
-    submit(0, &propose).await;
-    join_all([0, 1, 2].map(|hospital| submit(hospital, &vote))).await;
-    submit(0, &close).await;
+/// Waits until an epoch has exactly these members, and all of them have confirmed their shares.
+async fn epoch_of(chain: &Chain, members: &[u16]) -> Epoch {
+    epoch_with(chain, members, &(0..members.len()).collect::<Vec<_>>()).await
+}
+
+/// A motion of the council about the hospital that leaves.
+struct Motion {
+    hash: Hash,
+    index: u32,
+    length: Vec<u8>,
+}
+
+impl Motion {
+    /// The first hospital proposes the motion with this index, and the first three vote for it. `threshold` is more
+    /// than half of the members: the active hospitals.
+    async fn voted(network: &Network, call: [u8; 2], index: u32, threshold: u32) -> Self {
+        let motion = (call, HospitalId(LEAVING)).encode();
+        let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
+        let hash = BlakeTwo256::hash(&motion);
+        let arguments = [Compact(threshold).encode(), motion, length.clone()].concat();
+        submit(network, 0, "propose", arguments).await;
+        let vote = (hash, Compact(index), true).encode();
+        join_all([0, 1, 2].map(|hospital| submit(network, hospital, "vote", vote.clone()))).await;
+        Self { hash, index, length }
+    }
+
+    async fn close(&self, network: &Network) {
+        let closed = (self.hash, Compact(self.index), MOTION_WEIGHT).encode();
+        submit(network, 0, "close", [closed, self.length.clone()].concat()).await;
+    }
+}
+
+/// A hospital's governance sends a call of the council.
+async fn submit(network: &Network, hospital: usize, name: &'static str, arguments: Vec<u8>) {
+    let hospital = &network.hospitals[hospital];
+    let call = Call { pallet: "Council", name, arguments };
+    hospital.chain().await.submit(&call, &hospital.governance()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hospitals_keep_one_key_while_workers_are_killed_and_members_change() {
-    let mut network = Network::start(4, Tuning::default()).await;
+    let mut network = Network::of_nodes(4, Tuning::default()).await;
     let chain = network.hospitals[0].chain().await;
-    let phases = [Phase::Enrol, Phase::Deal, Phase::Judge, Phase::Confirm];
-    for (victim, phase) in phases.into_iter().enumerate() {
-        reaches(&chain, phase).await;
-        let worker = &mut network.hospitals[victim].worker;
-        worker.kill();
-        worker.start();
+    for hospital in &mut network.hospitals[..3] {
+        hospital.worker.start();
     }
-    let first = epoch_of(&chain, &[0, 1, 2, 3]).await;
-    assert_eq!((first.key, first.threshold), (KeyId(0), 3));
+    // Each phase waits for the worker that was killed in the phase before, so nothing depends on how fast they are.
+    for (phase, awaited, victim) in
+        [(Phase::Enrol, 3, 0), (Phase::Deal, 0, 1), (Phase::Judge, 1, 2)]
+    {
+        waits_for(&chain, phase, awaited).await;
+        network.hospitals[victim].worker.kill();
+        network.hospitals[usize::from(awaited)].worker.start();
+    }
+    // The third worker was killed before it could confirm. The others begin the epoch, and it confirms late.
+    let begun = epoch_with(&chain, &[0, 1, 2, 3], &[0, 1, 3]).await;
+    assert_eq!(begun.ceremony, CeremonyId(0));
+    network.hospitals[2].worker.start();
+    let (first, suspension) =
+        join(epoch_of(&chain, &[0, 1, 2, 3]), Motion::voted(&network, SUSPEND, 0, 3)).await;
+    assert_eq!((first.id, first.key, first.threshold), (begun.id, KeyId(0), 3));
 
-    decide(&network, SUSPEND, 0).await;
-    let second = epoch_of(&chain, &[0, 1, 2]).await;
-    decide(&network, REINSTATE, 1).await;
+    suspension.close(&network).await;
+    let (second, reinstatement) =
+        join(epoch_of(&chain, &[0, 1, 2]), Motion::voted(&network, REINSTATE, 1, 2)).await;
+    reinstatement.close(&network).await;
     let third = epoch_of(&chain, &[0, 1, 2, 3]).await;
     for epoch in [&second, &third] {
         assert_eq!((epoch.key, epoch.public_key()), (KeyId(0), first.public_key()));

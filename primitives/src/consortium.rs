@@ -4,9 +4,9 @@
 //! The members make the key, and renew their shares, in ceremonies on the chain. [`Ceremony`] has the rules for when
 //! one phase ends and the next begins. The pallet and the workers both use them, so that they never disagree.
 //!
-//! The methods are those of Feldman (1987) for verifiable sharing, Pedersen (1991) for generation without a dealer, with
-//! the proofs of knowledge of Komlo and Goldberg (FROST, 2020), and Desmedt and Jajodia (1997) for new shares of the same
-//! key.
+//! The methods are those of Feldman (1987) for verifiable sharing, Pedersen (1991) for generation without a dealer,
+//! with the proofs of knowledge of Komlo and Goldberg (FROST, 2020), and Desmedt and Jajodia (1997) for new shares of
+//! the same key.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
-    BlockNumber, Hash, HospitalId,
+    AccountId, BlockNumber, Hash, HospitalId,
     limits::{
-        DAY_BLOCKS, MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS,
-        MAX_THRESHOLD, MIN_PHASE_BLOCKS, PHASES_BETWEEN_REFRESHES,
+        DAY_BLOCKS, MAX_FAULTY_SEATS, MAX_JOINS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS,
+        MAX_THRESHOLD, MIN_PHASE_BLOCKS, PHASES_BETWEEN_OWN_REASONS, PHASES_BETWEEN_REFRESHES,
     },
 };
 
@@ -37,6 +37,9 @@ pub type CommitmentList = BoundedVec<EncodedPoint, ConstU32<MAX_THRESHOLD>>;
 pub type Answers = BoundedVec<RevealedShare, ConstU32<MAX_FAULTY_SEATS>>;
 /// What members have confirmed, one entry for each.
 pub type Confirmations = BoundedVec<Confirmation, ConstU32<MAX_SEATS>>;
+/// The hospitals that joined by a ceremony of their own, and the block in which the epoch of that ceremony began;
+/// oldest first.
+pub type Joins = BoundedVec<(HospitalId, BlockNumber), ConstU32<MAX_JOINS>>;
 
 /// The number of a consortium key, from 0. A new number means that what was sealed to the earlier key is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,10 +133,41 @@ pub fn faulty(seats: usize) -> usize {
     seats.saturating_sub(1) / 3
 }
 
-/// How many of `seats` members open what was sealed to the key: the quorum of finality (3 of 4, 11 of 16, 21 of 31), and
-/// 2 of 2 and of 3.
+/// How many of `seats` members open what was sealed to the key: the quorum of finality (3 of 4, 11 of 16, 21 of 31),
+/// and 2 of 2 and of 3.
 pub fn threshold(seats: usize) -> usize {
     seats.saturating_sub(faulty(seats)).min(if seats == 3 { 2 } else { usize::MAX })
+}
+
+/// The threshold of an epoch for which so many of `seats` enrolled. It is lower than [`threshold`] by the number of
+/// seats that did not enrol, so that as many members as may be faulty can still be silent. It is at least 2, and always
+/// above [`faulty`], because a ceremony goes on only if all seats but the faulty ones enrolled.
+pub fn threshold_of_enrolled(seats: usize, enrolled: usize) -> usize {
+    enrolled.saturating_sub(faulty(seats)).max(2).min(threshold(seats))
+}
+
+/// How many dealers one of `seats` seats can accuse: as many as may be faulty. Where none may be, it is one: then the
+/// dealer is out, and publishes nothing.
+pub fn most_accused(seats: usize) -> usize {
+    faulty(seats).max(1)
+}
+
+/// How many of `members` must have confirmed their shares of an epoch before the members erase the shares of the epoch
+/// before: the threshold, and as many more as may be faulty, but never more than there are.
+pub fn confirmed_before_erasure(members: usize, threshold: usize) -> usize {
+    threshold.saturating_add(faulty(members)).min(members)
+}
+
+/// Whether a hospital joined so lately by a ceremony of its own that it cannot begin another one because it is no
+/// member: less than [`PHASES_BETWEEN_OWN_REASONS`] phases before block `now`.
+pub fn has_joined_lately(
+    joins: &[(HospitalId, BlockNumber)],
+    hospital: HospitalId,
+    now: BlockNumber,
+    phase: BlockNumber,
+) -> bool {
+    let pause = phase.saturating_mul(PHASES_BETWEEN_OWN_REASONS);
+    joins.iter().any(|(joined, since)| *joined == hospital && now < since.saturating_add(pause))
 }
 
 /// How long things last, in chain blocks.
@@ -145,25 +179,22 @@ pub struct Schedule {
     pub phase: BlockNumber,
     /// The age of an epoch at which its members renew their shares.
     pub refresh: BlockNumber,
-    /// For how long after the begin of an epoch the shares of the previous one are kept.
-    pub grace: BlockNumber,
 }
 
 impl Default for Schedule {
     /// Phases of ten minutes, and new shares after 30 days.
     fn default() -> Self {
-        Self { phase: 200, refresh: 30 * DAY_BLOCKS, grace: 200 }
+        Self { phase: 200, refresh: 30 * DAY_BLOCKS }
     }
 }
 
 impl Schedule {
-    /// Whether the council may choose it: a phase is within its limits, a refresh after ten phases and within
-    /// [`MAX_REFRESH_BLOCKS`], and the grace between both.
+    /// Whether the council may choose it: a phase is within its limits, and a refresh after ten phases and within
+    /// [`MAX_REFRESH_BLOCKS`].
     pub fn is_valid(&self) -> bool {
         let shortest = self.phase.saturating_mul(PHASES_BETWEEN_REFRESHES);
         (MIN_PHASE_BLOCKS..=MAX_PHASE_BLOCKS).contains(&self.phase)
             && (shortest..=MAX_REFRESH_BLOCKS).contains(&self.refresh)
-            && (self.phase..=self.refresh).contains(&self.grace)
     }
 }
 
@@ -202,6 +233,13 @@ impl Epoch {
     /// The member's position in the list of members.
     pub fn seat(&self, hospital: HospitalId) -> Option<usize> {
         self.members.binary_search(&hospital).ok()
+    }
+
+    /// Whether so many members have confirmed that nobody needs the shares of the epoch before any more
+    /// ([`confirmed_before_erasure`]).
+    pub fn replaces_earlier_shares(&self) -> bool {
+        let needed = confirmed_before_erasure(self.members.len(), self.threshold.into());
+        self.confirmed.len() >= needed
     }
 }
 
@@ -260,7 +298,7 @@ pub struct Ceremony {
     pub seats: Seats,
     /// The hospitals that deal, ascending: the seats, or the active members of the earlier epoch.
     pub dealers: Seats,
-    /// The threshold of the new epoch.
+    /// The threshold of the new epoch: [`threshold`] until the enrolment ends, then [`threshold_of_enrolled`].
     pub threshold: u8,
     /// So many valid dealers are needed.
     pub needed: u8,
@@ -322,8 +360,8 @@ impl Ceremony {
         self.dealers.binary_search(&hospital).ok()
     }
 
-    /// The dealers whose dealings stand, ascending: they dealt, no more seats complained than may be malicious, and they
-    /// answered each complaint.
+    /// The dealers whose dealings stand, ascending: they dealt, no more seats complained than may be malicious, and
+    /// they answered each complaint.
     pub fn valid(&self) -> SeatSet {
         let most = faulty(self.seats.len());
         let is_valid = |dealer: &usize| {
@@ -343,12 +381,16 @@ impl Ceremony {
     }
 
     /// Ends each phase that is complete or whose deadline has passed at block `now`. The next phase lasts for `length`
-    /// blocks at most, from the block in which the phase before it ended. So a ceremony in which nobody acts any more is
-    /// over after its phases, whoever looks at it and when. The pallet calls this before and after every change; workers
-    /// call it to know what the pallet will do with their next call.
+    /// blocks at most, from the block in which the phase before it ended. So a ceremony in which nobody acts any more
+    /// is over after its phases, whoever looks at it and when. The pallet calls this before and after every change;
+    /// workers call it to know what the pallet will do with their next call.
     pub fn advance(&mut self, now: BlockNumber, length: BlockNumber) {
         let mut last = now;
         while let Some((next, end)) = self.next(now, last) {
+            if next == Phase::Deal {
+                let (seats, enrolled) = (self.seats.len(), self.enrolled.len());
+                self.threshold = small(threshold_of_enrolled(seats, enrolled));
+            }
             self.phase = next;
             self.deadline = end.saturating_add(length);
             last = end;
@@ -368,7 +410,7 @@ impl Ceremony {
     fn after_complete(&self) -> Option<Phase> {
         let is_complete = match self.phase {
             Phase::Enrol => self.enrolled.len() == self.seats.len(),
-            Phase::Deal => self.dealt.contains_all(self.expected()),
+            Phase::Deal => self.dealt.contains_all(self.waited_for()),
             Phase::Judge => self.judged.contains_all(self.enrolled),
             Phase::Answer => !self.open_complaints(),
             Phase::Confirm | Phase::Activated | Phase::Failed(_) => false,
@@ -397,7 +439,7 @@ impl Ceremony {
     pub fn awaited(&self) -> impl Iterator<Item = HospitalId> {
         let (list, expected, done) = match self.phase {
             Phase::Enrol => (&self.seats, SeatSet::first(self.seats.len()), self.enrolled),
-            Phase::Deal => (&self.dealers, self.expected(), self.dealt),
+            Phase::Deal => (&self.dealers, self.waited_for(), self.dealt),
             Phase::Judge => (&self.seats, self.enrolled, self.judged),
             Phase::Answer => (&self.dealers, self.accused(), SeatSet::default()),
             Phase::Confirm => (&self.seats, self.enrolled, SeatSet::default()),
@@ -409,7 +451,18 @@ impl Ceremony {
         awaited.filter_map(move |position| list.get(position).copied())
     }
 
-    /// The dealers for which the ceremony waits: those that have enrolled, or have no seat any more.
+    /// The dealers for which the phase of dealing waits: the expected ones, and all others if too few of the expected
+    /// ones dealt.
+    fn waited_for(&self) -> SeatSet {
+        let expected = self.expected();
+        let is_enough = self.valid().len() >= usize::from(self.needed);
+        if self.dealt.contains_all(expected) && !is_enough {
+            return SeatSet::first(self.dealers.len());
+        }
+        expected
+    }
+
+    /// The dealers that are expected to deal: those that have enrolled, or have no seat any more.
     fn expected(&self) -> SeatSet {
         let is_expected = |hospital: &HospitalId| match self.seat(*hospital) {
             Some(seat) => self.enrolled.contains(seat),
@@ -463,6 +516,9 @@ pub struct DealerContext {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Dealing {
+    /// The account of the dealer's agent that signed the dealing, and each sealed share. The hospital may have rotated
+    /// it since.
+    pub agent: AccountId,
     /// The commitments to the dealer's polynomial: as many as the new threshold.
     pub commitments: CommitmentList,
     /// The hash of the dealer's part of the mixing secret.

@@ -120,8 +120,8 @@ pub const MAX_FAULTY_SEATS: u32 = (MAX_SEATS - 1) / 3;
 pub const MAX_THRESHOLD: u32 = MAX_SEATS - MAX_FAULTY_SEATS;
 /// Maximum bytes of the sealing key that a seat publishes for one ceremony.
 pub const MAX_ENROLMENT_BYTES: u32 = MAX_SEALING_KEY_BYTES;
-/// Maximum bytes of a dealer's sealed shares: one of 1,300 bytes for each seat.
-pub const MAX_SEALED_SHARES_BYTES: u32 = 1_300 * MAX_SEATS;
+/// Maximum bytes of a dealer's sealed shares: one of 1,310 bytes for each seat.
+pub const MAX_SEALED_SHARES_BYTES: u32 = 1_310 * MAX_SEATS;
 /// Number of past ceremonies that the chain stores. The oldest are forgotten first.
 pub const MAX_PAST_CEREMONIES: u32 = 64;
 /// Minimum number of chain blocks of a phase of a ceremony: a worker needs a few until its call is final.
@@ -133,6 +133,13 @@ pub const MAX_REFRESH_BLOCKS: BlockNumber = 366 * DAY_BLOCKS;
 /// Minimum number of phases between the begin of a ceremony and a request of new shares, and in the age at which
 /// members renew their shares. A ceremony has five phases.
 pub const PHASES_BETWEEN_REFRESHES: BlockNumber = 10;
+/// Minimum number of phases between two requests of new shares by one hospital, and between the begin of an epoch by
+/// which a hospital joined on its own and the next ceremony that it begins because it is no member: a day, with phases
+/// of ten minutes.
+pub const PHASES_BETWEEN_OWN_REASONS: BlockNumber = 144;
+/// Maximum number of hospitals of which the chain stores when they joined on their own: one for each phase of
+/// [`PHASES_BETWEEN_OWN_REASONS`], because a phase lies between two ceremonies.
+pub const MAX_JOINS: u32 = PHASES_BETWEEN_OWN_REASONS;
 /// Maximum bytes of the wraps of one record's sections in a slot: one of 168 bytes for each section.
 pub const MAX_WRAPS_BYTES: u32 = 168 * MAX_SECTIONS as u32;
 /// Maximum number of sections in one opening, over all of its records.
@@ -166,15 +173,18 @@ pub const MAX_QUERY_BLOCKS: BlockNumber = 30 * DAY_BLOCKS;
 pub const MAX_QUERY_ACCESS_MILLIS: u64 = 366 * DAY_MILLIS;
 /// Maximum number of refusals of one requester that a hospital records in a day.
 pub const MAX_REFUSALS_PER_DAY: u8 = 8;
-/// Maximum number of times that a requester breaks the glass at one hospital in a day, or has sections opened in
-/// emergencies for it, together.
+/// Maximum number of times that a requester breaks the glass at one hospital in a day; and, apart from that, that a
+/// requester has sections opened in emergencies in a day, for all hospitals together.
 pub const MAX_EMERGENCIES_PER_DAY: u8 = 3;
+/// How long nobody opens sections in an emergency for a requester whose last reviewed emergency was found unjustified,
+/// in milliseconds: 30 days.
+pub const UNJUSTIFIED_MILLIS: u64 = 30 * DAY_MILLIS;
 /// Maximum number of receipts, apart from emergencies, that one hospital records in [`DAY_BLOCKS`], for all requesters
 /// together.
 pub const MAX_HOSPITAL_RECEIPTS: u32 = 20_000;
 /// Maximum number of emergencies that one hospital records in [`DAY_BLOCKS`], together with the openings in emergencies
 /// for which its requesters ask. Requesters who are not registered at the hospital cause at most half of them, and
-/// those of one other hospital at most a quarter of this half.
+/// those of one other hospital at most a quarter of this half. Openings are at most half of them.
 pub const MAX_HOSPITAL_EMERGENCIES: u32 = 200;
 /// Maximum number of refusals that one hospital records in [`DAY_BLOCKS`], for all requesters together.
 pub const MAX_HOSPITAL_REFUSALS: u32 = 2_000;

@@ -128,17 +128,19 @@ pub struct EmergencyOpening {
     pub opening: OpeningId,
     pub requester: UserId,
     pub patient: UserId,
-    /// The hospital for which the requester asks. It does not judge the emergency.
+    /// The hospital for which the requester asks. It does not judge the emergency, and neither do the other hospitals
+    /// at which the requester's registration is in force.
     pub hospital: HospitalId,
     pub reason: EmergencyReason,
 }
 
 /// The emergencies and their reviews. Implemented by pallet-releases.
 pub trait Emergencies {
-    /// Counts the emergency for its hospital now, within the daily limit of the requester there and the limit of the
-    /// hospital for all requesters, and opens its review.
+    /// Counts the emergency now, within the daily limit of the requester at all hospitals and the limit of its hospital
+    /// for all requesters, and opens its review.
     ///
-    /// Fails with the errors of the implementing pallet if a limit is reached.
+    /// Fails with the errors of the implementing pallet if a limit is reached, or if the requester's last reviewed
+    /// emergency was found unjustified less than [`UNJUSTIFIED_MILLIS`](crate::limits::UNJUSTIFIED_MILLIS) ago.
     fn open(emergency: EmergencyOpening) -> Result<ReviewId, DispatchError>;
     /// Whether the other hospitals found the emergency unjustified.
     fn is_unjustified(review: ReviewId) -> bool;

@@ -326,8 +326,8 @@ pub struct Review {
     pub status: ReviewStatus,
 }
 
-/// How many refusals and emergencies one requester has caused at one hospital on one day. An opening in an emergency
-/// counts for the hospital for which the requester asked.
+/// How many refusals and emergencies one requester has caused at one hospital on one day. Openings in emergencies have
+/// a tally of their own, for all hospitals together, without refusals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Tally {
@@ -375,6 +375,8 @@ pub struct Usage {
     /// The number of those emergencies whose requester was not registered at the hospital.
     pub visitors: u32,
     pub refusals: u32,
+    /// The number of those emergencies that are openings.
+    pub openings: u32,
 }
 
 impl Usage {

@@ -5,7 +5,7 @@
 //! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
 //! withdrawing a consent, by removing sections from its slot, by withdrawing or refusing a query, by ending a mandate,
 //! or by objecting to new keys, a user needs no registration in force: a hospital could keep the access open otherwise.
-//! For an objection, no hospital has to answer.
+//! For an objection, no hospital has to answer. Only a doctor asks for an opening in an emergency.
 //! The pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital that
 //! answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
@@ -15,7 +15,8 @@ use epione_primitives::{
     AccountId, HospitalId, UserId,
     hospital::{Duty, HospitalStatus},
     limits::{MAX_BATCH_CALLS, MAX_REGISTRATIONS_IN_FORCE},
-    ports::{Hospitals as _, Records as _},
+    ports::{Hospitals as _, Records as _, Users},
+    profile::Role,
     refusal::Refusal,
 };
 use frame_support::{
@@ -157,6 +158,9 @@ const ENDING_READS: u64 = 2 + REGISTRATIONS as u64 + OTHER_BUDGETS;
 fn others(call: &RuntimeCall) -> u64 {
     if may_end_access(call) {
         ENDING_READS.saturating_add(removed(call))
+    } else if lanes::asks_in_emergency(call) {
+        // And the role.
+        OTHER_BUDGETS.saturating_add(1)
     } else if user_makes(call) {
         OTHER_BUDGETS
     } else {
@@ -218,6 +222,10 @@ fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
         let (caller, holder) = (Caller::User, Holder::User(user));
         if objects(user, call) {
             return Ok(Signer { caller, holder, hospitals: vec![None], ends_access: true });
+        }
+        // Before it uses a budget or a place that doctors need.
+        if lanes::asks_in_emergency(call) && <Profiles as Users>::role(user) != Some(Role::Doctor) {
+            return Err(Refusal::CallNotForRole);
         }
         let concerned = concerned(user, call);
         let ends_access = concerned.is_some();

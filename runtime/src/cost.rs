@@ -30,8 +30,8 @@ const GIVEN_BYTES: u64 = 1024;
 /// Bytes of the user's objection to new keys, for which the proposal pays: the transaction, and the entry with the end
 /// of the hospital's wait.
 const OBJECTION_BYTES: u64 = 512;
-/// Bytes of state that a ceremony leaves: the epoch that it makes. Everything else about it is replaced by the next
-/// one.
+/// Bytes of state that a ceremony leaves: the epoch that it makes. Everything else about it is removed later. Who
+/// requests new shares pays, too: another hospital begins the ceremony that makes them.
 const EPOCH_BYTES: u64 = 1024;
 /// Bytes of state that any other call with a new entry leaves.
 const ENTRY_BYTES: u64 = 512;
@@ -102,7 +102,9 @@ fn left_by(call: &RuntimeCall) -> u64 {
         RuntimeCall::Sharing(Share::place { records, .. } | Share::place_by_kind { records, .. }) => {
             PLACEMENT_BYTES.saturating_mul(records.len() as u64)
         }
-        RuntimeCall::ConsortiumKey(pallet_consortium_key::Call::begin { .. }) => EPOCH_BYTES,
+        RuntimeCall::ConsortiumKey(
+            pallet_consortium_key::Call::begin { .. } | pallet_consortium_key::Call::refresh { .. },
+        ) => EPOCH_BYTES,
         RuntimeCall::Profiles(
             Profile::update { .. }
             | Profile::reinstate { .. }

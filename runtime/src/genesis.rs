@@ -43,9 +43,9 @@ const UPGRADE_DELAY: u32 = 20;
 const RECOVERY_DELAY: u32 = 20;
 /// Number of blocks between the appointment of a custodian and the first claim: a minute.
 const CUSTODIAN_DELAY: u32 = 20;
-/// The schedule of the consortium key: phases of a minute. The members renew their shares on request only, unless a
-/// network runs for more than a month.
-const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000_000, grace: 20 };
+/// The schedule of the consortium key: phases of half a minute. The members renew their shares on request only, unless
+/// a network runs for more than a month.
+const SCHEDULE: Schedule = Schedule { phase: 10, refresh: 1_000_000 };
 /// The port of the first founder's worker. The port of each next founder is one higher.
 const FIRST_WORKER_PORT: usize = 9_800;
 

@@ -196,7 +196,10 @@ impl Contains<RuntimeCall> for CallsAsRoot {
                     | RuntimeCall::Quotas(pallet_quotas::Call::set_limits { .. })
                     | RuntimeCall::Credentials(pallet_credentials::Call::name_attribute { .. })
                     | RuntimeCall::Council(Collective::kill { .. })
-                    | RuntimeCall::ConsortiumKey(pallet_consortium_key::Call::renew { .. })
+                    | RuntimeCall::ConsortiumKey(
+                        pallet_consortium_key::Call::renew { .. }
+                            | pallet_consortium_key::Call::seat { .. }
+                    )
                     | RuntimeCall::Custody(
                         pallet_custody::Call::appoint { .. } | pallet_custody::Call::dismiss { .. }
                     )

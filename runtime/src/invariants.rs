@@ -69,9 +69,9 @@ fn check_each() -> Result<(), TryRuntimeError> {
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
 ///   whom the patient appointed, for an account and a sealing key that the requester has or had at the same time;
-/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an
-/// account   and a sealing key that the requester has or had at the same time; those who handed out its parts are
-/// hospitals; in   an emergency it is of a doctor, and has one review, which agrees with it;
+/// - an opening is of a requester who is or was registered at its hospital, about records of its patient, for an account
+///   and a sealing key that the requester has or had at the same time; those who handed out its parts are hospitals; in
+///   an emergency it is of a doctor, and has one review, which agrees with it;
 /// - mandates are of patients, for known users and for hospitals at which the patient is or was registered; keys are
 ///   entrusted by patients at such hospitals;
 /// - keys are kept of patients, and claimed of those who are or were registered at the custodian; those who handed out
@@ -518,9 +518,11 @@ fn check_consortium() -> Result<(), TryRuntimeError> {
             "a member of an epoch is not a hospital"
         );
     }
-    if let Some(newest) = pallet_consortium_key::Ceremony::<Runtime>::get() {
+    let newest = pallet_consortium_key::Ceremony::<Runtime>::get();
+    for ceremony in newest.into_iter().chain(pallet_consortium_key::Kept::<Runtime>::get()) {
+        let mut hospitals = ceremony.seats.iter().chain(&ceremony.dealers);
         ensure!(
-            newest.seats.iter().chain(&newest.dealers).all(|hospital| Hospitals::exists(*hospital)),
+            hospitals.all(|hospital| Hospitals::exists(*hospital)),
             "a seat or a dealer is not a hospital"
         );
     }

@@ -26,6 +26,7 @@ pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lan
         Caller::Governance if issues(call) => Lane::Record,
         Caller::Governance => Lane::Governance,
         Caller::User if ends_access => Lane::Ending,
+        Caller::User if asks_in_emergency(call) => Lane::Emergency,
         Caller::User if is_rotation(call) => Lane::Rotation,
         Caller::User => Lane::User,
         Caller::Agent => {
@@ -36,6 +37,12 @@ pub(crate) fn lane(caller: Caller, call: &RuntimeCall, ends_access: bool) -> Lan
             if votes { Lane::Vote } else { Lane::Record }
         }
     }
+}
+
+/// Whether the call asks for an opening in an emergency. Only a doctor makes it.
+pub(crate) fn asks_in_emergency(call: &RuntimeCall) -> bool {
+    use pallet_openings::Call as Opening;
+    matches!(call, RuntimeCall::Openings(Opening::ask { emergency: Some(_), .. }))
 }
 
 fn is_rotation(call: &RuntimeCall) -> bool {
@@ -67,7 +74,7 @@ fn is_vote(call: &RuntimeCall) -> bool {
 /// lane, so the pool takes them in the order in which they arrived.
 pub(crate) fn validity(lane: Lane) -> ValidTransaction {
     let longevity = match lane {
-        Lane::User | Lane::Rotation | Lane::Ending => MAX_USER_LIFETIME_BLOCKS,
+        Lane::User | Lane::Emergency | Lane::Rotation | Lane::Ending => MAX_USER_LIFETIME_BLOCKS,
         Lane::Record | Lane::Vote | Lane::Governance => MAX_LIFETIME_BLOCKS,
     };
     ValidTransaction {
@@ -78,11 +85,13 @@ pub(crate) fn validity(lane: Lane) -> ValidTransaction {
 }
 
 /// The priority of a lane's transactions in the pool. Other extensions add nothing to it. What ends access comes before
-/// an agent's calls: a hospital could overtake a patient's withdrawal with its transfer otherwise.
+/// an agent's calls: a hospital could overtake a patient's withdrawal with its transfer otherwise. It also comes before
+/// a doctor's question in an emergency, for the same reason.
 pub const fn priority(lane: Lane) -> TransactionPriority {
     match lane {
         Lane::User => 100,
         Lane::Record => 200,
+        Lane::Emergency => 250,
         Lane::Rotation | Lane::Ending => 300,
         Lane::Vote => 400,
         Lane::Governance => 500,

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::VartimeMultiscalarMul};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     Index, Point, Share,
@@ -19,11 +19,12 @@ use crate::{
 pub const MAX_POINTS: usize = 4096;
 
 /// One member's products of its share with the points of wraps, in their order, and the proof. The products are secret:
-/// so many of them as the threshold open the wraps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// so many of them as the threshold open the wraps. They are zeroized when the value is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Partial {
     /// 1 to [`MAX_POINTS`].
     values: Vec<Point>,
+    #[zeroize(skip)]
     proof: [u8; 64],
 }
 
@@ -43,8 +44,11 @@ impl Partial {
             return None;
         }
         let public = share.public()?;
-        let values =
-            points.iter().map(|point| point.times(&share.0)).collect::<Option<Vec<_>>>()?;
+        // With its capacity from the beginning, it is never moved, which would leave a copy.
+        let mut values = Zeroizing::new(Vec::<Point>::with_capacity(points.len()));
+        for point in points {
+            values.push(point.times(&share.0)?);
+        }
         let batch = Batch::new(&public, points, &values, context)?;
 
         let base = batch.weighted(points);
@@ -54,7 +58,7 @@ impl Partial {
         let commitments = [RistrettoPoint::mul_base(&nonce), base * *nonce];
         let challenge = batch.challenge(&base, &product, &commitments);
         let proof = Proof::new(challenge, &nonce, &share.0).encode();
-        Some(Self { values, proof })
+        Some(Self { values: core::mem::take(&mut *values), proof })
     }
 
     /// Whether the values are the products of these points with the share whose public half is `verification_key`, and
@@ -85,21 +89,23 @@ impl Partial {
 
     /// For each wrap, the point that opens it, from partial decryptions of so many members as the threshold, with their
     /// indices. They must have been checked: this function does not see whether one is wrong, or whether they are too
-    /// few.
+    /// few. The points are secret, and zeroized when they are dropped.
     ///
     /// None if there are none or more than [`MAX_MEMBERS`](crate::MAX_MEMBERS), if two indices are equal, if their
     /// lengths differ, or if a result is the identity.
-    pub fn combine(partials: &[(Index, &Self)]) -> Option<Vec<Point>> {
+    pub fn combine(partials: &[(Index, &Self)]) -> Option<Zeroizing<Vec<Point>>> {
         let length = partials.first()?.1.values.len();
         if partials.iter().any(|(_, partial)| partial.values.len() != length) {
             return None;
         }
         let indices: Vec<_> = partials.iter().map(|(index, _)| *index).collect();
         let factors = factors_at_zero(&indices)?;
-        let one = |wrap: usize| {
-            combine(&factors, partials.iter().map(|(_, partial)| &partial.values[wrap]))
-        };
-        (0..length).map(one).collect()
+        let mut combined = Zeroizing::new(Vec::<Point>::with_capacity(length));
+        for wrap in 0..length {
+            let of_members = partials.iter().map(|(_, partial)| &partial.values[wrap]);
+            combined.push(combine(&factors, of_members)?);
+        }
+        Some(combined)
     }
 
     /// The proof (64 bytes), then each value (32 bytes).
@@ -121,8 +127,11 @@ impl Partial {
             return None;
         }
         Proof::decode(proof)?;
-        let values = values.iter().map(Point::decode).collect::<Option<_>>()?;
-        Some(Self { values, proof: *proof })
+        let mut decoded = Zeroizing::new(Vec::<Point>::with_capacity(values.len()));
+        for value in values {
+            decoded.push(Point::decode(value)?);
+        }
+        Some(Self { values: core::mem::take(&mut *decoded), proof: *proof })
     }
 }
 

@@ -345,13 +345,30 @@ const WORDS: &[Words] = &[
     ),
     (
         "Releases",
-        &[
-            "TooManyRefusals",
-            "TooManyHospitalReceipts",
-            "TooManyHospitalEmergencies",
-            "TooManyHospitalRefusals",
-        ],
+        &["TooManyRefusals", "TooManyHospitalReceipts", "TooManyHospitalRefusals"],
         "nothing was handed out: run the command again within 24 hours, when the limit is reset",
+    ),
+    // Also of openings, for which no hospital hands out anything yet.
+    (
+        "Releases",
+        &["TooManyHospitalEmergencies"],
+        "nothing was changed: run the command again within 24 hours, when the limit is reset, or ask the patient",
+    ),
+    (
+        "Releases",
+        &["TooManyOpenings"],
+        "nothing was changed: let a colleague who is a doctor ask, or wait until midnight UTC",
+    ),
+    (
+        "Releases",
+        &["TooManyHospitalOpenings"],
+        "nothing was changed: if you are registered at another hospital, name it with --hospital, or let a doctor of \
+         another hospital ask; the limit is reset within 24 hours",
+    ),
+    (
+        "Releases",
+        &["UnjustifiedLately"],
+        "nothing was changed: let a colleague who is a doctor ask, or ask the patient, `epione query ask --help`",
     ),
     ("Releases", &["PurposeNotEmergency"], CORRECT),
     ("Releases", &["NoRecords", "RecordsOutOfOrder", "NoSections"], CORRECT),

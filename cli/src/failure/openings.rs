@@ -60,6 +60,9 @@ impl From<OpeningError> for Failure {
                  hospitals have a share, and of a hospital without one, ask the hospital itself or the patient, with \
                  `epione query ask`; nothing was sent"
             }
+            OpeningError::NotDoctor => {
+                "let a doctor of your hospital run the command; nothing was sent"
+            }
             OpeningError::TooMany { .. } => {
                 "ask for fewer sections in one opening; nothing was sent"
             }
@@ -93,6 +96,17 @@ mod tests {
             let failure = refused("Openings", error);
             assert!(failure.help.contains(help) && failure.error.contains(error), "{failure}");
         }
+        for (error, help) in [
+            ("TooManyOpenings", "until midnight UTC"),
+            ("TooManyHospitalOpenings", "--hospital"),
+            ("TooManyHospitalEmergencies", "24 hours"),
+            ("UnjustifiedLately", "let a colleague"),
+        ] {
+            let failure = refused("Releases", error);
+            assert!(failure.help.contains(help) && failure.error.contains(error), "{failure}");
+            assert!(!failure.help.contains("handed out"), "nothing is handed out yet: {failure}");
+        }
+        assert!(Failure::from(OpeningError::NotDoctor).help.contains("a doctor of your hospital"));
         assert!(refused("Other", "NoKey").help.contains("correct the arguments"));
     }
 

@@ -6,7 +6,8 @@
 use epione_primitives::{
     BlockNumber, Hash,
     consortium::{
-        Answers, Ceremony, Confirmations, Dealing, Epoch, EpochId, PastCeremony, Schedule, Seats,
+        Answers, Ceremony, Confirmations, Dealing, Epoch, EpochId, Joins, PastCeremony, Schedule,
+        Seats,
     },
 };
 
@@ -21,19 +22,24 @@ pub struct ConsortiumKey {
     /// The newest ceremony, as the chain changed it last: its phase may have ended since
     /// ([`Ceremony::advance`]). None before the first.
     pub ceremony: Option<Ceremony>,
+    /// The ceremony that made the current epoch, if it is not the newest.
+    pub kept: Option<Ceremony>,
     /// The hospitals that the council chose for the seats; none if each active hospital has one.
     pub committee: Option<Seats>,
     /// Whether a hospital's governance requested that the members renew their shares.
     pub refresh_requested: bool,
     /// Whether the council decided that the next ceremony makes a new key.
     pub renewal_decided: bool,
+    /// The hospitals that lately joined by a ceremony of their own.
+    pub joined: Joins,
     /// The chain block in which the newest ceremony began.
     pub last_begun: Option<BlockNumber>,
     /// The last chain block of the newest ceremony that is over. Its deadlines decide, not when a call noticed the end.
     pub last_ended: Option<BlockNumber>,
 }
 
-/// The newest ceremony with what its seats and dealers published, all as of one block.
+/// A ceremony with what its seats and dealers published, all as of one block. The chain has this of the newest
+/// ceremony, and of the one that made the current epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CeremonyState {
     /// As the chain changed it last: its phase may have ended since ([`Ceremony::advance`]).
@@ -44,6 +50,7 @@ pub struct CeremonyState {
     pub dealings: Vec<Option<Dealing>>,
     /// For each dealer, its answers to complaints.
     pub answers: Vec<Answers>,
+    /// What seats confirmed before an epoch began. Empty for a ceremony that is not the newest any more.
     pub confirmations: Confirmations,
 }
 
@@ -68,17 +75,23 @@ impl Snapshot {
         self.proving().await?.ceremony_state().await
     }
 
-    /// For each seat of the newest ceremony, the hash of the sealing key with which it enrolled.
+    /// The ceremony that made the current epoch with everything that was published in it; none if it is the newest one,
+    /// or before there is an epoch.
+    pub async fn kept_ceremony_state(&self) -> Result<Option<CeremonyState>, ChainError> {
+        self.proving().await?.kept_ceremony_state().await
+    }
+
+    /// For each seat of a ceremony, the hash of the sealing key with which it enrolled.
     pub async fn enrolments(&self, ceremony: &Ceremony) -> Result<Vec<Option<Hash>>, ChainError> {
         self.proving().await?.enrolments(ceremony).await
     }
 
-    /// For each dealer of the newest ceremony, what it dealt.
+    /// For each dealer of a ceremony, what it dealt.
     pub async fn dealings(&self, ceremony: &Ceremony) -> Result<Vec<Option<Dealing>>, ChainError> {
         self.proving().await?.dealings(ceremony).await
     }
 
-    /// For each dealer of the newest ceremony, its answers to complaints.
+    /// For each dealer of a ceremony, its answers to complaints.
     pub async fn answers(&self, ceremony: &Ceremony) -> Result<Vec<Answers>, ChainError> {
         self.proving().await?.answers(ceremony).await
     }

@@ -10,6 +10,7 @@ use epione_primitives::{
     approval::{BallotOutcome, RejectReason},
     opening::OpeningId,
     query::QueryId,
+    release::ReviewId,
     sharing::{Change, SlotId},
 };
 use sp_runtime::{DispatchError, ModuleError};
@@ -170,6 +171,11 @@ pub enum ChainEvent {
         requester: UserId,
         patient: UserId,
     },
+    /// The other hospitals are to judge an emergency, until this block.
+    ReviewOpened {
+        review: ReviewId,
+        deadline: BlockNumber,
+    },
     /// Any other event, with the SCALE of its fields.
     Other {
         pallet: String,
@@ -189,6 +195,7 @@ impl ChainEvent {
             "Sharing" => sharing_event(name, fields),
             "Queries" => query_event(name, fields),
             "Openings" => opening_event(name, fields),
+            "Releases" => release_event(name, fields),
             _ => None,
         };
         match known {
@@ -334,6 +341,15 @@ fn opening_event(name: &str, fields: &[u8]) -> Known {
             requester,
             patient,
         }),
+        _ => None,
+    }
+}
+
+fn release_event(name: &str, fields: &[u8]) -> Known {
+    match name {
+        "ReviewOpened" => {
+            read(fields, |(review, deadline)| ChainEvent::ReviewOpened { review, deadline })
+        }
         _ => None,
     }
 }

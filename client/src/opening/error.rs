@@ -26,6 +26,9 @@ pub enum OpeningError {
         in_words(.missing)
     )]
     NotWrapped { pointer: RecordPointer, missing: SectionSet },
+    /// The chain takes a question in an emergency from nobody else.
+    #[error("only a doctor has sections opened in an emergency")]
+    NotDoctor,
     #[error("an opening is for at most {MAX_OPENED_SECTIONS} sections, not {sections}")]
     TooMany { sections: usize },
     #[error(

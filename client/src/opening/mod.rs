@@ -22,8 +22,9 @@ use epione_primitives::{
     consortium::KeyId,
     limits::MAX_OPENED_SECTIONS,
     opening::{HandedOut, Opening, OpeningId, slot_of},
+    profile::Role,
     query::QueriedRecords,
-    release::{EmergencyReason, ReleasedRecord, ReviewedEmergency, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, ReviewId, ReviewedEmergency, SectionSet},
     sharing::SlotSet,
 };
 
@@ -106,6 +107,12 @@ impl Openings {
         if slots.is_empty() {
             return Err(NotAdmitted::of(&state, (patient, user), purpose).await?.into());
         }
+        if emergency.is_some() {
+            let role = state.profile(user).await?.map(|profile| profile.role);
+            if role != Some(Role::Doctor) {
+                return Err(OpeningError::NotDoctor);
+            }
+        }
         let key = state.current_epoch().await?.ok_or(OpeningFault::NoKey)?.key;
         let mut records = Vec::with_capacity(new.records.len());
         for wanted in &new.records {
@@ -125,23 +132,22 @@ impl Openings {
             }
             submitted => submitted?,
         };
-        let id = included.events.iter().find_map(|event| match event {
-            ChainEvent::Opened { opening, .. } => Some(*opening),
-            _ => None,
-        });
-        let id = id.ok_or(OpeningError::NoNumber)?;
-        let block = included.block;
-        let stored = match emergency {
-            None => None,
-            Some(_) => self.chain.at(block.hash).opening(id).await?,
-        };
-        let emergency = stored.and_then(|opening| opening.emergency);
-        Ok(NewlyOpened { id, records, emergency, block })
+        // Nothing else is read: the opening has used up a place of the requester, and must not get lost.
+        let (id, review) = opened(&included.events).ok_or(OpeningError::NoNumber)?;
+        let reviewed = |reason| review.map(|review| ReviewedEmergency { reason, review });
+        let emergency = emergency.and_then(reviewed);
+        Ok(NewlyOpened { id, records, emergency, block: included.block })
     }
 
     /// An opening, as everybody can read it.
     pub async fn show(&self, id: OpeningId) -> Result<Found, OpeningError> {
-        let state = self.chain.finalized().await?;
+        let block = self.chain.finalized_head().await?;
+        self.show_at(block, id).await
+    }
+
+    /// An opening, by the state of a final block.
+    pub async fn show_at(&self, block: BlockRef, id: OpeningId) -> Result<Found, OpeningError> {
+        let state = self.chain.at(block.hash);
         let opening = state.opening(id).await?.ok_or(OpeningFault::Unknown(id))?;
         Ok(Found { id, opening, handed_out: state.handed_out(id).await? })
     }
@@ -149,6 +155,16 @@ impl Openings {
     /// The newest openings of a patient's records, or for a requester, at most `limit`.
     pub async fn list(&self, party: Party, limit: u32) -> Result<Listed, OpeningError> {
         let block = self.chain.finalized_head().await?;
+        self.list_at(block, party, limit).await
+    }
+
+    /// The same, by the state of a final block, so that the list fits together with what else is read at that block.
+    pub async fn list_at(
+        &self,
+        block: BlockRef,
+        party: Party,
+        limit: u32,
+    ) -> Result<Listed, OpeningError> {
         let state = self.chain.at(block.hash);
         let mut openings: Vec<Found> = Vec::new();
         let mut before = None;
@@ -208,4 +224,34 @@ async fn shared(
 
 fn is_not_admitted(error: &SubmitError) -> bool {
     error.dispatch().is_some_and(|failure| failure.is("Openings", "NotAdmitted"))
+}
+
+/// The opening that a transaction's events tell of, and its review if it is for an emergency.
+fn opened(events: &[ChainEvent]) -> Option<(OpeningId, Option<ReviewId>)> {
+    let opening = events.iter().find_map(|event| match event {
+        ChainEvent::Opened { opening, .. } => Some(*opening),
+        _ => None,
+    });
+    let review = events.iter().find_map(|event| match event {
+        ChainEvent::ReviewOpened { review, .. } => Some(*review),
+        _ => None,
+    });
+    opening.map(|opening| (opening, review))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So nothing has to be read after the chain has included the question, which could fail.
+    #[test]
+    fn the_events_of_a_question_have_the_numbers_of_its_opening_and_its_review() {
+        let (requester, patient) = (UserId([1; 32]), UserId([2; 32]));
+        let begun = ChainEvent::ReviewOpened { review: ReviewId(3), deadline: 9 };
+        let decided = ChainEvent::Opened { opening: OpeningId(7), requester, patient };
+        let urgent = [begun.clone(), decided.clone()];
+        assert_eq!(opened(&urgent), Some((OpeningId(7), Some(ReviewId(3)))));
+        assert_eq!(opened(&[decided]), Some((OpeningId(7), None)));
+        assert_eq!(opened(&[begun]), None);
+    }
 }

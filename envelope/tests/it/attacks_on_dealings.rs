@@ -26,7 +26,8 @@ fn keys(seat: HospitalId) -> SealingKeyPair {
 
 /// Each seat gets a share of its own, and the same part.
 fn given(seat: HospitalId) -> SharePart {
-    SharePart { share: [u8::try_from(seat.0).unwrap(); 32], part: [0xaa; 32] }
+    let share = [u8::try_from(seat.0).unwrap(); 32];
+    SharePart { share, part: [0xaa; 32], earlier: Some([0xbb; 32]) }
 }
 
 fn sealed() -> SealedShares {
@@ -63,7 +64,8 @@ fn each_seat_opens_its_own_share() {
     assert_eq!(sealed.seats().collect::<Vec<_>>(), [DEALER, SEAT, OTHER]);
     for seat in [DEALER, SEAT, OTHER] {
         let opened = sealed.open(&context(seat), &keys(seat), &account_id("dealer")).unwrap();
-        assert_eq!((opened.share, opened.part), (given(seat).share, given(seat).part));
+        let SharePart { share, part, earlier } = &given(seat);
+        assert_eq!((&opened.share, &opened.part, &opened.earlier), (share, part, earlier));
     }
 }
 
@@ -139,6 +141,9 @@ fn sealed_shares_that_are_not_canonical_are_refused() {
         (vec![of(SEAT), of(SEAT)], "do not ascend"),
         (vec![(SEAT, wrap(&context(SEAT), &[3; 63]))], "another length"),
         (vec![(SEAT, wrap(&context(SEAT), &[3; 65]))], "another length"),
+        (vec![(SEAT, wrap(&context(SEAT), &[3; 95]))], "another length"),
+        (vec![(SEAT, wrap(&context(SEAT), &[3; 97]))], "another length"),
+        (vec![of(SEAT), (OTHER, wrap(&context(OTHER), &[3; 96]))], "different lengths"),
         (vec![(SEAT, wrap(&context(SEAT), &[]))], "another length"),
     ] {
         let refused = decode(&wraps).unwrap_err().to_string();

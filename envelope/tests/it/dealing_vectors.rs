@@ -6,7 +6,7 @@ use epione_envelope::{
     sealing_keys::{SealingKeyPair, SealingSuite},
 };
 use epione_primitives::{AccountId, HospitalId, consortium::CeremonyId};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     fixture::genesis,
@@ -23,36 +23,52 @@ fn seed(position: usize) -> [u8; 32] {
     [0xf1 + position as u8; 32]
 }
 
-fn given(seat: HospitalId) -> SharePart {
+/// For new shares with the earlier mixing secret, and for a new key without.
+fn given(seat: HospitalId, has_earlier: bool) -> SharePart {
     let share = if seat == SEATS[0] { [0x07; 32] } else { [0x08; 32] };
-    SharePart { share, part: [0x09; 32] }
+    SharePart { share, part: [0x09; 32], earlier: has_earlier.then_some([0x0a; 32]) }
+}
+
+fn keys(position: usize) -> SealingKeyPair {
+    SealingKeyPair::from_seed(SealingSuite::XWing, &seed(position))
 }
 
 #[test]
 fn sealed_shares() {
-    let keys = |position| SealingKeyPair::from_seed(SealingSuite::XWing, &seed(position));
     let make = || {
         let [agent, ..] = signers();
         let seats = [0, 1].map(|position| (SEATS[position], keys(position).public().clone()));
-        let sealed = SealedShares::seal(&seats, genesis(), CEREMONY, DEALER, given, &agent);
+        let sealed = |has_earlier: bool| {
+            let given = |seat| given(seat, has_earlier);
+            let sealed = SealedShares::seal(&seats, genesis(), CEREMONY, DEALER, given, &agent);
+            hex::encode(sealed.unwrap().encode())
+        };
+        let first = given(SEATS[0], true);
         let seeds = [0, 1].map(seed);
         json!({
             "genesis": hex::encode(genesis()), "ceremony": CEREMONY, "dealer": DEALER,
             "agent": hex::encode(agent.public()), "seats": SEATS,
             "seeds": seeds.map(hex::encode),
-            "shares": SEATS.map(|seat| hex::encode(given(seat).share)),
-            "part": hex::encode(given(SEATS[0]).part),
-            "sealed": hex::encode(sealed.unwrap().encode()),
+            "shares": SEATS.map(|seat| hex::encode(given(seat, true).share)),
+            "part": hex::encode(first.part),
+            "earlier": hex::encode(first.earlier.unwrap()),
+            "newKey": sealed(false), "newShares": sealed(true),
         })
     };
     let vector = vector("sealed-shares.json", make);
-    let encoded = bytes(&vector["sealed"]);
-    let sealed = SealedShares::decode_exactly(&encoded).unwrap();
+    for (sealed, has_earlier) in [("newKey", false), ("newShares", true)] {
+        check(&vector, &bytes(&vector[sealed]), has_earlier);
+    }
+}
+
+/// Opens what is sealed, and compares each byte of it.
+fn check(vector: &Value, encoded: &[u8], has_earlier: bool) {
+    let sealed = SealedShares::decode_exactly(encoded).unwrap();
     assert_eq!(sealed.encode(), encoded);
     assert_eq!(json!(sealed.seats().collect::<Vec<_>>()), vector["seats"]);
     let account = AccountId::new(array(&vector["agent"]));
     let (ceremony, dealer) = (CEREMONY, DEALER);
-    let mut rest = &encoded[..];
+    let mut rest = encoded;
     let mut take = |count: usize| {
         let (taken, left) = rest.split_at(count);
         rest = left;
@@ -67,14 +83,16 @@ fn sealed_shares() {
         let opened = sealed.open(&context, &keys, &account).unwrap();
         assert_eq!(opened.share, array::<32>(&vector["shares"][position]));
         assert_eq!(opened.part, array::<32>(&vector["part"]));
+        assert_eq!(opened.earlier, has_earlier.then(|| array::<32>(&vector["earlier"])));
 
         assert_eq!(take(2), seat.0.to_le_bytes());
         let by_hand =
             [&genesis().0[..], &[4, 3, 2, 1], &dealer.0.to_le_bytes(), &seat.0.to_le_bytes()];
-        // Suite, encapsulated key, length, share and part with tag, signature.
-        let wrap = take(1 + 1120 + 2 + 80 + 65);
+        // Suite, encapsulated key, length, share, part and earlier secret with tag, signature.
+        let wrap = take(1 + 1120 + 2 + if has_earlier { 112 } else { 80 } + 65);
         let by_oracle = oracle::open_wrap(&keys, &by_hand.concat(), &account, wrap).unwrap();
-        assert_eq!(by_oracle, [opened.share, opened.part].concat());
+        let earlier = opened.earlier.map(Vec::from).unwrap_or_default();
+        assert_eq!(by_oracle, [&opened.share[..], &opened.part, &earlier].concat());
     }
     assert!(rest.is_empty());
 }

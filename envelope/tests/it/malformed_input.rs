@@ -130,7 +130,7 @@ fn query_grant() -> QueryGrant {
 
 fn sealed_shares() -> SealedShares {
     let seats = [(HOSPITAL, sealing_keys("hospital").public().clone())];
-    let given = |_| SharePart { share: [1; 32], part: [2; 32] };
+    let given = |_| SharePart { share: [1; 32], part: [2; 32], earlier: None };
     let agent = account("agent");
     SealedShares::seal(&seats, genesis(), CeremonyId(1), HOSPITAL, given, &agent).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use epione_primitives::{
     BlockNumber, HospitalId,
-    consortium::{Ceremony, Epoch, Phase},
+    consortium::{Ceremony, Epoch, Phase, has_joined_lately},
     limits::MAX_SEATS,
 };
 
@@ -69,7 +69,8 @@ fn has_reason(
     let key = &view.key;
     let Some(epoch) = &key.current else { return seats.len() >= 2 };
     let has_left = epoch.members.iter().any(|member| !seats.contains(member));
-    let is_new = epoch.seat(hospital).is_none();
+    let is_new = epoch.seat(hospital).is_none()
+        && !has_joined_lately(&key.joined, hospital, next, key.schedule.phase);
     let is_old = next >= epoch.since.saturating_add(key.schedule.refresh);
     seats.len() >= 2
         && (has_left || is_new || is_old || key.refresh_requested || key.renewal_decided)

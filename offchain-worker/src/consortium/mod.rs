@@ -7,23 +7,23 @@
 mod begin;
 pub mod own_share;
 pub mod participant;
+mod receiving;
 pub mod secrets;
+mod view;
 
 pub use participant::{Bodies, Idle, Participant, Plan};
 pub use secrets::{Fresh, Held, HeldShare, Obsolete, OwnDealing, Secret, Secrets};
+pub use view::{ConsortiumView, KeptCeremony};
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use epione_client::chain::{Call, calls::consortium_key};
+use epione_client::chain::{Call, CeremonyState, calls::consortium_key};
 use epione_primitives::{BlockNumber, Hash, consortium::CeremonyId};
 
-use crate::{
-    chain::ConsortiumView,
-    journal::{Journal, JournalError, consortium as stored},
-};
+use crate::journal::{Journal, JournalError, consortium as stored};
 
 /// Why a member cannot say what it does next.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum MemberError {
 pub struct Act {
     /// The calls to submit, as the hospital's agent. Their order does not matter.
     pub calls: Vec<Call>,
-    /// Why there are none.
+    /// Why the hospital does nothing about the newest ceremony, or if that has no need, about the current epoch.
     pub idle: Option<Idle>,
     /// Whether the journal has the hospital's share of the current epoch.
     pub has_share: bool,
@@ -82,8 +82,7 @@ impl Member {
         next: BlockNumber,
         bodies: &Arc<Bodies>,
     ) -> Result<Act, MemberError> {
-        let (ceremony, enrolled) = (view.newest().map(|it| it.id), self.enrolled(view));
-        let secrets = self.journal.read(move |it| stored::secrets(it, ceremony, enrolled)).await?;
+        let secrets = self.secrets(view, next.saturating_sub(1)).await?;
         let fresh = Fresh::draw().map_err(MemberError::Random)?;
         let current = view.key.current.as_ref().map(|epoch| epoch.ceremony);
         let has_share = current.is_some_and(|ceremony| secrets.shares.contains_key(&ceremony));
@@ -91,21 +90,36 @@ impl Member {
         let (participant, view, bodies) =
             (self.participant.clone(), Arc::clone(view), Arc::clone(bodies));
         let planning = tokio::task::spawn_blocking(move || {
-            participant.plan(&view, next, &secrets, &bodies, fresh)
+            let late = participant.catch_up(&view, next, &secrets, &bodies);
+            (late, participant.plan(&view, next, &secrets, &bodies, fresh))
         });
-        let plan = planning.await.map_err(|_| MemberError::Interrupted)?;
-        let keeps_share = match &plan {
-            Plan::Keep { ceremony, .. } | Plan::Confirm { ceremony, .. } => {
-                current == Some(*ceremony)
-            }
-            _ => false,
-        };
-        let idle = match &plan {
-            Plan::Nothing(why) => Some(*why),
-            _ => None,
-        };
-        let calls = self.perform(plan, next.saturating_sub(1)).await?;
+        let (late, plan) = planning.await.map_err(|_| MemberError::Interrupted)?;
+        let keeps_share = late.keeps().is_some() && late.keeps() == current;
+        let idle = plan.idle().filter(|why| *why != Idle::Waiting).or(late.idle());
+        let mut calls = self.perform(late, next.saturating_sub(1)).await?;
+        calls.extend(self.perform(plan, next.saturating_sub(1)).await?);
         Ok(Act { calls, idle, has_share: has_share || keeps_share })
+    }
+
+    /// The secrets that a decision at this finalized block needs.
+    async fn secrets(
+        &self,
+        view: &ConsortiumView,
+        at: BlockNumber,
+    ) -> Result<Secrets, JournalError> {
+        let newest = view.newest().map(|it| it.id);
+        let enrolled = view.state.as_ref().and_then(|state| self.enrolled(state));
+        let kept = view.kept.as_ref().map(|it| &it.state);
+        let kept = kept.map(|state| (state.ceremony.id, self.enrolled(state)));
+        let read = self.journal.read(move |connection| {
+            let mut secrets = stored::secrets(connection, newest, enrolled)?;
+            if let Some((ceremony, enrolled)) = kept {
+                secrets.kept_enrolment = stored::enrolment(connection, ceremony, enrolled)?;
+            }
+            secrets.begun = stored::begun(connection, at)?;
+            Ok(secrets)
+        });
+        read.await
     }
 
     /// Keeps what the plan needs later, and makes its calls.
@@ -172,8 +186,9 @@ impl Member {
         next: BlockNumber,
     ) -> Result<bool, JournalError> {
         let newest = view.advanced(next);
-        if let (Some(ceremony), Some(key)) = (&newest, self.enrolled(view)) {
-            let (id, held) = (ceremony.id, self.journal.read(stored::held).await?);
+        for state in view.state.iter().chain(view.kept.as_ref().map(|kept| &kept.state)) {
+            let Some(key) = self.enrolled(state) else { continue };
+            let (id, held) = (state.ceremony.id, self.journal.read(stored::held).await?);
             let is_unbound = |(hash, made_for, _): &(Hash, Option<CeremonyId>, BlockNumber)| {
                 *hash == key && made_for.is_none()
             };
@@ -182,8 +197,8 @@ impl Member {
             }
         }
         let held = self.journal.read(stored::held).await?;
-        let is_member = self.participant.is_member(view, newest.as_ref());
-        let obsolete = secrets::obsolete(view, newest.as_ref(), is_member, &held, next);
+        let hospital = self.participant.hospital;
+        let obsolete = secrets::obsolete(view, newest.as_ref(), hospital, &held, next);
         let is_over = !obsolete.is_empty();
         if is_over {
             self.is_clean.store(false, Ordering::Relaxed);
@@ -197,9 +212,8 @@ impl Member {
         Ok(is_over)
     }
 
-    /// The hash of the sealing key with which the chain has the hospital in the newest ceremony.
-    fn enrolled(&self, view: &ConsortiumView) -> Option<Hash> {
-        let state = view.state.as_ref()?;
+    /// The hash of the sealing key with which the chain has the hospital in a ceremony.
+    fn enrolled(&self, state: &CeremonyState) -> Option<Hash> {
         let seat = state.ceremony.seat(self.participant.hospital)?;
         *state.enrolments.get(seat)?
     }

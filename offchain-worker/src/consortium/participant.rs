@@ -1,7 +1,8 @@
 //! What a hospital does next in the ceremonies of the consortium key. Nothing here reads chain, journal or clock.
 //!
 //! The phase is the one that the pallet will see in the next block. What earlier phases published is final then, so
-//! that two looks at one ceremony never lead to different dealings or results.
+//! that two looks at one ceremony never lead to different dealings or results. `receiving.rs` has what a seat makes of
+//! the dealings.
 
 use std::collections::HashMap;
 
@@ -14,30 +15,27 @@ use epione_client::{
     signer::Account,
 };
 use epione_envelope::{
-    dealing::{DealingContext, SealedShares, SharePart},
+    dealing::{SealedShares, SharePart},
     sealing_keys::{SealingKeyPair, SealingPublicKey, SealingSuite},
 };
 use epione_primitives::{
     BlockNumber, Hash, HospitalId,
     consortium::{
-        Ceremony, CeremonyId, CeremonyResult, CommitmentList, DealerContext, Dealing, Epoch,
-        MixingLink, Phase, RevealedShare, SeatSet, faulty,
+        Ceremony, CeremonyId, CeremonyResult, CommitmentList, DealerContext, Epoch, Phase,
+        RevealedShare, SeatSet, faulty, most_accused,
     },
 };
 use epione_threshold::{Commitments, Index, MixingSecret, Polynomial, Share};
-use zeroize::Zeroizing;
 
 use super::{
     Secret,
     begin::{self, Begin},
+    receiving::{Given, Scene, own_mixing},
     secrets::{Fresh, HeldShare, OwnDealing, Secrets},
 };
 use crate::chain::ConsortiumView;
 
-/// Blocks from a decision until its call is in a block: the finalized block that was read is a few behind the newest.
-const ON_THE_WAY: BlockNumber = 6;
-
-/// Bodies of the newest ceremony, by their hashes: sealing keys and sealed shares.
+/// Bodies of ceremonies, by their hashes: sealing keys and sealed shares.
 pub type Bodies = HashMap<Hash, Vec<u8>>;
 
 /// The hospital that takes part.
@@ -49,7 +47,7 @@ pub struct Participant {
     pub agent: Account,
 }
 
-/// What the hospital does next.
+/// What the hospital does next about one ceremony.
 pub enum Plan {
     Nothing(Idle),
     /// Begin a ceremony, and enrol in it with the sealing key of this seed.
@@ -86,6 +84,24 @@ pub enum Plan {
         held: HeldShare,
         result: CeremonyResult,
     },
+}
+
+impl Plan {
+    /// Why the hospital does nothing; none if it does something.
+    pub fn idle(&self) -> Option<Idle> {
+        match self {
+            Self::Nothing(why) => Some(*why),
+            _ => None,
+        }
+    }
+
+    /// The ceremony whose share the plan keeps.
+    pub fn keeps(&self) -> Option<CeremonyId> {
+        match self {
+            Self::Keep { ceremony, .. } | Self::Confirm { ceremony, .. } => Some(*ceremony),
+            _ => None,
+        }
+    }
 }
 
 /// Why a hospital does nothing.
@@ -138,42 +154,9 @@ pub fn sealing_key(seed: &Secret) -> SealingKeyPair {
     SealingKeyPair::from_seed(SealingSuite::XWing, seed)
 }
 
-/// A running or finished ceremony, as all functions below see it.
-struct Scene<'a> {
-    view: &'a ConsortiumView,
-    state: &'a CeremonyState,
-    /// As it will be in the next block.
-    ceremony: &'a Ceremony,
-    next: BlockNumber,
-    secrets: &'a Secrets,
-    bodies: &'a Bodies,
-}
-
-impl Scene<'_> {
-    /// Whether so little time is left that the hospital waits for bodies no longer: a third of a phase.
-    fn is_late(&self) -> bool {
-        let left = self.ceremony.deadline.saturating_sub(self.next);
-        left <= (self.view.key.schedule.phase / 3).max(ON_THE_WAY)
-    }
-}
-
-/// What a dealer gave this hospital.
-enum Given {
-    Valid(Share, Zeroizing<[u8; 32]>),
-    Invalid,
-    NoBody,
-}
-
-/// What the dealers gave this hospital whose dealings count, in the order of the dealers.
-struct Counted {
-    shares: Vec<(Index, Share)>,
-    commitments: Vec<(Index, Commitments)>,
-    /// With the dealers' numbers.
-    parts: Zeroizing<Vec<(u16, [u8; 32])>>,
-}
-
 impl Participant {
-    /// What the hospital does next. `next` is the number of the block after the finalized one of the view.
+    /// What the hospital does next in the newest ceremony, or to begin another one. `next` is the number of the block
+    /// after the finalized one of the view.
     pub fn plan(
         &self,
         view: &ConsortiumView,
@@ -183,63 +166,77 @@ impl Participant {
         fresh: Fresh,
     ) -> Plan {
         let (Some(state), Some(ceremony)) = (&view.state, view.advanced(next)) else {
-            return self.begin(view, None, next, fresh);
+            return self.begin(view, None, next, secrets, fresh);
         };
-        let scene = Scene { view, state, ceremony: &ceremony, next, secrets, bodies };
+        let (earlier, enrolment) = (view.earlier.as_ref(), secrets.enrolment.as_ref());
+        let scene =
+            Scene { view, state, ceremony: &ceremony, earlier, enrolment, next, secrets, bodies };
         match ceremony.phase {
             Phase::Enrol => self.enrol(&scene, fresh),
             Phase::Deal => self.deal(&scene, &fresh),
             Phase::Judge => self.judge(&scene),
             Phase::Answer => self.answer(&scene),
             Phase::Confirm => self.confirm(&scene),
-            Phase::Activated => match self.confirm_late(&scene) {
-                Plan::Nothing(why) => match self.begin(view, Some(&ceremony), next, fresh) {
-                    Plan::Nothing(Idle::Waiting) => Plan::Nothing(why),
-                    plan => plan,
-                },
-                plan => plan,
-            },
-            Phase::Failed(_) => self.begin(view, Some(&ceremony), next, fresh),
+            Phase::Activated | Phase::Failed(_) => {
+                self.begin(view, Some(&ceremony), next, secrets, fresh)
+            }
         }
     }
 
-    /// The bodies that a plan needs. `shares` are the ceremonies whose shares the journal has.
+    /// What a member still does for the current epoch, also while another ceremony runs: if it was away, it computes
+    /// its share, and confirms it.
+    pub fn catch_up(
+        &self,
+        view: &ConsortiumView,
+        next: BlockNumber,
+        secrets: &Secrets,
+        bodies: &Bodies,
+    ) -> Plan {
+        let (Some(epoch), Some((state, earlier))) = (&view.key.current, view.made_current()) else {
+            return Plan::Nothing(Idle::Waiting);
+        };
+        let ceremony = &state.ceremony;
+        let is_newest = view.newest().is_some_and(|newest| newest.id == ceremony.id);
+        let enrolment =
+            if is_newest { secrets.enrolment.as_ref() } else { secrets.kept_enrolment.as_ref() };
+        let scene = Scene { view, state, ceremony, earlier, enrolment, next, secrets, bodies };
+        self.confirm_late(&scene, epoch)
+    }
+
+    /// The bodies that both plans need. `shares` are the ceremonies whose shares the journal has.
     pub fn wanted(
         &self,
         view: &ConsortiumView,
         next: BlockNumber,
         shares: &[CeremonyId],
     ) -> Vec<Hash> {
-        let (Some(state), Some(ceremony)) = (&view.state, view.advanced(next)) else {
-            return Vec::new();
+        let dealings = |state: &CeremonyState| -> Vec<Hash> {
+            state.dealings.iter().flatten().map(|dealing| dealing.body).collect()
         };
-        let is_enrolled = self.seat(&ceremony).is_some();
-        let dealings = || state.dealings.iter().flatten().map(|dealing| dealing.body).collect();
-        match ceremony.phase {
-            Phase::Deal if ceremony.dealer(self.hospital).is_some() => {
-                state.enrolments.iter().flatten().copied().collect()
+        let lacks_share = |state: &CeremonyState| {
+            self.seat(&state.ceremony).is_some() && !shares.contains(&state.ceremony.id)
+        };
+        let made = view.made_current().map(|(state, _)| state).filter(|it| lacks_share(it));
+        let mut wanted = made.map(dealings).unwrap_or_default();
+        if let (Some(state), Some(ceremony)) = (&view.state, view.advanced(next)) {
+            let is_enrolled = self.seat(&ceremony).is_some();
+            match ceremony.phase {
+                Phase::Deal if ceremony.dealer(self.hospital).is_some() => {
+                    wanted.extend(state.enrolments.iter().flatten());
+                }
+                Phase::Judge | Phase::Confirm if is_enrolled => wanted.extend(dealings(state)),
+                _ => {}
             }
-            Phase::Judge | Phase::Confirm if is_enrolled => dealings(),
-            Phase::Activated if is_enrolled && !shares.contains(&ceremony.id) => dealings(),
-            _ => Vec::new(),
         }
-    }
-
-    /// Whether the hospital gets a share in a ceremony.
-    pub fn is_member(&self, view: &ConsortiumView, newest: Option<&Ceremony>) -> bool {
-        let is_enrolled = newest.is_some_and(|ceremony| self.seat(ceremony).is_some());
-        let is_of_epoch = |epoch: &Epoch| {
-            newest.is_some_and(|it| it.id == epoch.ceremony) && epoch.seat(self.hospital).is_some()
-        };
-        is_enrolled || view.key.current.as_ref().is_some_and(is_of_epoch)
+        wanted
     }
 
     /// The hospital's seat, if it has enrolled.
-    fn seat(&self, ceremony: &Ceremony) -> Option<usize> {
+    pub(super) fn seat(&self, ceremony: &Ceremony) -> Option<usize> {
         ceremony.seat(self.hospital).filter(|seat| ceremony.enrolled.contains(*seat))
     }
 
-    fn at(&self) -> Index {
+    pub(super) fn at(&self) -> Index {
         Index::of_hospital(self.hospital.0)
     }
 
@@ -248,10 +245,15 @@ impl Participant {
         view: &ConsortiumView,
         newest: Option<&Ceremony>,
         next: BlockNumber,
+        secrets: &Secrets,
         fresh: Fresh,
     ) -> Plan {
         match begin::decide(view, newest, self.hospital, next) {
-            Begin::Now => Plan::Begin { seed: fresh.enrolment },
+            // Attempts at one finalized block share a seed: while finality stands still, the journal does not grow.
+            Begin::Now => {
+                let seed = secrets.begun.clone().unwrap_or(fresh.enrolment);
+                Plan::Begin { seed }
+            }
             Begin::No(why) => Plan::Nothing(why),
         }
     }
@@ -263,7 +265,7 @@ impl Participant {
         if !is_due {
             return Plan::Nothing(Idle::Waiting);
         }
-        let seed = scene.secrets.enrolment.clone().unwrap_or(fresh.enrolment);
+        let seed = scene.enrolment.cloned().unwrap_or(fresh.enrolment);
         Plan::Enrol { ceremony: ceremony.id, seed }
     }
 
@@ -287,6 +289,7 @@ impl Participant {
         let ceremony = scene.ceremony;
         let keys = enrolled_keys(scene)?;
         let polynomial = self.polynomial(scene, &fresh.polynomial)?;
+        let earlier = own_mixing(scene).map(|mixing| mixing.encode());
         let context =
             DealerContext { genesis: self.genesis, ceremony: ceremony.id, dealer: self.hospital };
         let commitments = CommitmentList::try_from(polynomial.commitments().encode())
@@ -294,6 +297,7 @@ impl Participant {
         let share_of = |seat: HospitalId| SharePart {
             share: *polynomial.share(Index::of_hospital(seat.0)).encode(),
             part: *fresh.part,
+            earlier: earlier.as_deref().copied(),
         };
         let (genesis, id) = (self.genesis, ceremony.id);
         let sealed = SealedShares::seal(&keys, genesis, id, self.hospital, share_of, &self.agent)
@@ -320,7 +324,7 @@ impl Participant {
         if scene.ceremony.reshares.is_none() {
             return Polynomial::generate(seed, threshold).ok_or(Idle::NoResult);
         }
-        let earlier = scene.view.earlier.as_ref().ok_or(Idle::NoShare)?;
+        let earlier = scene.earlier.ok_or(Idle::NoShare)?;
         let held = scene.secrets.shares.get(&earlier.ceremony).ok_or(Idle::NoShare)?;
         let share = Share::decode(&held.share).ok_or(Idle::NoShare)?;
         let is_ours = Commitments::decode(&earlier.commitments)
@@ -338,7 +342,7 @@ impl Participant {
             return Plan::Nothing(Idle::Waiting);
         }
         // Complaints would publish this hospital's share, and nobody is to blame.
-        let Some(seed) = &scene.secrets.enrolment else {
+        let Some(seed) = scene.enrolment else {
             return Plan::Judge { ceremony: id, complaints: SeatSet::default() };
         };
         let keys = sealing_key(seed);
@@ -347,51 +351,18 @@ impl Participant {
             match self.given(scene, dealer, &keys) {
                 Given::Valid(..) => {}
                 Given::Invalid => complaints.insert(dealer),
-                Given::NoBody => {
-                    is_missing = true;
-                    complaints.insert(dealer);
-                }
+                // The node lacks it, not the dealer. The hospital confirms late, when the body is there.
+                Given::NoBody => is_missing = true,
             }
         }
         if is_missing && !scene.is_late() {
             return Plan::Nothing(Idle::Bodies);
         }
-        Plan::Judge { ceremony: id, complaints }
-    }
-
-    /// What a dealer sealed to this hospital, if it fits to what the dealer published.
-    fn given(&self, scene: &Scene<'_>, dealer: usize, keys: &SealingKeyPair) -> Given {
-        let ceremony = scene.ceremony;
-        let (Some(hospital), Some(Some(dealing))) =
-            (ceremony.dealers.get(dealer).copied(), scene.state.dealings.get(dealer))
-        else {
-            return Given::Invalid;
-        };
-        let Some(body) = scene.bodies.get(&dealing.body) else { return Given::NoBody };
-        let context = DealingContext {
-            genesis: self.genesis,
-            ceremony: ceremony.id,
-            dealer: hospital,
-            seat: self.hospital,
-        };
-        let opened = scene.view.agents.get(&hospital).and_then(|agent| {
-            SealedShares::decode_exactly(body).ok()?.open(&context, keys, agent).ok()
-        });
-        let Some(opened) = opened else { return Given::Invalid };
-        self.fitting(dealing, &opened.share, &opened.part)
-    }
-
-    /// What a dealer gave, if it is the share and the part to which the dealer is committed.
-    fn fitting(&self, dealing: &Dealing, share: &[u8; 32], part: &[u8; 32]) -> Given {
-        let commitments = Commitments::decode(&dealing.commitments);
-        let share = Share::decode(share).filter(|share| {
-            commitments.is_some_and(|commitments| commitments.includes(self.at(), share))
-        });
-        let is_part = Hash::from(MixingSecret::part_hash(part)) == dealing.part;
-        match share {
-            Some(share) if is_part => Given::Valid(share, Zeroizing::new(*part)),
-            _ => Given::Invalid,
+        // More dealers than may be faulty: the fault is rather here, and the chain refuses so many complaints.
+        if complaints.len() > most_accused(ceremony.seats.len()) {
+            complaints = SeatSet::default();
         }
+        Plan::Judge { ceremony: id, complaints }
     }
 
     fn answer(&self, scene: &Scene<'_>) -> Plan {
@@ -450,12 +421,9 @@ impl Participant {
     }
 
     /// A member that was away computes its share of the epoch that began meanwhile.
-    fn confirm_late(&self, scene: &Scene<'_>) -> Plan {
+    fn confirm_late(&self, scene: &Scene<'_>, epoch: &Epoch) -> Plan {
         let ceremony = scene.ceremony.id;
-        let Some(epoch) = scene.view.key.current.as_ref() else {
-            return Plan::Nothing(Idle::Waiting);
-        };
-        let Some(member) = epoch.seat(self.hospital).filter(|_| epoch.ceremony == ceremony) else {
+        let Some(member) = epoch.seat(self.hospital) else {
             return Plan::Nothing(Idle::Waiting);
         };
         let (has_share, has_confirmed) =
@@ -469,77 +437,6 @@ impl Participant {
             Ok((held, result)) => Plan::Confirm { ceremony, held, result },
             Err(why) => Plan::Nothing(why),
         }
-    }
-
-    /// The hospital's share, which fits to the commitments of the epoch, and what it confirms.
-    fn result(&self, scene: &Scene<'_>) -> Result<(HeldShare, CeremonyResult), Idle> {
-        let held = match scene.secrets.shares.get(&scene.ceremony.id) {
-            Some(held) => held.clone(),
-            None => self.combine(scene)?,
-        };
-        let mixing = MixingSecret::from_bytes(*held.mixing);
-        let link = link(scene, &mixing)?;
-        Ok((held, CeremonyResult { mixing: Hash::from(mixing.hash()), link }))
-    }
-
-    /// The hospital's share and the mixing secret, from the dealings that count.
-    fn combine(&self, scene: &Scene<'_>) -> Result<HeldShare, Idle> {
-        let Counted { shares, commitments, parts } = self.counted(scene)?;
-        let reshares = scene.ceremony.reshares.is_some();
-        let (share, commitments) = if reshares {
-            (Share::interpolate(&shares), Commitments::interpolate(&commitments))
-        } else {
-            let shares: Vec<_> = shares.into_iter().map(|(_, share)| share).collect();
-            let commitments: Vec<_> = commitments.into_iter().map(|(_, each)| each).collect();
-            (Share::sum(&shares), Commitments::sum(&commitments))
-        };
-        let (share, commitments) = share.zip(commitments).ok_or(Idle::NoResult)?;
-        let mixing = MixingSecret::combine(&parts).ok_or(Idle::NoResult)?;
-        let earlier = scene.view.earlier.as_ref().and_then(Epoch::public_key);
-        let is_same_key = !reshares || earlier == Some(commitments.constant().encode());
-        if !is_same_key || !commitments.includes(self.at(), &share) {
-            return Err(Idle::NoResult);
-        }
-        Ok(HeldShare { share: share.encode(), mixing: mixing.encode() })
-    }
-
-    /// What the dealers gave this hospital whose dealings count.
-    fn counted(&self, scene: &Scene<'_>) -> Result<Counted, Idle> {
-        let ceremony = scene.ceremony;
-        let keys = scene.secrets.enrolment.as_ref().map(sealing_key).ok_or(Idle::NoSeed)?;
-        let (mut shares, mut commitments) = (Vec::new(), Vec::new());
-        let dealers = ceremony.dealers.len();
-        // With its capacity from the begin, it is never moved, which would leave a copy.
-        let mut parts = Zeroizing::new(Vec::<(u16, [u8; 32])>::with_capacity(dealers));
-        for dealer in ceremony.counted().iter() {
-            let (Some(hospital), Some(Some(dealing))) =
-                (ceremony.dealers.get(dealer), scene.state.dealings.get(dealer))
-            else {
-                return Err(Idle::NoResult);
-            };
-            let given = match self.revealed(scene, dealer) {
-                Some(revealed) => self.fitting(dealing, &revealed.share, &revealed.part),
-                None => self.given(scene, dealer, &keys),
-            };
-            let (share, part) = match given {
-                Given::Valid(share, part) => (share, part),
-                Given::Invalid => return Err(Idle::NoResult),
-                Given::NoBody => return Err(Idle::Bodies),
-            };
-            let at = Index::of_hospital(hospital.0);
-            let published = Commitments::decode(&dealing.commitments).ok_or(Idle::NoResult)?;
-            shares.push((at, share));
-            commitments.push((at, published));
-            parts.push((hospital.0, *part));
-        }
-        Ok(Counted { shares, commitments, parts })
-    }
-
-    /// This hospital's share that a dealer has published after its complaint.
-    fn revealed<'a>(&self, scene: &'a Scene<'_>, dealer: usize) -> Option<&'a RevealedShare> {
-        let seat = scene.ceremony.seat(self.hospital)?;
-        let answers = scene.state.answers.get(dealer)?;
-        answers.iter().find(|answer| usize::from(answer.seat) == seat)
     }
 }
 
@@ -563,25 +460,4 @@ fn enrolled_keys(scene: &Scene<'_>) -> Result<Vec<(HospitalId, SealingPublicKey)
         }
     }
     Ok(keys)
-}
-
-/// The earlier epoch's mixing secret under the new one; none for a new key. A hospital that was no member of that epoch
-/// takes it from those that were, and checks it.
-fn link(scene: &Scene<'_>, mixing: &MixingSecret) -> Result<Option<MixingLink>, Idle> {
-    if scene.ceremony.reshares.is_none() {
-        return Ok(None);
-    }
-    let earlier = scene.view.earlier.as_ref().ok_or(Idle::NoResult)?;
-    let opens = |secret: &MixingSecret| Hash::from(secret.hash()) == earlier.mixing;
-    let own = scene.secrets.shares.get(&earlier.ceremony);
-    let own = own.map(|held| MixingSecret::from_bytes(*held.mixing)).filter(opens);
-    if let Some(own) = own {
-        return Ok(Some(mixing.link(&own)));
-    }
-    let current = scene.view.key.current.as_ref();
-    let of_epoch = current.filter(|it| it.ceremony == scene.ceremony.id).and_then(|it| it.link);
-    let confirmed = scene.state.confirmations.iter().filter_map(|it| it.result.link);
-    let mut links = of_epoch.into_iter().chain(confirmed);
-    let found = links.find(|link| mixing.follow(link).is_some_and(|secret| opens(&secret)));
-    found.map(Some).ok_or(Idle::Waiting)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use epione_primitives::{
-    BlockNumber, Hash,
-    consortium::{Ceremony, CeremonyId, Phase},
+    BlockNumber, Hash, HospitalId,
+    consortium::{Ceremony, CeremonyId},
 };
 use zeroize::Zeroizing;
 
@@ -21,6 +21,10 @@ pub(super) const BEGUN_WITHIN: BlockNumber = 256;
 pub struct Secrets {
     /// The seed of the sealing key for the ceremony.
     pub enrolment: Option<Secret>,
+    /// The seed of the sealing key for the ceremony that made the current epoch, if it is not the newest.
+    pub kept_enrolment: Option<Secret>,
+    /// The seed of a sealing key with which the worker tried to begin a ceremony at the same finalized block.
+    pub begun: Option<Secret>,
     pub dealing: Option<OwnDealing>,
     /// By the ceremony that made them.
     pub shares: BTreeMap<CeremonyId, HeldShare>,
@@ -90,23 +94,26 @@ impl Obsolete {
     }
 }
 
-/// What of the secrets nobody needs any more. `newest` is the newest ceremony as it will be at block `next`;
-/// `is_member` says whether this hospital gets a share in it.
+/// What of the secrets this hospital does not need any more. `newest` is the newest ceremony as it will be at block
+/// `next`.
+///
+/// The seed of a sealing key is kept while its ceremony can still begin an epoch, and after that until the share is
+/// there, whatever ceremonies begin meanwhile: the chain keeps what makes the share.
 pub fn obsolete(
     view: &ConsortiumView,
     newest: Option<&Ceremony>,
-    is_member: bool,
+    hospital: HospitalId,
     held: &Held,
     next: BlockNumber,
 ) -> Obsolete {
     let fate = |ceremony: CeremonyId| Fate::of(newest, ceremony);
-    let has_share = |ceremony| !is_member || held.shares.contains(&ceremony);
     let is_enrolment_over = |made_for: Option<CeremonyId>, at: BlockNumber| match made_for {
         None => next > at.saturating_add(BEGUN_WITHIN),
-        Some(ceremony) => match fate(ceremony) {
-            Fate::Open => false,
-            Fate::Activated => has_share(ceremony),
-            Fate::Failed | Fate::Forgotten => true,
+        Some(ceremony) => match &view.key.current {
+            Some(epoch) if epoch.ceremony == ceremony => {
+                epoch.seat(hospital).is_none() || held.shares.contains(&ceremony)
+            }
+            _ => fate(ceremony) == Fate::Over,
         },
     };
     let enrolments = held.enrolments.iter();
@@ -115,49 +122,38 @@ pub fn obsolete(
     let shares = held.shares.iter().copied();
     Obsolete {
         enrolments: enrolments.map(|(key, ..)| *key).collect(),
-        dealings: dealings.filter(|ceremony| fate(*ceremony) != Fate::Open).collect(),
-        shares: shares
-            .filter(|ceremony| is_share_over(view, fate(*ceremony), *ceremony, next))
-            .collect(),
+        dealings: dealings.filter(|ceremony| fate(*ceremony) == Fate::Over).collect(),
+        shares: shares.filter(|it| is_share_over(view, fate(*it), *it)).collect(),
     }
 }
 
-/// Shares of an earlier epoch are kept for a while after the next one began, because requests may be under way.
-fn is_share_over(
-    view: &ConsortiumView,
-    fate: Fate,
-    ceremony: CeremonyId,
-    next: BlockNumber,
-) -> bool {
+/// Shares of an earlier epoch are kept until so many members have confirmed those of a later one that these open and
+/// are renewed without the faulty members. Before that, the earlier shares could be the only ones that there are.
+fn is_share_over(view: &ConsortiumView, fate: Fate, ceremony: CeremonyId) -> bool {
     match &view.key.current {
         Some(epoch) if ceremony == epoch.ceremony => false,
         Some(epoch) if ceremony < epoch.ceremony => {
-            next > epoch.since.saturating_add(view.key.schedule.grace)
+            view.epochs().any(|later| later.ceremony > ceremony && later.replaces_earlier_shares())
         }
-        _ => matches!(fate, Fate::Failed | Fate::Forgotten),
+        _ => fate == Fate::Over,
     }
 }
 
-/// What became of a ceremony.
+/// Whether a ceremony is over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It is running, or the chain does not show it yet.
     Open,
-    Activated,
-    Failed,
-    /// A later one has begun.
-    Forgotten,
+    /// It succeeded or failed, or a later one has begun.
+    Over,
 }
 
 impl Fate {
     fn of(newest: Option<&Ceremony>, id: CeremonyId) -> Self {
         match newest {
-            Some(newest) if id < newest.id => Self::Forgotten,
-            Some(newest) if id == newest.id => match newest.phase {
-                Phase::Activated => Self::Activated,
-                Phase::Failed(_) => Self::Failed,
-                _ => Self::Open,
-            },
+            Some(newest) if id < newest.id || (id == newest.id && !newest.is_running()) => {
+                Self::Over
+            }
             _ => Self::Open,
         }
     }

@@ -83,10 +83,23 @@ pub fn secrets(
             Ok((CeremonyId(row.get(0)?), held))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Secrets { enrolment, dealing, shares })
+    Ok(Secrets { enrolment, kept_enrolment: None, begun: None, dealing, shares })
 }
 
-fn enrolment(
+/// The seed of a sealing key with which the worker tried to begin a ceremony at this finalized block, if it is not
+/// known that the chain has it.
+pub fn begun(connection: &Connection, at: BlockNumber) -> rusqlite::Result<Option<Secret>> {
+    connection
+        .prepare_cached(
+            "SELECT seed FROM consortium_enrolments WHERE ceremony IS NULL AND at = ?1 LIMIT 1",
+        )?
+        .query_row([at], |row| secret(row, 0))
+        .optional()
+}
+
+/// The seed of the sealing key for a ceremony. `enrolled` is the hash of the key that the chain has of this hospital;
+/// none if it has not enrolled.
+pub fn enrolment(
     connection: &Connection,
     ceremony: CeremonyId,
     enrolled: Option<Hash>,
@@ -274,6 +287,18 @@ mod tests {
         journal.write(move |tx| bind_enrolment(tx, key_of(9), CeremonyId(3))).await.unwrap();
         assert_eq!(look(2, None).await, Some(begun));
         assert_eq!(look(3, None).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_seed_is_used_again_at_the_same_block_until_its_ceremony_is_known() {
+        let journal = Journal::in_memory().await.unwrap();
+        let [seed, ..] = secrets_of(9);
+        let kept = seed.clone();
+        journal.write(move |tx| keep_enrolment(tx, key_of(9), &kept, None, 5)).await.unwrap();
+        let at = async |block| journal.read(move |it| begun(it, block)).await.unwrap();
+        assert_eq!((at(5).await, at(6).await), (Some(seed), None));
+        journal.write(|tx| bind_enrolment(tx, key_of(9), CeremonyId(2))).await.unwrap();
+        assert_eq!(at(5).await, None);
     }
 
     #[tokio::test]

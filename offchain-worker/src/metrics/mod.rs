@@ -93,6 +93,8 @@ metrics! {
     sections_wrapped: IntCounter = "sections_wrapped_total",
         "Sections that the worker wrapped under the consortium key, for standing consents.";
     emergencies: IntCounter = "emergencies_total", "Access grants for an emergency (break glass).";
+    emergency_openings: IntCounter = "emergency_openings_total",
+        "Openings of emergency summaries at all hospitals, of which the worker has seen the review.";
     refusals: IntCounterVec = "refusals_total" ["result"],
         "Requests for access that the policies did not allow, by the result of recording them on \
          the chain: recorded, beyond-limit (the requester's daily limit), hospital-limit (the \

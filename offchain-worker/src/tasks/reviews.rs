@@ -1,11 +1,13 @@
 //! Reviews of emergencies by the council of hospitals: how many await a verdict, and which expired without one. The
-//! worker reports an expired review in its log, in addition to the chain, so that no hospital overlooks it.
+//! worker reports an expired review in its log, in addition to the chain, so that no hospital overlooks it. It also
+//! reports and counts each opening of an emergency summary, at every hospital: no worker decides about it alone.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use epione_primitives::{
     limits::MAX_PAGE,
-    release::{Review, ReviewId, ReviewStatus},
+    opening::OpeningId,
+    release::{Review, ReviewId, ReviewStatus, ReviewSubject},
 };
 
 use crate::{
@@ -55,6 +57,8 @@ struct KnownReviews {
     expired: u64,
     /// The expired reviews among the others. They were reported.
     reported: BTreeSet<ReviewId>,
+    /// The first review that was not read yet. The openings before it were reported.
+    next: ReviewId,
     /// Whether the chain was read before.
     looked: bool,
 }
@@ -67,6 +71,9 @@ struct Count {
     expired: u64,
     /// The expired reviews that were not reported before.
     news: Vec<ReviewId>,
+    /// The openings that were not reported before, with their reviews, newest first. At the first look, only those
+    /// whose reviews are open: a worker that was off does not miss one, and does not report old ones.
+    openings: Vec<(OpeningId, ReviewId)>,
 }
 
 impl KnownReviews {
@@ -81,13 +88,26 @@ impl KnownReviews {
             open: open.len() as u64,
             expired: self.expired + expired.len() as u64,
             news: expired.difference(&self.reported).copied().collect(),
+            openings: self.new_openings(reviews),
         };
         let next = reviews.first().map(|(newest, _)| ReviewId(newest.0.saturating_add(1)));
         self.ended_before = open.first().copied().or(next).unwrap_or(self.ended_before);
         self.reported = expired.split_off(&self.ended_before);
         self.expired += expired.len() as u64;
+        self.next = self.next.max(next.unwrap_or_default());
         self.looked = true;
         count
+    }
+
+    fn new_openings(&self, reviews: &[(ReviewId, Review)]) -> Vec<(OpeningId, ReviewId)> {
+        let unread = reviews.iter().filter(|(id, _)| *id >= self.next);
+        let current =
+            unread.filter(|(_, review)| self.looked || review.status == ReviewStatus::Open);
+        let opening = |(id, review): &(ReviewId, Review)| match review.subject {
+            ReviewSubject::Opening(opening) => Some((opening, *id)),
+            ReviewSubject::Receipt(_) => None,
+        };
+        current.filter_map(opening).collect()
     }
 }
 
@@ -99,9 +119,17 @@ async fn look(
     let finalized = view.finalized().await?;
     let reviews = since(finalized.as_ref(), known.ended_before).await?;
     let looked = known.looked;
-    let Count { open, expired, news } = known.add(&reviews);
+    let Count { open, expired, news, openings } = known.add(&reviews);
     metrics.reviews_open.set(i64::try_from(open).unwrap_or(i64::MAX));
     metrics.reviews_expired.set(i64::try_from(expired).unwrap_or(i64::MAX));
+    for (opening, review) in openings {
+        metrics.emergency_openings.inc();
+        tracing::warn!(
+            %opening,
+            %review,
+            "the hospitals open an emergency summary for a doctor; those that judge it have seven days"
+        );
+    }
     if looked {
         for review in news {
             tracing::error!(%review, "AN EMERGENCY WAS NEVER JUDGED: its review has expired");
@@ -136,11 +164,7 @@ async fn since(
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::{
-        HospitalId, UserId,
-        opening::OpeningId,
-        release::{EmergencyReason, ReviewSubject},
-    };
+    use epione_primitives::{HospitalId, UserId, release::EmergencyReason};
 
     use super::*;
     use crate::api::tests::fake::FakeChain;
@@ -171,7 +195,7 @@ mod tests {
         use ReviewStatus::{Expired, Open};
         let mut known = KnownReviews::default();
         let count = known.add(&newest_first(&[CLOSED, Expired, Open, CLOSED]));
-        assert_eq!(count, Count { open: 1, expired: 1, news: vec![ReviewId(1)] });
+        assert_eq!(count, Count { open: 1, expired: 1, news: vec![ReviewId(1)], openings: vec![] });
         assert_eq!(known.ended_before, ReviewId(2));
 
         let mut reviews = newest_first(&[CLOSED, Expired, Expired, CLOSED, Open, Expired]);
@@ -183,7 +207,7 @@ mod tests {
 
         let count = known.add(&newest_first(&[CLOSED; 6])[..2]);
         assert_eq!((count.open, count.expired, known.ended_before), (0, 2, ReviewId(6)));
-        assert_eq!(known.add(&[]), Count { open: 0, expired: 2, news: vec![] });
+        assert_eq!(known.add(&[]), Count { open: 0, expired: 2, ..Count::default() });
     }
 
     #[tokio::test]
@@ -200,12 +224,32 @@ mod tests {
             review.subject = ReviewSubject::Opening(number);
         }
         let (metrics, mut known) = (Metrics::new().unwrap(), KnownReviews::default());
+        let openings = || metrics.emergency_openings.get();
         look(&chain, &mut known, &metrics).await.unwrap();
         assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (100, 100));
+        assert_eq!(openings(), 34, "the openings of which the review is open");
         for review in &mut chain.facts().reviews {
             review.status = ReviewStatus::Expired;
         }
         look(&chain, &mut known, &metrics).await.unwrap();
         assert_eq!((metrics.reviews_open.get(), metrics.reviews_expired.get()), (0, 200));
+        assert_eq!(openings(), 34, "each is counted once");
+    }
+
+    /// Every hospital is told: the worker that granted nothing, too.
+    #[tokio::test]
+    async fn each_opening_in_an_emergency_is_counted_once_also_if_it_was_judged_meanwhile() {
+        let chain = FakeChain::default();
+        let (metrics, mut known) = (Metrics::new().unwrap(), KnownReviews::default());
+        look(&chain, &mut known, &metrics).await.unwrap();
+        for (number, status) in [ReviewStatus::Open, CLOSED].into_iter().enumerate() {
+            let subject = ReviewSubject::Opening(OpeningId(number as u32));
+            chain.facts().reviews.push(Review { subject, ..review(status) });
+            chain.facts().reviews.push(review(status));
+            for _ in 0..2 {
+                look(&chain, &mut known, &metrics).await.unwrap();
+                assert_eq!(metrics.emergency_openings.get(), number as u64 + 1);
+            }
+        }
     }
 }

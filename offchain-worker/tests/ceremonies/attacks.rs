@@ -9,8 +9,9 @@ use epione_envelope::{
 };
 use epione_primitives::{
     Hash, HospitalId,
-    consortium::{CeremonyId, CeremonyResult, Phase, SeatSet},
+    consortium::{CeremonyId, Phase, SeatSet},
 };
+use epione_threshold::Share;
 use pallet_consortium_key::Error;
 
 use super::{
@@ -172,18 +173,44 @@ async fn a_false_accuser_learns_and_publishes_its_own_shares_only() {
     let mut world = World::new(4).await;
     world.until(|now| now == Phase::Judge).await;
     world.hospitals[0].runs = false;
-    let all = consortium_key::judge_dealings(CeremonyId(0), SeatSet::first(4));
-    world.chain.submit(EVIL, &all).unwrap();
+    let accuse = |dealers| consortium_key::judge_dealings(CeremonyId(0), dealers);
+    let refused = world.chain.submit(EVIL, &accuse(SeatSet::first(2)));
+    assert_eq!(refused, Err(Error::<Test>::TooManyAccused.into()));
+    world.chain.submit(EVIL, &accuse([1].into_iter().collect())).unwrap();
     world.until(|now| now == Phase::Answer).await;
-    // Its own worker runs again, and answers what it accused itself of.
     world.hospitals[0].runs = true;
     let epoch = world.first_epoch().await;
     let state = world.view().state.clone().unwrap();
     assert_eq!(state.ceremony.counted(), SeatSet::first(4), "nobody is out");
-    for answers in &state.answers {
-        assert_eq!(answers.iter().map(|answer| answer.seat).collect::<Vec<_>>(), [0]);
-    }
+    let answered = |dealer: usize| state.answers[dealer].iter().map(|it| it.seat);
+    assert_eq!(answered(1).collect::<Vec<_>>(), [0]);
+    assert!([0, 2, 3].into_iter().all(|dealer| answered(dealer).next().is_none()));
     assert_eq!(world.shares(&epoch).await.len(), 4);
+}
+
+/// More dealers than may be faulty would publish a share each, and all parts of the mixing secret with them.
+#[tokio::test]
+async fn a_seat_that_more_dealers_cheat_than_may_be_faulty_accuses_nobody() {
+    let (mut world, forger) = enrolled().await;
+    let (third, genesis) = (world.hospitals[2].agent.clone(), world.chain.genesis());
+    world.hospitals[2].runs = false;
+    let threshold = world.chain.ceremony().unwrap().threshold.into();
+    let other = Forger::new(HospitalId(2), third, genesis, threshold);
+    let keys = forger::keys(&world.view(), &world.chain.bodies);
+    for dealer in [&forger, &other] {
+        let deal = dealer.deal(CeremonyId(0), &keys, |seat| {
+            let mut given = dealer.honest(seat);
+            if seat == VICTIM {
+                given.share = [0xff; 32];
+            }
+            given
+        });
+        world.chain.submit(dealer.id, &deal).unwrap();
+    }
+    world.until(|now| now == Phase::Judge).await;
+    let called = world.only(1).await;
+    let nobody = consortium_key::judge_dealings(CeremonyId(0), SeatSet::default());
+    assert_eq!(called, [(nobody, Ok(()))]);
 }
 
 #[tokio::test]
@@ -206,7 +233,7 @@ async fn honest_workers_answer_only_in_the_phase_of_answers_and_only_those_who_c
 }
 
 #[tokio::test]
-async fn a_newcomer_that_confirms_a_false_link_deceives_nobody() {
+async fn a_newcomer_confirms_before_any_member_and_a_false_link_deceives_nobody() {
     let mut world = World::new(4).await;
     let first = world.first_epoch().await;
     world.join().await;
@@ -218,16 +245,16 @@ async fn a_newcomer_that_confirms_a_false_link_deceives_nobody() {
     // The fifth hospital knows the secret, and lies about the link before anybody else confirms.
     let (view, next) = (world.view(), world.chain.block() + 1);
     let bodies = Arc::new(world.chain.bodies.clone());
-    assert!(world.hospitals[4].act(&view, next, &bodies).await.calls.is_empty(), "it waits");
-    let honest = world.only(0).await;
-    assert_eq!(honest[0].1, Ok(()));
-    let confirmed = world.view().state.as_ref().unwrap().confirmations[0].result;
-    let lie = CeremonyResult { link: Some([0x11; 40]), ..confirmed };
-    let confirm = consortium_key::confirm_ceremony(ceremony.id, &lie);
-    world.chain.submit(HospitalId(4), &confirm).unwrap();
+    let honest = world.hospitals[5].act(&view, next, &bodies).await.calls.remove(0);
+    let mut lie = honest.clone();
+    let last = lie.arguments.len() - 1;
+    lie.arguments[last] ^= 1;
+    world.chain.submit(HospitalId(4), &lie).unwrap();
     world.hospitals[4].runs = false;
+    let called = world.only(5).await;
+    assert_eq!(called, [(honest.clone(), Ok(()))], "it takes the earlier secret from a dealer");
+    assert_eq!(world.only(0).await, [(honest, Ok(()))], "a member confirms the same link");
     let second = world.next_epoch(Some(first.id)).await;
-    assert_eq!((second.link, second.mixing), (confirmed.link, confirmed.mixing));
     let newcomer = world.hospitals[5].share(second.ceremony).await.unwrap();
     let followed = world.followed(&second, &newcomer, first.id);
     assert_eq!(Hash::from(followed.hash()), first.mixing);
@@ -235,55 +262,89 @@ async fn a_newcomer_that_confirms_a_false_link_deceives_nobody() {
 }
 
 #[tokio::test]
-async fn a_newcomer_ignores_a_false_link_that_comes_first() {
+async fn a_newcomer_ignores_a_dealer_that_gives_a_false_earlier_secret() {
     let mut world = World::new(4).await;
     let first = world.first_epoch().await;
     world.join().await;
-    world.join().await;
-    world.until(|now| now == Phase::Confirm).await;
+    world.until(|now| now == Phase::Deal).await;
+    world.hospitals[0].runs = false;
     let ceremony = world.chain.ceremony().unwrap();
-    // A look at what the members will confirm, without their calls.
-    let (view, next) = (world.view(), world.chain.block() + 1);
-    let bodies = Arc::new(world.chain.bodies.clone());
-    let honest = world.hospitals[0].act(&view, next, &bodies).await.calls.remove(0);
-    let mut lie = honest.clone();
-    let last = lie.arguments.len() - 1;
-    lie.arguments[last] ^= 1;
-    world.chain.submit(HospitalId(4), &lie).unwrap();
-    world.hospitals[4].runs = false;
-    assert!(world.only(5).await.is_empty(), "the false link opens nothing, so it waits");
-    world.chain.submit(EVIL, &honest).unwrap();
-    let called = world.only(5).await;
-    assert_eq!(called[0].0, honest, "it confirms the members' link");
+    let held = world.hospitals[0].share(first.ceremony).await.unwrap();
+    let (agent, genesis) = (world.hospitals[0].agent.clone(), world.chain.genesis());
+    let (share, threshold) = (Share::decode(&held.share).unwrap(), ceremony.threshold.into());
+    let forger = Forger::resharing(EVIL, agent, genesis, &share, threshold);
+    assert_ne!(forger.honest(VICTIM).earlier, Some(*held.mixing));
+    let keys = forger::keys(&world.view(), &world.chain.bodies);
+    let deal = forger.deal(ceremony.id, &keys, |seat| forger.honest(seat));
+    world.chain.submit(EVIL, &deal).unwrap();
+    world.until(|now| now == Phase::Judge).await;
+    let judge = consortium_key::judge_dealings(ceremony.id, SeatSet::default());
+    world.chain.submit(EVIL, &judge).unwrap();
+    world.until(|now| now == Phase::Confirm).await;
+    assert!(world.chain.ceremony().unwrap().counted().contains(0), "its share is right");
+    let called = world.only(4).await;
+    assert_eq!((called[0].0.name, called[0].1), ("confirm", Ok(())));
     let second = world.next_epoch(Some(first.id)).await;
-    assert_eq!(second.ceremony, ceremony.id);
+    let newcomer = world.hospitals[4].share(second.ceremony).await.unwrap();
+    let followed = world.followed(&second, &newcomer, first.id);
+    assert_eq!(Hash::from(followed.hash()), first.mixing);
 }
 
+/// What a thief has who copies the keystore and the journal of the victim later: the hospital's sealing key, the seed
+/// of the agent's account, and the seed of another ceremony.
 #[tokio::test]
 async fn a_long_term_key_that_is_stolen_later_opens_no_sealed_share() {
     let mut world = World::new(4).await;
     world.until(|now| now == Phase::Judge).await;
-    let (view, genesis) = (world.view(), world.chain.genesis());
-    let state = view.state.as_ref().unwrap();
-    let key = state.enrolments[1].unwrap();
-    let ephemeral = world.hospitals[1].enrolment(key).await.unwrap();
-    let ephemeral = SealingKeyPair::from_seed(SealingSuite::XWing, &ephemeral);
-    // All that is in a keystore: a sealing key, and the seed of the agent's account.
-    let sealing = SealingKeyPair::generate(SealingSuite::XWing);
+    let (first_key, first_seed) = enrolment(&mut world).await;
     let account = blake3::hash(&VICTIM.0.to_be_bytes());
-    let account = SealingKeyPair::from_seed(SealingSuite::XWing, account.as_bytes());
-    for (dealer, dealing) in (0..).map(HospitalId).zip(state.dealings.iter().flatten()) {
-        let sealed = SealedShares::decode_exactly(&world.chain.bodies[&dealing.body]).unwrap();
-        let agent = world.hospitals[usize::from(dealer.0)].agent.id();
-        let ceremony = state.ceremony.id;
-        let context = DealingContext { genesis, ceremony, dealer, seat: VICTIM };
-        assert!(sealed.open(&context, &ephemeral, &agent).is_ok());
-        for stolen in [&sealing, &account] {
-            assert!(sealed.open(&context, stolen, &agent).is_err());
-        }
-    }
+    let of_account = SealingKeyPair::from_seed(SealingSuite::XWing, account.as_bytes());
+    let of_keystore = world.hospitals[1].sealing.clone();
+    opens_with(&mut world, &first_seed, [&of_keystore, &of_account]).await;
     let epoch = world.first_epoch().await;
     world.round().await;
-    assert_eq!(world.hospitals[1].enrolment(key).await, None, "the key that opens them is gone");
-    assert_eq!(world.shares(&epoch).await.len(), 4);
+    assert_eq!(world.hospitals[1].enrolment(first_key).await, None, "the seed is gone");
+
+    world.request_refresh();
+    world.until(|now| now == Phase::Enrol).await;
+    world.until(|now| now == Phase::Judge).await;
+    let (second_key, second_seed) = enrolment(&mut world).await;
+    assert_ne!(first_key, second_key, "each ceremony has a key of its own");
+    for enrolled in [first_key, second_key] {
+        for stolen in [&of_keystore, &of_account] {
+            assert_ne!(enrolled, stolen.public().hash());
+        }
+    }
+    opens_with(&mut world, &second_seed, [&of_keystore, &first_seed]).await;
+    let second = world.next_epoch(Some(epoch.id)).await;
+    world.all_confirm(second.id).await;
+    world.round().await;
+    assert!(world.hospitals[1].held().await.enrolments.is_empty());
+}
+
+/// The key with which the victim enrolled in the newest ceremony.
+async fn enrolment(world: &mut World) -> (Hash, SealingKeyPair) {
+    let hash = world.view().state.as_ref().unwrap().enrolments[1].unwrap();
+    let seed = world.hospitals[1].enrolment(hash).await.unwrap();
+    let keys = SealingKeyPair::from_seed(SealingSuite::XWing, &seed);
+    assert_eq!(keys.public().hash(), hash);
+    (hash, keys)
+}
+
+/// Opens what each dealer of the newest ceremony sealed to the victim, and tries it with stolen keys.
+async fn opens_with(world: &mut World, own: &SealingKeyPair, stolen: [&SealingKeyPair; 2]) {
+    let (view, genesis) = (world.view(), world.chain.genesis());
+    let state = view.state.as_ref().unwrap();
+    let ceremony = state.ceremony.id;
+    let dealt: Vec<_> =
+        state.ceremony.dealers.iter().zip(state.dealings.iter().flatten()).collect();
+    assert_eq!(dealt.len(), 4);
+    for (dealer, dealing) in dealt {
+        let sealed = SealedShares::decode_exactly(&world.chain.bodies[&dealing.body]).unwrap();
+        let context = DealingContext { genesis, ceremony, dealer: *dealer, seat: VICTIM };
+        assert!(sealed.open(&context, own, &dealing.agent).is_ok());
+        for stolen in stolen {
+            assert!(sealed.open(&context, stolen, &dealing.agent).is_err());
+        }
+    }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use codec::DecodeAll;
 use epione_client::chain::{Call, CeremonyState, ConsortiumKey as KeyState};
 use epione_mocks::{
-    Bodies as KeptBodies, Hospitals, Kept, admit, agent_account, governance_account, set_active,
+    Bodies as KeptBodies, Hospitals, Kept, admit, governance_account, set_active, set_agent,
 };
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
     consortium::{Ceremony, Epoch, EpochId, Phase, Schedule, Seats},
     ports::{HashedBody, Hospitals as _},
 };
-use epione_worker::{chain::ConsortiumView, consortium::Bodies};
+use epione_worker::consortium::{Bodies, ConsortiumView, KeptCeremony};
 use frame_support::{
     construct_runtime, derive_impl,
     traits::{GetCallIndex, GetCallName},
@@ -43,15 +43,17 @@ impl pallet_consortium_key::Config for Test {
     type WeightInfo = ();
     type Hospitals = Hospitals;
     type Bodies = KeptBodies;
-    type SeatOrigin = EnsureRoot<AccountId>;
+    type ScheduleOrigin = EnsureRoot<AccountId>;
 }
 
-pub const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 2_000, grace: 40 };
+pub const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 2_000 };
 
 /// The chain, and the bodies that its nodes store.
 pub struct Chain {
     externalities: TestExternalities,
     pub bodies: Bodies,
+    /// The agent account of each hospital.
+    agents: BTreeMap<HospitalId, AccountId>,
 }
 
 impl Chain {
@@ -64,7 +66,7 @@ impl Chain {
         };
         let mut externalities = TestExternalities::from(config.build_storage().unwrap());
         externalities.execute_with(|| System::set_block_number(1));
-        Self { externalities, bodies: Bodies::new() }
+        Self { externalities, bodies: Bodies::new(), agents: BTreeMap::new() }
     }
 
     pub fn genesis(&mut self) -> Hash {
@@ -80,8 +82,15 @@ impl Chain {
         self.externalities.execute_with(|| System::set_block_number(block));
     }
 
-    pub fn admit(&mut self, hospital: HospitalId) {
+    pub fn admit(&mut self, hospital: HospitalId, agent: AccountId) {
         admit([hospital]);
+        self.rotate(hospital, agent);
+    }
+
+    /// Gives a hospital another agent account.
+    pub fn rotate(&mut self, hospital: HospitalId, agent: AccountId) {
+        set_agent(hospital, agent.clone());
+        self.agents.insert(hospital, agent);
     }
 
     pub fn set_active(&mut self, hospital: HospitalId, active: bool) {
@@ -96,7 +105,8 @@ impl Chain {
         let index = pallet::Call::<Test>::get_call_indices()[place];
         let encoded = [&[index], call.arguments.as_slice()].concat();
         let decoded = pallet::Call::<Test>::decode_all(&mut encoded.as_slice()).unwrap();
-        self.dispatch(decoded, RuntimeOrigin::signed(agent_account(hospital.0)))
+        let agent = self.agents[&hospital].clone();
+        self.dispatch(decoded, RuntimeOrigin::signed(agent))
     }
 
     /// The governance of a hospital requests new shares.
@@ -125,7 +135,7 @@ impl Chain {
     /// The newest ceremony as it is in the next block.
     pub fn ceremony(&mut self) -> Option<Ceremony> {
         let next = self.block() + 1;
-        self.view(&BTreeMap::new()).advanced(next)
+        self.view().advanced(next)
     }
 
     pub fn phase(&mut self) -> Option<Phase> {
@@ -133,47 +143,54 @@ impl Chain {
     }
 
     pub fn current(&mut self) -> Option<Epoch> {
-        self.view(&BTreeMap::new()).key.current
+        self.view().key.current
     }
 
     pub fn epoch(&mut self, id: EpochId) -> Epoch {
         self.externalities.execute_with(|| pallet::Epochs::<Test>::get(id)).unwrap()
     }
 
-    /// What a worker reads. `agents` sign for the hospitals.
-    pub fn view(&mut self, agents: &BTreeMap<HospitalId, AccountId>) -> ConsortiumView {
-        let agents = agents.clone();
+    /// What a worker reads.
+    pub fn view(&mut self) -> ConsortiumView {
         self.externalities.execute_with(|| {
             let ceremony = pallet::Ceremony::<Test>::get();
             let key = KeyState {
                 schedule: pallet::Schedule::<Test>::get(),
                 current: pallet::Current::<Test>::get().and_then(pallet::Epochs::<Test>::get),
                 ceremony: ceremony.clone(),
+                kept: pallet::Kept::<Test>::get(),
                 committee: pallet::Committee::<Test>::get(),
                 refresh_requested: pallet::RefreshRequested::<Test>::get(),
                 renewal_decided: pallet::RenewalDecided::<Test>::get(),
+                joined: pallet::Joined::<Test>::get(),
                 last_begun: pallet::LastBegun::<Test>::get(),
                 last_ended: pallet::LastEnded::<Test>::get(),
             };
-            let reshares = ceremony.as_ref().and_then(|ceremony| ceremony.reshares);
+            let reshared = |it: &Ceremony| it.reshares.and_then(pallet::Epochs::<Test>::get);
+            let kept = key.kept.clone().map(|kept| KeptCeremony {
+                earlier: reshared(&kept),
+                state: CeremonyState { confirmations: Default::default(), ..state(kept) },
+            });
             ConsortiumView {
                 key,
+                earlier: ceremony.as_ref().and_then(reshared),
                 state: ceremony.map(state),
-                earlier: reshares.and_then(pallet::Epochs::<Test>::get),
+                kept,
                 past: pallet::Past::<Test>::get().into_inner(),
                 active: Hospitals::active(),
-                agents,
             }
         })
     }
 }
 
 fn state(ceremony: Ceremony) -> CeremonyState {
+    let id = ceremony.id;
     let each = |list: &Seats| (0..list.len()).map(|it| u8::try_from(it).unwrap());
+    let (seats, dealers) = (each(&ceremony.seats), || each(&ceremony.dealers));
     CeremonyState {
-        enrolments: each(&ceremony.seats).map(pallet::Enrolments::<Test>::get).collect(),
-        dealings: each(&ceremony.dealers).map(pallet::Dealings::<Test>::get).collect(),
-        answers: each(&ceremony.dealers).map(pallet::AnswersOf::<Test>::get).collect(),
+        enrolments: seats.map(|seat| pallet::Enrolments::<Test>::get(id, seat)).collect(),
+        dealings: dealers().map(|dealer| pallet::Dealings::<Test>::get(id, dealer)).collect(),
+        answers: dealers().map(|dealer| pallet::AnswersOf::<Test>::get(id, dealer)).collect(),
         confirmations: pallet::Confirmed::<Test>::get(),
         ceremony,
     }

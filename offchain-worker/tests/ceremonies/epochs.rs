@@ -2,7 +2,7 @@
 
 use epione_primitives::{
     HospitalId,
-    consortium::{EpochId, KeyId},
+    consortium::{EpochId, KeyId, Phase},
 };
 use epione_threshold::MixingSecret;
 
@@ -104,17 +104,49 @@ async fn what_nobody_needs_any_more_is_erased_when_its_time_has_come() {
         assert!(held.dealings.is_empty() && held.enrolments.is_empty(), "{held:?}");
     }
     world.request_refresh();
+    world.until(|now| now == Phase::Confirm).await;
+    world.hospitals[3].runs = false;
     let second = world.next_epoch(Some(first.id)).await;
-    world.all_confirm(second.id).await;
-    let both = [first.ceremony, second.ceremony];
-    assert_eq!(world.hospitals[2].held().await.shares, both, "requests may be under way");
-    while world.chain.block() < second.since + SCHEDULE.grace {
-        assert_eq!(world.hospitals[2].held().await.shares, both);
-        world.round().await;
+    world.rest(50).await;
+    // If one of the three that have confirmed is faulty, only shares of the first epoch are as many as the threshold.
+    for hospital in &world.hospitals[..3] {
+        assert_eq!(hospital.held().await.shares, [first.ceremony, second.ceremony]);
     }
+    world.hospitals[3].restart().await;
+    world.all_confirm(second.id).await;
     world.round().await;
     for hospital in &world.hospitals {
         assert_eq!(hospital.held().await.shares, [second.ceremony]);
+    }
+}
+
+/// The council chooses hospitals of which none has a share, or only one that is silent.
+#[tokio::test]
+async fn a_committee_without_present_members_takes_over() {
+    for (committee, silent) in [(&[4, 5, 6, 7][..], None), (&[3, 4, 5, 6], Some(3))] {
+        let mut world = World::new(8).await;
+        world.choose(&[0, 1, 2, 3]);
+        let first = world.first_epoch().await;
+        let old = world.shares(&first).await;
+        let wrapped = wrap(&first, &old[&HospitalId(0)]);
+        if let Some(silent) = silent {
+            world.hospitals[silent].runs = false;
+        }
+        world.choose(committee);
+        let second = world.next_epoch(Some(first.id)).await;
+        let enrolled: Vec<u16> =
+            committee.iter().copied().filter(|it| Some(usize::from(*it)) != silent).collect();
+        let second = world.all_confirm(second.id).await;
+        assert_eq!(second.members.to_vec(), seats(&enrolled));
+        assert_eq!(second.public_key(), first.public_key());
+        let new = world.shares(&second).await;
+        let newcomer = new.values().next_back().unwrap();
+        let mixing = world.followed(&second, newcomer, first.id);
+        let needed = usize::from(second.threshold);
+        assert_eq!(open(&wrapped, &mixing, &some(&new, needed)), Some(KEY));
+        // Those who left have erased their shares.
+        world.round().await;
+        assert!(world.hospitals[0].held().await.shares.is_empty());
     }
 }
 

@@ -16,8 +16,8 @@ use epione_primitives::{
     Hash, HospitalId,
     consortium::{CeremonyId, CommitmentList, DealerContext, RevealedShare},
 };
-use epione_threshold::{Index, MixingSecret, Polynomial};
-use epione_worker::{chain::ConsortiumView, consortium::Bodies};
+use epione_threshold::{Index, MixingSecret, Polynomial, Share};
+use epione_worker::consortium::{Bodies, ConsortiumView};
 
 pub struct Forger {
     pub id: HospitalId,
@@ -25,19 +25,33 @@ pub struct Forger {
     pub genesis: Hash,
     polynomial: Polynomial,
     part: [u8; 32],
+    /// What it says the mixing secret of the earlier epoch is.
+    earlier: Option<[u8; 32]>,
 }
 
 impl Forger {
     /// A dealer in a ceremony that generates a key with this threshold.
     pub fn new(id: HospitalId, agent: Account, genesis: Hash, threshold: usize) -> Self {
         let polynomial = Polynomial::generate(&[0xf0; 32], threshold).unwrap();
-        Self { id, agent, genesis, polynomial, part: [0xf1; 32] }
+        Self { id, agent, genesis, polynomial, part: [0xf1; 32], earlier: None }
+    }
+
+    /// A dealer in a ceremony that makes new shares of this share, with this threshold.
+    pub fn resharing(
+        id: HospitalId,
+        agent: Account,
+        genesis: Hash,
+        share: &Share,
+        threshold: usize,
+    ) -> Self {
+        let polynomial = Polynomial::sharing(share, &[0xf0; 32], threshold).unwrap();
+        Self { polynomial, earlier: Some([0xf2; 32]), ..Self::new(id, agent, genesis, threshold) }
     }
 
     /// What an honest dealer gives a seat.
     pub fn honest(&self, seat: HospitalId) -> SharePart {
         let share = *self.polynomial.share(Index::of_hospital(seat.0)).encode();
-        SharePart { share, part: self.part }
+        SharePart { share, part: self.part, earlier: self.earlier }
     }
 
     /// A dealing. `keys` has the seats with the keys to which it seals, and `forge` says what.
@@ -64,7 +78,8 @@ impl Forger {
 
     /// The answer to the complaint of a seat.
     pub fn answer(&self, ceremony: CeremonyId, seat: u8, hospital: HospitalId) -> Call {
-        let SharePart { share, part } = self.honest(hospital);
+        let given = self.honest(hospital);
+        let (share, part) = (given.share, given.part);
         consortium_key::answer_complaint(ceremony, &RevealedShare { seat, share, part })
     }
 }

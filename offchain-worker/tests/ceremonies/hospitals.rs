@@ -2,16 +2,19 @@
 
 use std::{collections::BTreeMap, fs, sync::Arc};
 
+use codec::Encode;
 use epione_client::{Account, chain::Call};
-use epione_envelope::account::{AccountKey, Scheme};
+use epione_envelope::{
+    account::{AccountKey, Scheme},
+    sealing_keys::{SealingKeyPair, SealingSuite},
+};
 use epione_primitives::{
-    AccountId, BlockNumber, Hash, HospitalId,
-    consortium::{CeremonyId, Epoch, EpochId, Phase},
+    BlockNumber, Hash, HospitalId,
+    consortium::{CeremonyId, Epoch, EpochId, Phase, Seats},
 };
 use epione_threshold::{Index, MixingSecret, Partial, Point, Share, Wrap};
 use epione_worker::{
-    chain::ConsortiumView,
-    consortium::{Act, Bodies, Held, HeldShare, Idle, Member, Participant},
+    consortium::{Act, Bodies, ConsortiumView, Held, HeldShare, Idle, Member, Participant},
     journal::{Journal, consortium as stored},
 };
 use sp_runtime::DispatchError;
@@ -25,6 +28,8 @@ pub const KEY: [u8; 32] = [0x5e; 32];
 pub struct Hospital {
     pub id: HospitalId,
     pub agent: Account,
+    /// The sealing key in the hospital's keystore.
+    pub sealing: SealingKeyPair,
     folder: tempfile::TempDir,
     journal: Journal,
     member: Member,
@@ -46,8 +51,9 @@ impl Hospital {
         let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
         let participant = Participant { genesis, hospital: id, agent: agent.clone() };
         let member = Member::new(participant, journal.clone());
+        let sealing = SealingKeyPair::generate(SealingSuite::XWing);
         let (runs, is_blind, pace, idle) = (true, false, 1, None);
-        Self { id, agent, folder, journal, member, runs, is_blind, pace, idle }
+        Self { id, agent, sealing, folder, journal, member, runs, is_blind, pace, idle }
     }
 
     /// Kills the worker, and starts it with what the disk had at that moment.
@@ -63,6 +69,13 @@ impl Hospital {
     /// The journal is lost.
     pub async fn lose_journal(&mut self) {
         self.reopen(tempfile::tempdir().unwrap()).await;
+    }
+
+    /// The operator gives the hospital another agent account, and restarts the worker with it.
+    fn rotate(&mut self, agent: Account) {
+        self.agent = agent.clone();
+        let participant = Participant { agent, ..self.member.participant().clone() };
+        self.member = Member::new(participant, self.journal.clone());
     }
 
     async fn reopen(&mut self, folder: tempfile::TempDir) {
@@ -126,17 +139,27 @@ impl World {
     pub async fn join(&mut self) {
         let id = u16::try_from(self.hospitals.len()).unwrap();
         let hospital = Hospital::new(id, self.chain.genesis()).await;
-        self.chain.admit(hospital.id);
+        self.chain.admit(hospital.id, hospital.agent.id());
         self.hospitals.push(hospital);
     }
 
-    pub fn agents(&self) -> BTreeMap<HospitalId, AccountId> {
-        self.hospitals.iter().map(|it| (it.id, it.agent.id())).collect()
+    /// A hospital rotates its agent account.
+    pub fn rotate(&mut self, hospital: usize) {
+        let seed = blake3::hash(&self.hospitals[hospital].agent.id().encode());
+        let agent = Account::from(AccountKey::from_seed(Scheme::Sr25519, seed.as_bytes()));
+        self.chain.rotate(self.hospitals[hospital].id, agent.id());
+        self.hospitals[hospital].rotate(agent);
+    }
+
+    /// The council chooses the hospitals that get seats.
+    pub fn choose(&mut self, committee: &[u16]) {
+        let seats = committee.iter().copied().map(HospitalId).collect();
+        let committee = Some(Seats::truncate_from(seats));
+        self.chain.council(pallet_consortium_key::Call::seat { committee }).unwrap();
     }
 
     pub fn view(&mut self) -> Arc<ConsortiumView> {
-        let agents = self.agents();
-        Arc::new(self.chain.view(&agents))
+        Arc::new(self.chain.view())
     }
 
     /// Each worker looks at the present block; the next block has the calls.

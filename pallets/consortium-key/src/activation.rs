@@ -4,17 +4,18 @@ use alloc::vec::Vec;
 use epione_primitives::{
     HospitalId,
     consortium::{
-        self, CeremonyId, CeremonyResult, CommitmentList, Confirmation, Epoch, EpochId, KeyId,
-        Phase, SeatSet, Seats,
+        self, CeremonyId, CeremonyResult, CommitmentList, Confirmation, Epoch, EpochId, Joins,
+        KeyId, Phase, SeatSet, Seats, has_joined_lately,
     },
+    limits::MAX_JOINS,
 };
 use epione_threshold::{Commitments, Index};
 use frame_support::ensure;
 use sp_runtime::{ArithmeticError, DispatchError, DispatchResult};
 
 use crate::{
-    Ceremony, Config, Confirmed, Current, Dealings, Epochs, Error, Event, NextKey, Pallet,
-    RefreshRequested, RenewalDecided, ceremony::position,
+    Ceremony, Config, Confirmed, Current, Dealings, Epochs, Error, Event, Joined, Joining, Kept,
+    NextKey, Pallet, RefreshRequested, RenewalDecided, Schedule, ceremony::position,
 };
 
 impl<T: Config> Pallet<T> {
@@ -25,12 +26,12 @@ impl<T: Config> Pallet<T> {
         result: CeremonyResult,
     ) -> Result<Option<consortium::Ceremony>, DispatchError> {
         let newest = Self::newest().filter(|newest| newest.id == id);
-        let ceremony = newest.ok_or(Error::<T>::AnotherCeremony)?;
-        let seat = Self::enrolled_seat(&ceremony, hospital)?;
-        if ceremony.phase == Phase::Activated {
-            Self::count_late(hospital, id, result)?;
+        if let Some(epoch) = Self::current_epoch().filter(|epoch| epoch.ceremony == id) {
+            Self::count_late(hospital, epoch, result)?;
             return Ok(None);
         }
+        let ceremony = newest.ok_or(Error::<T>::AnotherCeremony)?;
+        let seat = Self::enrolled_seat(&ceremony, hospital)?;
         ensure!(ceremony.phase == Phase::Confirm, Error::<T>::WrongPhase);
         let fits = result.link.is_some() == ceremony.reshares.is_some();
         ensure!(fits, Error::<T>::WrongResult);
@@ -45,10 +46,12 @@ impl<T: Config> Pallet<T> {
         Ok((equal >= usize::from(ceremony.threshold)).then_some(ceremony))
     }
 
-    /// Counts what a member of the current epoch confirms after its begin.
-    fn count_late(hospital: HospitalId, id: CeremonyId, result: CeremonyResult) -> DispatchResult {
-        let current = Self::current_epoch().filter(|epoch| epoch.ceremony == id);
-        let mut epoch = current.ok_or(Error::<T>::AnotherCeremony)?;
+    /// Counts what a member of the current epoch confirms after its begin, whatever ceremony is the newest.
+    fn count_late(
+        hospital: HospitalId,
+        mut epoch: Epoch,
+        result: CeremonyResult,
+    ) -> DispatchResult {
         let member = epoch.seat(hospital).ok_or(Error::<T>::NotEnrolled)?;
         let of_epoch = CeremonyResult { mixing: epoch.mixing, link: epoch.link };
         ensure!(result == of_epoch, Error::<T>::WrongResult);
@@ -90,6 +93,10 @@ impl<T: Config> Pallet<T> {
             },
         );
         Current::<T>::put(id);
+        if let Some(replaced) = Kept::<T>::take() {
+            Self::forget(&replaced);
+        }
+        Self::note_join();
         RefreshRequested::<T>::kill();
         if ceremony.reshares.is_none() {
             RenewalDecided::<T>::kill();
@@ -99,6 +106,19 @@ impl<T: Config> Pallet<T> {
         Self::deposit_event(Event::Activated { ceremony: ceremony.id, epoch: id, key });
         Ceremony::<T>::put(ceremony);
         Ok(())
+    }
+
+    /// Notes that the hospital has joined that began the ceremony for this reason. Forgets those that may join again.
+    fn note_join() {
+        let Some(hospital) = Joining::<T>::take() else { return };
+        let (now, phase) = (Self::now(), Schedule::<T>::get().phase);
+        let mut joins = Joined::<T>::get().into_inner();
+        joins.retain(|join| has_joined_lately(&[*join], join.0, now, phase));
+        joins.push((hospital, now));
+        // There are more only if the council made the phases longer.
+        let surplus = joins.len().saturating_sub(MAX_JOINS as usize);
+        joins.drain(..surplus);
+        Joined::<T>::put(Joins::truncate_from(joins));
     }
 
     /// The number of a new key.
@@ -123,12 +143,12 @@ impl<T: Config> Pallet<T> {
         (Seats::truncate_from(seats.copied().collect()), confirmed)
     }
 
-    /// The commitments to the sum of the dealers' polynomials, or, for new shares, to the polynomial that passes through
-    /// the dealers' shares. None if a commitment would be the identity, or if the key would change.
+    /// The commitments to the sum of the dealers' polynomials, or, for new shares, to the polynomial that passes
+    /// through the dealers' shares. None if a commitment would be the identity, or if the key would change.
     pub(crate) fn combined(ceremony: &consortium::Ceremony) -> Option<CommitmentList> {
         let dealt = |dealer: usize| {
             let hospital = ceremony.dealers.get(dealer)?;
-            let dealing = Dealings::<T>::get(position(dealer))?;
+            let dealing = Dealings::<T>::get(ceremony.id, position(dealer))?;
             let commitments = Commitments::decode(&dealing.commitments)?;
             Some((Index::of_hospital(hospital.0), commitments))
         };

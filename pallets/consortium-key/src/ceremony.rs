@@ -5,10 +5,13 @@ use codec::Encode as _;
 use epione_primitives::{
     BlockNumber, Hash, HospitalId,
     consortium::{
-        self, CeremonyId, CommitmentList, DealerContext, Epoch, EpochId, Failure, PastCeremony,
-        Phase, RevealedShare, Seats, faulty,
+        self, Answers, CeremonyId, CommitmentList, DealerContext, Epoch, EpochId, Failure,
+        PastCeremony, Phase, RevealedShare, SeatSet, Seats, faulty, has_joined_lately,
+        most_accused, threshold,
     },
-    limits::MAX_PAST_CEREMONIES,
+    limits::{
+        MAX_PAST_CEREMONIES, MAX_SEATS, PHASES_BETWEEN_OWN_REASONS, PHASES_BETWEEN_REFRESHES,
+    },
     ports::Hospitals as _,
 };
 use epione_threshold::{Commitments, Index, KnowledgeProof, MixingSecret, Share};
@@ -18,8 +21,8 @@ use sp_runtime::{ArithmeticError, DispatchError, SaturatedConversion as _, trait
 
 use crate::{
     AnswersOf, Ceremony, Committee, Config, Confirmed, Current, Dealings, Enrolments, Epochs,
-    Error, Event, LastBegun, LastEnded, NextCeremony, Pallet, Past, PastCeremonies,
-    RefreshRequested, RenewalDecided, Schedule,
+    Error, Event, Joined, Joining, Kept, LastBegun, LastEnded, LastRequest, NextCeremony, Pallet,
+    Past, PastCeremonies, RefreshRequested, RenewalDecided, Schedule,
 };
 
 /// A key that one hospital has alone is none of the consortium.
@@ -49,6 +52,30 @@ impl<T: Config> Pallet<T> {
     /// Whether these hospitals can be a committee: at least two, ascending.
     pub(crate) fn is_committee(seats: &Seats) -> bool {
         seats.len() >= LEAST_SEATS && ascends(seats)
+    }
+
+    /// Whether the council may choose this committee. So many of its members must open together that the hospitals that
+    /// may be malicious among all active ones cannot. There may be more hospitals than the largest committee can do
+    /// this for; then it must be that one.
+    pub(crate) fn can_be_chosen(seats: &Seats) -> bool {
+        let is_known = seats.iter().all(|hospital| T::Hospitals::exists(*hospital));
+        let malicious = faulty(T::Hospitals::active().len());
+        let is_large = threshold(seats.len()) > malicious || seats.len() == MAX_SEATS as usize;
+        is_known && is_large && Self::is_committee(seats)
+    }
+
+    /// Checks that a hospital may request new shares now.
+    pub(crate) fn check_request(hospital: HospitalId) -> Result<(), Error<T>> {
+        ensure!(Current::<T>::exists(), Error::<T>::NoKey);
+        ensure!(!RefreshRequested::<T>::get(), Error::<T>::AlreadyRequested);
+        let is_running = Self::newest().is_some_and(|newest| newest.is_running());
+        ensure!(!is_running, Error::<T>::CeremonyRunning);
+        let phases = |count| Schedule::<T>::get().phase.saturating_mul(count);
+        let last = (LastBegun::<T>::get(), LastRequest::<T>::get(hospital));
+        let is_over = Self::has_passed(last.0, phases(PHASES_BETWEEN_REFRESHES))
+            && Self::has_passed(last.1, phases(PHASES_BETWEEN_OWN_REASONS));
+        ensure!(is_over, Error::<T>::TooSoon);
+        Ok(())
     }
 
     /// The newest ceremony as it is in this block.
@@ -107,7 +134,7 @@ impl<T: Config> Pallet<T> {
         let active = T::Hospitals::active();
         let seats = Self::next_seats(&active)?;
         ensure!(seats.binary_search(&hospital).is_ok(), Error::<T>::NotSeat);
-        let reshares = Self::due(hospital, &seats)?;
+        let (reshares, joining) = Self::due(hospital, &seats)?;
         let dealers = match &reshares {
             Some(epoch) => Self::active_members(epoch, &active)?,
             None => seats.clone(),
@@ -117,7 +144,8 @@ impl<T: Config> Pallet<T> {
         let next = id.0.checked_add(1).ok_or(ArithmeticError::Overflow)?;
         NextCeremony::<T>::put(CeremonyId(next));
         LastBegun::<T>::put(Self::now());
-        Self::forget();
+        Joining::<T>::set(joining);
+        Self::replace();
         let deadline = Self::now().saturating_add(phase);
         Ok(consortium::Ceremony::begin(id, reshares.as_ref(), seats, dealers, deadline))
     }
@@ -134,18 +162,26 @@ impl<T: Config> Pallet<T> {
         Seats::try_from(seats).map_err(|_| Error::<T>::TooManySeats)
     }
 
-    /// What a ceremony with these seats is for, if the agent of this hospital may begin it: for new shares of the key of
-    /// an epoch, or for a new key.
-    fn due(hospital: HospitalId, seats: &[HospitalId]) -> Result<Option<Epoch>, Error<T>> {
+    /// What a ceremony with these seats is for, if the agent of this hospital may begin it: for new shares of the key
+    /// of an epoch, or for a new key. Also the hospital, if there is no other reason than that it is no member.
+    fn due(
+        hospital: HospitalId,
+        seats: &[HospitalId],
+    ) -> Result<(Option<Epoch>, Option<HospitalId>), Error<T>> {
         let Some(epoch) = Self::current_epoch().filter(|_| !RenewalDecided::<T>::get()) else {
-            return Ok(None);
+            return Ok((None, None));
         };
+        let schedule = Schedule::<T>::get();
         let has_left = epoch.members.iter().any(|member| !contains(seats, *member));
-        let is_new = epoch.seat(hospital).is_none();
-        let is_old = Self::has_passed(Some(epoch.since), Schedule::<T>::get().refresh);
-        let is_due = has_left || is_new || is_old || RefreshRequested::<T>::get();
-        ensure!(is_due, Error::<T>::NothingToDo);
-        Ok(Some(epoch))
+        let is_old = Self::has_passed(Some(epoch.since), schedule.refresh);
+        if has_left || is_old || RefreshRequested::<T>::get() {
+            return Ok((Some(epoch), None));
+        }
+        ensure!(epoch.seat(hospital).is_none(), Error::<T>::NothingToDo);
+        let joins = Joined::<T>::get();
+        let is_lately = has_joined_lately(&joins, hospital, Self::now(), schedule.phase);
+        ensure!(!is_lately, Error::<T>::JoinedLately);
+        Ok((Some(epoch), Some(hospital)))
     }
 
     /// The members of an epoch that deal new shares.
@@ -156,15 +192,26 @@ impl<T: Config> Pallet<T> {
         Ok(Seats::truncate_from(members))
     }
 
-    /// Removes what the newest ceremony left.
-    fn forget() {
-        if let Some(former) = Ceremony::<T>::get() {
-            (0..former.seats.len()).map(position).for_each(Enrolments::<T>::remove);
-            for dealer in (0..former.dealers.len()).map(position) {
-                Dealings::<T>::remove(dealer);
-                AnswersOf::<T>::remove(dealer);
-            }
-            Confirmed::<T>::kill();
+    /// Makes place for a new ceremony. The newest one is kept if it made the current epoch; otherwise it failed, and
+    /// what it left is removed.
+    fn replace() {
+        Confirmed::<T>::kill();
+        let Some(former) = Ceremony::<T>::get() else { return };
+        if former.phase == Phase::Activated {
+            Kept::<T>::put(former);
+        } else {
+            Self::forget(&former);
+        }
+    }
+
+    /// Removes what a ceremony left.
+    pub(crate) fn forget(former: &consortium::Ceremony) {
+        for seat in (0..former.seats.len()).map(position) {
+            Enrolments::<T>::remove(former.id, seat);
+        }
+        for dealer in (0..former.dealers.len()).map(position) {
+            Dealings::<T>::remove(former.id, dealer);
+            AnswersOf::<T>::remove(former.id, dealer);
         }
     }
 
@@ -177,7 +224,7 @@ impl<T: Config> Pallet<T> {
         let seat = ceremony.seat(hospital).ok_or(Error::<T>::NotSeat)?;
         ensure!(!ceremony.enrolled.contains(seat), Error::<T>::AlreadyEnrolled);
         ceremony.enrolled.insert(seat);
-        Enrolments::<T>::insert(position(seat), key);
+        Enrolments::<T>::insert(ceremony.id, position(seat), key);
         Self::deposit_event(Event::Enrolled { ceremony: ceremony.id, hospital, key });
         Ok(())
     }
@@ -216,8 +263,43 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Notes that a seat has judged, and about which dealers it complains.
+    pub(crate) fn accuse(
+        ceremony: &mut consortium::Ceremony,
+        seat: usize,
+        complaints: SeatSet,
+    ) -> Result<(), Error<T>> {
+        ensure!(ceremony.dealt.contains_all(complaints), Error::<T>::UnknownDealer);
+        let most = most_accused(ceremony.seats.len());
+        ensure!(complaints.len() <= most, Error::<T>::TooManyAccused);
+        ceremony.judged.insert(seat);
+        for (dealer, of_dealer) in ceremony.complaints.iter_mut().enumerate() {
+            if complaints.contains(dealer) {
+                of_dealer.insert(seat);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the answer of a dealer, if it is right and can help.
+    pub(crate) fn publish(
+        ceremony: &mut consortium::Ceremony,
+        dealer: usize,
+        revealed: RevealedShare,
+    ) -> Result<(), Error<T>> {
+        Self::check_open(ceremony, dealer, revealed.seat)?;
+        Self::check_share(ceremony, dealer, &revealed)?;
+        let keep = |all: &mut Answers| all.try_push(revealed);
+        AnswersOf::<T>::try_mutate(ceremony.id, position(dealer), keep)
+            .map_err(|_| Error::<T>::TooManyComplaints)?;
+        if let Some(answered) = ceremony.answered.get_mut(dealer) {
+            answered.insert(revealed.seat.into());
+        }
+        Ok(())
+    }
+
     /// Checks that a dealer still has to answer the complaint of a seat, and that an answer can help.
-    pub(crate) fn check_open(
+    fn check_open(
         ceremony: &consortium::Ceremony,
         dealer: usize,
         seat: u8,
@@ -237,7 +319,8 @@ impl<T: Config> Pallet<T> {
         dealer: usize,
         revealed: &RevealedShare,
     ) -> Result<(), Error<T>> {
-        let dealing = Dealings::<T>::get(position(dealer)).ok_or(Error::<T>::UnknownDealer)?;
+        let dealing = Dealings::<T>::get(ceremony.id, position(dealer));
+        let dealing = dealing.ok_or(Error::<T>::UnknownDealer)?;
         let seat = ceremony.seats.get(usize::from(revealed.seat)).ok_or(Error::<T>::NoComplaint)?;
         let share = Share::decode(&revealed.share).ok_or(Error::<T>::WrongShare)?;
         let is_committed = Commitments::decode(&dealing.commitments)

@@ -1,7 +1,29 @@
-//! The invariants of this pallet's state, which the crate documentation lists.
+//! The invariants of this pallet's state.
+//!
+//! Invariants, which `try_state` checks:
+//! 1. the schedule is within its bounds; a committee ascends, and has 2 to `MAX_SEATS` hospitals;
+//! 2. the newest ceremony has the last number; its seats and its dealers ascend; its thresholds follow from them and
+//!    from who enrolled; only enrolled seats judged, only those that judged complained, each about few dealers, only
+//!    about dealers that dealt, and only complaints are answered; the same holds for the ceremony that made the current
+//!    epoch, which is the newest one or is kept beside it;
+//! 3. enrolments, dealings and answers are stored for exactly the seats and dealers of these two; a dealing has as many
+//!    commitments as the threshold; each answer contains the share and the part to which the dealer is committed;
+//! 4. each confirmation is of another enrolled seat; fewer equal ones than the threshold are stored while no epoch
+//!    began;
+//! 5. epochs are numbered without gaps up to the current one; members ascend and are at least as many as the threshold;
+//!    the public key stays the same in all epochs of a key, and no key comes back; an epoch has a link exactly if the
+//!    epoch before it has the same key;
+//! 6. the past ceremonies ascend, and the newest of them is the newest ceremony if that is over;
+//! 7. new shares are requested, and a new key is decided, only if there is a key; nobody requested or joined in the
+//!    future; a hospital joins by its own ceremony only in one that runs and in which it has a seat.
 
+use alloc::vec::Vec;
 use epione_primitives::{
-    consortium::{self, CommitmentList, Epoch, EpochId, Phase, SeatSet, faulty, threshold},
+    BlockNumber,
+    consortium::{
+        self, CommitmentList, Epoch, EpochId, Failure, Phase, SeatSet, faulty, most_accused,
+        threshold, threshold_of_enrolled,
+    },
     limits::MAX_SEATS,
 };
 use epione_threshold::Commitments;
@@ -10,7 +32,8 @@ use sp_runtime::TryRuntimeError;
 
 use crate::{
     AnswersOf, Ceremony, Committee, Config, Confirmed, Current, Dealings, Enrolments, Epochs,
-    NextCeremony, NextKey, Pallet, Past, RefreshRequested, RenewalDecided, Schedule,
+    Joined, Joining, Kept, LastRequest, NextCeremony, NextKey, Pallet, Past, RefreshRequested,
+    RenewalDecided, Schedule,
     ceremony::{ascends, position},
 };
 
@@ -27,43 +50,43 @@ impl<T: Config> Pallet<T> {
             newest.as_ref().map_or(0, |newest| newest.id.0.saturating_add(1)) == begun,
             "the newest ceremony does not have the last number"
         );
-        if let Some(newest) = &newest {
-            check_ceremony(newest)?;
+        let kept = Kept::<T>::get();
+        let stored: Vec<_> = newest.iter().chain(&kept).collect();
+        for ceremony in &stored {
+            check_ceremony(ceremony)?;
+            Self::check_published(ceremony)?;
         }
-        Self::check_published(newest.as_ref())?;
+        Self::check_nothing_else(&stored)?;
         Self::check_confirmations(newest.as_ref())?;
         Self::check_epochs()?;
-        Self::check_past(newest.as_ref())
+        Self::check_past(newest.as_ref())?;
+        Self::check_kept(newest.as_ref(), kept.as_ref())?;
+        Self::check_reasons(newest.as_ref())
     }
 
-    /// Checks that exactly what the newest ceremony says is stored, and that it is what the dealers committed to.
-    fn check_published(newest: Option<&consortium::Ceremony>) -> Result<(), TryRuntimeError> {
-        let none = SeatSet::default();
-        let enrolled: SeatSet = Enrolments::<T>::iter_keys().map(usize::from).collect();
-        let dealt: SeatSet = Dealings::<T>::iter_keys().map(usize::from).collect();
+    /// Checks that what a ceremony says is stored, and that it is what the dealers committed to.
+    fn check_published(ceremony: &consortium::Ceremony) -> Result<(), TryRuntimeError> {
+        let id = ceremony.id;
+        let enrolled: SeatSet = Enrolments::<T>::iter_key_prefix(id).map(usize::from).collect();
+        let dealt: SeatSet = Dealings::<T>::iter_key_prefix(id).map(usize::from).collect();
         ensure!(
-            enrolled == newest.map_or(none, |newest| newest.enrolled)
-                && Enrolments::<T>::iter_keys().count() == enrolled.len(),
+            enrolled == ceremony.enrolled
+                && Enrolments::<T>::iter_key_prefix(id).count() == enrolled.len(),
             "the sealing keys differ from the enrolled seats"
         );
         ensure!(
-            dealt == newest.map_or(none, |newest| newest.dealt)
-                && Dealings::<T>::iter_keys().count() == dealt.len(),
+            dealt == ceremony.dealt && Dealings::<T>::iter_key_prefix(id).count() == dealt.len(),
             "the dealings differ from the dealers that dealt"
         );
-        let Some(newest) = newest else {
-            ensure!(AnswersOf::<T>::iter_keys().next().is_none(), "an answer has no dealer");
-            return Ok(());
-        };
-        for (_, dealing) in Dealings::<T>::iter() {
-            check_commitments(&dealing.commitments, newest.threshold)?;
+        for (_, dealing) in Dealings::<T>::iter_prefix(id) {
+            check_commitments(&dealing.commitments, ceremony.threshold)?;
         }
         ensure!(
-            AnswersOf::<T>::iter_keys().all(|dealer| newest.dealt.contains(dealer.into())),
+            AnswersOf::<T>::iter_key_prefix(id).all(|dealer| dealt.contains(dealer.into())),
             "an answer has no dealer"
         );
-        for (dealer, answered) in newest.answered.iter().enumerate() {
-            let answers = AnswersOf::<T>::get(position(dealer));
+        for (dealer, answered) in ceremony.answered.iter().enumerate() {
+            let answers = AnswersOf::<T>::get(id, position(dealer));
             let stored: SeatSet = answers.iter().map(|answer| usize::from(answer.seat)).collect();
             ensure!(
                 stored == *answered && answers.len() == answered.len(),
@@ -71,11 +94,58 @@ impl<T: Config> Pallet<T> {
             );
             for answer in &answers {
                 ensure!(
-                    Self::check_share(newest, dealer, answer).is_ok(),
+                    Self::check_share(ceremony, dealer, answer).is_ok(),
                     "an answer is not what its dealer committed to"
                 );
             }
         }
+        Ok(())
+    }
+
+    /// Checks that nothing is stored of any other ceremony.
+    fn check_nothing_else(stored: &[&consortium::Ceremony]) -> Result<(), TryRuntimeError> {
+        let is_stored = |id| stored.iter().any(|ceremony| ceremony.id == id);
+        let enrolments = Enrolments::<T>::iter_keys().map(|(id, _)| id);
+        let dealings = Dealings::<T>::iter_keys().map(|(id, _)| id);
+        let answers = AnswersOf::<T>::iter_keys().map(|(id, _)| id);
+        ensure!(
+            enrolments.chain(dealings).chain(answers).all(is_stored),
+            "something is stored of a ceremony that is over"
+        );
+        Ok(())
+    }
+
+    /// Checks that the ceremony is there that made the current epoch, once.
+    fn check_kept(
+        newest: Option<&consortium::Ceremony>,
+        kept: Option<&consortium::Ceremony>,
+    ) -> Result<(), TryRuntimeError> {
+        let made = Self::current_epoch().map(|epoch| epoch.ceremony);
+        let is_newest = |it: &&consortium::Ceremony| it.phase == Phase::Activated;
+        let activated = newest.filter(is_newest).or(kept).map(|ceremony| ceremony.id);
+        let is_once = kept.is_none_or(|kept| kept.phase == Phase::Activated)
+            && (kept.is_none() || newest.filter(is_newest).is_none());
+        ensure!(made == activated && is_once, "the ceremony of the current epoch is not kept");
+        Ok(())
+    }
+
+    /// Checks the requests, and who joins.
+    fn check_reasons(newest: Option<&consortium::Ceremony>) -> Result<(), TryRuntimeError> {
+        let joined = Joined::<T>::get();
+        let in_future = |block: BlockNumber| block > Self::now();
+        ensure!(
+            !LastRequest::<T>::iter_values().any(in_future)
+                && joined.is_sorted_by_key(|(_, block)| *block)
+                && !joined.iter().any(|(_, block)| in_future(*block)),
+            "somebody requested or joined in the future"
+        );
+        let joining = Joining::<T>::get();
+        let has_seat = |hospital| newest.is_some_and(|newest| newest.seat(hospital).is_some());
+        let activated = newest.is_some_and(|newest| newest.phase == Phase::Activated);
+        ensure!(
+            joining.is_none_or(|hospital| has_seat(hospital) && !activated),
+            "a hospital joins without a ceremony"
+        );
         Ok(())
     }
 
@@ -163,12 +233,16 @@ impl<T: Config> Pallet<T> {
 
 fn check_ceremony(ceremony: &consortium::Ceremony) -> Result<(), TryRuntimeError> {
     let (seats, dealers) = (ceremony.seats.len(), ceremony.dealers.len());
+    let expected = match ceremony.phase {
+        Phase::Enrol | Phase::Failed(Failure::TooFewSeats) => threshold(seats),
+        _ => threshold_of_enrolled(seats, ceremony.enrolled.len()),
+    };
     ensure!(
         ascends(&ceremony.seats) && ascends(&ceremony.dealers) && seats >= 2,
         "the seats or the dealers do not ascend"
     );
     ensure!(
-        usize::from(ceremony.threshold) == threshold(seats)
+        usize::from(ceremony.threshold) == expected
             && usize::from(ceremony.needed) <= dealers
             && ceremony.needed > 0
             && (ceremony.reshares.is_some() || ceremony.dealers == ceremony.seats),
@@ -183,6 +257,13 @@ fn check_ceremony(ceremony: &consortium::Ceremony) -> Result<(), TryRuntimeError
     ensure!(
         ceremony.complaints.len() == dealers && ceremony.answered.len() == dealers,
         "the complaints are not about the dealers"
+    );
+    let accused_by = |seat: usize| {
+        ceremony.complaints.iter().filter(|complaints| complaints.contains(seat)).count()
+    };
+    ensure!(
+        (0..seats).all(|seat| accused_by(seat) <= most_accused(seats)),
+        "a seat accuses more dealers than may be faulty"
     );
     let pairs = ceremony.complaints.iter().zip(&ceremony.answered).enumerate();
     for (dealer, (complaints, answered)) in pairs {

@@ -1,29 +1,19 @@
 //! The consortium key: the ceremonies in which hospitals generate it and renew their shares of it, and its epochs.
 //!
 //! No hospital has the key's secret half. In a ceremony, each seat enrols with a sealing key, each dealer deals a
-//! polynomial, each seat judges the dealings, a dealer answers complaints, and the seats confirm the result. Their workers
-//! do so without a human. The chain verifies what is public: commitments, proofs of knowledge, published shares. The
-//! sealed shares are bodies, which the node stores outside the state ([`Config::Bodies`]).
+//! polynomial, each seat judges the dealings, a dealer answers complaints, and the seats confirm the result. Their
+//! workers do so without a human. The chain verifies what is public: commitments, proofs of knowledge, published
+//! shares. The sealed shares are bodies, which the node stores outside the state ([`Config::Bodies`]).
 //!
-//! A phase ends by rules that depend on the stored ceremony and the block number only ([`consortium::Ceremony::advance`]).
-//! Every call first applies them, so there are no hooks: a ceremony that nobody looks at costs nothing.
+//! A phase ends by rules that depend on the stored ceremony and the block number only
+//! ([`consortium::Ceremony::advance`]). Every call first applies them, so there are no hooks: a ceremony that nobody
+//! looks at costs nothing.
 //!
-//! What a ceremony leaves (enrolments, dealings, answers, confirmations) stays until the next one begins: a member that
-//! was away computes its share from it, and confirms late.
+//! What a ceremony leaves (enrolments, dealings, answers) stays while the epoch goes on that it made, also while later
+//! ceremonies run or fail: a member that was away computes its share from it, and confirms late. What a ceremony left
+//! that failed is removed when the next one begins.
 //!
-//! Invariants, which `try_state` checks:
-//! 1. the schedule is within its bounds; a committee ascends, and has 2 to `MAX_SEATS` hospitals;
-//! 2. the newest ceremony has the last number; its seats and its dealers ascend; its thresholds follow from them; only
-//!    enrolled seats judged, only those that judged complained, only about dealers that dealt, and only complaints are
-//!    answered;
-//! 3. enrolments, dealings and answers are stored for exactly those seats and dealers; a dealing has as many commitments
-//!    as the threshold; each answer contains the share and the part to which the dealer is committed;
-//! 4. each confirmation is of another enrolled seat; fewer equal ones than the threshold are stored while no epoch began;
-//! 5. epochs are numbered without gaps up to the current one; members ascend and are at least as many as the threshold;
-//!    the public key stays the same in all epochs of a key, and no key comes back; an epoch has a link exactly if the
-//!    epoch before it has the same key;
-//! 6. the past ceremonies ascend, and the newest of them is the newest ceremony if that is over;
-//! 7. new shares are requested, and a new key is decided, only if there is a key.
+//! `invariants.rs` lists what `try_state` checks.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -53,13 +43,10 @@ pub mod pallet {
         AccountId, BlockNumber, Hash, HospitalId,
         consortium::{
             self, Answers, CeremonyId, CeremonyResult, CommitmentList, Confirmations, Dealing,
-            EncodedScalar, Epoch, EpochId, Failure, KeyId, PastCeremony, Phase, RevealedShare,
-            SeatSet, Seats,
+            EncodedScalar, Epoch, EpochId, Failure, Joins, KeyId, PastCeremony, Phase,
+            RevealedShare, SeatSet, Seats,
         },
-        limits::{
-            MAX_ENROLMENT_BYTES, MAX_PAST_CEREMONIES, MAX_SEALED_SHARES_BYTES,
-            PHASES_BETWEEN_REFRESHES,
-        },
+        limits::{MAX_ENROLMENT_BYTES, MAX_PAST_CEREMONIES, MAX_SEALED_SHARES_BYTES},
         ports::{Bodies, HashedBody, Hospitals},
     };
     use frame_support::{dispatch::WithPostDispatchInfo, pallet_prelude::*};
@@ -87,8 +74,8 @@ pub mod pallet {
         type Hospitals: Hospitals;
         /// Stores the sealing keys and the sealed shares.
         type Bodies: Bodies;
-        /// The origin that chooses the seats and the schedule: the council.
-        type SeatOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// The origin that chooses the schedule: the council.
+        type ScheduleOrigin: EnsureOrigin<Self::RuntimeOrigin>;
     }
 
     /// How long phases and epochs last.
@@ -103,17 +90,24 @@ pub mod pallet {
     #[pallet::storage]
     pub type NextCeremony<T: Config> = StorageValue<_, CeremonyId, ValueQuery>;
 
-    /// The hash of the sealing key of each enrolled seat of the newest ceremony.
+    /// The ceremony that made the current epoch, while a later one is the newest.
     #[pallet::storage]
-    pub type Enrolments<T: Config> = StorageMap<_, Twox64Concat, u8, Hash>;
+    pub type Kept<T: Config> = StorageValue<_, consortium::Ceremony>;
 
-    /// What each dealer of the newest ceremony has published.
+    /// The hash of the sealing key of each enrolled seat: of the newest ceremony, and of the current epoch's.
     #[pallet::storage]
-    pub type Dealings<T: Config> = StorageMap<_, Twox64Concat, u8, Dealing>;
+    pub type Enrolments<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, CeremonyId, Twox64Concat, u8, Hash>;
 
-    /// The answers of each dealer of the newest ceremony to complaints.
+    /// What each dealer has published, by the ceremony.
     #[pallet::storage]
-    pub type AnswersOf<T: Config> = StorageMap<_, Twox64Concat, u8, Answers, ValueQuery>;
+    pub type Dealings<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, CeremonyId, Twox64Concat, u8, Dealing>;
+
+    /// The answers of each dealer to complaints, by the ceremony.
+    #[pallet::storage]
+    pub type AnswersOf<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, CeremonyId, Twox64Concat, u8, Answers, ValueQuery>;
 
     /// What the seats of the newest ceremony confirmed until an epoch began.
     #[pallet::storage]
@@ -135,14 +129,26 @@ pub mod pallet {
     #[pallet::storage]
     pub type Past<T: Config> = StorageValue<_, PastCeremonies, ValueQuery>;
 
-    /// The hospitals that the council chose. Those that are active have the seats of the next ceremony. None: all active
-    /// hospitals have.
+    /// The hospitals that the council chose. Those that are active have the seats of the next ceremony. None: all
+    /// active hospitals have.
     #[pallet::storage]
     pub type Committee<T: Config> = StorageValue<_, Seats>;
 
     /// Whether a hospital requested new shares since the last epoch began.
     #[pallet::storage]
     pub type RefreshRequested<T: Config> = StorageValue<_, bool, ValueQuery>;
+
+    /// The block of each hospital's last request of new shares.
+    #[pallet::storage]
+    pub type LastRequest<T: Config> = StorageMap<_, Twox64Concat, HospitalId, BlockNumber>;
+
+    /// The hospital that began the newest ceremony for no other reason than that it is no member.
+    #[pallet::storage]
+    pub type Joining<T: Config> = StorageValue<_, HospitalId>;
+
+    /// The hospitals that joined in this way lately.
+    #[pallet::storage]
+    pub type Joined<T: Config> = StorageValue<_, Joins, ValueQuery>;
 
     /// Whether the council decided that the next ceremony generates a new key.
     #[pallet::storage]
@@ -254,7 +260,7 @@ pub mod pallet {
         /// There are more than `MAX_SEATS` active hospitals. The council must choose the seats (`seat`).
         #[codec(index = 10)]
         TooManySeats,
-        /// Fewer than two active hospitals could have seats. Admit or reinstate others, or let the council choose others.
+        /// Fewer than two active hospitals could have seats. Admit or reinstate some, or let the council choose others.
         #[codec(index = 11)]
         TooFewSeats,
         /// Fewer members of the earlier epoch are active than its threshold, so nobody can make new shares. Reinstate
@@ -317,18 +323,27 @@ pub mod pallet {
         /// There is no key yet. The first ceremony generates one.
         #[codec(index = 30)]
         NoKey,
-        /// The last ceremony began less than `PHASES_BETWEEN_REFRESHES` phases ago. Try again after that.
+        /// The last ceremony began less than `PHASES_BETWEEN_REFRESHES` phases ago, or this hospital has requested new
+        /// shares within the last `PHASES_BETWEEN_OWN_REASONS` phases. Try again after that.
         #[codec(index = 31)]
         TooSoon,
         /// It was requested or decided already. The next ceremony does it.
         #[codec(index = 32)]
         AlreadyRequested,
-        /// A committee has 2 to `MAX_SEATS` admitted hospitals, ascending.
+        /// A committee has 2 to `MAX_SEATS` admitted hospitals, ascending, and so many that as many hospitals as may be
+        /// malicious among the active ones have no share each. Choose more.
         #[codec(index = 33)]
         WrongCommittee,
-        /// A phase, the refresh or the grace is out of its bounds.
+        /// A phase or the refresh is out of its bounds.
         #[codec(index = 34)]
         WrongSchedule,
+        /// More dealers are accused than may be faulty. Judge without complaints: then nothing is published.
+        #[codec(index = 35)]
+        TooManyAccused,
+        /// The hospital joined by a ceremony of its own within the last `PHASES_BETWEEN_OWN_REASONS` phases. It gets a
+        /// share in the next ceremony that begins for another reason, or after that time.
+        #[codec(index = 36)]
+        JoinedLately,
     }
 
     #[pallet::hooks]
@@ -344,8 +359,9 @@ pub mod pallet {
         /// Begins a ceremony, and enrols the signer's hospital with this sealing key. Signed by the agent of a hospital
         /// that gets a seat.
         ///
-        /// There must be a reason: no key exists; the council decided about a new one; a member of the epoch has no seat
-        /// any more; the signer's hospital has a seat but is no member; the epoch is old; or new shares were requested.
+        /// There must be a reason: no key exists; the council decided about a new one; a member of the epoch has no
+        /// seat any more; the signer's hospital has a seat but is no member; the epoch is old; or new shares were
+        /// requested. As it is no member, a hospital begins one at most once in `PHASES_BETWEEN_OWN_REASONS` phases.
         ///
         /// The key must be the last argument, and the call must not be wrapped in another call, because the node stores
         /// the extrinsic's last bytes.
@@ -353,8 +369,8 @@ pub mod pallet {
         /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody),
         /// [`CeremonyRunning`](Error::CeremonyRunning), [`TooEarly`](Error::TooEarly),
         /// [`TooFewSeats`](Error::TooFewSeats), [`TooManySeats`](Error::TooManySeats), [`NotSeat`](Error::NotSeat),
-        /// [`NothingToDo`](Error::NothingToDo), [`TooFewMembers`](Error::TooFewMembers), or the error of
-        /// [`Bodies::keep`].
+        /// [`NothingToDo`](Error::NothingToDo), [`JoinedLately`](Error::JoinedLately),
+        /// [`TooFewMembers`](Error::TooFewMembers), or the error of [`Bodies::keep`].
         #[pallet::call_index(0)]
         pub fn begin(origin: OriginFor<T>, key: EnrolmentKey) -> DispatchResult {
             let hospital = Self::agent(origin)?;
@@ -410,7 +426,8 @@ pub mod pallet {
             part: Hash,
             shares: SealedSharesBytes,
         ) -> DispatchResult {
-            let hospital = Self::agent(origin)?;
+            let agent = ensure_signed(origin)?;
+            let hospital = Self::hospital_of(&agent)?;
             ensure!(!shares.is_empty(), Error::<T>::EmptyBody);
             let mut running = Self::in_phase(ceremony, Phase::Deal)?;
             let dealer = running.dealer(hospital).ok_or(Error::<T>::NotDealer)?;
@@ -418,8 +435,8 @@ pub mod pallet {
             Self::check_commitments(&running, hospital, &commitments, proof)?;
 
             let body = HashedBody::new(&shares);
-            let dealing = Dealing { commitments, part, body: body.hash() };
-            Dealings::<T>::insert(position(dealer), dealing);
+            let dealing = Dealing { agent, commitments, part, body: body.hash() };
+            Dealings::<T>::insert(ceremony, position(dealer), dealing);
             running.dealt.insert(dealer);
             Self::deposit_event(Event::Dealt { ceremony, hospital, body: body.hash() });
             Self::store(running);
@@ -427,11 +444,14 @@ pub mod pallet {
         }
 
         /// Says about which dealers the signer's hospital complains: those from which it has no valid share. None is a
-        /// judgement, too, and lets the ceremony go on. Signed by the agent of an enrolled seat.
+        /// judgement, too, and lets the ceremony go on. A seat accuses at most as many dealers as may be faulty: an
+        /// answer publishes the seat's share and a part of the mixing secret, and who accuses more is wrong about some.
+        /// Signed by the agent of an enrolled seat.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`AnotherCeremony`](Error::AnotherCeremony),
         /// [`WrongPhase`](Error::WrongPhase), [`NotSeat`](Error::NotSeat), [`NotEnrolled`](Error::NotEnrolled),
-        /// [`AlreadyJudged`](Error::AlreadyJudged) or [`UnknownDealer`](Error::UnknownDealer).
+        /// [`AlreadyJudged`](Error::AlreadyJudged), [`TooManyAccused`](Error::TooManyAccused) or
+        /// [`UnknownDealer`](Error::UnknownDealer).
         #[pallet::call_index(3)]
         pub fn judge(
             origin: OriginFor<T>,
@@ -442,14 +462,7 @@ pub mod pallet {
             let mut running = Self::in_phase(ceremony, Phase::Judge)?;
             let seat = Self::enrolled_seat(&running, hospital)?;
             ensure!(!running.judged.contains(seat), Error::<T>::AlreadyJudged);
-            ensure!(running.dealt.contains_all(complaints), Error::<T>::UnknownDealer);
-
-            running.judged.insert(seat);
-            for (dealer, of_dealer) in running.complaints.iter_mut().enumerate() {
-                if complaints.contains(dealer) {
-                    of_dealer.insert(seat);
-                }
-            }
+            Self::accuse(&mut running, seat, complaints)?;
             Self::deposit_event(Event::Judged { ceremony, hospital, complaints });
             Self::store(running);
             Ok(())
@@ -474,22 +487,16 @@ pub mod pallet {
             let mut running = Self::in_phase(ceremony, Phase::Answer)?;
             let dealer = running.dealer(hospital).ok_or(Error::<T>::NotDealer)?;
             let revealed = RevealedShare { seat, share, part };
-            Self::check_open(&running, dealer, seat)?;
-            Self::check_share(&running, dealer, &revealed)?;
-
-            AnswersOf::<T>::try_mutate(position(dealer), |answers| answers.try_push(revealed))
-                .map_err(|_| Error::<T>::TooManyComplaints)?;
-            if let Some(answered) = running.answered.get_mut(dealer) {
-                answered.insert(seat.into());
-            }
+            Self::publish(&mut running, dealer, revealed)?;
             Self::deposit_event(Event::Answered { ceremony, hospital, seat });
             Self::store(running);
             Ok(())
         }
 
         /// Confirms the result of the ceremony. As many equal confirmations as the threshold begin an epoch within this
-        /// call; the others are refunded the weight of that. After that, a member whose result is the epoch's may still
-        /// confirm that it has its share. Signed by the agent of an enrolled seat.
+        /// call; the others are refunded the weight of that. While that epoch is the current one, also during later
+        /// ceremonies, a member whose result is the epoch's may still confirm that it has its share. Signed by the
+        /// agent of an enrolled seat.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`AnotherCeremony`](Error::AnotherCeremony),
         /// [`NotSeat`](Error::NotSeat), [`NotEnrolled`](Error::NotEnrolled), [`WrongPhase`](Error::WrongPhase),
@@ -514,8 +521,9 @@ pub mod pallet {
             Ok(Some(T::WeightInfo::activate()).into())
         }
 
-        /// Requests new shares of the key, for example because a share may have leaked. The next ceremony makes them.
-        /// Signed by the governance account of an active hospital.
+        /// Requests new shares of the key, for example because a share may have leaked. The next ceremony makes them. A
+        /// hospital can do so once in `PHASES_BETWEEN_OWN_REASONS` phases. Signed by the governance account of an
+        /// active hospital.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NoKey`](Error::NoKey),
         /// [`AlreadyRequested`](Error::AlreadyRequested), [`CeremonyRunning`](Error::CeremonyRunning) or
@@ -525,13 +533,8 @@ pub mod pallet {
             let who = ensure_signed(origin)?;
             let hospital = T::Hospitals::active_by_governance(&who);
             let hospital = hospital.ok_or(Error::<T>::NotGovernance)?;
-            ensure!(Current::<T>::exists(), Error::<T>::NoKey);
-            ensure!(!RefreshRequested::<T>::get(), Error::<T>::AlreadyRequested);
-            let is_running = Self::newest().is_some_and(|newest| newest.is_running());
-            ensure!(!is_running, Error::<T>::CeremonyRunning);
-            let pause = Schedule::<T>::get().phase.saturating_mul(PHASES_BETWEEN_REFRESHES);
-            ensure!(Self::has_passed(LastBegun::<T>::get(), pause), Error::<T>::TooSoon);
-
+            Self::check_request(hospital)?;
+            LastRequest::<T>::insert(hospital, Self::now());
             RefreshRequested::<T>::put(true);
             Self::deposit_event(Event::RefreshRequested { hospital });
             Ok(())
@@ -552,28 +555,28 @@ pub mod pallet {
         }
 
         /// Chooses the hospitals that get the seats of the next ceremony, while they are active. None: all active
-        /// hospitals get seats. A running ceremony goes on. Requires a council motion.
+        /// hospitals get seats. A running ceremony goes on. The threshold of a committee must be above the number of
+        /// hospitals that may be malicious among all active ones, unless the committee is as large as one can be.
+        /// Requires root, as which the council dispatches it: who chooses the seats chooses who opens everything.
         ///
         /// Fails with [`WrongCommittee`](Error::WrongCommittee).
         #[pallet::call_index(8)]
         pub fn seat(origin: OriginFor<T>, committee: Option<Seats>) -> DispatchResult {
-            T::SeatOrigin::ensure_origin(origin)?;
-            if let Some(seats) = &committee {
-                let is_known = seats.iter().all(|hospital| T::Hospitals::exists(*hospital));
-                ensure!(is_known && Self::is_committee(seats), Error::<T>::WrongCommittee);
-            }
+            ensure_root(origin)?;
+            let is_valid = committee.as_ref().is_none_or(Self::can_be_chosen);
+            ensure!(is_valid, Error::<T>::WrongCommittee);
             Committee::<T>::set(committee.clone());
             Self::deposit_event(Event::CommitteeChosen { committee });
             Ok(())
         }
 
-        /// Changes how long phases and epochs last. The present phase of a running ceremony keeps its deadline. Requires
-        /// a council motion.
+        /// Changes how long phases and epochs last. The present phase of a running ceremony keeps its deadline.
+        /// Requires a council motion.
         ///
         /// Fails with [`WrongSchedule`](Error::WrongSchedule).
         #[pallet::call_index(9)]
         pub fn schedule(origin: OriginFor<T>, schedule: consortium::Schedule) -> DispatchResult {
-            T::SeatOrigin::ensure_origin(origin)?;
+            T::ScheduleOrigin::ensure_origin(origin)?;
             ensure!(schedule.is_valid(), Error::<T>::WrongSchedule);
             // The phases that are over lasted as long as they did.
             Self::settle();
@@ -586,8 +589,12 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         /// The active hospital whose agent signed.
         fn agent(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
-            let who = ensure_signed(origin)?;
-            Ok(T::Hospitals::active_by_agent(&who).ok_or(Error::<T>::NotAgent)?)
+            Ok(Self::hospital_of(&ensure_signed(origin)?)?)
+        }
+
+        /// The active hospital whose agent this is.
+        fn hospital_of(agent: &AccountId) -> Result<HospitalId, Error<T>> {
+            T::Hospitals::active_by_agent(agent).ok_or(Error::<T>::NotAgent)
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A runtime with the consortium key. Stand-ins replace the pallet of hospitals and the node's bodies; the members'
 //! cryptography is real.
 
-pub use epione_mocks::{BodyAtTail, Kept, admit, set_active};
+pub use epione_mocks::{BodyAtTail, Kept, admit, agent_account, set_active, set_agent};
 
 use std::collections::BTreeMap;
 
-use epione_mocks::{Bodies, Hospitals, agent_account, begin as begin_mocks, governance_account};
+use epione_mocks::{Bodies, Hospitals, begin as begin_mocks, governance_account};
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
     consortium::{self, CeremonyId, CeremonyResult, Epoch, EpochId, Phase, SeatSet},
@@ -47,13 +47,12 @@ impl pallet_consortium_key::Config for Test {
     type WeightInfo = ();
     type Hospitals = Hospitals;
     type Bodies = Bodies;
-    type SeatOrigin = EnsureRoot<AccountId>;
+    type ScheduleOrigin = EnsureRoot<AccountId>;
 }
 
 pub const PHASE: BlockNumber = 20;
 pub const REFRESH: BlockNumber = 10_000;
-pub const SCHEDULE: consortium::Schedule =
-    consortium::Schedule { phase: PHASE, refresh: REFRESH, grace: 40 };
+pub const SCHEDULE: consortium::Schedule = consortium::Schedule { phase: PHASE, refresh: REFRESH };
 
 pub fn agent(hospital: u16) -> RuntimeOrigin {
     RuntimeOrigin::signed(agent_account(hospital))

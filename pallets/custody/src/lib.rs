@@ -51,6 +51,7 @@ pub use pallet::*;
 pub use weights::WeightInfo;
 
 #[frame_support::pallet]
+#[allow(clippy::large_enum_variant)] // One call has a wrap of 168 bytes.
 pub mod pallet {
     use epione_primitives::{
         AccountId, BlockNumber, Hash, HospitalId, Moment, UserId,

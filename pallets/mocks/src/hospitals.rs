@@ -55,7 +55,7 @@ pub fn remove_hospital(hospital: HospitalId) {
     change(hospital, |known| (known.active, known.removed) = (false, true));
 }
 
-/// Gives a hospital another agent.
+/// Gives a hospital another agent account. The former one acts for it no more.
 pub fn set_agent(hospital: HospitalId, agent: AccountId) {
     change(hospital, |known| known.agent = agent);
 }

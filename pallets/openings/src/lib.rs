@@ -13,10 +13,11 @@
 //! as the threshold says. The parts are sealed to the requester and are not on the chain.
 //!
 //! An emergency summary is what is in a slot whose consent is for emergencies. Only a doctor opens it, with a reason.
-//! The rules of breaking the glass apply ([`Emergencies`](epione_primitives::ports::Emergencies)): the daily limit of
-//! the requester and the limit of the hospital for which the requester asks, and a review by the other hospitals. As
-//! soon as they find it unjustified, no hospital hands out its part any more. The policies of the record's hospital
-//! decide nothing: the patient's consent does.
+//! The rules of breaking the glass apply ([`Emergencies`](epione_primitives::ports::Emergencies)): a daily limit of the
+//! requester, for all hospitals together; a limit of the hospital for which the requester asks; and a review by the
+//! hospitals at which the requester's registration was not in force. As soon as they find it unjustified, no hospital
+//! hands out its part any more, and nobody opens sections in an emergency for the requester for 30 days. The policies
+//! of the record's hospital decide nothing: the patient's consent does.
 //!
 //! What a requester already opened stays open to the requester. So many members as the threshold says can open a wrap
 //! without this pallet, and nobody sees it: a standing consent says so.

@@ -72,8 +72,8 @@ parameter_types! {
     pub const ReviewBlocks: u32 = 10;
     pub const MaxReceipts: u32 = 100;
     pub const MaxRefusals: u32 = 100;
-    /// The emergencies for which one hospital's requesters ask in a day.
-    pub const MaxEmergencies: u32 = 4;
+    /// The emergencies of one hospital in a day. Openings are half of them.
+    pub const MaxEmergencies: u32 = 8;
 }
 
 /// No policy of a hospital allows anything. Openings do not depend on policies.

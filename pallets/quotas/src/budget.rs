@@ -11,13 +11,17 @@ use scale_info::TypeInfo;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub enum Lane {
-    /// Users' own calls, except rotations of keys and calls that end access.
+    /// Users' own calls, except questions in emergencies, rotations of keys and calls that end access.
     #[codec(index = 0)]
     User,
     /// An agent's calls, except votes: announcements, registrations, relationships, receipts. Of a governance account,
     /// only issued credentials.
     #[codec(index = 2)]
     Record,
+    /// Doctors' questions for openings in emergencies, which must get through although other users of the hospital use
+    /// up its budget. They come before an agent's calls, and after what ends access.
+    #[codec(index = 6)]
+    Emergency,
     /// Users' rotations of their keys, which must get through after a theft.
     #[codec(index = 1)]
     Rotation,
@@ -34,8 +38,15 @@ pub enum Lane {
 }
 
 impl Lane {
-    pub const ALL: [Self; 6] =
-        [Self::User, Self::Record, Self::Rotation, Self::Ending, Self::Vote, Self::Governance];
+    pub const ALL: [Self; 7] = [
+        Self::User,
+        Self::Record,
+        Self::Emergency,
+        Self::Rotation,
+        Self::Ending,
+        Self::Vote,
+        Self::Governance,
+    ];
 }
 
 /// What a [`Holder`](crate::Holder) may use in one lane.
@@ -72,6 +83,7 @@ pub struct Share {
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Limits {
     pub users: Share,
+    pub emergencies: Share,
     pub rotations: Share,
     pub endings: Share,
     pub records: Share,
@@ -83,6 +95,7 @@ impl Limits {
     pub fn of(&self, lane: Lane) -> &Share {
         match lane {
             Lane::User => &self.users,
+            Lane::Emergency => &self.emergencies,
             Lane::Rotation => &self.rotations,
             Lane::Ending => &self.endings,
             Lane::Record => &self.records,

@@ -7,8 +7,8 @@
 //! accounts ([`Holder`]), so a new account renews no budget.
 //!
 //! Each [`Lane`] has its own budgets. Users cannot use up what their hospital's worker needs, other users' calls cannot
-//! use up what a rotation of keys or the end of an access needs, and an agent's announcements cannot use up what its
-//! votes need.
+//! use up what a doctor in an emergency, a rotation of keys or the end of an access needs, and an agent's announcements
+//! cannot use up what its votes need.
 //!
 //! A window that has passed is reset when its holder is debited next. If the holder is not debited any more, a later
 //! block removes the entry ([`pruning`]). A check reads the limits and two entries, whatever the number of accounts.

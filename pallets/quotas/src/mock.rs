@@ -34,6 +34,7 @@ const LEAST: Share = Share {
 pub const fn same(share: Share) -> Limits {
     Limits {
         users: share,
+        emergencies: share,
         rotations: share,
         endings: share,
         records: share,

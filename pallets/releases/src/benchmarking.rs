@@ -8,6 +8,7 @@ use epione_primitives::{
         MAX_EMERGENCIES_PER_DAY, MAX_ENTRIES, MAX_HOSPITALS, MAX_REFUSALS_PER_DAY,
         MAX_RELEASED_RECORDS, MAX_RIGHTS,
     },
+    opening::OpeningId,
     profile::Role,
     release::{EmergencyReason, ReleasedRecord, ReviewStatus, ReviewSubject, Right, SectionSet},
 };
@@ -69,6 +70,7 @@ fn set_up<T: Config>() -> (HospitalId, AccountId) {
         emergencies: T::MaxEmergencies::get() - 1,
         refusals: T::MaxRefusals::get() - 1,
         visitors: 0,
+        openings: 0,
     };
     Usages::<T>::insert(hospital, usage);
     (hospital, agent)
@@ -131,7 +133,7 @@ fn rights(actions: &[Action]) -> impl Iterator<Item = Right> {
     actions.iter().flat_map(|action| CLASSES.map(|class| Right { action: *action, class }))
 }
 
-/// Stores an open review with these verdicts.
+/// Stores an open review with these verdicts, of an opening: the registrations of its requester are looked up.
 fn reviewed<T: Config>(
     hospital: HospitalId,
     deadline: BlockNumber,
@@ -143,7 +145,7 @@ fn reviewed<T: Config>(
         requester: DOCTOR,
         patient: PATIENT,
         hospital,
-        subject: ReviewSubject::Receipt(0),
+        subject: ReviewSubject::Opening(OpeningId(0)),
         reason: EmergencyReason::LifeThreatening,
         opened: T::Time::now(),
         deadline,

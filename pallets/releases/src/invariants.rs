@@ -15,8 +15,8 @@ use sp_runtime::TryRuntimeError;
 
 use crate::{
     ByGrant, ByRequest, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview,
-    OwnReadCount, OwnReads, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews,
-    Tallies, Usages, VisitorsFrom, requests::Answer, shape,
+    OpeningTallies, OwnReadCount, OwnReads, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals,
+    Reviews, Tallies, Unjustified, Usages, VisitorsFrom, requests::Answer, shape,
 };
 
 impl<T: Config> Pallet<T> {
@@ -28,6 +28,7 @@ impl<T: Config> Pallet<T> {
         Self::check_reviews()?;
         Self::check_emergencies()?;
         Self::check_tallies()?;
+        Self::check_unjustified()?;
         Self::check_usages()?;
         Self::check_visitors()
     }
@@ -192,6 +193,27 @@ impl<T: Config> Pallet<T> {
                 "a tally exceeds the daily limits, or has a future day"
             );
         }
+        for (_, tally) in OpeningTallies::<T>::iter() {
+            ensure!(
+                tally.emergencies <= MAX_EMERGENCIES_PER_DAY
+                    && tally.refusals == 0
+                    && tally.day <= tally.on(now).day,
+                "a tally of openings exceeds the daily limit, or has a future day"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_unjustified() -> Result<(), TryRuntimeError> {
+        for (requester, at) in Unjustified::<T>::iter() {
+            let status = ReviewStatus::Closed { justified: false, at };
+            let is_reviewed = Reviews::<T>::iter_values()
+                .any(|review| review.requester == requester && review.status == status);
+            ensure!(
+                is_reviewed,
+                "no emergency of a requester was found unjustified at that moment"
+            );
+        }
         Ok(())
     }
 
@@ -203,6 +225,7 @@ impl<T: Config> Pallet<T> {
                 usage.ordinary() <= T::MaxReceipts::get()
                     && usage.emergencies <= usage.receipts.min(T::MaxEmergencies::get())
                     && usage.visitors <= usage.emergencies.min(T::MaxEmergencies::get() / 2)
+                    && usage.openings <= usage.emergencies.min(T::MaxEmergencies::get() / 2)
                     && usage.refusals <= T::MaxRefusals::get()
                     && usage.since <= now,
                 "a usage exceeds the hospital's limits, or begins in the future"

@@ -10,8 +10,11 @@
 //! verdict of more than half of them closes the review; otherwise it expires, with an event that everyone who follows
 //! the chain sees.
 //!
-//! Hospitals that open sections together in an emergency (pallet-openings) count it here, for the hospital for which
-//! the requester asks, within the same limits, and it gets its review among the others.
+//! Hospitals that open sections together in an emergency (pallet-openings) count it here. It uses one of the
+//! emergencies of the hospital for which the requester asks, of which openings are at most half. A requester has three
+//! in a day, for all hospitals together. It gets its review among the others, and no hospital at which the requester's
+//! registration was in force judges it. A requester whose last reviewed emergency was found unjustified has none for 30
+//! days.
 //!
 //! A patient reads own records by the own key, without any of this. Such a reading leaves nothing on the chain, unless
 //! the patient notes it ([`Call::note`]): for the patient's own records, and as no proof for anybody else.
@@ -38,11 +41,12 @@
 //! 5. a hospital gives at most one verdict on a review, and none on its own review while that is open;
 //! 6. reviews before the cursor are closed or expired, and all others are open or closed;
 //! 7. no tally exceeds the daily limits, or has a future day;
-//! 8. no hospital's usage exceeds its limits, has more emergencies than receipts or more visitors than emergencies, or
-//!    begins in the future;
+//! 8. no hospital's usage exceeds its limits, has more emergencies than receipts, or more visitors or openings than
+//!    emergencies, or begins in the future;
 //! 9. the requesters of one hospital cause at most their share of another hospital's emergencies;
 //! 10. each receipt and each refusal is the only answer to its request, and each answer is one of them;
-//! 11. a patient's notes are numbered without gaps, and name the patient's records as a note can.
+//! 11. a patient's notes are numbered without gaps, and name the patient's records as a note can;
+//! 12. whose emergency was unjustified has a review that was closed so, at that moment.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -189,6 +193,14 @@ pub mod pallet {
     pub type Tallies<T: Config> =
         StorageDoubleMap<_, Twox64Concat, HospitalId, Blake2_128Concat, UserId, Tally, ValueQuery>;
 
+    /// How many openings in emergencies a requester had on the last day with one of them, for all hospitals together.
+    #[pallet::storage]
+    pub type OpeningTallies<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Tally, ValueQuery>;
+
+    /// When the last reviewed emergency of a requester was found unjustified. None if it was found justified.
+    #[pallet::storage]
+    pub type Unjustified<T: Config> = StorageMap<_, Blake2_128Concat, UserId, Moment>;
+
     /// How many receipts and refusals each hospital recorded in its last window.
     #[pallet::storage]
     pub type Usages<T: Config> = StorageMap<_, Twox64Concat, HospitalId, Usage, ValueQuery>;
@@ -299,8 +311,7 @@ pub mod pallet {
         /// The hospital's policies do not allow one of the rights now.
         #[codec(index = 14)]
         NotAllowed,
-        /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today, or asked
-        /// for openings in emergencies for it.
+        /// The requester has already broken the glass `MAX_EMERGENCIES_PER_DAY` times at this hospital today.
         #[codec(index = 15)]
         TooManyEmergencies,
         /// The hospital's policies allow everything that was requested, so there is nothing to refuse.
@@ -321,8 +332,8 @@ pub mod pallet {
         /// The review's deadline has passed.
         #[codec(index = 21)]
         DeadlinePassed,
-        /// The emergency was at the signer's own hospital, or of an opening for which its user asked, and other
-        /// hospitals can judge it.
+        /// The emergency was at the signer's own hospital, or of an opening for a requester whose registration was in
+        /// force at it, and other hospitals can judge it.
         #[codec(index = 22)]
         OwnReview,
         /// The hospital has already given its verdict. A verdict is final.
@@ -368,6 +379,18 @@ pub mod pallet {
         /// The signer is not a patient. Only patients note that they read their own records.
         #[codec(index = 34)]
         NotPatient,
+        /// The requester has already had `MAX_EMERGENCIES_PER_DAY` openings in emergencies today, for all hospitals
+        /// together.
+        #[codec(index = 35)]
+        TooManyOpenings,
+        /// The requesters of the hospital have had as many openings in emergencies as they can in 24 hours of chain
+        /// blocks. Retry later, or ask for another hospital: the limit is reset 24 hours after the hospital's first
+        /// receipt, opening or refusal of these 24 hours.
+        #[codec(index = 36)]
+        TooManyHospitalOpenings,
+        /// The hospitals found the requester's last reviewed emergency unjustified less than `UNJUSTIFIED_MILLIS` ago.
+        #[codec(index = 37)]
+        UnjustifiedLately,
     }
 
     #[pallet::hooks]
@@ -454,9 +477,10 @@ pub mod pallet {
             Self::store_refusal(&request, &question)
         }
 
-        /// Gives the verdict of the signer's hospital on an emergency at another hospital: whether it was
-        /// justified. The same verdict of more than half of the other active hospitals closes the
-        /// review. If there is no other active hospital, the hospital judges its own emergency.
+        /// Gives the verdict of the signer's hospital on an emergency at another hospital: whether it was justified.
+        /// The same verdict of more than half of the other active hospitals closes the review. Of an opening, those do
+        /// not judge at which the requester's registration was in force, unless nobody else is left. If there is no
+        /// other active hospital, the hospital judges its own emergency.
         ///
         /// Signed by an active hospital's governance account.
         ///
@@ -471,8 +495,8 @@ pub mod pallet {
             let hospital =
                 T::Hospitals::active_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
             let open = Self::open_review(review)?;
-            let judges = Self::judges(open.hospital);
-            // The signer's hospital is active, so it is not a judge only if the review is its own.
+            let judges = Self::judges(&open);
+            // The signer's hospital is active, so it is not a judge only if the emergency is its own.
             ensure!(judges.contains(&hospital), Error::<T>::OwnReview);
             let judged = open.verdicts.iter().any(|(judge, _)| *judge == hospital);
             ensure!(!judged, Error::<T>::AlreadyJudged);

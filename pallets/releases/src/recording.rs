@@ -13,8 +13,8 @@ use frame_support::{ensure, traits::Get};
 use sp_runtime::{ArithmeticError, DispatchResult, SaturatedConversion};
 
 use crate::{
-    ByGrant, ByRequest, Config, Error, Event, Pallet, ReceiptCount, Receipts, RefusalCount,
-    Refusals, Tallies, Usages, VisitorsFrom,
+    ByGrant, ByRequest, Config, Error, Event, OpeningTallies, Pallet, ReceiptCount, Receipts,
+    RefusalCount, Refusals, Tallies, Usages, VisitorsFrom,
     requests::Answer,
     rights::{Grounds, Question},
 };
@@ -42,8 +42,33 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Counts a receipt of a hospital, or an opening in an emergency, within its limits for all requesters together.
-    /// Other receipts do not use up the places of emergencies.
+    /// Counts an opening in an emergency for its requester, whichever hospital the requester asks for.
+    pub(crate) fn tally_opening(question: &Question) -> Result<(), Error<T>> {
+        OpeningTallies::<T>::try_mutate(question.requester, |tally| {
+            let mut today = tally.on(question.at);
+            ensure!(today.emergencies < MAX_EMERGENCIES_PER_DAY, Error::<T>::TooManyOpenings);
+            today.emergencies = today.emergencies.saturating_add(1);
+            *tally = today;
+            Ok(())
+        })
+    }
+
+    /// Counts an opening in an emergency for its hospital, within its limits for all requesters together. Openings use
+    /// up at most half of the places of emergencies, so that doctors at the hospital can break the glass.
+    pub(crate) fn count_opening(question: &Question) -> Result<(), Error<T>> {
+        Usages::<T>::try_mutate(question.hospital, |usage| {
+            *usage = usage.on(Self::block());
+            let most = T::MaxEmergencies::get() / 2;
+            ensure!(usage.openings < most, Error::<T>::TooManyHospitalOpenings);
+            Self::count_emergency(usage, question)?;
+            usage.openings = usage.openings.saturating_add(1);
+            usage.receipts = usage.receipts.saturating_add(1);
+            Ok(())
+        })
+    }
+
+    /// Counts a receipt of a hospital, within its limits for all requesters together. Other receipts do not use up the
+    /// places of emergencies.
     pub(crate) fn count_receipt(question: &Question, emergency: bool) -> Result<(), Error<T>> {
         Usages::<T>::try_mutate(question.hospital, |usage| {
             *usage = usage.on(Self::block());

@@ -3,9 +3,10 @@
 
 use alloc::vec::Vec;
 use epione_primitives::{
-    BlockNumber, HospitalId,
+    BlockNumber, HospitalId, UserId,
     access::Purpose,
-    ports::{self, EmergencyOpening, Hospitals},
+    limits::UNJUSTIFIED_MILLIS,
+    ports::{self, EmergencyOpening, Hospitals, Users},
     release::{EmergencyReason, Review, ReviewId, ReviewStatus, ReviewSubject},
 };
 use frame_support::{
@@ -17,7 +18,7 @@ use sp_runtime::{ArithmeticError, BoundedVec, DispatchError, DispatchResult, Sat
 
 use crate::{
     Config, Emergencies, EmergencyCount, Error, Event, ExpiryCursor, NextReview, Pallet, Reviews,
-    recording::after, rights::Question,
+    Unjustified, recording::after, rights::Question,
 };
 
 /// Maximum number of reviews with a passed deadline that one block processes.
@@ -83,14 +84,27 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// The hospitals that judge an emergency at or for this hospital: the other active hospitals, or itself if there
-    /// are none.
-    pub(crate) fn judges(hospital: HospitalId) -> Vec<HospitalId> {
-        let mut active = T::Hospitals::active();
-        if active != [hospital] {
-            active.retain(|other| *other != hospital);
-        }
-        active
+    /// The hospitals that judge an emergency: the active ones, but not the hospital at which or for which it was. A
+    /// requester of several hospitals chooses the one for which an opening is, and so would choose who does not judge.
+    /// Therefore no hospital judges an opening at which the requester's registration was in force then. If nobody is
+    /// left, all other active hospitals judge, or the hospital itself if there are none.
+    pub(crate) fn judges(review: &Review) -> Vec<HospitalId> {
+        let active = T::Hospitals::active();
+        let is_other = |judge: &HospitalId| *judge != review.hospital;
+        let others: Vec<_> = active.iter().copied().filter(is_other).collect();
+        let is_opening = matches!(review.subject, ReviewSubject::Opening(_));
+        let is_own = |judge: &HospitalId| {
+            is_opening && T::Users::registered(*judge, review.requester, review.opened)
+        };
+        let strangers = others.iter().copied().filter(|judge| !is_own(judge)).collect();
+        let possible = [strangers, others];
+        possible.into_iter().find(|judges: &Vec<_>| !judges.is_empty()).unwrap_or(active)
+    }
+
+    /// Whether the requester's last reviewed emergency was found unjustified less than 30 days ago.
+    fn was_unjustified_lately(requester: UserId) -> bool {
+        Unjustified::<T>::get(requester)
+            .is_some_and(|at| T::Time::now() < at.saturating_add(UNJUSTIFIED_MILLIS))
     }
 
     /// Adds a verdict, and closes the review if the judges agree now.
@@ -104,7 +118,13 @@ impl<T: Config> Pallet<T> {
         review.verdicts.try_push((hospital, justified)).map_err(|_| Error::<T>::AlreadyJudged)?;
         Self::deposit_event(Event::Judged { review: id, hospital, justified });
         if let Some(justified) = agreed(&review.verdicts, judges) {
-            review.status = ReviewStatus::Closed { justified, at: T::Time::now() };
+            let at = T::Time::now();
+            review.status = ReviewStatus::Closed { justified, at };
+            if justified {
+                Unjustified::<T>::remove(review.requester);
+            } else {
+                Unjustified::<T>::insert(review.requester, at);
+            }
             Self::deposit_event(Event::ReviewClosed { review: id, justified });
         }
         Reviews::<T>::insert(id, review);
@@ -144,8 +164,9 @@ impl<T: Config> ports::Emergencies for Pallet<T> {
         let EmergencyOpening { opening, requester, patient, hospital, reason } = emergency;
         let (purpose, at) = (Purpose::Emergency, T::Time::now());
         let question = Question { requester, patient, hospital, purpose, at };
-        Self::tally_emergency(&question)?;
-        Self::count_receipt(&question, true)?;
+        ensure!(!Self::was_unjustified_lately(requester), Error::<T>::UnjustifiedLately);
+        Self::tally_opening(&question)?;
+        Self::count_opening(&question)?;
         Ok(Self::begin_review(&question, ReviewSubject::Opening(opening), reason)?)
     }
 

@@ -20,11 +20,17 @@ const fn alone(budget: Budget) -> Share {
 
 /// The reasons are in `docs/adr/028-quotas-and-lanes.md`.
 const DEFAULT: Limits = Limits {
-    // A call of a user needs about 2 ms, an opening of the most records nearly 9 ms, and in an emergency nearly 10 ms.
+    // A call of a user needs about 2 ms, and an opening of the most records nearly 9 ms.
     // A hundred hospitals, all of whose users attack, use a quarter of the chain.
     users: Share {
         account: Budget { ref_time: 10 * MILLIS, bytes: 256 * KIB },
         hospital: Budget { ref_time: WINDOW / 400, bytes: 16 * MIB },
+    },
+    // One opening of the most records in an emergency in a window, or two smaller ones, of each doctor. The chain
+    // permits three of a doctor in a day; the bytes are enough for thirty questions, with those that it refuses.
+    emergencies: Share {
+        account: Budget { ref_time: 15 * MILLIS, bytes: 96 * KIB },
+        hospital: Budget { ref_time: WINDOW / 400, bytes: 4 * MIB },
     },
     // Two rotations in a window, but few in a day: only thousands of users can use up what all users of their
     // hospital have for rotations.
@@ -48,10 +54,15 @@ const DEFAULT: Limits = Limits {
 };
 
 const LEAST: Limits = Limits {
-    // Each of the largest calls of a user: an opening of the most records in an emergency needs nearly 10 ms.
+    // Each of the largest calls of a user.
     users: Share {
         account: Budget { ref_time: 10 * MILLIS, bytes: 16 * KIB },
         hospital: Budget { ref_time: 10 * MILLIS, bytes: MIB },
+    },
+    // An opening of the most records in an emergency needs about 10 ms.
+    emergencies: Share {
+        account: Budget { ref_time: 12 * MILLIS, bytes: 16 * KIB },
+        hospital: Budget { ref_time: 12 * MILLIS, bytes: MIB },
     },
     rotations: Share {
         account: Budget { ref_time: 2 * MILLIS, bytes: 4 * KIB },

@@ -101,7 +101,7 @@ impl pallet_queries::Config for Runtime {
 impl pallet_consortium_key::Config for Runtime {
     type Hospitals = Hospitals;
     type Bodies = ExtrinsicTail;
-    type SeatOrigin = CouncilMajority;
+    type ScheduleOrigin = CouncilMajority;
     type WeightInfo = weights::pallet_consortium_key::Measured<Runtime>;
 }
 

@@ -11,7 +11,7 @@ pub struct Measured<T>(PhantomData<T>);
 impl<T: frame_system::Config> pallet_consortium_key::WeightInfo for Measured<T> {
     /// An estimate until it is measured.
     fn begin() -> Weight {
-        Weight::from_parts(400_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(16, 105))
+        Weight::from_parts(400_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(18, 106))
     }
 
     /// An estimate until it is measured.
@@ -42,12 +42,12 @@ impl<T: frame_system::Config> pallet_consortium_key::WeightInfo for Measured<T> 
     /// An estimate until it is measured.
     fn activate() -> Weight {
         Weight::from_parts(130_000_000_000, 0)
-            .saturating_add(T::DbWeight::get().reads_writes(35, 12))
+            .saturating_add(T::DbWeight::get().reads_writes(38, 108))
     }
 
     /// An estimate until it is measured.
     fn refresh() -> Weight {
-        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(8, 4))
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(9, 5))
     }
 
     /// An estimate until it is measured.
@@ -57,7 +57,7 @@ impl<T: frame_system::Config> pallet_consortium_key::WeightInfo for Measured<T> 
 
     /// An estimate until it is measured.
     fn seat() -> Weight {
-        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(31, 1))
+        Weight::from_parts(60_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(132, 1))
     }
 
     /// An estimate until it is measured.

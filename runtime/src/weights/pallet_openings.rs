@@ -32,11 +32,12 @@ impl<T: frame_system::Config> pallet_openings::WeightInfo for Measured<T> {
     }
 
     /// `r`: 1 to 16.
-    /// An estimate until it is measured. More than `ask`: the daily tally, the hospital's usage, and the review.
+    /// An estimate until it is measured. More than `ask`: the daily tally, the hospital's usage, when an
+    /// emergency of the requester was last found unjustified, and the review.
     fn ask_emergency(r: u32) -> Weight {
         <Self as pallet_openings::WeightInfo>::ask(r)
             .saturating_add(Weight::from_parts(60_000_000, 0))
-            .saturating_add(T::DbWeight::get().reads_writes(8, 7))
+            .saturating_add(T::DbWeight::get().reads_writes(9, 7))
     }
 
     /// `r`: 1 to 16.

@@ -7,23 +7,24 @@ use epione_primitives::{
         Ceremony, CeremonyId, CeremonyResult, CommitmentList, DealerContext, Epoch, KeyId, Phase,
         Schedule, SeatSet, Seats,
     },
+    hospital::Duty,
     limits::{MAX_SEALED_SHARES_BYTES, MAX_THRESHOLD},
     profile::Role,
     refusal::Refusal::*,
 };
-use epione_runtime::{ConsortiumKey, Hospitals, Runtime, RuntimeCall, System, invariants};
+use epione_runtime::{ConsortiumKey, Hospitals, Quotas, Runtime, RuntimeCall, System, invariants};
 use epione_threshold::{Commitments, Index, MixingSecret, Polynomial, Share};
 use frame_support::{
     dispatch::{DispatchClass, GetDispatchInfo},
     traits::Get,
 };
 use pallet_consortium_key::{Current, EnrolmentKey, Epochs, SealedSharesBytes};
-use pallet_quotas::Limits;
-use sp_runtime::DispatchError;
+use pallet_quotas::{Holder, Lane, Limits};
+use sp_runtime::{DispatchError, traits::Dispatchable as _};
 
 use crate::{
     caller::{batch, refused},
-    chain::{Chain, PATIENT, account, apply, key, local, register, user_seed},
+    chain::{A, Chain, PATIENT, account, apply, key, local, register, user_seed},
     council::pass,
 };
 
@@ -247,6 +248,20 @@ fn the_largest_calls_fit_into_the_smallest_quota_and_a_block() {
     });
 }
 
+/// Another hospital begins the ceremony that makes the new shares.
+#[test]
+fn who_requests_new_shares_pays_for_the_epoch_that_they_leave() {
+    local(|chain| {
+        generate(chain);
+        let phase = pallet_consortium_key::Schedule::<Runtime>::get().phase;
+        chain.reach(System::block_number() + 10 * phase);
+        let used = || Quotas::usage(&Holder::Duty(A, Duty::Governance), Lane::Governance).bytes;
+        let before = used();
+        apply("Alice", Call::refresh {}).unwrap().unwrap();
+        assert!(used() - before > 1_024, "{before} {}", used());
+    });
+}
+
 #[test]
 fn two_thirds_of_the_council_decide_about_a_new_key() {
     local(|chain| {
@@ -260,10 +275,15 @@ fn two_thirds_of_the_council_decide_about_a_new_key() {
 }
 
 #[test]
-fn more_than_half_of_the_council_choose_the_seats() {
+fn two_thirds_of_the_council_choose_the_seats() {
     local(|_| {
         let committee = Seats::truncate_from(vec![HospitalId(0), HospitalId(3)]);
-        pass(Call::seat { committee: Some(committee.clone()) });
+        let seat = || Call::seat { committee: Some(committee.clone()) };
+        // A motion of more than half is not root.
+        let refused = RuntimeCall::from(seat()).dispatch(crate::chain::council());
+        assert_eq!(refused.map(drop).map_err(|it| it.error), Err(DispatchError::BadOrigin));
+        let call = Box::new(RuntimeCall::from(seat()));
+        pass(epione_runtime::council_root::Call::<Runtime>::dispatch { call });
         assert_eq!(send(1, Call::begin { key: sealing_key(1) }), Err(Error::NotSeat.into()));
         send(3, Call::begin { key: sealing_key(1) }).unwrap();
         assert_eq!(newest().unwrap().seats, committee);
@@ -273,7 +293,7 @@ fn more_than_half_of_the_council_choose_the_seats() {
 #[test]
 fn more_than_half_of_the_council_change_the_schedule() {
     local(|_| {
-        let schedule = Schedule { phase: 50, refresh: 5_000, grace: 60 };
+        let schedule = Schedule { phase: 50, refresh: 5_000 };
         pass(Call::schedule { schedule });
         assert_eq!(pallet_consortium_key::Schedule::<Runtime>::get(), schedule);
     });

@@ -94,7 +94,7 @@ fn the_consortium_key_has_short_phases_in_the_presets_and_long_ones_elsewhere() 
         let storage = configuration(preset).build_storage().unwrap();
         sp_io::TestExternalities::new(storage).execute_with(|| {
             let schedule = pallet_consortium_key::Schedule::<Runtime>::get();
-            assert_eq!(schedule, Schedule { phase: 20, refresh: 1_000_000, grace: 20 });
+            assert_eq!(schedule, Schedule { phase: 10, refresh: 1_000_000 });
             assert!(schedule.is_valid());
         });
     }

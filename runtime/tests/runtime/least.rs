@@ -8,7 +8,7 @@ use epione_primitives::{
         MAX_QUERIED_RECORDS, MAX_RELEASED_RECORDS,
     },
     query::{QueriedRecords, QueryId},
-    release::{ReleasedRecord, ReleasedRecords, SectionSet},
+    release::{EmergencyReason, ReleasedRecord, ReleasedRecords, SectionSet},
     sharing::{Consent, Term},
 };
 use epione_runtime::{Quotas, Runtime, RuntimeCall, RuntimeOrigin, Timestamp};
@@ -49,8 +49,9 @@ fn give() -> RuntimeCall {
 fn open() -> RuntimeCall {
     let sections = SectionSet((1 << (MAX_OPENED_SECTIONS / MAX_QUERIED_RECORDS)) - 1);
     let records = QueriedRecords::truncate_from(records(MAX_QUERIED_RECORDS, sections));
-    let (hospital, patient, purpose) = (B, *PATIENT, Purpose::Research);
-    pallet_openings::Call::ask { hospital, patient, records, purpose }.into()
+    let (hospital, patient, purpose) = (B, *PATIENT, Purpose::Emergency);
+    let emergency = Some(EmergencyReason::LifeThreatening);
+    pallet_openings::Call::ask { hospital, patient, records, purpose, emergency }.into()
 }
 
 fn accept() -> RuntimeCall {

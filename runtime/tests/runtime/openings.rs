@@ -11,12 +11,16 @@ use epione_primitives::{
     opening::{OpeningId, WrapLabel, WrapsBytes},
     profile::Role,
     query::QueriedRecords,
+    refusal::Refusal::{CallNotForRole, HospitalQuotaExceeded},
     release::{EmergencyReason, ReleasedRecord, ReviewId, ReviewStatus, SectionSet},
     sharing::{Consent, Term},
 };
-use epione_runtime::{Hospitals, Quotas, Runtime, RuntimeCall, Sharing, System, invariants};
+use epione_runtime::{
+    Hospitals, Quotas, Runtime, RuntimeCall, Sharing, System, invariants,
+    lanes::priority as priority_of,
+};
 use epione_threshold::{MixingSecret, Point, Wrap};
-use pallet_quotas::{Holder, Lane};
+use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
 use sp_runtime::DispatchError;
 
 use crate::{
@@ -191,7 +195,7 @@ fn an_emergency_summary_is_opened_and_reviewed_while_the_hospital_of_the_record_
         chain.next_block();
         Hospitals::suspend(council(), A).unwrap();
         let asked = in_emergency(ask());
-        assert_eq!(send("user-8", asked.clone()), Err(Error::NotDoctor.into()));
+        assert_eq!(refused("user-8", asked.clone()), Some(CallNotForRole));
         send("user-9", asked).unwrap();
         let reviews = Runtime::reviews(None, 8);
         let [(id, review)] = &reviews[..] else { panic!("one review is open") };
@@ -221,15 +225,18 @@ fn an_emergency_summary_is_opened_and_reviewed_while_the_hospital_of_the_record_
 fn the_largest_opening_fits_into_the_quota_of_a_user() {
     local(|chain| {
         shared(chain);
+        register("Bob//agent", user(9), Role::Doctor);
         let sections = SectionSet((1 << (MAX_OPENED_SECTIONS / MAX_QUERIED_RECORDS)) - 1);
         let record = |index| {
             let pointer = RecordPointer { height: FIRST.height, index };
             ReleasedRecord { pointer, sections }
         };
         let most: Vec<_> = (0..MAX_QUERIED_RECORDS as u16).map(record).collect();
-        for largest in [ask_for(most.clone()), in_emergency(ask_for(most))] {
+        for (seed, largest) in
+            [("user-8", ask_for(most.clone())), ("user-9", in_emergency(ask_for(most)))]
+        {
             chain.next_window();
-            assert_eq!(refused("user-8", largest), None);
+            assert_eq!(refused(seed, largest), None);
         }
     });
 }
@@ -252,11 +259,13 @@ fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
     local(|chain| {
         committed(chain);
         consortium::generate(chain);
+        register("Bob//agent", user(9), Role::Doctor);
         let used = |holder: Holder, lane| Quotas::usage(&holder, lane).bytes;
-        let (user, agent) = (Holder::User(*RESEARCHER), Holder::Duty(B, Duty::Agent));
+        let (researcher, doctor) = (Holder::User(*RESEARCHER), Holder::User(user(9)));
+        let agent = Holder::Duty(B, Duty::Agent);
         for (seed, call, holder, lane, least) in [
-            ("user-8", ask(), user, Lane::User, 1_024),
-            ("user-8", in_emergency(ask()), user, Lane::User, 2_048),
+            ("user-8", ask(), researcher, Lane::User, 1_024),
+            ("user-9", in_emergency(ask()), doctor, Lane::Emergency, 2_048),
             ("Bob//agent", hand_out(), agent, Lane::Record, 512),
             ("Bob//agent", wrap(), agent, Lane::Record, 512 + 2 * 168),
         ] {
@@ -264,6 +273,51 @@ fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
             let before = used(holder, lane);
             assert_eq!(refused(seed, call), None);
             assert!(used(holder, lane) - before > least, "{seed}");
+        }
+    });
+}
+
+/// Users of the doctor's hospital use up its budget, and fill the pool.
+#[test]
+fn ordinary_users_cannot_stop_a_doctor_in_an_emergency() {
+    local(|chain| {
+        committed(chain);
+        consortium::generate(chain);
+        register("Bob//agent", user(9), Role::Doctor);
+        chain.next_window();
+        let used_up = |lane| {
+            let budget = CurrentLimits::<Runtime>::get().of(lane).hospital;
+            let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
+            let signer = Holder::User(user(99));
+            Quotas::debit(&Debit { signer, hospital: Some(B), lane, cost });
+        };
+        used_up(Lane::User);
+        assert_eq!(refused("user-8", ask()), Some(HospitalQuotaExceeded));
+        let priority =
+            |seed: &str, call: Call| validate(signed(&key(seed), call)).unwrap().priority;
+        let urgent = priority("user-9", in_emergency(ask()));
+        assert!(urgent > priority("Bob//agent", hand_out()));
+        // The consent has to exist before somebody can end it, so the lanes are compared.
+        assert!(urgent < priority_of(Lane::Ending));
+        assert_eq!(refused("user-9", in_emergency(ask())), None);
+        chain.next_window();
+        used_up(Lane::Emergency);
+        assert_eq!(refused("user-9", in_emergency(ask())), Some(HospitalQuotaExceeded));
+    });
+}
+
+/// Who is no doctor uses neither the budget of doctors nor their places in a block.
+#[test]
+fn a_question_in_an_emergency_of_who_is_no_doctor_is_refused_before_it_costs_anything() {
+    local(|chain| {
+        committed(chain);
+        register("Bob//agent", user(9), Role::Nurse);
+        for seed in ["user-7", "user-8", "user-9"] {
+            assert_eq!(refused(seed, in_emergency(ask())), Some(CallNotForRole), "{seed}");
+        }
+        for hospital in [A, B] {
+            let used = Quotas::usage(&Holder::Hospital(hospital), Lane::Emergency);
+            assert_eq!((used.ref_time, used.bytes), (0, 0));
         }
     });
 }

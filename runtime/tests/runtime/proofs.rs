@@ -9,9 +9,14 @@ use std::collections::BTreeMap;
 
 use codec::Encode;
 use epione_primitives::{
-    AccountId, AnnouncementId, Hash, QueryId, RecordPointer, access::RelationshipKind,
-    consortium::EpochId, credential::AttributeId, custody::ClaimId, opening::OpeningId,
-    release::ReviewId, sharing::SlotId,
+    AccountId, AnnouncementId, Hash, QueryId, RecordPointer,
+    access::RelationshipKind,
+    consortium::{CeremonyId, EpochId},
+    credential::AttributeId,
+    custody::ClaimId,
+    opening::OpeningId,
+    release::ReviewId,
+    sharing::SlotId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
 use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
@@ -230,9 +235,12 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
 fn the_client_computes_the_keys_of_the_consortium_key() {
     same!(keys::consortium_schedule(), pallet_consortium_key::Schedule);
     same!(keys::ceremony(), pallet_consortium_key::Ceremony);
-    same!(keys::enrolment(3), pallet_consortium_key::Enrolments, 3_u8);
-    same!(keys::dealing(3), pallet_consortium_key::Dealings, 3_u8);
-    same!(keys::answers_of(3), pallet_consortium_key::AnswersOf, 3_u8);
+    same!(keys::kept_ceremony(), pallet_consortium_key::Kept);
+    let id = CeremonyId(8);
+    same!(keys::enrolment(id, 3), pallet_consortium_key::Enrolments, id, 3_u8);
+    same!(keys::dealing(id, 3), pallet_consortium_key::Dealings, id, 3_u8);
+    same!(keys::answers_of(id, 3), pallet_consortium_key::AnswersOf, id, 3_u8);
+    same!(keys::joined(), pallet_consortium_key::Joined);
     same!(keys::confirmations(), pallet_consortium_key::Confirmed);
     same!(keys::epoch(EpochId(7)), pallet_consortium_key::Epochs, EpochId(7));
     same!(keys::current_epoch(), pallet_consortium_key::Current);

@@ -504,6 +504,8 @@ fn the_guide_for_operators_has_the_limits_and_the_lowest_ones() {
     for (names, budget, least) in [
         ("`users.account`", limits.users.account, lowest.users.account),
         ("`users.hospital`", limits.users.hospital, lowest.users.hospital),
+        ("`emergencies.account`", limits.emergencies.account, lowest.emergencies.account),
+        ("`emergencies.hospital`", limits.emergencies.hospital, lowest.emergencies.hospital),
         ("`rotations.account`", limits.rotations.account, lowest.rotations.account),
         ("`rotations.hospital`", limits.rotations.hospital, lowest.rotations.hospital),
         ("`endings.account`", limits.endings.account, lowest.endings.account),

@@ -187,7 +187,8 @@ fn point(wrap: &Wrap, section: u16) -> anyhow::Result<Point> {
 
 fn combined(parts: &[(Index, Partial)]) -> anyhow::Result<Vec<Point>> {
     let parts: Vec<_> = parts.iter().map(|(at, part)| (*at, part)).collect();
-    Partial::combine(&parts).context("the parts do not combine")
+    let points = Partial::combine(&parts).context("the parts do not combine")?;
+    Ok(points.to_vec())
 }
 
 fn made(share: &Share, points: &[Point], member: u16) -> anyhow::Result<Partial> {
@@ -226,8 +227,8 @@ fn label(section: u16) -> Vec<u8> {
 /// To what the proof of a member's part is bound.
 fn context(member: u16) -> Vec<u8> {
     let hospital = HospitalId(member);
-    let context =
-        PartialContext { genesis: GENESIS, opening: OpeningId(0), hospital, epoch: EPOCH };
+    let (opening, wraps) = (OpeningId(0), Hash::repeat_byte(4));
+    let context = PartialContext { genesis: GENESIS, opening, hospital, epoch: EPOCH, wraps };
     context.proof_context(Hash::repeat_byte(3))
 }
 

@@ -274,6 +274,7 @@ impl Members {
         let share_of = |hospital: HospitalId| SharePart {
             share: *polynomial.share(Index::of_hospital(hospital.0)).encode(),
             part,
+            earlier: earlier.map(|held| *held.mixing.encode()),
         };
         let sealed =
             SealedShares::seal(&keys, GENESIS, id, seat.hospital, share_of, &seat.agent)?.encode();
@@ -283,8 +284,8 @@ impl Members {
         let dealt = Dealt { commitments: &commitments, proof: &proof.0, part, shares: &sealed };
         let call = transaction(&consortium_key::deal(id, &dealt), &seat.agent, GENESIS);
         // The chain computes the hash of the body, which has the same length whatever it is.
-        let dealing = Dealing { commitments, part, body: Hash::zero() };
         let (hospital, agent) = (seat.hospital, seat.agent.clone());
+        let dealing = Dealing { agent: agent.id(), commitments, part, body: Hash::zero() };
         Ok((Published { hospital, agent, dealing, body: sealed }, call))
     }
 

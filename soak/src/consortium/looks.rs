@@ -146,6 +146,7 @@ async fn opened_together(case: &Case) -> anyhow::Result<Took> {
         patient: case.home.patient,
         records: case.records.clone(),
         purpose: PURPOSE,
+        emergency: None,
     };
     let openings = Openings::new(case.requester.chain.clone());
     for _ in 0..MAX_ATTEMPTS {

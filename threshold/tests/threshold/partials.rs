@@ -3,6 +3,7 @@
 use epione_threshold::{Partial, Point, Share};
 use num_bigint::BigUint;
 use proptest::prelude::*;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
     oracle,
@@ -164,6 +165,21 @@ fn the_others_open_without_the_liar() {
     let [first, second, _] = honest.clone();
     assert_ne!(combine(&[first, second, (at(3), liar)]).unwrap(), right);
     assert_eq!(combine(&honest).unwrap(), right);
+}
+
+/// Whoever reads the memory later finds neither the products nor what opens the wraps.
+#[test]
+fn products_and_what_they_open_are_zeroized() {
+    fn is_erased_on_drop<T: ZeroizeOnDrop>(_: &T) {}
+    let epoch = epoch();
+    let points = points(&epoch, 2);
+    let [one, two] = [1, 2].map(|hospital| (at(hospital), epoch.partial(hospital, &points)));
+    let combined = Partial::combine(&[(one.0, &one.1), (two.0, &two.1)]).unwrap();
+    is_erased_on_drop(&combined);
+    let (_, mut partial) = one;
+    is_erased_on_drop(&partial);
+    partial.zeroize();
+    assert!(partial.values().is_empty());
 }
 
 #[test]

@@ -123,5 +123,5 @@ impl Epoch {
 
 pub fn combine(partials: &[(Index, Partial)]) -> Option<Vec<Point>> {
     let partials: Vec<_> = partials.iter().map(|(index, partial)| (*index, partial)).collect();
-    Partial::combine(&partials)
+    Partial::combine(&partials).map(|points| points.to_vec())
 }

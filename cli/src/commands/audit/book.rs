@@ -66,7 +66,9 @@ impl Book {
             let number = match review.subject {
                 ReviewSubject::Receipt(number) => number,
                 ReviewSubject::Opening(opening) => {
-                    openings.push((opening, Reviewed::new(id, review, &self.judges, head)));
+                    let found = (id, review);
+                    let reviewed = Reviewed::of(&self.snapshot, found, &self.judges, head).await?;
+                    openings.push((opening, reviewed));
                     continue;
                 }
             };
@@ -84,7 +86,8 @@ impl Book {
                     "use another node with --node URL",
                 )
             })?;
-            let reviewed = Reviewed::new(id, review, &self.judges, head);
+            let found = (id, review);
+            let reviewed = Reviewed::of(&self.snapshot, found, &self.judges, head).await?;
             looks.push(self.look(number, receipt, Some(reviewed)).await?);
         }
         Ok((looks, openings))

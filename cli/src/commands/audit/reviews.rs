@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use clap::{ArgGroup, Args};
-use epione_client::chain::{Snapshot, calls::releases};
+use epione_client::chain::{ChainError, Snapshot, calls::releases};
 use epione_primitives::{
     BlockNumber, HospitalId, UserId,
     hospital::{Hospital, HospitalStatus},
@@ -76,17 +76,43 @@ impl Judges {
         Self(active.map(|(id, _)| *id).collect())
     }
 
-    /// Number of equal verdicts that close a review of this hospital's emergency: more than half of the other
-    /// hospitals, or its own verdict if it is the only one.
-    fn needed(&self, hospital: HospitalId) -> usize {
-        let others = self.0.iter().filter(|id| **id != hospital).count();
-        others.max(1) / 2 + 1
+    /// Number of equal verdicts that close a review of this hospital's emergency: more than half of the other hospitals
+    /// that are not the requester's own, or of all others if none is left, or its own verdict if it is the only one.
+    fn needed(&self, hospital: HospitalId, own: &[HospitalId]) -> usize {
+        let others = self.0.iter().filter(|id| **id != hospital);
+        let strangers = others.clone().filter(|id| !own.contains(id)).count();
+        let judges = if strangers == 0 { others.count() } else { strangers };
+        judges.max(1) / 2 + 1
     }
 }
 
+/// The hospitals that do not judge a review because the requester's registration was in force there: only of an
+/// opening, and as far as the newest periods of the registrations say.
+async fn own_hospitals(
+    snapshot: &Snapshot,
+    review: &Review,
+) -> Result<Vec<HospitalId>, ChainError> {
+    let ReviewSubject::Opening(_) = review.subject else { return Ok(Vec::new()) };
+    let registrations = snapshot.registrations(review.requester).await?;
+    let then = registrations.into_iter().filter(|(_, it)| it.in_force(review.opened));
+    Ok(then.map(|(hospital, _)| hospital).collect())
+}
+
 impl Reviewed {
+    /// The review by the state of a snapshot, whose block has the number `head`.
+    pub async fn of(
+        snapshot: &Snapshot,
+        (id, review): (ReviewId, Review),
+        judges: &Judges,
+        head: BlockNumber,
+    ) -> Result<Self, ChainError> {
+        let own = own_hospitals(snapshot, &review).await?;
+        let needed = judges.needed(review.hospital, &own);
+        Ok(Self::new(id, review, needed, head))
+    }
+
     /// The review when the newest final chain block is `head`.
-    pub fn new(id: ReviewId, review: Review, judges: &Judges, head: BlockNumber) -> Self {
+    fn new(id: ReviewId, review: Review, needed: usize, head: BlockNumber) -> Self {
         let Review { requester, patient, hospital, subject, reason, opened, deadline, .. } = review;
         let open = review.status == ReviewStatus::Open;
         let verdict = |(hospital, justified)| Verdict { hospital, justified };
@@ -105,7 +131,7 @@ impl Reviewed {
             deadline,
             blocks_left: open.then(|| deadline.saturating_sub(head)),
             verdicts: review.verdicts.into_iter().map(verdict).collect(),
-            needed: judges.needed(hospital),
+            needed,
             status: review.status,
         }
     }
@@ -215,11 +241,11 @@ pub async fn reviews(args: &ReviewsArgs, context: &Context) -> Result<Reviews, F
         before = Some(*last);
         // Deadlines are in the order of the numbers: no earlier review is open.
         let done = args.open && oldest.deadline < head.number;
-        let wanted = page
-            .into_iter()
-            .filter(|(_, review)| !args.open || review.status == ReviewStatus::Open)
-            .map(|(id, review)| Reviewed::new(id, review, &judges, head.number));
-        reviews.extend(wanted);
+        for found in page {
+            if !args.open || found.1.status == ReviewStatus::Open {
+                reviews.push(Reviewed::of(&snapshot, found, &judges, head.number).await?);
+            }
+        }
         if done {
             break;
         }
@@ -299,7 +325,7 @@ pub async fn judge(args: &JudgeArgs, context: &Context) -> Result<Judged, Failur
             "use another node with --node URL",
         )
     })?;
-    let reviewed = Reviewed::new(id, review, &judges, block.number);
+    let reviewed = Reviewed::of(&snapshot, (id, review), &judges, block.number).await?;
     Ok(Judged { by, justified: args.justified, reviewed })
 }
 
@@ -329,16 +355,24 @@ mod tests {
             verdicts: vec![(HospitalId(1), true)].try_into().unwrap(),
             status,
         };
-        Reviewed::new(ReviewId(7), review, &judges(4), 90)
+        Reviewed::new(ReviewId(7), review, judges(4).needed(HospitalId(0), &[]), 90)
     }
 
     #[test]
     fn more_than_half_of_the_other_hospitals_close_a_review() {
         for (active, needed) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 4)] {
-            assert_eq!(judges(active).needed(HospitalId(0)), needed, "{active} hospitals");
+            assert_eq!(judges(active).needed(HospitalId(0), &[]), needed, "{active} hospitals");
         }
         // A hospital that left does not judge; all others do.
-        assert_eq!(judges(4).needed(HospitalId(9)), 3);
+        assert_eq!(judges(4).needed(HospitalId(9), &[]), 3);
+    }
+
+    #[test]
+    fn hospitals_of_the_requester_do_not_count_unless_nobody_else_is_left() {
+        let own = [0, 1, 2].map(HospitalId);
+        for (active, needed) in [(8, 3), (4, 1), (3, 2), (2, 1), (1, 1)] {
+            assert_eq!(judges(active).needed(HospitalId(0), &own), needed, "{active} hospitals");
+        }
     }
 
     #[test]

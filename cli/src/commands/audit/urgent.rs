@@ -26,7 +26,7 @@ impl fmt::Display for UrgentOpening {
     }
 }
 
-/// Adds the openings to their reviews, in the same order. `block` is where names and roles are read.
+/// Adds the openings to their reviews, in the same order. All is read at `block`.
 pub(super) async fn opened(
     reviews: Vec<(OpeningId, Reviewed)>,
     block: BlockRef,
@@ -35,7 +35,7 @@ pub(super) async fn opened(
     let known = Openings::new(chain.clone());
     let mut openings = Vec::with_capacity(reviews.len());
     for (id, _) in &reviews {
-        openings.push(known.show(*id).await?);
+        openings.push(known.show_at(block, *id).await?);
     }
     let described = opening::described(Listed { openings, block }, chain).await?;
     let each = described.into_iter().zip(reviews);

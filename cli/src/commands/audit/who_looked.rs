@@ -162,7 +162,9 @@ pub async fn who_looked(args: &WhoLookedArgs, context: &Context) -> Result<Looks
     let more_emergencies = args.limit.is_some_and(|limit| emergencies > u64::from(limit));
     let mut queries = HandedOut::of(patient, asked, context).await?;
     let chain = context.chain().await?;
-    let mut opened = Openings::new(chain.clone()).list(Party::Patient(patient), asked).await?;
+    // At the block of the emergencies: each opening is either among these or in the other list.
+    let known = Openings::new(chain.clone());
+    let mut opened = known.list_at(head, Party::Patient(patient), asked).await?;
     let more_openings = listing::cut(&mut opened.openings, args.limit);
     opened.openings.retain(|found| found.opening.emergency.is_none());
     let mut emergency_openings = urgent::opened(urgent, opened.block, chain).await?;

@@ -7,6 +7,7 @@ use epione_client::chain::calls::consortium_key;
 use epione_primitives::{
     BlockNumber, HospitalId,
     consortium::{Epoch, EpochId, KeyId},
+    limits::PHASES_BETWEEN_OWN_REASONS,
 };
 use serde::Serialize;
 
@@ -64,8 +65,9 @@ fn statement(hospital: HospitalId, epoch: &Epoch) -> String {
     let Epoch { id, key, members, threshold, .. } = epoch;
     format!(
         "Hospital {hospital} requests new shares of consortium key {key}.\n  The {} members of epoch {id} replace \
-         their shares, and the workers erase the earlier ones.\n  At least {threshold} members must take part. What \
-         was sealed to the key stays readable.",
+         their shares, and the workers erase the earlier ones when enough members have confirmed the new ones.\n  At \
+         least {threshold} members must take part. What was sealed to the key stays readable.\n  A hospital can \
+         request this once in {PHASES_BETWEEN_OWN_REASONS} phases (a day, if a phase lasts for ten minutes).",
         members.len()
     )
 }

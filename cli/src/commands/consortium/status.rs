@@ -51,7 +51,7 @@ pub struct KeyShown {
     /// The chain block in which the epoch began.
     pub since: BlockNumber,
     pub age_blocks: BlockNumber,
-    /// So many members open what is sealed to the key.
+    /// So many members open what is sealed to the key. It is lower if seats did not enrol.
     pub threshold: u8,
     pub members: Vec<Member>,
     /// Whether enough members are active to open anything.
@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     const BLOCK: BlockNumber = 1_000;
-    const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 10_000, grace: 30 };
+    const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 10_000 };
 
     fn seats(ids: &[u16]) -> Seats {
         Seats::truncate_from(ids.iter().copied().map(HospitalId).collect())
@@ -341,9 +341,11 @@ mod tests {
             schedule: SCHEDULE,
             current,
             ceremony,
+            kept: None,
             committee: None,
             refresh_requested: false,
             renewal_decided: false,
+            joined: Default::default(),
             last_begun: None,
             last_ended: None,
         }

@@ -239,6 +239,7 @@ mod tests {
             hospital_name: "Bob".into(),
             patient: UserId([1; 32]),
             purpose: Purpose::Research,
+            emergency: None,
             records: Vec::new(),
             slots: Vec::new(),
             at: "1970-01-01T00:00:00Z".into(),

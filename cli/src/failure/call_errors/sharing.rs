@@ -305,6 +305,7 @@ pub(super) const WORDS: &[Words] = &[
             "WrongPhase",
             "TooEarly",
             "NothingToDo",
+            "JoinedLately",
             "AlreadyEnrolled",
             "AlreadyDealt",
             "AlreadyJudged",
@@ -316,6 +317,7 @@ pub(super) const WORDS: &[Words] = &[
             "WrongProof",
             "UnknownDealer",
             "NoComplaint",
+            "TooManyAccused",
             "TooManyComplaints",
             "AlreadyAnswered",
             "WrongShare",
@@ -339,8 +341,8 @@ pub(super) const WORDS: &[Words] = &[
     (
         "ConsortiumKey",
         &["TooSoon"],
-        "nothing was changed: repeat the command ten phases after the begin of the last ceremony, `epione consortium \
-         key status`",
+        "nothing was changed: repeat the command ten phases after the begin of the last ceremony, and 144 phases after \
+         this hospital's last request, or let another hospital request it; `epione consortium key status`",
     ),
     (
         "ConsortiumKey",
@@ -350,14 +352,15 @@ pub(super) const WORDS: &[Words] = &[
     (
         "ConsortiumKey",
         &["TooManySeats", "WrongCommittee"],
-        "nothing was changed: the council must choose from 2 to 31 admitted hospitals, ascending by number, by a \
-         motion with `consortiumKey.seat`",
+        "nothing was changed: the council must choose from 2 to 31 admitted hospitals, ascending by number, of which \
+         more must open together than may be malicious among all active ones (fewer than a third), by a motion with \
+         `councilRoot.dispatch` of `consortiumKey.seat`",
     ),
     (
         "ConsortiumKey",
         &["TooFewSeats"],
         "nothing was changed: the council must admit or reinstate a hospital first, or choose other seats by a motion \
-         with `consortiumKey.seat`",
+         with `councilRoot.dispatch` of `consortiumKey.seat`",
     ),
     (
         "ConsortiumKey",
@@ -368,7 +371,6 @@ pub(super) const WORDS: &[Words] = &[
     (
         "ConsortiumKey",
         &["WrongSchedule"],
-        "nothing was changed: propose a phase from 10 to 28800 blocks, a refresh from ten phases to 366 days, and a \
-         grace between the two",
+        "nothing was changed: propose a phase from 10 to 28800 blocks, and a refresh from ten phases to 366 days",
     ),
 ];

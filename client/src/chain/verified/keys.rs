@@ -3,7 +3,7 @@
 use epione_primitives::{
     AccountId, AnnouncementId, BlockNumber, Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::{Parties, RelationshipKind},
-    consortium::EpochId,
+    consortium::{CeremonyId, EpochId},
     credential::AttributeId,
     custody::ClaimId,
     opening::OpeningId,
@@ -408,8 +408,8 @@ pub(crate) fn transfer(id: QueryId) -> StorageKey {
 
 // pallet-consortium-key
 
-pub(super) fn answers_of(dealer: u8) -> StorageKey {
-    value("ConsortiumKey", "AnswersOf").twox_64_concat(&dealer)
+pub(super) fn answers_of(ceremony: CeremonyId, dealer: u8) -> StorageKey {
+    value("ConsortiumKey", "AnswersOf").twox_64_concat(&ceremony).twox_64_concat(&dealer)
 }
 
 pub(super) fn ceremony() -> StorageKey {
@@ -432,16 +432,24 @@ pub(super) fn current_epoch() -> StorageKey {
     value("ConsortiumKey", "Current")
 }
 
-pub(super) fn dealing(dealer: u8) -> StorageKey {
-    value("ConsortiumKey", "Dealings").twox_64_concat(&dealer)
+pub(super) fn dealing(ceremony: CeremonyId, dealer: u8) -> StorageKey {
+    value("ConsortiumKey", "Dealings").twox_64_concat(&ceremony).twox_64_concat(&dealer)
 }
 
-pub(super) fn enrolment(seat: u8) -> StorageKey {
-    value("ConsortiumKey", "Enrolments").twox_64_concat(&seat)
+pub(super) fn enrolment(ceremony: CeremonyId, seat: u8) -> StorageKey {
+    value("ConsortiumKey", "Enrolments").twox_64_concat(&ceremony).twox_64_concat(&seat)
 }
 
 pub(super) fn epoch(id: EpochId) -> StorageKey {
     value("ConsortiumKey", "Epochs").twox_64_concat(&id)
+}
+
+pub(super) fn joined() -> StorageKey {
+    value("ConsortiumKey", "Joined")
+}
+
+pub(super) fn kept_ceremony() -> StorageKey {
+    value("ConsortiumKey", "Kept")
 }
 
 pub(super) fn last_begun() -> StorageKey {

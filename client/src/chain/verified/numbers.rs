@@ -62,7 +62,7 @@ pub(super) const CALLS: [Numbered; 49] = [
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.
-pub(super) const EVENTS: [Numbered; 25] = [
+pub(super) const EVENTS: [Numbered; 26] = [
     ("System", "ExtrinsicSuccess", [0, 0]),
     ("System", "ExtrinsicFailed", [0, 1]),
     ("Hospitals", "AccountsRotated", [6, 4]),
@@ -81,6 +81,7 @@ pub(super) const EVENTS: [Numbered; 25] = [
     ("Approvals", "Approved", [13, 1]),
     ("Approvals", "Rejected", [13, 2]),
     ("Approvals", "Closed", [13, 3]),
+    ("Releases", "ReviewOpened", [17, 2]),
     ("Sharing", "Changed", [19, 0]),
     ("Queries", "Asked", [20, 0]),
     ("Queries", "Accepted", [20, 1]),

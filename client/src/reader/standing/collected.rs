@@ -150,7 +150,7 @@ impl<'a> Collected<'a> {
             .take(usize::from(epoch.threshold))
             .map(|(hospital, part)| (Index::of_hospital(hospital.0), &part.partial))
             .collect();
-        let shared = Zeroizing::new(Partial::combine(&chosen)?);
+        let shared = Partial::combine(&chosen)?;
         let most = faulty(epoch.members.len());
         let (mut keys, mut liars) = (Vec::with_capacity(shared.len()), BTreeMap::new());
         for ((position, section), shared) in

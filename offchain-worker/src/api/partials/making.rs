@@ -98,7 +98,8 @@ impl Parts {
     ) -> Result<Self, ApiError> {
         let share = own_share(state, epoch, here).await?;
         let epochs: BTreeSet<_> = kept.iter().map(|it| it.label.epoch).collect();
-        let secrets = mixing_secrets(finalized, epoch, &share.mixing, &epochs).await?;
+        let known = &state.shared.followed;
+        let secrets = mixing_secrets(known, finalized, epoch, &share.mixing, &epochs).await?;
         blocking(move || {
             let (mut points, mut mixing) = (Vec::new(), Vec::new());
             for KeptWrap { label, wrap } in kept {

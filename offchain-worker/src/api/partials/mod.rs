@@ -118,9 +118,11 @@ fn unknown() -> ApiError {
 async fn prepare(state: &AppState, caller: &Caller, asked: Asked) -> Result<Prepared, ApiError> {
     let finalized = caller.state.as_ref();
     let decided = decision::decide(state, finalized, &asked).await?;
-    let Opening { requester, patient, records, .. } = &asked.opening;
-    // Before bodies and records are read.
-    state.shared.rates.count(*requester, Instant::now()).map_err(too_often)?;
+    let Opening { requester, patient, records, emergency, .. } = &asked.opening;
+    // Before bodies and records are read. As for grants, emergencies have a rate of their own.
+    let shared = &state.shared;
+    let rates = if emergency.is_some() { &shared.emergencies } else { &shared.rates };
+    rates.count(*requester, Instant::now()).map_err(too_often)?;
     let recipient = recipient::sealing_key(state, caller, *requester).await?;
     let is_recorded = is_recorded(finalized, &asked, decided.epoch.id).await?;
     Parts::gather(state, finalized, asked.identity, &decided).await?;

@@ -173,7 +173,7 @@ impl Opened {
         let parts = [(index(HOSPITAL), &own), (index(ELSEWHERE), &other)];
         let shared = Partial::combine(&parts).unwrap();
         let wraps = self.wraps();
-        let each = wraps.iter().zip(&shared).zip(&content.mixing);
+        let each = wraps.iter().zip(shared.iter()).zip(&content.mixing);
         each.map(|(((label, wrap), shared), mixing)| *wrap.open(label, mixing, shared).unwrap())
             .collect()
     }
@@ -578,4 +578,16 @@ async fn a_consent_for_emergencies_gives_no_part_for_another_purpose() {
     opened.assert_refused(409, "not-admitted", "another purpose").await;
     change(Purpose::Emergency);
     assert_eq!(opened.ask().await.status, 200);
+}
+
+#[tokio::test]
+async fn other_openings_do_not_use_up_the_rate_of_parts_in_emergencies() {
+    let limits = Limits { grants_per_minute: 1, ..Limits::default() };
+    let opened = Opened::within(limits).await;
+    assert_eq!(opened.ask().await.status, 200);
+    assert_eq!(opened.ask().await.refusal(), (429, "too-many-grants".into()));
+    in_emergency(&opened);
+    for _ in 0..3 {
+        assert_eq!(opened.ask().await.status, 200);
+    }
 }

@@ -21,10 +21,11 @@ const POLL: Duration = Duration::from_secs(2);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 
 /// Errors of calls that came too late, or that somebody else's call made needless. The next look shows what is due.
-const OVERTAKEN: [&str; 10] = [
+const OVERTAKEN: [&str; 11] = [
     "CeremonyRunning",
     "TooEarly",
     "NothingToDo",
+    "JoinedLately",
     "AnotherCeremony",
     "WrongPhase",
     "AlreadyEnrolled",
@@ -58,7 +59,7 @@ pub enum CeremonyError {
 pub(crate) struct Memory {
     /// The finalized block at which everything was done.
     done_at: Option<BlockNumber>,
-    /// Bodies of the newest ceremony.
+    /// Bodies of the newest ceremony, and of the one that made the current epoch.
     bodies: Arc<Bodies>,
     /// What was logged, and is not to be logged again while it lasts.
     idle: Option<Idle>,

@@ -1,5 +1,4 @@
-use std::collections::BTreeMap;
-
+use codec::Decode;
 use epione_client::{
     chain::{CeremonyState, ConsortiumKey},
     signer::Account,
@@ -7,7 +6,7 @@ use epione_client::{
 use epione_primitives::{
     HospitalId,
     consortium::{
-        Ceremony, CeremonyId, Confirmations, Epoch, EpochId, Failure, KeyId, PastCeremony,
+        Ceremony, CeremonyId, Confirmations, Epoch, EpochId, Failure, Joins, KeyId, PastCeremony,
         Schedule, SeatSet, Seats,
     },
 };
@@ -19,7 +18,7 @@ use crate::{
     journal::Journal,
 };
 
-const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000, grace: 50 };
+const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000 };
 
 fn seats() -> Seats {
     Seats::truncate_from(vec![HOSPITAL, ELSEWHERE])
@@ -32,17 +31,19 @@ fn view() -> ConsortiumView {
             schedule: SCHEDULE,
             current: None,
             ceremony: None,
+            kept: None,
             committee: None,
             refresh_requested: false,
             renewal_decided: false,
+            joined: Default::default(),
             last_begun: None,
             last_ended: None,
         },
         state: None,
         earlier: None,
+        kept: None,
         past: Vec::new(),
         active: seats().into_inner(),
-        agents: BTreeMap::new(),
     }
 }
 
@@ -80,8 +81,18 @@ fn with_epoch() -> ConsortiumView {
     view
 }
 
+/// The epoch began without this hospital, which joined on its own at a block.
+fn without_us(view: &mut ConsortiumView, joined: BlockNumber) {
+    view.key.schedule.refresh = 1_000_000;
+    view.key.joined = Joins::truncate_from(vec![(HOSPITAL, joined)]);
+    let epoch = view.key.current.as_mut().unwrap();
+    epoch.members = Seats::truncate_from(vec![ELSEWHERE]);
+    epoch.threshold = 1;
+}
+
 struct Scene {
     chain: FakeChain,
+    journal: Journal,
     ceremonies: Ceremonies,
     memory: Memory,
 }
@@ -95,13 +106,14 @@ impl Scene {
             hospital: HOSPITAL,
             agent: Account::development("//Alice//agent").unwrap(),
         };
+        let journal = Journal::in_memory().await.unwrap();
         let ceremonies = Ceremonies {
             view: Arc::new(chain.clone()),
             calls: Arc::new(chain.clone()),
-            member: Member::new(participant, Journal::in_memory().await.unwrap()),
+            member: Member::new(participant, journal.clone()),
             metrics: Metrics::new().unwrap(),
         };
-        Self { chain, ceremonies, memory: Memory::default() }
+        Self { chain, journal, ceremonies, memory: Memory::default() }
     }
 
     async fn step(&mut self) -> Result<(), CeremonyError> {
@@ -174,6 +186,27 @@ async fn each_attempt_to_begin_has_a_sealing_key_of_its_own() {
     assert_ne!(calls[0], calls[1], "both may be included, in different ceremonies");
 }
 
+/// Otherwise the journal would grow with each attempt, and nothing would be erased before the next finalized block.
+#[tokio::test]
+async fn attempts_to_begin_while_finality_stands_still_have_the_same_sealing_key() {
+    let mut scene = Scene::new(view(), 15).await;
+    scene.chain.facts().failure = Some(failure("Quotas", "Exceeded"));
+    for _ in 0..3 {
+        assert!(matches!(scene.step().await, Err(CeremonyError::Call(CallError::Failed(_)))));
+    }
+    assert_eq!(scene.chain.facts().submitted, 3);
+    let held = scene.journal.read(crate::journal::consortium::held).await.unwrap();
+    assert_eq!(held.enrolments.len(), 1);
+    // What is sent at last has the key of this seed.
+    scene.chain.facts().failure = None;
+    scene.step().await.unwrap();
+    let begun = scene.chain.facts().calls[0].arguments.clone();
+    let (at, key) = (15, Vec::<u8>::decode(&mut begun.as_slice()).unwrap());
+    let seed = scene.journal.read(move |it| crate::journal::consortium::begun(it, at)).await;
+    let kept = crate::consortium::participant::sealing_key(&seed.unwrap().unwrap());
+    assert_eq!(key, kept.public().as_bytes());
+}
+
 #[tokio::test]
 async fn a_hospital_without_a_reason_begins_nothing() {
     let at_rest = |change: fn(&mut ConsortiumView)| {
@@ -188,6 +221,9 @@ async fn a_hospital_without_a_reason_begins_nothing() {
         (207, at_rest(|view| view.key.refresh_requested = true), true),
         (207, at_rest(|view| view.key.renewal_decided = true), true),
         (207, at_rest(|_| {}), false),
+        // This hospital is no member, and has joined on its own not long ago, or long ago.
+        (207, at_rest(|view| without_us(view, 150)), false),
+        (3_119, at_rest(|view| without_us(view, 150)), true),
         // Only the newcomer begins.
         (207, at_rest(|view| view.active.push(HospitalId(9))), false),
         // A member left, and too few are left to share the key anew.

@@ -430,7 +430,8 @@ impl Inheriting {
         if sealed.epoch() != recorded.epoch {
             return Err("the part is of another epoch than the hospital has recorded".into());
         }
-        let epoch = state.epoch(recorded.epoch).await?.ok_or("the chain has no such epoch")?;
+        let epochs = state.epochs(&[recorded.epoch]).await?;
+        let epoch = epochs.into_iter().flatten().next().ok_or("the chain has no such epoch")?;
         let member = state.hospital(hospital).await?.ok_or("the chain has no such hospital")?;
         let (genesis, departed) = (identity.genesis, claim.departed);
         let context =
@@ -551,7 +552,7 @@ fn combined(parts: &BTreeMap<HospitalId, Part>, threshold: usize) -> Option<Zero
         .take(threshold)
         .map(|(hospital, part)| (Index::of_hospital(hospital.0), &part.partial))
         .collect();
-    Some(Zeroizing::new(Partial::combine(&chosen)?))
+    Partial::combine(&chosen)
 }
 
 /// None if a value is no point, or if a number of the proof is not reduced.

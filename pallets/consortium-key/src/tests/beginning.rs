@@ -7,7 +7,8 @@ use epione_primitives::{
 use frame_support::{assert_noop, assert_ok};
 
 use crate::{
-    AnswersOf, Call, Confirmed, Dealings, Enrolments, Error, Event, LastEnded, Past, mock::*,
+    AnswersOf, Call, Confirmed, Dealings, Enrolments, Error, Event, Kept as KeptCeremony,
+    LastEnded, Past, mock::*,
 };
 
 #[test]
@@ -21,7 +22,7 @@ fn the_first_ceremony_generates_a_key_for_all_active_hospitals() {
         assert_eq!((begun.threshold, begun.needed, begun.deadline), (2, 3, 1 + PHASE));
         assert_eq!(begun.enrolled, set(&[1]));
         let key = HashedBody::new(&sealing_key(2)).hash();
-        assert_eq!(Enrolments::<Test>::get(1), Some(key));
+        assert_eq!(Enrolments::<Test>::get(begun.id, 1), Some(key));
         assert_eq!(Kept::get()[0].0, sealing_key(2).to_vec());
         let (ceremony, hospital) = (begun.id, HospitalId(2));
         let event = Event::<Test>::Begun { ceremony, hospital, reshares: None };
@@ -214,7 +215,7 @@ fn fewer_members_than_the_threshold_make_no_new_shares() {
 }
 
 #[test]
-fn what_a_ceremony_left_stays_until_the_next_one() {
+fn what_a_ceremony_left_stays_until_the_next_epoch_begins() {
     run(|| {
         let mut members = Members::default();
         assert_ok!(begin(0));
@@ -235,7 +236,60 @@ fn what_a_ceremony_left_stays_until_the_next_one() {
             (keys, answers, Confirmed::<Test>::get().len())
         };
         assert_eq!(left(), ([4, 4], 1, 3));
+        // One that fails leaves nothing when the next one begins.
+        for _ in 0..2 {
+            assert_ok!(begin(0));
+            assert_eq!(left(), ([5, 4], 1, 0));
+            assert_eq!(KeptCeremony::<Test>::get().map(|it| it.id), Some(CeremonyId(0)));
+            ConsortiumKey::check_state().unwrap();
+            pass(2 * PHASE + 1);
+        }
         assert_ok!(begin(0));
-        assert_eq!(left(), ([1, 0], 0, 0));
+        let newest = newest().id;
+        members.complete();
+        assert_eq!(left(), ([4, 4], 0, 3));
+        assert!(Enrolments::<Test>::iter_keys().all(|(ceremony, _)| ceremony == newest));
+        assert_eq!(KeptCeremony::<Test>::get(), None);
+    });
+}
+
+#[test]
+fn a_hospital_joins_on_its_own_once_in_a_day() {
+    run(|| {
+        let mut members = Members::default();
+        members.hold(0);
+        admit([HospitalId(4)]);
+        // A ceremony that fails is no join.
+        pass(PHASE);
+        assert_ok!(begin(4));
+        pass(2 * PHASE + 1);
+        members.hold(4);
+        let joined = now();
+        let committee = |seats| Call::seat { committee: seats };
+        let only_the_others = committee(Some(hospitals(0..4)));
+        assert_ok!(dispatch(only_the_others, RuntimeOrigin::root()));
+        members.hold(0);
+        assert_ok!(dispatch(committee(None), RuntimeOrigin::root()));
+        pass(PHASE);
+        assert_noop!(begin(4), Error::<Test>::JoinedLately);
+        pass(joined + 144 * PHASE - 1 - now());
+        assert_noop!(begin(4), Error::<Test>::JoinedLately);
+        pass(1);
+        members.hold(4);
+        assert_eq!(current().members, hospitals(0..5));
+    });
+}
+
+/// A hospital that joined lately may begin a ceremony that is due for another reason.
+#[test]
+fn who_joined_lately_begins_for_other_reasons() {
+    run(|| {
+        let mut members = Members::default();
+        members.hold(0);
+        admit([HospitalId(4)]);
+        members.hold(4);
+        set_active(HospitalId(1), false);
+        members.hold(4);
+        assert_eq!(current().members, hospitals([0, 2, 3, 4]));
     });
 }

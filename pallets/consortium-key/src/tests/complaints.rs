@@ -35,14 +35,39 @@ fn dealt_share(members: &Members, dealer: u16, seat: u16) -> ([u8; 32], [u8; 32]
 fn each_seat_judges_once() {
     run(|| {
         dealt();
-        assert_ok!(judge(1, &[0, 2]));
-        let (ceremony, hospital, complaints) = (newest().id, HospitalId(1), set(&[0, 2]));
+        assert_ok!(judge(1, &[2]));
+        let (ceremony, hospital, complaints) = (newest().id, HospitalId(1), set(&[2]));
         let event = Event::<Test>::Judged { ceremony, hospital, complaints };
         System::assert_last_event(event.into());
         assert_noop!(judge(1, &[]), Error::<Test>::AlreadyJudged);
         let of_dealers: Vec<_> = newest().complaints.to_vec();
-        assert_eq!(of_dealers, [set(&[1]), set(&[]), set(&[1]), set(&[])]);
+        assert_eq!(of_dealers, [set(&[]), set(&[]), set(&[1]), set(&[])]);
         assert_eq!(newest().judged, set(&[1]));
+    });
+}
+
+/// An answer publishes a share and a part of the mixing secret, so nobody gets one from more dealers than may be
+/// faulty.
+#[test]
+fn a_seat_accuses_no_more_dealers_than_may_be_faulty() {
+    for (count, most) in [(3, 1), (4, 1), (7, 2), (MAX_SEATS as u16, 10)] {
+        run_with(count, || {
+            dealt();
+            let accused: Vec<usize> = (0..=most).collect();
+            assert_noop!(judge(1, &accused), Error::<Test>::TooManyAccused);
+            assert_ok!(judge(1, &accused[1..]));
+        });
+    }
+}
+
+/// Where none may be malicious, the dealer about whom somebody complains is out, and publishes nothing.
+#[test]
+fn of_three_hospitals_one_complaint_ends_the_ceremony() {
+    run_with(3, || {
+        let members = dealt();
+        complain(&[1], 2);
+        assert_eq!(newest().phase, Phase::Failed(Failure::TooFewDealers));
+        assert_noop!(members.answer(2, 1), Error::<Test>::WrongPhase);
     });
 }
 
@@ -87,7 +112,10 @@ fn a_dealer_that_answers_stays() {
         let event = Event::<Test>::Answered { ceremony, hospital, seat: 1 };
         System::assert_last_event(event.into());
         let (share, part) = dealt_share(&members, 2, 1);
-        assert_eq!(AnswersOf::<Test>::get(2).to_vec(), [RevealedShare { seat: 1, share, part }]);
+        assert_eq!(
+            AnswersOf::<Test>::get(ceremony, 2).to_vec(),
+            [RevealedShare { seat: 1, share, part }]
+        );
         assert_eq!((newest().phase, counted()), (Phase::Confirm, vec![0, 1, 2, 3]));
         members.confirm_all();
         members.learn();
@@ -168,7 +196,7 @@ fn as_many_false_accusers_as_there_may_be_remove_no_dealer() {
             for liar in &liars {
                 assert_ok!(members.answer(0, usize::from(*liar)));
             }
-            assert_eq!(AnswersOf::<Test>::get(0).len(), liars.len());
+            assert_eq!(AnswersOf::<Test>::get(newest().id, 0).len(), liars.len());
             assert_eq!(newest().phase, Phase::Confirm);
             assert_eq!(counted().len(), usize::from(count));
             members.confirm_all();
@@ -182,12 +210,12 @@ fn one_complaint_more_proves_a_bad_dealer_whatever_it_answers() {
     run(|| {
         let members = dealt();
         assert_ok!(judge(0, &[2]));
-        assert_ok!(judge(1, &[2, 3]));
-        assert_ok!(judge(2, &[]));
+        assert_ok!(judge(1, &[2]));
+        assert_ok!(judge(2, &[3]));
         assert_ok!(judge(3, &[]));
         assert_eq!(newest().phase, Phase::Answer, "dealer 3 can answer");
         assert_noop!(members.answer(2, 0), Error::<Test>::TooManyComplaints);
-        assert_ok!(members.answer(3, 1));
+        assert_ok!(members.answer(3, 2));
         assert_eq!((newest().phase, counted()), (Phase::Confirm, vec![0, 1, 3]));
     });
 }
@@ -196,8 +224,8 @@ fn one_complaint_more_proves_a_bad_dealer_whatever_it_answers() {
 fn a_ceremony_that_lost_its_dealers_fails() {
     run(|| {
         let members = dealt();
-        for hospital in 0..4 {
-            assert_ok!(judge(hospital, &[0, 1]));
+        for (hospital, dealer) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
+            assert_ok!(judge(hospital, &[dealer]));
         }
         assert_eq!(newest().phase, Phase::Failed(Failure::TooFewDealers));
         let (ceremony, failure) = (newest().id, Failure::TooFewDealers);

@@ -122,12 +122,39 @@ fn a_member_that_was_away_confirms_late_and_once() {
         assert_eq!(current().confirmed, set(&[0, 1, 2, 3]));
         assert_noop!(confirm(3, result), Error::<Test>::AlreadyConfirmed);
         assert_noop!(confirm(0, result), Error::<Test>::AlreadyConfirmed);
-        // Not after the next ceremony began.
+        // Not when the next epoch has begun.
+        members.learn();
+        pass(REFRESH);
+        members.hold(0);
+        let call = Call::confirm { ceremony: CeremonyId(0), result };
+        assert_noop!(dispatch(call, agent(3)), Error::<Test>::AnotherCeremony);
+    });
+}
+
+/// The next ceremony takes nothing from a member that was away.
+#[test]
+fn a_member_confirms_late_while_another_ceremony_runs() {
+    run(|| {
+        let mut members = judged();
+        let result = members.result();
+        for hospital in [0, 1, 2] {
+            assert_ok!(confirm(hospital, result));
+        }
         members.learn();
         pass(REFRESH);
         assert_ok!(begin(0));
+        enrol_others();
         let call = Call::confirm { ceremony: CeremonyId(0), result };
-        assert_noop!(dispatch(call, agent(3)), Error::<Test>::AnotherCeremony);
+        assert_ok!(dispatch(call.clone(), agent(3)));
+        assert_eq!((current().id, current().confirmed), (EpochId(0), set(&[0, 1, 2, 3])));
+        assert_noop!(dispatch(call, agent(3)), Error::<Test>::AlreadyConfirmed);
+        assert_eq!(Confirmed::<Test>::get().len(), 0, "it is none of the running ceremony");
+        // The running one goes on.
+        members.deal_all();
+        judge_all();
+        members.confirm_all();
+        members.learn();
+        assert_eq!(current().id, EpochId(1));
     });
 }
 

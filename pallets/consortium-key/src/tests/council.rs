@@ -15,8 +15,8 @@ fn seat(ids: impl IntoIterator<Item = u16>) -> DispatchResult {
     by_council(Call::seat { committee: Some(hospitals(ids)) })
 }
 
-fn schedule(phase: BlockNumber, refresh: BlockNumber, grace: BlockNumber) -> DispatchResult {
-    by_council(Call::schedule { schedule: Schedule { phase, refresh, grace } })
+fn schedule(phase: BlockNumber, refresh: BlockNumber) -> DispatchResult {
+    by_council(Call::schedule { schedule: Schedule { phase, refresh } })
 }
 
 fn refresh(hospital: u16) -> DispatchResult {
@@ -63,14 +63,35 @@ fn a_committee_is_at_least_two_known_hospitals_in_order() {
     });
 }
 
+/// Otherwise as many hospitals as may be malicious could have the key alone.
+#[test]
+fn a_committee_is_so_large_that_those_who_may_be_malicious_do_not_open_alone() {
+    run_with(7, || {
+        for wrong in [vec![0, 1], vec![0, 1, 2]] {
+            assert_noop!(seat(wrong), Error::<Test>::WrongCommittee);
+        }
+        assert_ok!(seat([0, 1, 2, 3]));
+        // Of four active ones, one may be malicious.
+        for hospital in 4..7 {
+            set_active(HospitalId(hospital), false);
+        }
+        assert_ok!(seat([0, 1]));
+    });
+    // Of 64 hospitals, 21 may be malicious. No committee needs more of its members.
+    run_with(64, || {
+        assert_noop!(seat(0..30), Error::<Test>::WrongCommittee);
+        assert_ok!(seat(0..31));
+    });
+}
+
 #[test]
 fn a_schedule_out_of_bounds_is_refused() {
     run(|| {
-        for (phase, refresh, grace) in [(9, 1_000, 100), (100, 999, 100), (100, 1_000, 99)] {
-            assert_noop!(schedule(phase, refresh, grace), Error::<Test>::WrongSchedule);
+        for (phase, refresh) in [(9, 1_000), (100, 999)] {
+            assert_noop!(schedule(phase, refresh), Error::<Test>::WrongSchedule);
         }
-        assert_ok!(schedule(100, 1_000, 100));
-        let changed = Schedule { phase: 100, refresh: 1_000, grace: 100 };
+        assert_ok!(schedule(100, 1_000));
+        let changed = Schedule { phase: 100, refresh: 1_000 };
         let event = Event::<Test>::ScheduleChanged { schedule: changed };
         System::assert_last_event(event.into());
         assert_ok!(begin(0));
@@ -90,7 +111,7 @@ fn a_new_schedule_changes_no_phase_that_is_over() {
         }
         let deadline = newest().deadline;
         pass(deadline + 1 - now());
-        assert_ok!(schedule(400, 4_000, 400));
+        assert_ok!(schedule(400, 4_000));
         assert_eq!((newest().phase, newest().deadline), (Phase::Judge, deadline + PHASE));
         judge_all();
         assert_eq!((newest().phase, newest().deadline), (Phase::Confirm, now() + 400));
@@ -102,7 +123,9 @@ fn a_failure_is_noted_once_whichever_call_notices_it() {
     run(|| {
         assert_ok!(begin(0));
         pass(3 * PHASE);
-        assert_ok!(by_council(Call::schedule { schedule: Schedule { grace: 50, ..SCHEDULE } }));
+        assert_ok!(by_council(Call::schedule {
+            schedule: Schedule { refresh: REFRESH + 1, ..SCHEDULE }
+        }));
         assert_ok!(by_council(Call::schedule { schedule: SCHEDULE }));
         assert_ok!(begin(1));
         assert_eq!(Past::<Test>::get().len(), 1);
@@ -159,15 +182,35 @@ fn new_shares_are_not_requested_too_often() {
 }
 
 #[test]
+fn a_hospital_requests_new_shares_once_in_a_day_and_others_may() {
+    run(|| {
+        let mut members = Members::default();
+        members.hold(0);
+        pass(10 * PHASE);
+        assert_ok!(refresh(3));
+        let requested = now();
+        members.hold(0);
+        pass(10 * PHASE);
+        assert_noop!(refresh(3), Error::<Test>::TooSoon);
+        assert_ok!(refresh(2));
+        members.hold(0);
+        pass(requested + 144 * PHASE - 1 - now());
+        assert_noop!(refresh(3), Error::<Test>::TooSoon);
+        pass(1);
+        assert_ok!(refresh(3));
+    });
+}
+
+#[test]
 fn a_request_during_a_ceremony_is_refused() {
     run(|| {
         let mut members = Members::default();
         members.hold(0);
         // The council makes the phases so much shorter that ten of them pass within one of the earlier.
-        assert_ok!(schedule(1_000, 20_000, 1_000));
+        assert_ok!(schedule(1_000, 20_000));
         pass(REFRESH * 2);
         assert_ok!(begin(0));
-        assert_ok!(schedule(10, 20_000, 10));
+        assert_ok!(schedule(10, 20_000));
         pass(500);
         assert_noop!(refresh(0), Error::<Test>::CeremonyRunning);
     });

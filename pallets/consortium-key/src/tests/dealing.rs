@@ -1,13 +1,13 @@
 use epione_primitives::{
     Hash, HospitalId,
-    consortium::{CeremonyId, CommitmentList, EpochId, Failure, Phase},
+    consortium::{CeremonyId, CommitmentList, EpochId, Failure, Phase, SeatSet},
     ports::HashedBody,
 };
 use epione_threshold::Share;
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::DispatchResult;
 
-use crate::{Dealings, Error, Event, member::Deal, mock::*};
+use crate::{Call, Dealings, Error, Event, member::Deal, mock::*};
 
 /// A ceremony that generates a key, in which all have enrolled.
 fn enrolled_generation() -> Members {
@@ -27,15 +27,43 @@ fn a_dealing_is_stored_without_its_shares() {
     run(|| {
         let members = enrolled_generation();
         assert_ok!(members.deal(2));
-        let (deal, stored) = (members.dealing(2), Dealings::<Test>::get(2).unwrap());
+        let stored = Dealings::<Test>::get(newest().id, 2).unwrap();
+        let deal = members.dealing(2);
         let body = HashedBody::new(&[9; 5_000]).hash();
         assert_eq!(stored.commitments, deal.commitments);
         assert_eq!((stored.part, stored.body), (deal.part_hash(), body));
+        assert_eq!(stored.agent, agent_account(2));
         assert_eq!(newest().dealt, set(&[2]));
         let (ceremony, hospital) = (newest().id, HospitalId(2));
         System::assert_last_event(Event::<Test>::Dealt { ceremony, hospital, body }.into());
         assert_eq!(Kept::get().last().unwrap().0, vec![9; 5_000]);
         assert_noop!(members.deal(2), Error::<Test>::AlreadyDealt);
+    });
+}
+
+/// The sealed shares are signed by the account that dealt, whichever the hospital has later.
+#[test]
+fn a_hospital_that_rotates_its_agent_account_goes_on() {
+    run(|| {
+        let mut members = enrolled_generation();
+        members.deal_all();
+        let (ceremony, rotated) = (newest().id, agent_account(77));
+        set_agent(HospitalId(2), rotated.clone());
+        assert_noop!(judge(2, &[]), Error::<Test>::NotAgent);
+        let rotated = || RuntimeOrigin::signed(rotated.clone());
+        let complaints = SeatSet::default();
+        assert_ok!(dispatch(Call::judge { ceremony, complaints }, rotated()));
+        for hospital in [0, 1, 3] {
+            assert_ok!(judge(hospital, &[]));
+        }
+        assert_eq!(Dealings::<Test>::get(ceremony, 2).unwrap().agent, agent_account(2));
+        let result = members.result();
+        assert_ok!(dispatch(Call::confirm { ceremony, result }, rotated()));
+        for hospital in [0, 1] {
+            assert_ok!(confirm(hospital, result));
+        }
+        members.learn();
+        assert_eq!(current().confirmed, set(&[0, 1, 2]));
     });
 }
 

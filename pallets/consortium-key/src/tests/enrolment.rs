@@ -15,7 +15,7 @@ fn each_seat_enrols_once_with_its_key() {
         assert_ok!(enrol(3));
         assert_noop!(enrol(3), Error::<Test>::AlreadyEnrolled);
         let key = HashedBody::new(&sealing_key(3)).hash();
-        assert_eq!(Enrolments::<Test>::get(3), Some(key));
+        assert_eq!(Enrolments::<Test>::get(newest().id, 3), Some(key));
         let (ceremony, hospital) = (newest().id, HospitalId(3));
         System::assert_last_event(Event::<Test>::Enrolled { ceremony, hospital, key }.into());
         assert_eq!(newest().phase, Phase::Enrol);
@@ -56,12 +56,56 @@ fn a_seat_that_comes_late_is_left_out_and_the_ceremony_goes_on() {
         members.confirm_all();
         members.learn();
         assert_eq!(current().members, hospitals([0, 1, 2]));
-        assert_eq!(current().threshold, 3);
+        assert_eq!(current().threshold, 2, "one of the three may be silent");
         // It gets a share in the next ceremony.
         pass(PHASE);
         assert_ok!(begin(3));
         members.complete();
         assert_eq!(current().members, hospitals(0..4));
+    });
+}
+
+/// D is absent at the enrolment, and A is silent after it. The others still open, and let D join without A.
+#[test]
+fn an_absent_hospital_leaves_an_epoch_that_does_without_another_one() {
+    run(|| {
+        let mut members = Members::default();
+        assert_ok!(begin(0));
+        for hospital in [1, 2] {
+            assert_ok!(enrol(hospital));
+        }
+        assert_eq!(newest().threshold, 3, "the fourth may still come");
+        pass_phase();
+        assert_eq!(newest().threshold, 2);
+        for hospital in [0, 1, 2] {
+            assert_ok!(members.deal(hospital));
+        }
+        judge_all();
+        members.confirm_all();
+        members.learn();
+        let first = current();
+        assert_eq!((first.members.clone(), first.threshold), (hospitals(0..3), 2));
+        assert_eq!(members.recovered(&[1, 2]), first.public_key());
+        assert_ne!(members.recovered(&[2]), first.public_key());
+
+        pass(PHASE);
+        assert_ok!(begin(3));
+        for hospital in [1, 2] {
+            assert_ok!(enrol(hospital));
+        }
+        pass_phase();
+        assert_eq!((newest().phase, newest().needed), (Phase::Deal, 2));
+        for hospital in [1, 2] {
+            assert_ok!(members.deal(hospital));
+        }
+        assert_eq!(newest().phase, Phase::Judge, "nobody waits for the silent one");
+        judge_all();
+        members.confirm_all();
+        members.learn();
+        let second = current();
+        assert_eq!((second.members.clone(), second.threshold), (hospitals(1..4), 2));
+        assert_eq!(second.public_key(), first.public_key());
+        assert_eq!(members.recovered(&[1, 3]), first.public_key());
     });
 }
 

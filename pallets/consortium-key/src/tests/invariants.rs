@@ -9,9 +9,14 @@ use frame_support::{assert_err, assert_ok};
 
 use super::ELSEWHERE;
 use crate::{
-    AnswersOf, Ceremony, Committee, Confirmed, Current, Dealings, Enrolments, Epochs, NextCeremony,
-    NextKey, Past, RefreshRequested, RenewalDecided, Schedule, mock::*,
+    AnswersOf, Ceremony, Committee, Confirmed, Current, Dealings, Enrolments, Epochs, Joined,
+    Joining, Kept as KeptCeremony, LastRequest, NextCeremony, NextKey, Past, RefreshRequested,
+    RenewalDecided, Schedule, mock::*,
 };
+
+/// The ceremony that runs, and the one that made the current epoch.
+const NEWEST: CeremonyId = CeremonyId(2);
+const KEPT: CeremonyId = CeremonyId(1);
 
 /// Runs a test that breaks a state with two epochs of a key, and a ceremony in which a dealer answered a complaint and
 /// one member has confirmed; and expects this finding.
@@ -47,7 +52,7 @@ fn change_epoch(change: impl FnOnce(&mut Epoch)) {
 }
 
 fn change_answer(change: impl FnOnce(&mut RevealedShare)) {
-    AnswersOf::<Test>::mutate(1, |answers| change(&mut answers[0]));
+    AnswersOf::<Test>::mutate(NEWEST, 1, |answers| change(&mut answers[0]));
 }
 
 #[test]
@@ -72,17 +77,25 @@ fn a_ceremony_that_nobody_can_begin_is_found() {
     finds(order, || change(|it| it.dealers[3] = HospitalId(2)));
     let thresholds = "the thresholds of a ceremony do not follow from its seats";
     finds(thresholds, || change(|it| it.threshold = 2));
+    finds(thresholds, || change(|it| it.enrolled = set(&[0, 1, 2])));
     finds(thresholds, || change(|it| it.needed = 5));
     finds(thresholds, || change(|it| it.needed = 0));
     let strangers = "somebody took part who does not belong to the ceremony";
     finds(strangers, || change(|it| it.enrolled.insert(4)));
     finds(strangers, || change(|it| it.dealt.insert(4)));
-    finds(strangers, || change(|it| it.enrolled = set(&[0, 1, 2])));
+    finds(strangers, || {
+        change(|it| {
+            it.enrolled = set(&[0, 1, 2]);
+            it.threshold = 2;
+        });
+    });
     finds("the complaints are not about the dealers", || change(|it| it.complaints.truncate(3)));
     finds("the complaints are not about the dealers", || change(|it| it.answered.truncate(3)));
     let complaint = "a complaint is by a seat that did not judge, or about no dealing";
     finds(complaint, || change(|it| it.judged = set(&[1, 2, 3])));
     finds(complaint, || change(|it| it.dealt = set(&[0, 2, 3])));
+    let many = "a seat accuses more dealers than may be faulty";
+    finds(many, || change(|it| it.complaints[2] = set(&[0])));
     let answer = "an answer is to no complaint, or to more than may be wrong";
     finds(answer, || change(|it| it.complaints[1] = SeatSet::default()));
     finds(answer, || {
@@ -96,23 +109,29 @@ fn a_ceremony_that_nobody_can_begin_is_found() {
 #[test]
 fn published_things_that_are_not_of_the_ceremony_are_found() {
     let keys = "the sealing keys differ from the enrolled seats";
-    finds(keys, || Enrolments::<Test>::remove(2));
-    finds(keys, || Enrolments::<Test>::insert(200, ELSEWHERE.mixing));
+    finds(keys, || Enrolments::<Test>::remove(NEWEST, 2));
+    finds(keys, || Enrolments::<Test>::insert(NEWEST, 200, ELSEWHERE.mixing));
     let dealings = "the dealings differ from the dealers that dealt";
-    finds(dealings, || Dealings::<Test>::remove(2));
-    finds(dealings, || Dealings::<Test>::insert(200, Dealings::<Test>::get(2).unwrap()));
+    finds(dealings, || Dealings::<Test>::remove(NEWEST, 2));
+    finds(dealings, || Dealings::<Test>::remove(KEPT, 2));
+    let a_dealing = || Dealings::<Test>::get(NEWEST, 2).unwrap();
+    finds(dealings, || Dealings::<Test>::insert(NEWEST, 200, a_dealing()));
+    let over = "something is stored of a ceremony that is over";
+    finds(over, || Dealings::<Test>::insert(CeremonyId(0), 2, a_dealing()));
+    finds(over, || Enrolments::<Test>::insert(CeremonyId(0), 2, ELSEWHERE.mixing));
+    finds(over, KeptCeremony::<Test>::kill);
     let change_dealing = |change: fn(&mut Dealing)| {
-        Dealings::<Test>::mutate(2, |dealing| change(dealing.as_mut().unwrap()));
+        Dealings::<Test>::mutate(NEWEST, 2, |dealing| change(dealing.as_mut().unwrap()));
     };
     let points = "commitments are not as many points as the threshold";
     finds(points, || change_dealing(|it| it.commitments.truncate(2)));
     finds(points, || change_dealing(|it| it.commitments[1] = [0; 32]));
     finds("an answer has no dealer", || {
-        let answers = AnswersOf::<Test>::get(1);
-        AnswersOf::<Test>::insert(9, answers);
+        let answers = AnswersOf::<Test>::get(NEWEST, 1);
+        AnswersOf::<Test>::insert(NEWEST, 9, answers);
     });
     let answers = "the answers differ from the seats whose complaints are answered";
-    finds(answers, || AnswersOf::<Test>::remove(1));
+    finds(answers, || AnswersOf::<Test>::remove(NEWEST, 1));
     finds(answers, || change_answer(|it| it.seat = 2));
     let committed = "an answer is not what its dealer committed to";
     finds(committed, || change_answer(|it| it.share[0] ^= 1));
@@ -191,6 +210,29 @@ fn past_ceremonies_that_did_not_happen_are_found() {
 }
 
 #[test]
+fn a_kept_ceremony_that_made_no_epoch_is_found() {
+    let kept = "the ceremony of the current epoch is not kept";
+    finds(kept, || {
+        KeptCeremony::<Test>::mutate(|it| {
+            it.as_mut().unwrap().phase = Phase::Failed(Failure::TooFewConfirmed);
+        });
+    });
+}
+
+#[test]
+fn requests_and_joins_that_did_not_happen_are_found() {
+    let future = "somebody requested or joined in the future";
+    finds(future, || LastRequest::<Test>::insert(HospitalId(1), now() + 1));
+    let join = |blocks: &[u32]| {
+        let joins = blocks.iter().map(|block| (HospitalId(1), *block)).collect();
+        Joined::<Test>::put(consortium::Joins::truncate_from(joins));
+    };
+    finds(future, || join(&[now() + 1]));
+    finds(future, || join(&[9, 8]));
+    finds("a hospital joins without a ceremony", || Joining::<Test>::put(HospitalId(9)));
+}
+
+#[test]
 fn what_is_due_without_a_key_is_found() {
     let due = "new shares or a new key are due though there is no key";
     let each: [fn(); 2] =
@@ -205,8 +247,9 @@ fn what_is_due_without_a_key_is_found() {
     }
     run(|| {
         let answers = consortium::Answers::default();
-        AnswersOf::<Test>::insert(0, answers);
-        assert_err!(ConsortiumKey::check_state(), "an answer has no dealer");
-        AnswersOf::<Test>::remove(0);
+        AnswersOf::<Test>::insert(NEWEST, 0, answers);
+        let over = "something is stored of a ceremony that is over";
+        assert_err!(ConsortiumKey::check_state(), over);
+        AnswersOf::<Test>::remove(NEWEST, 0);
     });
 }

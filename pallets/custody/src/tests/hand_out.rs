@@ -81,17 +81,23 @@ fn the_end_of_the_registration_at_the_custodian_counts() {
 
 #[test]
 fn the_dismissal_of_the_custodian_counts() {
-    prevents(Error::NotCustodian, || assert_ok!(dismiss()));
+    prevents(Error::NotCustodian, || {
+        assert_ok!(dismiss());
+    });
 }
 
 #[test]
 fn another_custodian_counts() {
-    prevents(Error::NotCustodian, || assert_ok!(appoint(THIRD)));
+    prevents(Error::NotCustodian, || {
+        assert_ok!(appoint(THIRD));
+    });
 }
 
 #[test]
 fn a_custodian_who_is_appointed_again_claims_again() {
-    prevents(Error::TooEarly, || assert_ok!(appoint(HEIR)));
+    prevents(Error::TooEarly, || {
+        assert_ok!(appoint(HEIR));
+    });
     prevents(Error::NotCustodian, || {
         pass_blocks(1);
         assert_ok!(appoint(HEIR));

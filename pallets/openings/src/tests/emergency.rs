@@ -1,6 +1,6 @@
 //! An emergency summary: what a doctor opens with a reason, within the limits of breaking the glass, under review.
 
-use epione_mocks::{end_registration, pass, set_active};
+use epione_mocks::{end_registration, pass, register, set_active};
 use epione_primitives::{
     Word,
     access::Purpose,
@@ -105,14 +105,19 @@ fn the_summary_is_open_for_no_other_purpose() {
 }
 
 #[test]
-fn a_doctor_opens_only_so_many_summaries_in_a_day_as_glasses_are_broken() {
+fn a_doctor_opens_only_three_summaries_in_a_day_whichever_hospital_the_doctor_asks_for() {
     run(|| {
         summary();
         for _ in 0..MAX_EMERGENCIES_PER_DAY {
             assert_ok!(ask_in_emergency(DOCTOR));
         }
-        assert_noop!(ask_in_emergency(DOCTOR), Limits::TooManyEmergencies);
-        assert_eq!(Releases::tally(AWAY, DOCTOR).emergencies, MAX_EMERGENCIES_PER_DAY);
+        assert_noop!(ask_in_emergency(DOCTOR), Limits::TooManyOpenings);
+        register(THIRD, DOCTOR, 0);
+        let mut elsewhere = emergency();
+        if let crate::Call::ask { hospital, .. } = &mut elsewhere {
+            *hospital = THIRD;
+        }
+        assert_noop!(dispatch(elsewhere, user(DOCTOR)), Limits::TooManyOpenings);
         // Another doctor is not affected, nor is another purpose.
         assert_ok!(ask_in_emergency(COLLEAGUE));
         give(PATIENT, OTHER_SLOT, standing(&[Term::User(DOCTOR)]));
@@ -130,12 +135,13 @@ fn a_hospitals_doctors_open_only_so_many_summaries_together() {
         for _ in 0..MAX_EMERGENCIES_PER_DAY {
             assert_ok!(ask_in_emergency(DOCTOR));
         }
-        let left = MaxEmergencies::get() - u32::from(MAX_EMERGENCIES_PER_DAY);
+        let most = MaxEmergencies::get() / 2;
+        let left = most - u32::from(MAX_EMERGENCIES_PER_DAY);
         for _ in 0..left {
             assert_ok!(ask_in_emergency(COLLEAGUE));
         }
-        assert_noop!(ask_in_emergency(COLLEAGUE), Limits::TooManyHospitalEmergencies);
-        assert_eq!(OpeningCount::<Test>::get(), MaxEmergencies::get());
+        assert_noop!(ask_in_emergency(COLLEAGUE), Limits::TooManyHospitalOpenings);
+        assert_eq!(OpeningCount::<Test>::get(), most);
         pass_blocks(DAY_BLOCKS);
         assert_ok!(ask_in_emergency(COLLEAGUE));
     });
@@ -153,7 +159,7 @@ fn the_limit_of_a_doctor_is_reset_at_midnight() {
             assert_ok!(ask_in_emergency(DOCTOR));
         }
         pass(DAY_MILLIS - START - 1);
-        assert_noop!(ask_in_emergency(DOCTOR), Limits::TooManyEmergencies);
+        assert_noop!(ask_in_emergency(DOCTOR), Limits::TooManyOpenings);
         pass(1);
         assert_ok!(ask_in_emergency(DOCTOR));
     });
@@ -166,7 +172,7 @@ fn a_question_that_is_refused_counts_as_no_emergency() {
         summary();
         remove(SLOT, FIRST, 0b10);
         assert_noop!(ask_in_emergency(DOCTOR), Error::<Test>::NotPlaced);
-        assert_eq!(Releases::tally(AWAY, DOCTOR).emergencies, 0);
+        assert_eq!(pallet_releases::OpeningTallies::<Test>::get(DOCTOR).emergencies, 0);
         assert_eq!(pallet_releases::NextReview::<Test>::get(), ReviewId(0));
     });
 }
@@ -185,6 +191,23 @@ fn the_other_hospitals_judge_and_not_the_one_for_which_the_doctor_asked() {
     });
 }
 
+/// A doctor of two hospitals chooses for which one to ask, but not who judges.
+#[test]
+fn no_hospital_at_which_the_doctor_is_registered_judges() {
+    run(|| {
+        summary();
+        register(THIRD, DOCTOR, 0);
+        assert_ok!(ask_in_emergency(DOCTOR));
+        let own: DispatchError = Limits::OwnReview.into();
+        for hospital in [AWAY, THIRD] {
+            assert_eq!(judge(hospital, 0, true), Err(own));
+        }
+        assert_ok!(judge(HOME, 0, false));
+        assert_ok!(judge(OUTSIDE, 0, false));
+        assert_noop!(hand_out(HOME, ID), Error::<Test>::Unjustified);
+    });
+}
+
 #[test]
 fn nobody_hands_out_a_part_after_the_emergency_was_found_unjustified() {
     run(|| {
@@ -197,8 +220,9 @@ fn nobody_hands_out_a_part_after_the_emergency_was_found_unjustified() {
         for hospital in [HOME, AWAY, THIRD] {
             assert_noop!(hand_out(hospital, ID), Error::<Test>::Unjustified);
         }
-        // What the others found counts for this opening only.
-        assert_ok!(ask_in_emergency(DOCTOR));
+        // Nor does the doctor open anything else for 30 days. Other doctors do.
+        assert_noop!(ask_in_emergency(DOCTOR), Limits::UnjustifiedLately);
+        assert_ok!(ask_in_emergency(COLLEAGUE));
         assert_ok!(hand_out(HOME, OpeningId(1)));
     });
 }

@@ -41,6 +41,7 @@ fn no_lane_can_be_starved() {
         ] {
             for limits in [
                 Limits { users: starved, ..enough },
+                Limits { emergencies: starved, ..enough },
                 Limits { rotations: starved, ..enough },
                 Limits { endings: starved, ..enough },
                 Limits { records: starved, ..enough },

@@ -2,6 +2,7 @@
 
 use epione_primitives::{
     Hash, HospitalId,
+    limits::MAX_EMERGENCIES_PER_DAY,
     opening::OpeningId,
     release::{
         OwnRead, Receipt, Request, Review, ReviewId, ReviewStatus, ReviewSubject, SectionSet,
@@ -11,9 +12,9 @@ use epione_primitives::{
 use frame_support::{assert_err, assert_ok, traits::Hooks};
 
 use crate::{
-    ByGrant, ByRequest, Emergencies, EmergencyCount, ExpiryCursor, NextReview, OwnReadCount,
-    OwnReads, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies, Usages,
-    VisitorsFrom, mock::*, requests::Answer,
+    ByGrant, ByRequest, Emergencies, EmergencyCount, ExpiryCursor, NextReview, OpeningTallies,
+    OwnReadCount, OwnReads, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies,
+    Unjustified, Usages, VisitorsFrom, mock::*, requests::Answer,
 };
 
 /// A reading (receipt 0), three emergencies (receipts 1 to 3), a refusal and a note. The first review has
@@ -277,6 +278,27 @@ fn broken_usages_are_found() {
     detected(exceeds, || {
         Usages::<Test>::insert(HOME, Usage { emergencies: 1, visitors: 2, ..full() });
     });
+    detected(exceeds, || {
+        Usages::<Test>::insert(HOME, Usage { emergencies: 1, openings: 2, ..full() });
+    });
+    detected(exceeds, || {
+        let (emergencies, openings) = (MaxEmergencies::get(), MaxEmergencies::get() / 2 + 1);
+        Usages::<Test>::insert(HOME, Usage { emergencies, openings, ..full() });
+    });
     detected(exceeds, || Usages::<Test>::insert(HOME, Usage { since: u32::MAX, ..full() }));
     detected("a usage belongs to no hospital", || Usages::<Test>::insert(HospitalId(9), full()));
+}
+
+#[test]
+fn broken_tallies_of_openings_and_verdicts_without_a_review_are_found() {
+    let exceeds = "a tally of openings exceeds the daily limit, or has a future day";
+    detected(exceeds, || {
+        OpeningTallies::<Test>::mutate(DOCTOR, |tally| {
+            tally.emergencies = MAX_EMERGENCIES_PER_DAY + 1;
+        });
+    });
+    detected(exceeds, || OpeningTallies::<Test>::mutate(DOCTOR, |tally| tally.refusals = 1));
+    detected(exceeds, || OpeningTallies::<Test>::mutate(DOCTOR, |tally| tally.day = u32::MAX));
+    let unknown = "no emergency of a requester was found unjustified at that moment";
+    detected(unknown, || Unjustified::<Test>::insert(DOCTOR, START + 1));
 }

@@ -34,9 +34,7 @@ pub fn make(deed: Deed, signer: &str, [a, b, c]: [u8; 3]) -> RuntimeCall {
             let committee = Seats::truncate_from(chosen.collect());
             Call::seat { committee: (!c.is_multiple_of(3)).then_some(committee) }
         }
-        _ => Call::schedule {
-            schedule: Schedule { phase: a.into(), refresh: u32::from(b) * 50, grace: c.into() },
-        },
+        _ => Call::schedule { schedule: Schedule { phase: a.into(), refresh: u32::from(b) * 50 } },
     };
     call.into()
 }

@@ -22,8 +22,7 @@ impl VerifiedState {
     }
 
     pub(in crate::chain) async fn consortium_schedule(&self) -> Result<Schedule, ChainError> {
-        let key = keys::consortium_schedule();
-        self.compute([key.clone()], |known| existing(known, key.clone())).await
+        Ok(self.value(keys::consortium_schedule()).await?.unwrap_or_default())
     }
 
     pub(in crate::chain) async fn ceremony(&self) -> Result<Option<Ceremony>, ChainError> {
@@ -34,6 +33,12 @@ impl VerifiedState {
         &self,
     ) -> Result<Option<CeremonyState>, ChainError> {
         self.compute([keys::ceremony(), keys::confirmations()], ceremony_state).await
+    }
+
+    pub(in crate::chain) async fn kept_ceremony_state(
+        &self,
+    ) -> Result<Option<CeremonyState>, ChainError> {
+        self.compute([keys::kept_ceremony()], kept_ceremony_state).await
     }
 
     pub(in crate::chain) async fn enrolments(
@@ -87,14 +92,16 @@ impl VerifiedState {
 }
 
 /// The keys of what [`consortium_key`] reads, without the current epoch.
-fn single_values() -> [StorageKey; 8] {
+fn single_values() -> [StorageKey; 10] {
     [
         keys::consortium_schedule(),
         keys::current_epoch(),
         keys::ceremony(),
+        keys::kept_ceremony(),
         keys::committee(),
         keys::refresh_requested(),
         keys::renewal_decided(),
+        keys::joined(),
         keys::last_begun(),
         keys::last_ended(),
     ]
@@ -103,12 +110,14 @@ fn single_values() -> [StorageKey; 8] {
 fn consortium_key(known: &mut Known) -> Result<ConsortiumKey, Gap> {
     known.need(single_values())?;
     Ok(ConsortiumKey {
-        schedule: existing(known, keys::consortium_schedule())?,
+        schedule: known.value_or_default(keys::consortium_schedule())?,
         current: current(known)?,
         ceremony: known.value(keys::ceremony())?,
+        kept: known.value(keys::kept_ceremony())?,
         committee: known.value(keys::committee())?,
         refresh_requested: known.value_or_default(keys::refresh_requested())?,
         renewal_decided: known.value_or_default(keys::renewal_decided())?,
+        joined: known.value_or_default(keys::joined())?,
         last_begun: known.value(keys::last_begun())?,
         last_ended: known.value(keys::last_ended())?,
     })
@@ -121,32 +130,50 @@ fn current(known: &mut Known) -> Result<Option<Epoch>, Gap> {
 
 fn ceremony_state(known: &mut Known) -> Result<Option<CeremonyState>, Gap> {
     let Some(ceremony) = known.value::<Ceremony>(keys::ceremony())? else { return Ok(None) };
-    let (enrolments, dealings) = (enrolments(&ceremony), dealings(&ceremony));
-    let answers = answers(&ceremony);
-    let published = [&enrolments[..], &dealings, &answers].concat();
-    known.need(published.into_iter().chain([keys::confirmations()]))?;
-    Ok(Some(CeremonyState {
-        enrolments: each(known, &enrolments)?,
-        dealings: each(known, &dealings)?,
-        answers: each_or_default(known, &answers)?,
-        confirmations: known.value_or_default(keys::confirmations())?,
+    let all = published(&ceremony).into_iter().chain([keys::confirmations()]);
+    known.need(all)?;
+    let confirmations = known.value_or_default(keys::confirmations())?;
+    with_published(known, ceremony, confirmations).map(Some)
+}
+
+fn kept_ceremony_state(known: &mut Known) -> Result<Option<CeremonyState>, Gap> {
+    let Some(ceremony) = known.value::<Ceremony>(keys::kept_ceremony())? else { return Ok(None) };
+    known.need(published(&ceremony))?;
+    with_published(known, ceremony, Confirmations::default()).map(Some)
+}
+
+/// The keys of everything that seats and dealers published in a ceremony, apart from confirmations.
+fn published(ceremony: &Ceremony) -> Vec<StorageKey> {
+    [enrolments(ceremony), dealings(ceremony), answers(ceremony)].concat()
+}
+
+fn with_published(
+    known: &mut Known,
+    ceremony: Ceremony,
+    confirmations: Confirmations,
+) -> Result<CeremonyState, Gap> {
+    Ok(CeremonyState {
+        enrolments: each(known, &enrolments(&ceremony))?,
+        dealings: each(known, &dealings(&ceremony))?,
+        answers: each_or_default(known, &answers(&ceremony))?,
+        confirmations,
         ceremony,
-    }))
+    })
 }
 
 /// The keys of the enrolments of all seats.
 fn enrolments(ceremony: &Ceremony) -> Vec<StorageKey> {
-    (0..).take(ceremony.seats.len()).map(keys::enrolment).collect()
+    (0..).take(ceremony.seats.len()).map(|seat| keys::enrolment(ceremony.id, seat)).collect()
 }
 
 /// The keys of the dealings of all dealers.
 fn dealings(ceremony: &Ceremony) -> Vec<StorageKey> {
-    (0..).take(ceremony.dealers.len()).map(keys::dealing).collect()
+    (0..).take(ceremony.dealers.len()).map(|dealer| keys::dealing(ceremony.id, dealer)).collect()
 }
 
 /// The keys of the answers of all dealers.
 fn answers(ceremony: &Ceremony) -> Vec<StorageKey> {
-    (0..).take(ceremony.dealers.len()).map(keys::answers_of).collect()
+    (0..).take(ceremony.dealers.len()).map(|dealer| keys::answers_of(ceremony.id, dealer)).collect()
 }
 
 fn each<T: Decode>(known: &mut Known, keys: &[StorageKey]) -> Result<Vec<Option<T>>, Gap> {
@@ -161,7 +188,7 @@ fn each_or_default<T: Decode + Default>(
     Ok(each(known, keys)?.into_iter().map(Option::unwrap_or_default).collect())
 }
 
-/// A value that every state has, or that another one names.
+/// A value that another one names.
 fn existing<T: Decode>(known: &mut Known, key: StorageKey) -> Result<T, Gap> {
     known.value(key.clone())?.ok_or(Gap::Absent(key))
 }
@@ -205,11 +232,13 @@ mod tests {
         assert_eq!(current(&mut known), Ok(Some(epoch(7))));
     }
 
+    /// The pallet reads it so, too: a chain that got the pallet by an upgrade stores no schedule.
     #[test]
-    fn a_state_without_schedule_is_an_error_and_no_default_is_invented() {
+    fn a_state_without_schedule_has_the_default_one() {
         let mut known = Known::default();
         single_values().into_iter().for_each(|key| known.learn(key, None));
-        assert_eq!(consortium_key(&mut known), Err(Gap::Absent(keys::consortium_schedule())));
+        let key = consortium_key(&mut known).unwrap();
+        assert_eq!((key.schedule, key.current), (Schedule::default(), None));
     }
 
     #[test]
@@ -227,11 +256,22 @@ mod tests {
         let missing = known.take_missing();
         assert_eq!(missing.len(), 3 + 2 + 2 + 1);
         missing.into_iter().for_each(|key| known.learn(key, None));
-        known.learn(keys::enrolment(2), Some(Hash::repeat_byte(1).encode()));
+        known.learn(keys::enrolment(CeremonyId(4), 2), Some(Hash::repeat_byte(1).encode()));
         let state = ceremony_state(&mut known).unwrap().unwrap();
         assert_eq!(state.enrolments, [None, None, Some(Hash::repeat_byte(1))]);
         assert_eq!((state.dealings, state.answers.len()), (vec![None, None], 2));
         assert!(state.confirmations.is_empty());
         assert_eq!(state.ceremony, ceremony);
+
+        known.learn(keys::kept_ceremony(), None);
+        assert_eq!(kept_ceremony_state(&mut known), Ok(None));
+        let kept = Ceremony { id: CeremonyId(3), ..ceremony };
+        known.learn(keys::kept_ceremony(), Some(kept.encode()));
+        assert_eq!(kept_ceremony_state(&mut known), Err(Gap::Missing));
+        let missing = known.take_missing();
+        assert_eq!(missing.len(), 3 + 2 + 2);
+        missing.into_iter().for_each(|key| known.learn(key, None));
+        let state = kept_ceremony_state(&mut known).unwrap().unwrap();
+        assert_eq!((state.ceremony, state.enrolments), (kept, vec![None; 3]));
     }
 }

@@ -1,10 +1,10 @@
 //! The consortium key, read from honest nodes and from others.
 
 use epione_primitives::{
-    HospitalId,
+    AccountId, HospitalId,
     consortium::{
         Answers, Ceremony, CeremonyId, CeremonyResult, Confirmation, Confirmations, Dealing, Epoch,
-        EpochId, Failure, KeyId, PastCeremony, RevealedShare, Schedule, SeatSet, Seats,
+        EpochId, Failure, KeyId, PastCeremony, Phase, RevealedShare, Schedule, SeatSet, Seats,
     },
 };
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::chain::{Chain, Trust};
 
-const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000, grace: 30 };
+const SCHEDULE: Schedule = Schedule { phase: 20, refresh: 1_000 };
 
 fn hospitals(ids: &[u16]) -> Seats {
     Seats::truncate_from(ids.iter().copied().map(HospitalId).collect())
@@ -41,9 +41,15 @@ fn ceremony() -> Ceremony {
     Ceremony::begin(CeremonyId(2), Some(&epoch(1)), seats, hospitals(&[0, 1, 2]), 25)
 }
 
+/// The ceremony that made the current epoch.
+fn kept() -> Ceremony {
+    Ceremony { id: CeremonyId(1), phase: Phase::Activated, ..ceremony() }
+}
+
 fn dealing() -> Dealing {
     let commitments = vec![[1; 32], [2; 32], [3; 32]].try_into().unwrap();
-    Dealing { commitments, part: Hash::repeat_byte(4), body: Hash::repeat_byte(5) }
+    let agent = AccountId::new([3; 32]);
+    Dealing { agent, commitments, part: Hash::repeat_byte(4), body: Hash::repeat_byte(5) }
 }
 
 fn revealed() -> Answers {
@@ -69,9 +75,12 @@ fn with_key() -> Network {
         network.put(keys::epoch(EpochId(id)), &epoch(id));
     }
     network.put(keys::ceremony(), &ceremony());
-    network.put(keys::enrolment(1), &Hash::repeat_byte(1));
-    network.put(keys::dealing(2), &dealing());
-    network.put(keys::answers_of(0), &revealed());
+    network.put(keys::kept_ceremony(), &kept());
+    network.put(keys::enrolment(CeremonyId(2), 1), &Hash::repeat_byte(1));
+    network.put(keys::enrolment(CeremonyId(1), 1), &Hash::repeat_byte(2));
+    network.put(keys::dealing(CeremonyId(2), 2), &dealing());
+    network.put(keys::answers_of(CeremonyId(2), 0), &revealed());
+    network.put(keys::joined(), &vec![(HospitalId(1), 3_u32)]);
     network.put(keys::confirmations(), &confirmed());
     network.put(keys::past_ceremonies(), &past());
     network.put(keys::refresh_requested(), &true);
@@ -97,6 +106,7 @@ async fn key_and_ceremony_are_read_by_a_client_that_verifies_and_by_one_that_bel
         assert_eq!((key.ceremony, key.committee), (Some(ceremony()), None));
         assert!(key.refresh_requested && !key.renewal_decided);
         assert_eq!((key.last_begun, key.last_ended), (Some(4), None));
+        assert_eq!((key.kept, key.joined.to_vec()), (Some(kept()), vec![(HospitalId(1), 3)]));
 
         let whole = state.ceremony_state().await.unwrap().unwrap();
         assert_eq!(whole.ceremony, ceremony());
@@ -104,6 +114,11 @@ async fn key_and_ceremony_are_read_by_a_client_that_verifies_and_by_one_that_bel
         assert_eq!(whole.dealings, [None, None, Some(dealing())]);
         assert_eq!(whole.answers, [revealed(), Answers::default(), Answers::default()]);
         assert_eq!(whole.confirmations, confirmed());
+
+        let before = state.kept_ceremony_state().await.unwrap().unwrap();
+        assert_eq!(before.ceremony, kept());
+        assert_eq!(before.enrolments, [None, Some(Hash::repeat_byte(2)), None, None]);
+        assert_eq!((before.dealings, before.confirmations.len()), (vec![None; 3], 0));
 
         // The same one by one.
         let ceremony = state.ceremony().await.unwrap().unwrap();
@@ -131,6 +146,7 @@ async fn a_chain_without_key_has_neither_epoch_nor_ceremony() {
         let key = state.consortium_key().await.unwrap();
         assert_eq!((key.current, key.ceremony, key.last_begun), (None, None, None));
         assert_eq!(state.ceremony_state().await.unwrap(), None);
+        assert_eq!(state.kept_ceremony_state().await.unwrap(), None);
         assert_eq!(state.current_epoch().await.unwrap(), None);
         assert_eq!(state.past_ceremonies().await.unwrap(), []);
     }
@@ -140,7 +156,7 @@ async fn a_chain_without_key_has_neither_epoch_nor_ceremony() {
 async fn a_node_that_shows_another_epoch_or_hides_a_complaint_is_refused() {
     let mut other = with_key();
     other.put(keys::epoch(EpochId(1)), &Epoch { commitments: dealing().commitments, ..epoch(1) });
-    other.remove(&keys::answers_of(0));
+    other.remove(&keys::answers_of(CeremonyId(2), 0));
     other.remove(&keys::ceremony());
     other.push();
     let (node, chain) = honest(with_key()).await;
@@ -149,7 +165,8 @@ async fn a_node_that_shows_another_epoch_or_hides_a_complaint_is_refused() {
     node.lie(move |method, params, mut truth| {
         if method == "state_getReadProof" {
             let key = params[0][0].as_str().unwrap().to_owned();
-            let named = [keys::epoch(EpochId(1)), keys::answers_of(0), keys::ceremony()];
+            let named =
+                [keys::epoch(EpochId(1)), keys::answers_of(CeremonyId(2), 0), keys::ceremony()];
             if let Some(key) = named.iter().find(|it| it.to_string() == key) {
                 truth["proof"] = other.proof_of_newest(key);
             }

@@ -1,7 +1,7 @@
 //! Calls of the council and of root.
 
 use codec::{Decode, Encode};
-use epione_primitives::{Hash, HospitalId, hospital::Duty};
+use epione_primitives::{Hash, HospitalId, consortium::Seats, hospital::Duty};
 use epione_runtime::{Runtime, RuntimeCall};
 use frame_support::weights::Weight;
 use pallet_collective::Instance1;
@@ -77,7 +77,7 @@ pub(super) fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 9 {
+    let call: RuntimeCall = match a % 10 {
         0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
         1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
@@ -88,10 +88,15 @@ pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
         4 => complete_recovery(b, b),
         5 => pallet_consortium_key::Call::renew {}.into(),
         6 => {
+            let seats = (0..u16::from(b % 5)).map(HospitalId).collect();
+            let committee = (!b.is_multiple_of(6)).then(|| Seats::truncate_from(seats));
+            pallet_consortium_key::Call::seat { committee }.into()
+        }
+        7 => {
             let (departed, custodian) = (hospital(b), HOSTILE_HOSPITAL);
             pallet_custody::Call::appoint { departed, custodian }.into()
         }
-        7 => pallet_custody::Call::dismiss { departed: hospital(b) }.into(),
+        8 => pallet_custody::Call::dismiss { departed: hospital(b) }.into(),
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {

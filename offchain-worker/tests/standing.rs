@@ -5,9 +5,11 @@
 
 mod network;
 
+use std::time::Duration;
+
 use epione_client::{
     chain::{
-        Call, Chain,
+        Call, Chain, SubmitError,
         calls::{credentials, openings, sharing},
     },
     reader::{OpeningFault, ReadError, VerifiedRecord},
@@ -23,6 +25,7 @@ use epione_primitives::{
     opening::{OpeningId, Wrapped},
     profile::Role,
     query::QueriedRecords,
+    refusal::Refusal,
     release::{ReleasedRecord, SectionSet},
     sharing::{Consent, KindSet, RecordedPeriod, SlotId, Term},
 };
@@ -31,6 +34,7 @@ use network::{
     people::{People, SUMMARY, content_of, join, reader},
     settles,
 };
+use tokio::time::sleep;
 
 const HOSPITALS: usize = 4;
 const SLOT: SlotId = SlotId(4);
@@ -65,7 +69,13 @@ impl Researcher {
         let records = vec![ReleasedRecord { pointer: record, sections: SECTIONS }];
         let records = QueriedRecords::try_from(records).unwrap();
         let call = openings::ask(hospital.id, patient, &records, Purpose::Research, None);
-        if let Err(error) = chain.submit(&call, &self.account()).await {
+        let mut submitted = chain.submit(&call, &self.account()).await;
+        // A user asks about once in half a minute.
+        while let Err(SubmitError::Refused(Refusal::QuotaExceeded)) = submitted {
+            sleep(Duration::from_secs(3)).await;
+            submitted = chain.submit(&call, &self.account()).await;
+        }
+        if let Err(error) = submitted {
             let failure = error.dispatch().unwrap_or_else(|| panic!("{error}"));
             assert_eq!(failure.pallet, "Openings");
             return Err(failure.error.clone());

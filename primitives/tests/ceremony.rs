@@ -4,11 +4,12 @@ use epione_primitives::{
     BlockNumber, HospitalId,
     consortium::{
         Ceremony, CeremonyId, CommitmentList, DealerContext, Epoch, EpochId, Failure, KeyId, Phase,
-        Schedule, SeatSet, Seats, faulty, threshold,
+        Schedule, SeatSet, Seats, confirmed_before_erasure, faulty, has_joined_lately,
+        most_accused, threshold, threshold_of_enrolled,
     },
     limits::{
         MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS, MAX_THRESHOLD,
-        MIN_PHASE_BLOCKS,
+        MIN_PHASE_BLOCKS, PHASES_BETWEEN_OWN_REASONS,
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -95,6 +96,50 @@ fn the_threshold_is_the_quorum_of_finality_and_two_for_two_or_three() {
 }
 
 #[test]
+fn seats_that_do_not_enrol_lower_the_threshold_and_never_below_one_honest_member() {
+    for seats in 2..=MAX_SEATS as usize {
+        assert_eq!(threshold_of_enrolled(seats, seats), threshold(seats), "{seats}");
+        for enrolled in seats - faulty(seats)..=seats {
+            let lowered = threshold_of_enrolled(seats, enrolled);
+            assert!(lowered >= 2 && lowered > faulty(seats), "{enrolled} of {seats}");
+            assert!(lowered <= threshold(seats) && lowered <= enrolled);
+            // As many as may be faulty are silent, and the others still open.
+            assert!(seats < 4 || lowered + faulty(seats) <= enrolled, "{enrolled} of {seats}");
+        }
+    }
+    assert_eq!(threshold_of_enrolled(4, 3), 2);
+    assert_eq!(threshold_of_enrolled(3, 3), 2);
+    assert_eq!(threshold_of_enrolled(31, 21), 11);
+}
+
+#[test]
+fn a_seat_accuses_as_many_as_may_be_faulty_and_one_where_none_may_be() {
+    assert_eq!([2, 3, 4, 6, 7, 31].map(most_accused), [1, 1, 1, 1, 2, 10]);
+}
+
+#[test]
+fn earlier_shares_are_erased_when_the_members_do_without_the_faulty() {
+    let erased = confirmed_before_erasure;
+    assert_eq!((erased(4, 3), erased(3, 2), erased(31, 21), erased(2, 2)), (4, 2, 31, 2));
+    // Of seven seats, five enrolled.
+    assert_eq!(erased(5, 3), 4);
+    let mut epoch = epoch(hospitals(0..4));
+    epoch.confirmed = SeatSet::first(3);
+    assert!(!epoch.replaces_earlier_shares());
+    epoch.confirmed = SeatSet::first(4);
+    assert!(epoch.replaces_earlier_shares());
+}
+
+#[test]
+fn a_hospital_joins_on_its_own_once_in_the_time_of_144_phases() {
+    let joins = [(HospitalId(3), 50), (HospitalId(4), 90)];
+    let pause = PHASES_BETWEEN_OWN_REASONS * PHASE;
+    let lately = |hospital, now| has_joined_lately(&joins, HospitalId(hospital), now, PHASE);
+    assert!(lately(3, 50) && lately(3, 50 + pause - 1) && !lately(3, 50 + pause));
+    assert!(lately(4, 50 + pause) && !lately(5, 60));
+}
+
+#[test]
 fn a_set_has_seats_below_the_limit_only() {
     let all = SeatSet::first(MAX_SEATS as usize);
     assert_eq!(all.len(), MAX_SEATS as usize);
@@ -130,10 +175,12 @@ fn enrolment_ends_early_when_all_enrolled_and_late_if_a_third_is_missing() {
     let mut late = ceremony.clone();
     late.advance(FIRST + 1, PHASE);
     assert_eq!((late.phase, late.deadline), (Phase::Deal, FIRST + PHASE));
+    assert_eq!((ceremony.threshold, late.threshold, late.needed), (3, 2, 3));
 
     ceremony.enrolled.insert(2);
     ceremony.advance(50, PHASE);
     assert_eq!((ceremony.phase, ceremony.deadline), (Phase::Deal, 50 + PHASE));
+    assert_eq!(ceremony.threshold, 3);
 
     let mut few = generation(4);
     few.enrolled = set(&[0, 1]);
@@ -154,6 +201,24 @@ fn dealing_waits_for_those_who_enrolled_and_for_those_without_a_seat() {
     ceremony.dealt.insert(3);
     ceremony.advance(FIRST + 2, PHASE);
     assert_eq!((ceremony.phase, ceremony.deadline), (Phase::Judge, FIRST + 2 + PHASE));
+}
+
+/// Two of three needed dealers enrolled. The third, which did not, may still deal.
+#[test]
+fn dealing_does_not_end_early_while_too_few_have_dealt() {
+    let mut ceremony = resharing(&[0, 1, 2, 3], &[0, 1, 2, 3, 4, 5, 6]);
+    ceremony.enrolled = set(&[0, 1, 4, 5, 6]);
+    ceremony.advance(FIRST + 1, PHASE);
+    ceremony.dealt = set(&[0, 1]);
+    ceremony.advance(FIRST + 2, PHASE);
+    assert_eq!((ceremony.phase, ceremony.needed), (Phase::Deal, 3));
+    assert_eq!(ceremony.awaited().collect::<Vec<_>>(), [2, 3].map(HospitalId));
+    let mut silent = ceremony.clone();
+    silent.advance(FIRST + 1 + PHASE, PHASE);
+    assert_eq!(silent.phase, Phase::Failed(Failure::TooFewDealers));
+    ceremony.dealt.insert(3);
+    ceremony.advance(FIRST + 3, PHASE);
+    assert_eq!((ceremony.phase, ceremony.deadline), (Phase::Judge, FIRST + 3 + PHASE));
 }
 
 #[test]
@@ -253,35 +318,36 @@ fn new_shares_come_from_the_first_valid_dealers_only() {
     assert_eq!(ceremony.counted(), set(&[0, 2, 3, 4]));
 }
 
-/// A ceremony whose dealers all sit and did not enrol is over when the enrolment is, whoever looks at it later.
+/// The dealers all sit and did not enrol. They may deal all the same, until the phase is over, whoever looks at it
+/// later.
 #[test]
-fn a_phase_for_which_nobody_is_awaited_ends_when_it_begins() {
+fn dealers_that_did_not_enrol_are_awaited_if_nobody_else_deals() {
     let seats: Vec<u16> = (0..31).collect();
     let mut ceremony = resharing(&[0, 1, 2], &seats);
     ceremony.enrolled = (10..31).collect();
+    ceremony.advance(FIRST + PHASE, PHASE);
+    assert_eq!((ceremony.phase, ceremony.awaited().count()), (Phase::Deal, 3));
     ceremony.advance(5_000, PHASE);
     assert_eq!(ceremony.phase, Phase::Failed(Failure::TooFewDealers));
-    assert_eq!(ceremony.deadline, FIRST + PHASE);
+    assert_eq!(ceremony.deadline, FIRST + 2 * PHASE);
 }
 
 #[test]
 fn a_schedule_has_bounds() {
     assert!(Schedule::default().is_valid());
-    let schedule = |phase, refresh, grace| Schedule { phase, refresh, grace };
+    let schedule = |phase, refresh| Schedule { phase, refresh };
     for valid in [
-        schedule(MIN_PHASE_BLOCKS, 10 * MIN_PHASE_BLOCKS, MIN_PHASE_BLOCKS),
-        schedule(MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_REFRESH_BLOCKS),
+        schedule(MIN_PHASE_BLOCKS, 10 * MIN_PHASE_BLOCKS),
+        schedule(MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS),
     ] {
         assert!(valid.is_valid(), "{valid:?}");
     }
     for invalid in [
-        schedule(MIN_PHASE_BLOCKS - 1, 1_000, 500),
-        schedule(MAX_PHASE_BLOCKS + 1, MAX_REFRESH_BLOCKS, MAX_REFRESH_BLOCKS),
-        schedule(100, 999, 500),
-        schedule(100, MAX_REFRESH_BLOCKS + 1, 500),
-        schedule(100, 1_000, 99),
-        schedule(100, 1_000, 1_001),
-        schedule(u32::MAX, u32::MAX, u32::MAX),
+        schedule(MIN_PHASE_BLOCKS - 1, 1_000),
+        schedule(MAX_PHASE_BLOCKS + 1, MAX_REFRESH_BLOCKS),
+        schedule(100, 999),
+        schedule(100, MAX_REFRESH_BLOCKS + 1),
+        schedule(u32::MAX, u32::MAX),
     ] {
         assert!(!invalid.is_valid(), "{invalid:?}");
     }
