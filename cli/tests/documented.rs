@@ -53,6 +53,9 @@ fn the_program_understands_every_command_of_the_guide_to_sharing() {
         let begins = format!("epione {about} ");
         assert!(commands.iter().any(|it| it.starts_with(&begins)), "{about}");
     }
+    for custody in ["epione mandate entrust ", "epione mandate end-custody "] {
+        assert!(commands.iter().any(|it| it.starts_with(custody)), "{custody}");
+    }
 }
 
 #[test]

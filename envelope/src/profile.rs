@@ -176,6 +176,11 @@ impl ProfileBody {
         matches!(self.secrets, Secrets::Patient(_))
     }
 
+    /// How many versions of the patient key it has, which everybody sees: 0 if it is not a patient's.
+    pub fn versions(&self) -> u32 {
+        self.patient_secrets().map_or(0, |secrets| secrets.version)
+    }
+
     /// Whether the hospital withholds the newest patient key from the patient: no sealing key of a patient opens it.
     pub fn is_withheld(&self) -> bool {
         self.patient_secrets().is_ok_and(|secrets| secrets.key_for_patient.is_none())

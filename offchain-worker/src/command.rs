@@ -2,7 +2,11 @@
 //!
 //! It is part of the library so that the async functions are compiled once, and not again in the program.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -14,7 +18,7 @@ use crate::{
     api,
     config::{self, Config},
     journal::{
-        Journal,
+        Journal, JournalError,
         inherited::{self, InheritedKey},
     },
     keys::{self, TLS_GENERATIONS, TlsKeys},
@@ -41,8 +45,8 @@ enum Command {
     /// Rebuild a worker whose journal and storage were lost, from its keys, its node and the other hospitals. The exit
     /// code is 2 if segments could not be recovered.
     Rebuild(ReportOptions),
-    /// List the patients of removed hospitals whose keys this hospital has opened as their custodian. The worker must
-    /// not be running.
+    /// List the patients of removed hospitals whose keys this hospital has opened as their custodian. Stop the worker
+    /// before: it has locked its journal.
     Inherited(ConfigFile),
     /// Check a configuration without running the worker.
     CheckConfig(ConfigFile),
@@ -134,13 +138,10 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Inherited(file) => {
             let config = Config::read(&file.config)?;
-            let journal = Journal::open(&config.journal_path()).await?;
-            for key in journal.read(inherited::all).await? {
-                let InheritedKey { departed, patient, versions, claim, .. } = key;
-                println!(
-                    "hospital {departed}: patient {patient}, {versions} versions, claim {claim}"
-                );
-            }
+            list_inherited(&config.journal_path())
+                .await?
+                .iter()
+                .for_each(|line| println!("{line}"));
         }
         Command::CheckConfig(file) => {
             Config::read(&file.config)?;
@@ -157,6 +158,29 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::ExampleConfig => print!("{}", config::example()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each inherited key. A running worker has locked its journal also for readers: it needs no shared memory
+/// then, and no second process can change what it relies on.
+async fn list_inherited(journal: &Path) -> anyhow::Result<Vec<String>> {
+    anyhow::ensure!(
+        journal.exists(),
+        "there is no journal {}: check `data_dir` in the configuration",
+        journal.display()
+    );
+    let journal = Journal::open(journal).await.map_err(|error| match error {
+        JournalError::InUse => anyhow::anyhow!(
+            "the worker is running and has locked its journal: stop it, run this again, then start it. While it runs, \
+             its log has a line \"inherited a patient's keys\" for each patient"
+        ),
+        error => error.into(),
+    })?;
+    let keys = journal.read(inherited::all).await?;
+    let line = |key: InheritedKey| {
+        let InheritedKey { departed, patient, versions, claim, .. } = key;
+        format!("hospital {departed}: patient {patient}, {versions} versions, claim {claim}")
+    };
+    Ok(keys.into_iter().map(line).collect())
 }
 
 /// Prints progress to standard error, without repeating a line.
@@ -182,4 +206,37 @@ fn show(
         lines.iter().for_each(|line| println!("{line}"));
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(NOT_WHOLE) })
+}
+
+#[cfg(test)]
+mod tests {
+    use epione_primitives::{Hash, HospitalId, UserId, custody::ClaimId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn inherited_keys_are_listed_and_a_running_worker_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        let missing = list_inherited(&path).await.unwrap_err().to_string();
+        assert!(missing.contains("data_dir"), "{missing}");
+        assert!(!path.exists(), "it creates no journal");
+
+        let journal = Journal::open(&path).await.unwrap();
+        let key = InheritedKey {
+            departed: HospitalId(3),
+            patient: UserId([7; 32]),
+            profile: Hash::zero(),
+            versions: 2,
+            claim: ClaimId(5),
+            sealed: vec![1; 40],
+        };
+        journal.write(move |tx| inherited::keep(tx, &key)).await.unwrap();
+        let running = list_inherited(&path).await.unwrap_err().to_string();
+        assert!(running.contains("stop it"), "{running}");
+        drop(journal);
+        let lines = list_inherited(&path).await.unwrap();
+        let expected = format!("hospital 3: patient {}, 2 versions, claim 5", UserId([7; 32]));
+        assert_eq!(lines, [expected]);
+    }
 }

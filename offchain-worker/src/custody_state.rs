@@ -2,7 +2,7 @@
 
 use epione_client::chain::Snapshot;
 use epione_primitives::{
-    HospitalId, UserId,
+    BlockNumber, HospitalId, UserId,
     custody::{Appointment, Claim, ClaimId, Kept},
     mandate::Mandate,
     opening::HandedOut,
@@ -25,6 +25,8 @@ pub trait CustodyState: Send + Sync {
     fn kept_key(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Kept>>;
     /// The custodians of removed hospitals.
     fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>>;
+    /// Number of blocks between the appointment of a custodian and the first claim.
+    fn custodian_delay(&self) -> Answer<'_, BlockNumber>;
     fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>>;
     /// A page of the claims, newest first.
     fn claims(&self, before: Option<u32>, limit: u32) -> Answer<'_, Vec<(ClaimId, Claim)>>;
@@ -52,6 +54,10 @@ impl CustodyState for Snapshot {
 
     fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>> {
         Box::pin(async move { Ok(self.appointments().await?) })
+    }
+
+    fn custodian_delay(&self) -> Answer<'_, BlockNumber> {
+        Box::pin(async move { Ok(self.custodian_delay().await?) })
     }
 
     fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>> {

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{query::time, relation::span};
 use crate::{
+    confirmation::confirm,
     context::{Context, HospitalRef, Output},
     failure::Failure,
     identity::{self, KeySource},
@@ -138,6 +139,9 @@ pub struct EntrustArgs {
     pub hospital: HospitalRef,
     #[command(flatten)]
     pub end: End,
+    /// Signs without asking you to confirm
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -309,12 +313,27 @@ pub async fn revoke(args: &RevokeArgs, context: &Context) -> Result<Changed, Fai
     by_patient(&args.signer, call, (Delegate::Hospital(hospital), None), context).await
 }
 
-/// Entrusts the patient keys at a hospital.
+/// Entrusts the patient keys at a hospital, after the patient has confirmed what that means.
 pub async fn entrust(args: &EntrustArgs, context: &Context) -> Result<Changed, Failure> {
     let until = args.end.within(MAX_CUSTODY_MILLIS, "20 years")?;
     let hospital = context.hospital(&args.hospital).await?;
+    confirm(context, &entrusting(hospital, until), args.yes).await?;
     let call = mandates::entrust(hospital, until);
     by_patient(&args.signer, call, (Delegate::KeysAt(hospital), Some(until)), context).await
+}
+
+/// What the patient confirms.
+fn entrusting(hospital: HospitalId, until: Moment) -> String {
+    let until = moment(until);
+    format!(
+        "You entrust your patient keys at hospital {hospital} to all hospitals together until {until}. If they remove \
+         hospital {hospital}, and two thirds of them appoint a custodian at which you are registered, they open the \
+         keys for the custodian, a day later at the earliest. With the keys, the custodian reads all your records at \
+         hospital {hospital} from before the end.\n\
+         So many hospitals as the threshold of the consortium key says (`epione consortium key status`) can also open \
+         the keys together at any time, without the chain's decision, and without a trace.\n\
+         You can end it at any time, without a hospital's help. What was opened by then stays open."
+    )
 }
 
 /// Ends what a patient entrusted at a hospital.
@@ -475,6 +494,20 @@ mod tests {
         assert!(!lasting(31 * DAY) && !lasting(Duration::MAX));
         let until = |until| within(End { until: Some(until), span: None });
         assert!(!until(0) && !until(1_000) && !until(Moment::MAX));
+    }
+
+    #[test]
+    fn a_patient_who_entrusts_keys_reads_what_hospitals_can_do_with_them() {
+        let statement = entrusting(HospitalId(3), 3_000_000);
+        for part in [
+            "at hospital 3",
+            "until 1970-01-01T00:50:00Z",
+            "all your records",
+            "without a trace",
+            "stays open",
+        ] {
+            assert!(statement.contains(part), "{part}: {statement}");
+        }
     }
 
     #[test]

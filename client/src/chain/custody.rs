@@ -5,7 +5,7 @@
 //! believes which state a block has.
 
 use epione_primitives::{
-    HospitalId, UserId,
+    BlockNumber, HospitalId, UserId,
     custody::{Appointment, Claim, ClaimId, Kept},
     mandate::Mandate,
     opening::HandedOut,
@@ -54,6 +54,11 @@ impl Snapshot {
     /// The custodians of removed hospitals, ascending by removed hospital.
     pub async fn appointments(&self) -> Result<Vec<(HospitalId, Appointment)>, ChainError> {
         self.proving().await?.appointments().await
+    }
+
+    /// Number of blocks between the appointment of a custodian and the first claim.
+    pub async fn custodian_delay(&self) -> Result<BlockNumber, ChainError> {
+        self.proving().await?.custodian_delay().await
     }
 
     /// A claim; none if the chain has not decided so many.

@@ -14,7 +14,7 @@ pub struct InheritedKey {
     /// How many versions that body has.
     pub versions: u32,
     pub claim: ClaimId,
-    /// SCALE of a wrap.
+    /// SCALE of the account that sealed it, and of a wrap.
     pub sealed: Vec<u8>,
 }
 

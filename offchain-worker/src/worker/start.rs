@@ -145,6 +145,7 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         calls: Arc::clone(&calls),
         journal: journal.clone(),
         metrics: metrics.clone(),
+        renewed: Default::default(),
     };
     tasks.spawn(async move { tasks::keeping::run(&keeping).await });
     let (node, agent) = (opened.chain.node.clone(), opened.chain.agent.clone());
@@ -156,6 +157,7 @@ fn watch_over_members(tasks: &mut JoinSet<()>, opened: &Opened) {
         journal: journal.clone(),
         metrics: metrics.clone(),
         wrong: Default::default(),
+        resealed: Default::default(),
     };
     tasks.spawn(async move { tasks::inheriting::run(&inheriting).await });
     let (view_to_place, calls_to_place) = (Arc::clone(&view), Arc::clone(&calls));

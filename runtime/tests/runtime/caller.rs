@@ -4,8 +4,9 @@ use epione_primitives::{
     AnnouncementId, Hash, HospitalId, QueryId, RecordPointer, UserId,
     access::{Purpose, RelationshipKind},
     credential::AttributeId,
+    custody::ClaimId,
     naming::Naming,
-    opening::OpeningId,
+    opening::{OpeningId, WRAP_BYTES},
     profile::Role,
     refusal::{Refusal, Refusal::*},
     release::{ReviewId, SectionSet},
@@ -115,6 +116,24 @@ fn parts_of_openings() -> [RuntimeCall; 2] {
     ]
 }
 
+/// The calls about custody that a hospital's worker makes.
+fn parts_of_custody() -> [RuntimeCall; 3] {
+    let (patient, profile, wrap) = (*PATIENT, Hash::zero(), [0; WRAP_BYTES]);
+    [
+        pallet_custody::Call::keep { patient, profile, wrap }.into(),
+        pallet_custody::Call::claim { departed: B, patients: Default::default() }.into(),
+        pallet_custody::Call::hand_out { claim: ClaimId(0) }.into(),
+    ]
+}
+
+/// Nobody makes these calls alone: the council dispatches them.
+fn about_custodians() -> [RuntimeCall; 2] {
+    [
+        pallet_custody::Call::appoint { departed: B, custodian: A }.into(),
+        pallet_custody::Call::dismiss { departed: B }.into(),
+    ]
+}
+
 fn ask_for_opening() -> RuntimeCall {
     let (hospital, patient, purpose) = (A, *PATIENT, Purpose::Research);
     let (records, emergency) = (Default::default(), None);
@@ -185,8 +204,11 @@ fn an_agent_can_make_only_the_workers_calls() {
         ] {
             assert_eq!(refused("Alice//agent", call), None);
         }
-        for call in parts_of_openings() {
+        for call in parts_of_openings().into_iter().chain(parts_of_custody()) {
             assert_eq!(refused("Alice//agent", call), None);
+        }
+        for call in about_custodians() {
+            assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
         }
         assert_eq!(refused("Alice//agent", ask_for_opening()), Some(CallNotForRole));
         for call in about_queries().into_iter().chain(about_credentials()).chain(about_sharing()) {
@@ -217,6 +239,9 @@ fn a_governance_account_can_make_only_the_hospitals_calls() {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
         for call in parts_of_openings().into_iter().chain([ask_for_opening()]) {
+            assert_eq!(refused("Alice", call), Some(CallNotForRole));
+        }
+        for call in parts_of_custody().into_iter().chain(about_custodians()) {
             assert_eq!(refused("Alice", call), Some(CallNotForRole));
         }
         for call in about_credentials() {
@@ -252,6 +277,9 @@ fn a_user_can_make_only_users_calls() {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         for call in parts_of_openings() {
+            assert_eq!(refused(&patient, call), Some(CallNotForRole));
+        }
+        for call in parts_of_custody().into_iter().chain(about_custodians()) {
             assert_eq!(refused(&patient, call), Some(CallNotForRole));
         }
         for call in [
@@ -315,6 +343,12 @@ fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
         let [wrap, hand_out] = parts_of_openings();
         assert_eq!(refused("Alice//agent", batch(vec![wrap])), Some(CallNotForBatch));
         assert_eq!(refused("Alice//agent", batch(vec![hand_out])), None);
+        // A hospital may have thousands of patients.
+        assert_eq!(refused("Alice//agent", batch(parts_of_custody().to_vec())), None);
+        for call in about_custodians() {
+            let refusal = refused("Alice//agent", batch(vec![call]));
+            assert_eq!(refusal, Some(CallNotForBatch));
+        }
         let hidden = pallet_utility::Call::as_derivative { index: 0, call: Box::new(announce()) };
         assert_eq!(refused("Alice//agent", RuntimeCall::Utility(hidden)), Some(CallNotForRole));
     });

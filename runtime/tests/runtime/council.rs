@@ -32,7 +32,7 @@ use crate::{
 /// Number of blocks between authorization and upgrade in the preset `local`.
 pub const UPGRADE_DELAY: u32 = 20;
 
-fn proposal(threshold: u32, call: impl Into<RuntimeCall>) -> RuntimeCall {
+pub fn proposal(threshold: u32, call: impl Into<RuntimeCall>) -> RuntimeCall {
     let call = call.into();
     let length_bound = call.encoded_size() as u32;
     let proposal = Box::new(call);
@@ -66,19 +66,25 @@ fn vote(members: &[&str], proposal: Hash, index: u32, approve: bool) {
 
 /// Passes a motion with three votes of four.
 pub fn pass(call: impl Into<RuntimeCall>) {
+    pass_by(&["Alice", "Bob", "Charlie"], 0, call);
+}
+
+/// Passes a motion with the votes of these members, which are so many as it needs. The first one proposes and closes
+/// it. `index` is the number of motions before it.
+pub fn pass_by(members: &[&str], index: u32, call: impl Into<RuntimeCall>) {
     let call = call.into();
     let hash = BlakeTwo256::hash_of(&call);
     let length_bound = call.encoded_size() as u32;
     let proposal_weight_bound = call.get_dispatch_info().call_weight;
-    apply("Alice", proposal(3, call)).unwrap().unwrap();
-    vote(&["Alice", "Bob", "Charlie"], hash, 0, true);
+    apply(members[0], proposal(members.len() as u32, call)).unwrap().unwrap();
+    vote(members, hash, index, true);
     let close = pallet_collective::Call::close {
         proposal_hash: hash,
-        index: 0,
+        index,
         proposal_weight_bound,
         length_bound,
     };
-    apply("Dave", RuntimeCall::Council(close)).unwrap().unwrap();
+    apply(members[0], RuntimeCall::Council(close)).unwrap().unwrap();
 }
 
 #[test]

@@ -6,9 +6,10 @@ use epione_primitives::{
     approval::BallotOutcome,
     consortium::{Ceremony, CeremonyId, CommitmentList, Epoch, EpochId, KeyId, SeatSet, Seats},
     credential::{AttributeId, Credential},
+    custody::{Claim, ClaimId, ClaimedPatients, Kept},
     hospital::Duty,
     mandate::Mandate,
-    opening::{HandedOut, Opening, OpeningId},
+    opening::{HandedOut, Opening, OpeningId, WRAP_BYTES},
     profile::Role,
     query::{Acceptance, Answer, QueriedRecords, Query},
     release::{
@@ -421,6 +422,44 @@ fn openings_in_emergencies_and_their_reviews_agree() {
             status: ReviewStatus::Open,
         };
         pallet_releases::Reviews::<Runtime>::insert(ReviewId(0), review);
+    });
+}
+
+/// Stores a patient's kept key, a claim of hospital A about somebody's key, and the part of a hospital.
+fn claim(kept: UserId, claimed: UserId, hospital: HospitalId) {
+    register("Alice//agent", user(8), Role::Researcher);
+    let (key, epoch, block, at) = (KeyId(0), EpochId(0), 1, 1);
+    let (profile, wrap) = (Hash::zero(), [0; WRAP_BYTES]);
+    let stored = Kept { profile, key, epoch, wrap, block };
+    pallet_custody::KeptKeys::<Runtime>::insert(B, kept, stored);
+    let claim = Claim {
+        departed: B,
+        custodian: A,
+        patients: ClaimedPatients::truncate_from(vec![claimed]),
+        audience: account(&self::key("Alice//agent")),
+        sealing_key: SEALING_KEY,
+        block,
+        at,
+    };
+    pallet_custody::Claims::<Runtime>::insert(ClaimId(0), claim);
+    let handed = HandedOut { epoch, block, at };
+    pallet_custody::HandedOutBy::<Runtime>::insert(ClaimId(0), hospital, handed);
+}
+
+#[test]
+fn kept_keys_and_claims_that_refer_to_nothing_are_found() {
+    local(|chain| {
+        committed(chain);
+        claim(*PATIENT, *PATIENT, B);
+        assert_eq!(invariants::check_together(), Ok(()));
+    });
+    for nobody in [STRANGER, user(8)] {
+        finds("a key is kept of no patient", || claim(nobody, *PATIENT, B));
+    }
+    let never = "a claim is about somebody who was never registered at the custodian";
+    finds(never, || claim(*PATIENT, STRANGER, B));
+    finds("a part of a claim was handed out by no hospital", || {
+        claim(*PATIENT, *PATIENT, NOWHERE);
     });
 }
 

@@ -10,6 +10,7 @@ mod commit;
 mod consortium;
 mod council;
 mod credentials;
+mod custody;
 mod endings;
 mod equivocation;
 mod genesis;

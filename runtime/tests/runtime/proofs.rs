@@ -277,6 +277,7 @@ fn the_client_computes_the_keys_of_custody() {
     same!(keys::kept_key(B, patient), pallet_custody::KeptKeys, B, patient);
     same!(keys::appointment(B), pallet_custody::Appointments, B);
     same!(keys::claim(id), pallet_custody::Claims, id);
+    same!(keys::custodian_delay(), pallet_custody::Delay);
     same!(keys::claims(), pallet_custody::ClaimCount);
     same!(keys::claim_part(id, B), pallet_custody::HandedOutBy, id, B);
 }

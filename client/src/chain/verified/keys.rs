@@ -528,6 +528,11 @@ pub(super) fn claims() -> StorageKey {
     value("Custody", "ClaimCount")
 }
 
+/// The delay between appointments and claims, if it is not the usual one.
+pub(super) fn custodian_delay() -> StorageKey {
+    value("Custody", "Delay")
+}
+
 /// The prefix of what patients entrust at a hospital.
 pub(super) fn entrusted(hospital: HospitalId) -> StorageKey {
     value("Mandates", "Custodies").twox_64_concat(&hospital)

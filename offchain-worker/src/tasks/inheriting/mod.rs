@@ -8,7 +8,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,11 +22,12 @@ use epione_envelope::{
     keys::PatientKey,
     opening::PartialContent,
     profile::ProfileContext,
+    sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
     HospitalId, UserId,
     consortium::{Epoch, EpochId},
-    custody::{Claim, ClaimId, ClaimedPatients, Kept},
+    custody::{Appointment, Claim, ClaimId, ClaimedPatients, Kept},
     limits::{CLAIM_BLOCKS, MAX_CLAIMED_PATIENTS, MAX_PAGE},
     opening::HandedOut,
     profile::RegistrationStatus,
@@ -95,8 +99,10 @@ pub struct Inheriting {
     pub members: Arc<dyn Members>,
     pub journal: Journal,
     pub metrics: Metrics,
-    /// Wraps that have a wrong key. Nobody can repair them.
+    /// Wraps that have a wrong key, or are of a profile body that cannot be read. Nobody can repair them.
     pub wrong: Mutex<HashSet<(HospitalId, UserId)>>,
+    /// Whether the stored keys are sealed to the hospital's current key. What this process stores is.
+    pub resealed: AtomicBool,
 }
 
 /// Why a round failed.
@@ -167,24 +173,80 @@ struct Part {
 }
 
 impl Inheriting {
-    /// Claims and opens the next group of keys. Returns whether there was any.
+    /// Claims and opens the next group of keys. Returns whether there was any. If it fails for the patients of one
+    /// removed hospital, those of the others are opened all the same.
     pub(crate) async fn round(&self) -> Result<bool, InheritingError> {
         let state = self.view.finalized().await?;
         let identity = self.view.identity().await?;
+        self.reseal(identity).await?;
         let Some(epoch) = state.current_epoch().await? else { return Ok(false) };
+        let (delay, head) = (state.custodian_delay().await?, self.view.head().await?);
+        let mut failed: Option<InheritingError> = None;
         for (departed, appointment) in state.appointments().await? {
-            if appointment.custodian != identity.hospital {
+            let is_early = head < appointment.since.saturating_add(delay);
+            if appointment.custodian != identity.hospital || is_early {
                 continue;
             }
-            let due = self.due(state.as_ref(), identity, departed, &epoch).await?;
-            if due.is_empty() {
-                continue;
+            let opened =
+                self.inherit(state.as_ref(), identity, (departed, appointment), &epoch).await;
+            if let Some(earlier) = failed.take_if(|_| !matches!(opened, Ok(false))) {
+                self.fail(&earlier);
             }
-            let (id, claim) = self.claim(identity, departed, due).await?;
-            self.open(identity, id, &claim).await?;
-            return Ok(true);
+            match opened {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) if error.is_away() => return Err(error),
+                Err(error) => failed = Some(error),
+            }
         }
-        Ok(false)
+        failed.map_or(Ok(false), Err)
+    }
+
+    /// Claims and opens the next group of keys at one removed hospital. Returns whether there was any.
+    async fn inherit(
+        &self,
+        state: &dyn FinalState,
+        identity: Identity,
+        (departed, appointment): (HospitalId, Appointment),
+        epoch: &Epoch,
+    ) -> Result<bool, InheritingError> {
+        let due = self.due(state, identity, departed, epoch).await?;
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let (id, claim) = self.claim(identity, (departed, appointment), due).await?;
+        self.open(identity, id, &claim).await?;
+        Ok(true)
+    }
+
+    /// Seals to the hospital's current key what only an earlier one opens: an earlier keystore need not be kept for it.
+    /// It may be too late to claim the key again.
+    async fn reseal(&self, identity: Identity) -> Result<(), InheritingError> {
+        if self.resealed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for known in self.journal.read(inherited::all).await? {
+            let (departed, patient) = (known.departed, known.patient);
+            let context = inherited_context(identity, departed, (patient, known.profile));
+            let sealed = known.sealed.clone();
+            match self.hospital_keys.reseal_inherited(context, sealed).await {
+                Ok(None) => {}
+                Ok(Some(sealed)) => {
+                    let resealed = InheritedKey { sealed, ..known };
+                    self.journal.write(move |tx| inherited::keep(tx, &resealed)).await?;
+                }
+                Err(HospitalKeysError::Open(error)) => tracing::warn!(
+                    departed = departed.0,
+                    %patient,
+                    %error,
+                    "an inherited key does not open: check whether an earlier keystore is missing from \
+                     earlier_keystores. The worker claims the key again if it still can"
+                ),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.resealed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The first patients whose keys can be claimed and are not here yet, ascending.
@@ -230,9 +292,23 @@ impl Inheriting {
         let kept = state.kept_key(departed, patient).await?;
         let Some(kept) = kept.filter(|kept| kept.key == epoch.key) else { return Ok(false) };
         let known = self.journal.read(move |it| inherited::find(it, departed, patient)).await?;
-        match known.filter(|known| known.profile == kept.profile) {
-            Some(known) => Ok(self.inherited(identity, known).await.is_err()),
-            None => Ok(true),
+        if let Some(known) = known.filter(|known| known.profile == kept.profile)
+            && self.inherited(identity, known).await.is_ok()
+        {
+            return Ok(false);
+        }
+        // Without the body, the key could not be compared. A claim stays on the chain for good.
+        match self.hospital_keys.check_body(kept.profile).await {
+            Ok(()) => Ok(true),
+            Err(HospitalKeysError::NoBody) => {
+                tracing::warn!(departed = departed.0, %patient, "the node does not have the profile body yet");
+                Ok(false)
+            }
+            Err(HospitalKeysError::Format(_)) => {
+                self.note_wrong(departed, patient);
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -247,29 +323,37 @@ impl Inheriting {
         self.hospital_keys.open_inherited(context, sealed).await
     }
 
-    /// A claim of this hospital about exactly these patients that is not over, or a new one.
+    /// A claim of this hospital about exactly these patients that still stands, or a new one.
     async fn claim(
         &self,
         identity: Identity,
-        departed: HospitalId,
+        (departed, appointment): (HospitalId, Appointment),
         due: Vec<UserId>,
     ) -> Result<(ClaimId, Claim), InheritingError> {
         let patients = ClaimedPatients::truncate_from(due);
-        if let Some(found) = self.standing(identity, departed, &patients).await? {
+        let of = (departed, appointment);
+        if let Some(found) = self.standing(identity, of, &patients).await? {
             return Ok(found);
         }
         self.calls.submit(custody::claim(departed, &patients)).await?;
-        let found = self.standing(identity, departed, &patients).await?;
+        let found = self.standing(identity, of, &patients).await?;
         found.ok_or(InheritingError::NoClaim)
     }
 
+    /// Such a claim, if it is not over, and is of the present keys and appointment: nobody hands out parts of others.
     async fn standing(
         &self,
         identity: Identity,
-        departed: HospitalId,
+        (departed, appointment): (HospitalId, Appointment),
         patients: &ClaimedPatients,
     ) -> Result<Option<(ClaimId, Claim)>, InheritingError> {
         let (state, head) = (self.view.finalized().await?, self.view.head().await?);
+        let own = state.hospital(identity.hospital).await?;
+        let keys = own.and_then(|own| {
+            let key = SealingPublicKey::from_bytes(&own.sealing_key).ok()?;
+            Some((own.agent, key.hash()))
+        });
+        let Some((agent, key)) = keys else { return Ok(None) };
         // Half of the time is left for the members.
         let is_fresh = |claim: &Claim| head.saturating_sub(claim.block) <= CLAIM_BLOCKS / 2;
         let is_own = |claim: &Claim| {
@@ -277,8 +361,12 @@ impl Inheriting {
                 && claim.departed == departed
                 && claim.patients == *patients
         };
+        let is_valid = |claim: &Claim| {
+            claim.audience == agent && claim.sealing_key == key && appointment.since <= claim.block
+        };
         let claims = state.claims(None, MAX_PAGE).await?;
-        Ok(claims.into_iter().find(|(_, claim)| is_own(claim) && is_fresh(claim)))
+        let found = |claim: &Claim| is_own(claim) && is_valid(claim) && is_fresh(claim);
+        Ok(claims.into_iter().find(|(_, claim)| found(claim)))
     }
 
     /// Asks the members, opens the claimed keys, and stores them.
@@ -422,7 +510,8 @@ impl Inheriting {
         tracing::error!(
             departed = departed.0,
             %patient,
-            "THE REMOVED HOSPITAL HAS KEPT A WRONG KEY of this patient: only the patient reads the records there"
+            "THE REMOVED HOSPITAL HAS KEPT A WRONG KEY of this patient, or a damaged profile: only the patient reads the \
+             records there"
         );
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).insert((departed, patient));
     }

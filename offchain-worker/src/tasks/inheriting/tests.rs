@@ -174,6 +174,7 @@ fn inheriting(world: &World, members: &Arc<FakeMembers>) -> Inheriting {
         journal: world.journal.clone(),
         metrics: world.metrics.clone(),
         wrong: Default::default(),
+        resealed: Default::default(),
     }
 }
 
@@ -212,6 +213,18 @@ async fn one_member_less_than_the_threshold_opens_nothing_and_the_claim_is_used_
     assert!(custodian.held().await.is_empty());
     custodian.members.away.lock().unwrap().remove(&THIRD);
     assert!(custodian.inheriting.round().await.unwrap());
+    assert_eq!((custodian.held().await.len(), custodian.claims()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_after_its_claim_uses_it_again() {
+    let custodian = Custodian::new().await;
+    custodian.members.away.lock().unwrap().extend([HOSPITAL, ELSEWHERE, THIRD]);
+    assert!(custodian.inheriting.round().await.is_err());
+    assert_eq!((custodian.held().await.len(), custodian.claims()), (0, 1));
+    custodian.members.away.lock().unwrap().clear();
+    let restarted = inheriting(&custodian.world, &custodian.members);
+    assert!(restarted.round().await.unwrap());
     assert_eq!((custodian.held().await.len(), custodian.claims()), (1, 1));
 }
 
@@ -279,4 +292,136 @@ async fn the_journal_has_no_key_in_the_clear() {
     assert!(other.open_inherited(context, held.sealed.clone()).await.is_err());
     let moved = InheritedKey { patient: custodian.world.doctor.user, ..held };
     assert!(custodian.inheriting.inherited(custodian.identity(), moved).await.is_err());
+}
+
+/// A claim that fails costs a transaction.
+#[tokio::test]
+async fn nothing_is_claimed_before_the_delay_is_over() {
+    let custodian = Custodian::new().await;
+    let chain = &custodian.world.chain;
+    let head = {
+        let mut facts = chain.facts();
+        facts.custody.delay = facts.head + 1;
+        facts.head
+    };
+    assert!(!custodian.inheriting.round().await.unwrap());
+    assert_eq!((custodian.claims(), chain.facts().submitted), (0, 0));
+    chain.facts().head = head + 1;
+    assert!(custodian.inheriting.round().await.unwrap());
+    assert_eq!(custodian.claims(), 1);
+}
+
+/// The members hand out no parts of a claim for other keys, or from before the appointment.
+#[tokio::test]
+async fn a_claim_that_does_not_stand_any_more_is_not_used_again() {
+    let changes: [fn(&mut Claim); 4] = [
+        |claim| claim.sealing_key = Hash::zero(),
+        |claim| claim.audience = epione_primitives::AccountId::new([66; 32]),
+        |claim| claim.custodian = ELSEWHERE,
+        |claim| claim.block -= 1,
+    ];
+    for change in changes {
+        let custodian = Custodian::new().await;
+        let agent = &custodian.world.agent;
+        {
+            let mut facts = custodian.world.chain.facts();
+            facts.head = 5;
+            let appointment = Appointment { custodian: HOSPITAL, since: 5 };
+            facts.custody.appointments.insert(DEPARTED, appointment);
+            let mut claim = Claim {
+                departed: DEPARTED,
+                custodian: HOSPITAL,
+                patients: vec![custodian.patient()].try_into().unwrap(),
+                audience: agent.account().id(),
+                sealing_key: agent.keys.sealing.public().hash(),
+                block: 5,
+                at: crate::now(),
+            };
+            change(&mut claim);
+            facts.custody.claims.push(claim);
+        }
+        assert!(custodian.inheriting.round().await.unwrap());
+        let [held] = custodian.held().await.try_into().unwrap();
+        assert_eq!((held.claim, custodian.claims()), (ClaimId(1), 2));
+    }
+}
+
+/// A removed hospital could otherwise keep the keys of all its patients from the custodian.
+#[tokio::test]
+async fn a_damaged_or_missing_profile_of_one_patient_keeps_no_key_of_the_others() {
+    for is_missing in [false, true] {
+        let custodian = Custodian::new().await;
+        let other = custodian.world.doctor.user;
+        let body = b"no profile".to_vec();
+        let profile = HashedBody::new(&body).hash();
+        {
+            let mut facts = custodian.world.chain.facts();
+            facts.custody.entrust(DEPARTED, other);
+            let of_other = kept(&custodian.key, DEPARTED, other, profile, &[5; 32]);
+            facts.custody.kept.insert((DEPARTED, other), of_other);
+            if !is_missing {
+                facts.bodies.insert(profile, body);
+            }
+        }
+        assert!(custodian.inheriting.round().await.unwrap());
+        let [held] = custodian.held().await.try_into().unwrap();
+        assert_eq!(held.patient, custodian.patient());
+        let claim = custodian.world.chain.facts().custody.claim(ClaimId(0)).unwrap();
+        assert_eq!(claim.patients.to_vec(), [custodian.patient()]);
+        assert!(!custodian.inheriting.round().await.unwrap());
+        assert_eq!(custodian.claims(), 1, "a claim stays on the chain for good");
+    }
+}
+
+#[tokio::test]
+async fn a_removed_hospital_whose_claims_fail_stops_no_other() {
+    const FIRST: HospitalId = HospitalId(1);
+    let custodian = Custodian::new().await;
+    let (patient, chain) = (custodian.patient(), &custodian.world.chain);
+    let (agent, governance) = (Actor::new("Eve//agent"), Actor::new("Eve"));
+    chain.add_hospital(FIRST, &agent.keys, &governance.keys);
+    {
+        let mut facts = chain.facts();
+        // The chain refuses the claim: the hospital is not removed.
+        let profile = facts.custody.kept[&(DEPARTED, patient)].profile;
+        facts.custody.entrust(FIRST, patient);
+        let there = kept(&custodian.key, FIRST, patient, profile, &[5; 32]);
+        facts.custody.kept.insert((FIRST, patient), there);
+        let appointment = Appointment { custodian: HOSPITAL, since: 0 };
+        facts.custody.appointments.insert(FIRST, appointment);
+    }
+    assert!(custodian.inheriting.round().await.unwrap());
+    let [held] = custodian.held().await.try_into().unwrap();
+    assert_eq!(held.departed, DEPARTED);
+    let failed = custodian.inheriting.round().await;
+    assert!(matches!(failed, Err(InheritingError::Call(CallError::Failed(_)))), "{failed:?}");
+}
+
+/// It may be too late to claim them again.
+#[tokio::test]
+async fn inherited_keys_stay_after_a_rotation_of_the_hospitals_keys() {
+    let custodian = Custodian::new().await;
+    assert!(custodian.inheriting.round().await.unwrap());
+    let [before] = custodian.held().await.try_into().unwrap();
+    let world = &custodian.world;
+    let with = |keys: &Actor, earlier| {
+        let view: Arc<dyn ChainView> = Arc::new(world.chain.clone());
+        let hospital_keys = Arc::new(HospitalKeys::new(keys.keys.clone(), earlier, view));
+        Inheriting { hospital_keys, ..inheriting(world, &custodian.members) }
+    };
+    let next = Actor::new("Alice//agent//next");
+    // Without the earlier key, nothing opens, and nothing is lost.
+    let without = with(&next, Vec::new());
+    without.reseal(custodian.identity()).await.unwrap();
+    assert_eq!(custodian.held().await, [before.clone()]);
+    let rotated = with(&next, vec![world.agent.keys.sealing.clone()]);
+    assert!(!rotated.round().await.unwrap(), "nothing is claimed again");
+    let [after] = custodian.held().await.try_into().unwrap();
+    assert_ne!(after.sealed, before.sealed);
+    assert_eq!(InheritedKey { sealed: before.sealed.clone(), ..after.clone() }, before);
+    assert!(without.inherited(custodian.identity(), before).await.is_err());
+    // From now on, the hospital needs neither its earlier sealing key nor its earlier agent.
+    let newest = without.inherited(custodian.identity(), after).await.unwrap();
+    assert_eq!(newest.as_bytes(), custodian.keys.newest().1.as_bytes());
+    assert_eq!(custodian.claims(), 1);
 }

@@ -3,13 +3,19 @@
 //! The worker goes through the entries of its hospital, page by page, and compares what the chain has with what it
 //! should have: a wrap of the newest key, in the present profile body, under the present consortium key. So it misses
 //! neither a rotation nor a new consortium key, and there is nothing to store. When an entry has ended, the worker adds
-//! a version to the patient's keys, so that no wrap has the key of later records.
+//! a version to the patient's keys, so that no wrap has the key of later records. A profile body that was made since may
+//! have the same version as the one before, so the worker compares versions. It needs no share of the consortium key for
+//! this.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use epione_client::chain::calls::custody;
 use epione_primitives::{
-    Moment, UserId,
+    Hash, Moment, UserId,
     consortium::{Epoch, EpochId},
     custody::{CustodyLabel, Kept},
     limits::MAX_PAGE,
@@ -40,6 +46,8 @@ pub struct Keeping {
     pub calls: Arc<dyn ChainCalls>,
     pub journal: Journal,
     pub metrics: Metrics,
+    /// The profile bodies of patients whose entries have ended, if no wrap has the newest key in them.
+    pub renewed: Mutex<HashMap<UserId, Hash>>,
 }
 
 /// Why a round, or the key of one patient, failed.
@@ -88,11 +96,17 @@ pub async fn run(keeping: &Keeping) {
     }
 }
 
-/// With what the keys of one round are wrapped.
+/// What one round decides by.
 struct Turn<'a> {
     state: &'a dyn FinalState,
     at: Moment,
     identity: Identity,
+    /// None while this hospital is no member of the consortium key, or while its worker does not have its share.
+    wrapping: Option<Wrapping<'a>>,
+}
+
+/// With what the keys of one round are wrapped.
+struct Wrapping<'a> {
     epoch: &'a Epoch,
     public: Point,
     mixing: MixingSecret,
@@ -106,7 +120,8 @@ impl Keeping {
         let state = state.as_ref();
         let identity = self.view.identity().await?;
         let Some(epoch) = state.current_epoch().await? else { return Ok(0) };
-        let Some(turn) = self.turn(state, identity, &epoch).await? else { return Ok(0) };
+        let wrapping = self.wrapping(identity, &epoch).await?;
+        let turn = Turn { state, at: state.time().await?, identity, wrapping };
         let (mut sent, mut after, mut failed) = (0, None, None);
         loop {
             let page = state.entrusted(identity.hospital, after, MAX_PAGE).await?;
@@ -125,14 +140,11 @@ impl Keeping {
         failed.map_or(Ok(sent), Err)
     }
 
-    /// What keys are wrapped with; none while this hospital is no member of the consortium key, or while its worker
-    /// does not have its share.
-    async fn turn<'a>(
+    async fn wrapping<'a>(
         &self,
-        state: &'a dyn FinalState,
         identity: Identity,
         epoch: &'a Epoch,
-    ) -> Result<Option<Turn<'a>>, KeepingError> {
+    ) -> Result<Option<Wrapping<'a>>, KeepingError> {
         if epoch.seat(identity.hospital).is_none() {
             return Ok(None);
         }
@@ -141,8 +153,7 @@ impl Keeping {
         let Some(mixing) = own.map(|own| own.mixing) else { return Ok(None) };
         let public = epoch.public_key().and_then(|key| Point::decode(&key));
         let public = public.ok_or(KeepingError::PublicKey(epoch.id))?;
-        let at = state.time().await?;
-        Ok(Some(Turn { state, at, identity, epoch, public, mixing }))
+        Ok(Some(Wrapping { epoch, public, mixing }))
     }
 
     /// Does what the entry of one patient requires. Returns whether that was a call.
@@ -152,38 +163,40 @@ impl Keeping {
         patient: UserId,
         mandate: Mandate,
     ) -> Result<bool, KeepingError> {
-        let Turn { state, at, identity, epoch, .. } = *turn;
-        let hospital = identity.hospital;
+        let (state, hospital) = (turn.state, turn.identity.hospital);
         let Some(registration) = state.registration(hospital, patient).await? else {
             return Ok(false);
         };
         let kept = state.kept_key(hospital, patient).await?;
-        let of_present = kept.filter(|kept| kept.profile == registration.body_hash);
-        if mandate.in_force(at) {
-            let is_kept = of_present.is_some_and(|kept| kept.key == epoch.key);
-            if !is_kept {
-                self.keep(turn, patient, &registration).await?;
-            }
-            return Ok(!is_kept);
+        if !mandate.in_force(turn.at) {
+            return match kept {
+                Some(kept) => self.renew(turn, patient, (&registration, kept)).await,
+                None => Ok(false),
+            };
         }
-        match of_present {
-            Some(kept) => self.renew(turn, patient, (&registration, kept)).await,
-            None => Ok(false),
+        let Some(wrapping) = &turn.wrapping else { return Ok(false) };
+        let is_kept = kept.is_some_and(|kept| {
+            kept.profile == registration.body_hash && kept.key == wrapping.epoch.key
+        });
+        if !is_kept {
+            self.keep(turn.identity, wrapping, patient, &registration).await?;
         }
+        Ok(!is_kept)
     }
 
     async fn keep(
         &self,
-        turn: &Turn<'_>,
+        identity: Identity,
+        wrapping: &Wrapping<'_>,
         patient: UserId,
         registration: &Registration,
     ) -> Result<(), KeepingError> {
-        let Turn { identity, epoch, public, .. } = *turn;
+        let Wrapping { epoch, public, .. } = *wrapping;
         let keys = self.hospital_keys.patient_keys(identity, patient, registration).await?;
         let Identity { genesis, hospital } = identity;
         let (key, epoch, profile) = (epoch.key, epoch.id, registration.body_hash);
         let label = CustodyLabel { genesis, key, epoch, hospital, patient, profile };
-        let mixing = turn.mixing.clone();
+        let mixing = wrapping.mixing.clone();
         let made = tokio::task::spawn_blocking(move || {
             let (_, newest) = keys.newest();
             Wrap::make(&public, &mixing, &label.bytes(), newest.as_bytes()).encode()
@@ -192,16 +205,19 @@ impl Keeping {
         Ok(self.calls.submit(custody::keep(patient, profile, &wrap)).await?)
     }
 
-    /// Adds a version to the keys of a patient whose entry has ended, unless the profile cannot change any more, or the
-    /// keys have too many versions. Returns whether it did.
+    /// Adds a version to the keys of a patient whose entry has ended, unless the newest one is in no wrap, the profile
+    /// cannot change any more, or the keys have too many versions. Returns whether it did.
     async fn renew(
         &self,
         turn: &Turn<'_>,
         patient: UserId,
         (registration, kept): (&Registration, Kept),
     ) -> Result<bool, KeepingError> {
-        let Turn { state, identity, .. } = *turn;
-        if registration.status == RegistrationStatus::Ended {
+        let (state, identity) = (turn.state, turn.identity);
+        let present = registration.body_hash;
+        // The patient may have entrusted it again since the worker compared: then the wrap is of this body.
+        let is_renewed = kept.profile != present && self.is_renewed(patient, present);
+        if registration.status == RegistrationStatus::Ended || is_renewed {
             return Ok(false);
         }
         let Some(profile) = state.profile(patient).await? else { return Ok(false) };
@@ -209,15 +225,27 @@ impl Keeping {
         let Some(resealing) = self.hospital_keys.begin_resealing(patient) else {
             return Ok(false);
         };
-        let keys = self.hospital_keys.patient_keys(identity, patient, registration).await?;
-        if keys.versions() >= MOST_VERSIONS {
+        let versions = self.hospital_keys.versions_in(present).await?;
+        let is_kept = kept.profile == present
+            || versions <= self.hospital_keys.versions_in(kept.profile).await?;
+        if !is_kept || versions >= MOST_VERSIONS {
+            self.note_renewed(patient, present);
             return Ok(false);
         }
         let on_chain = profile.sealing_key_hash;
         let body = self.hospital_keys.renew_for_hospital(identity, patient, registration, on_chain);
         let body = body.await?;
-        resealing.replace(Arc::clone(&self.calls), kept.profile, body).await?;
+        resealing.replace(Arc::clone(&self.calls), present, body).await?;
         Ok(true)
+    }
+
+    fn is_renewed(&self, patient: UserId, profile: Hash) -> bool {
+        let renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed.get(&patient) == Some(&profile)
+    }
+
+    fn note_renewed(&self, patient: UserId, profile: Hash) {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).insert(patient, profile);
     }
 
     fn fail(&self, error: &KeepingError) {

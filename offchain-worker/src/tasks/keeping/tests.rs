@@ -3,9 +3,12 @@
 use epione_primitives::consortium::KeyId;
 
 use super::*;
-use crate::api::tests::{
-    fake::{HOSPITAL, genesis, openings::FakeKey},
-    world::World,
+use crate::{
+    api::tests::{
+        fake::{HOSPITAL, genesis, openings::FakeKey},
+        world::World,
+    },
+    hospital_keys::Confirmation,
 };
 
 /// A member of the consortium key with a patient.
@@ -29,6 +32,7 @@ impl Home {
             calls: Arc::new(world.chain.clone()),
             journal: world.journal.clone(),
             metrics: world.metrics.clone(),
+            renewed: Default::default(),
         };
         Self { world, key, keeping }
     }
@@ -120,6 +124,62 @@ async fn the_end_adds_a_version_that_no_wrap_has() {
     let later = keys.patient_keys(identity, home.patient(), &after).await.unwrap();
     assert_eq!(later.versions(), earlier.versions() + 1);
     assert_eq!(home.keeping.round().await.unwrap(), 0, "only once");
+}
+
+/// A patient who suspects a theft ends it, and changes the account. The body has another hash then, and the same key.
+#[tokio::test]
+async fn the_end_adds_a_version_also_if_the_profile_was_sealed_again_meanwhile() {
+    let home = Home::new().await;
+    home.entrusts();
+    home.keeping.round().await.unwrap();
+    let (before, patient) = (home.registration(), home.patient());
+    home.world.chain.facts().custody.end(HOSPITAL, patient);
+    let (account, key) = (
+        epione_primitives::AccountId::new([9; 32]),
+        home.world.patient.keys.sealing.public().clone(),
+    );
+    let identity = Identity { genesis: genesis(), hospital: HOSPITAL };
+    let keys = &home.keeping.hospital_keys;
+    let again = keys
+        .renew_profile(identity, patient, &before, account, key, Confirmation::ByNobody)
+        .await
+        .unwrap();
+    let update = epione_client::chain::calls::profiles::update;
+    home.keeping.calls.submit(update(patient, before.body_hash, &again)).await.unwrap();
+    let sealed_again = home.registration();
+    let kept = keys.versions_in(before.body_hash).await.unwrap();
+    assert_ne!(sealed_again.body_hash, before.body_hash);
+    assert_eq!(keys.versions_in(sealed_again.body_hash).await.unwrap(), kept, "the kept key");
+
+    assert_eq!(home.keeping.round().await.unwrap(), 1);
+    let after = keys.versions_in(home.registration().body_hash).await.unwrap();
+    assert_eq!(after, kept + 1);
+    assert_eq!(home.keeping.round().await.unwrap(), 0, "only once");
+    // A restarted worker compares again, and finds nothing to do.
+    home.keeping.renewed.lock().unwrap().clear();
+    assert_eq!(home.keeping.round().await.unwrap(), 0);
+
+    // The same again for the next time.
+    home.entrusts();
+    assert_eq!(home.keeping.round().await.unwrap(), 1);
+    home.assert_kept(&home.key).await;
+    home.world.chain.facts().custody.end(HOSPITAL, patient);
+    assert_eq!(home.keeping.round().await.unwrap(), 1);
+    let next = keys.versions_in(home.registration().body_hash).await.unwrap();
+    assert_eq!(next, after + 1);
+}
+
+/// The council can choose other hospitals for the shares.
+#[tokio::test]
+async fn the_end_adds_a_version_also_without_the_hospitals_share() {
+    let home = Home::new().await;
+    home.entrusts();
+    home.keeping.round().await.unwrap();
+    home.key.reshared().begin(&mut home.world.chain.facts());
+    home.world.chain.facts().custody.end(HOSPITAL, home.patient());
+    let before = home.registration().body_hash;
+    assert_eq!(home.keeping.round().await.unwrap(), 1);
+    assert_ne!(home.registration().body_hash, before);
 }
 
 #[tokio::test]

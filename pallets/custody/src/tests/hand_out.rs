@@ -1,13 +1,13 @@
 //! Handing out a part: everything is decided again.
 
 use epione_mocks::{
-    begin_epoch, end_custody, end_registration, governance_account, pass, set_active, set_agent,
-    set_hospital_sealing_key, without_key,
+    begin_epoch, end_custody, end_registration, governance_account, pass, remove_hospital,
+    set_active, set_agent, set_hospital_sealing_key, without_key,
 };
 use epione_primitives::{
     AccountId, Hash,
     consortium::{EpochId, KeyId},
-    custody::ClaimId,
+    custody::{ClaimId, ClaimedPatients},
     limits::{CLAIM_BLOCKS, CUSTODIAN_BLOCKS},
     opening::HandedOut,
 };
@@ -105,8 +105,27 @@ fn a_custodian_who_is_appointed_again_claims_again() {
 }
 
 #[test]
-fn the_suspension_of_the_custodian_counts() {
+fn the_suspension_and_the_removal_of_the_custodian_count() {
     prevents(Error::CustodianChanged, || set_active(HEIR, false));
+    prevents(Error::CustodianChanged, || remove_hospital(HEIR));
+}
+
+/// A custodian that is removed as well has patients who entrusted their keys there. They are no part of this claim.
+#[test]
+fn the_keys_at_a_custodian_that_is_removed_too_need_a_claim_of_their_own() {
+    run(|| {
+        inherit();
+        epione_mocks::entrust(PATIENT, HEIR);
+        remove_hospital(HEIR);
+        epione_mocks::register(THIRD, PATIENT, 0);
+        assert_ok!(appoint(THIRD));
+        pass_blocks(CUSTODIAN_BLOCKS);
+        // The council appointed a custodian of the first hospital only.
+        assert_ok!(claim_as(THIRD, &[PATIENT]));
+        let patients = ClaimedPatients::truncate_from(vec![PATIENT]);
+        let at_heir = crate::Call::claim { departed: HEIR, patients };
+        assert_noop!(dispatch(at_heir, agent(THIRD)), Error::<Test>::NotCustodian);
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Makes calls from small numbers. Only this module and [`super::ceremonies`] know the arguments of the calls.
 
 mod council;
+mod custody;
 mod openings;
 mod profiles;
 mod reading;
@@ -76,6 +77,11 @@ pub enum Deed {
     Dismiss,
     Authorize,
     Revoke,
+    Entrust,
+    EndCustody,
+    KeepKey,
+    ClaimKeys,
+    HandOutKeys,
     SetPolicies,
     IssueCredential,
     RevokeCredential,
@@ -146,6 +152,11 @@ impl Deed {
         Self::Dismiss,
         Self::Authorize,
         Self::Revoke,
+        Self::Entrust,
+        Self::EndCustody,
+        Self::KeepKey,
+        Self::ClaimKeys,
+        Self::HandOutKeys,
         Self::SetPolicies,
         Self::IssueCredential,
         Self::RevokeCredential,
@@ -250,6 +261,11 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
             pallet_mandates::Call::authorize { hospital, until }.into()
         }
         Deed::Revoke => pallet_mandates::Call::revoke { hospital: hospital(a) }.into(),
+        Deed::Entrust
+        | Deed::EndCustody
+        | Deed::KeepKey
+        | Deed::ClaimKeys
+        | Deed::HandOutKeys => custody::make(deed, signer, numbers),
         Deed::Record => record(a, b, c),
         Deed::Refuse => refuse(a, b, c),
         Deed::Note => {

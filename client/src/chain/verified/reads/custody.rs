@@ -3,9 +3,9 @@
 
 use codec::DecodeAll;
 use epione_primitives::{
-    HospitalId, UserId,
+    BlockNumber, HospitalId, UserId,
     custody::{Appointment, Claim, ClaimId, Kept},
-    limits::{MAX_PAGE, page},
+    limits::{CUSTODIAN_BLOCKS, MAX_PAGE, page},
     mandate::Mandate,
     opening::HandedOut,
 };
@@ -64,6 +64,10 @@ impl VerifiedState {
         &self,
     ) -> Result<Vec<(HospitalId, Appointment)>, ChainError> {
         self.compute([keys::admitted()], appointments).await
+    }
+
+    pub(in crate::chain) async fn custodian_delay(&self) -> Result<BlockNumber, ChainError> {
+        Ok(self.value(keys::custodian_delay()).await?.unwrap_or(CUSTODIAN_BLOCKS))
     }
 
     pub(in crate::chain) async fn claim(&self, id: ClaimId) -> Result<Option<Claim>, ChainError> {

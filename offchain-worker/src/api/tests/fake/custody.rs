@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use codec::Decode;
 use epione_client::chain::DispatchFailure;
 use epione_primitives::{
-    Hash, HospitalId, UserId,
+    BlockNumber, Hash, HospitalId, UserId,
     custody::{Appointment, Claim, ClaimId, ClaimedPatients, CustodyLabel, Kept},
     hospital::HospitalStatus,
     limits::{CLAIM_BLOCKS, page as numbered_page},
@@ -24,6 +24,8 @@ pub struct FakeCustody {
     pub entrusted: BTreeMap<(HospitalId, UserId), Mandate>,
     pub kept: BTreeMap<(HospitalId, UserId), Kept>,
     pub appointments: BTreeMap<HospitalId, Appointment>,
+    /// Number of blocks between an appointment and the first claim.
+    pub delay: BlockNumber,
     pub claims: Vec<Claim>,
     pub parts: BTreeMap<(ClaimId, HospitalId), HandedOut>,
 }
@@ -120,6 +122,10 @@ fn check(facts: &Facts, claim: &Claim) -> Result<(), DispatchFailure> {
     if appointment.is_none_or(|it| it.custodian != custodian || it.since > block) {
         return refused("NotCustodian");
     }
+    let first = appointment.map(|it| it.since.saturating_add(facts.custody.delay));
+    if first.is_some_and(|first| facts.head < first) {
+        return refused("TooEarly");
+    }
     let key = facts.openings.epoch().map(|epoch| epoch.key);
     for patient in &claim.patients {
         let entrusted = facts.custody.entrusted.get(&(departed, *patient));
@@ -182,6 +188,10 @@ impl CustodyState for FakeChain {
 
     fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>> {
         self.answer(|facts| facts.custody.appointments.iter().map(|(id, it)| (*id, *it)).collect())
+    }
+
+    fn custodian_delay(&self) -> Answer<'_, BlockNumber> {
+        self.answer(|facts| facts.custody.delay)
     }
 
     fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>> {

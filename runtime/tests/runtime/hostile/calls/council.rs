@@ -6,7 +6,7 @@ use epione_runtime::{Runtime, RuntimeCall};
 use frame_support::weights::Weight;
 use pallet_collective::Instance1;
 
-use super::{Deed, hospital, named, profiles::complete_recovery};
+use super::{Deed, HOSTILE_HOSPITAL, hospital, named, profiles::complete_recovery};
 
 /// A motion to suspend a hospital.
 pub fn propose_suspension(hospital: HospitalId, threshold: u32) -> RuntimeCall {
@@ -77,7 +77,7 @@ pub(super) fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 8 {
+    let call: RuntimeCall = match a % 10 {
         0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
         1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
@@ -92,6 +92,11 @@ pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
             let committee = (!b.is_multiple_of(6)).then(|| Seats::truncate_from(seats));
             pallet_consortium_key::Call::seat { committee }.into()
         }
+        7 => {
+            let (departed, custodian) = (hospital(b), HOSTILE_HOSPITAL);
+            pallet_custody::Call::appoint { departed, custodian }.into()
+        }
+        8 => pallet_custody::Call::dismiss { departed: hospital(b) }.into(),
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {

@@ -8,22 +8,22 @@
 //! A new key of the patient waits until the hospital has confirmed it or a delay has passed, because a thief of the
 //! account may have rotated it. Meanwhile a fresh version is sealed to the hospital only, and withheld from both keys.
 
+mod custody;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use codec::{DecodeAll, Encode};
+use codec::Encode;
 use epione_envelope::{
     FormatError, OpenError, SealError,
-    account::Signer,
-    custody::{ClaimPartContext, InheritedContext, SealedClaimPart},
     grant::{AccessGrant, GrantTerms, GrantedSection},
-    keys::{ContentKey, PatientKey, PatientKeys},
+    keys::{ContentKey, PatientKeys},
     keystore::ActorKeys,
     opening::{PartialContent, PartialContext, SealedPartial},
     profile::{ProfileBody, ProfileContext, Recipient, SwappedKey},
-    sealing_keys::{SealingKeyPair, SealingPublicKey, Wrap},
+    sealing_keys::{SealingKeyPair, SealingPublicKey},
 };
 use epione_primitives::{AccountId, Hash, UserId, profile::Registration};
 
@@ -433,80 +433,6 @@ impl HospitalKeys {
         let hospital = Arc::clone(&self.keys);
         blocking(move || Ok(SealedPartial::seal(&context, &content, &recipient, &hospital.agent)?))
             .await
-    }
-
-    /// The hospital's part of a claim, signed by the agent.
-    pub async fn seal_claim_part(
-        &self,
-        context: ClaimPartContext,
-        content: PartialContent,
-        custodian: SealingPublicKey,
-    ) -> Result<SealedClaimPart, HospitalKeysError> {
-        let hospital = Arc::clone(&self.keys);
-        blocking(move || {
-            Ok(SealedClaimPart::seal(&context, &content, &custodian, &hospital.agent)?)
-        })
-        .await
-    }
-
-    /// Another hospital's part of a claim of this hospital. `agent` is the account of the other hospital's agent.
-    pub async fn open_claim_part(
-        &self,
-        context: ClaimPartContext,
-        sealed: SealedClaimPart,
-        agent: AccountId,
-    ) -> Result<PartialContent, HospitalKeysError> {
-        let keys = Arc::clone(&self.keys);
-        blocking(move || Ok(keys.open(|key| sealed.open(&context, key, &agent))?.content)).await
-    }
-
-    /// A patient key that this hospital has opened as a custodian, sealed to its own current key.
-    pub async fn seal_inherited(
-        &self,
-        context: InheritedContext,
-        key: PatientKey,
-    ) -> Result<Vec<u8>, HospitalKeysError> {
-        let keys = Arc::clone(&self.keys);
-        blocking(move || {
-            let own = keys.agent.sealing.public();
-            Ok(Wrap::seal(own, &context, key.as_bytes(), &keys.agent)?.encode())
-        })
-        .await
-    }
-
-    /// A patient key from [`seal_inherited`](Self::seal_inherited). Fails if hospital or agent have other keys now, and
-    /// the earlier ones are not in the configuration.
-    pub async fn open_inherited(
-        &self,
-        context: InheritedContext,
-        sealed: Vec<u8>,
-    ) -> Result<PatientKey, HospitalKeysError> {
-        let keys = Arc::clone(&self.keys);
-        blocking(move || {
-            let wrap = Wrap::decode_all(&mut sealed.as_slice()).map_err(|_| OpenError)?;
-            let agent = keys.agent.account();
-            let opened = keys.open(|key| wrap.open(key, &context, &agent))?.content;
-            let bytes = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| OpenError)?;
-            Ok(PatientKey::from_bytes(bytes))
-        })
-        .await
-    }
-
-    /// All keys of a patient at a hospital, from the profile body there and the newest key, if it is the right one.
-    pub async fn keys_with_newest(
-        &self,
-        context: ProfileContext,
-        profile: Hash,
-        newest: PatientKey,
-    ) -> Result<PatientKeys, HospitalKeysError> {
-        let body = self.profile_body(profile).await?;
-        blocking(move || {
-            let keys = body.patient_keys_with_newest(&context, newest)?;
-            // A body with one version shows only by the name whether the key is right.
-            body.name_with_patient_keys(&context, &keys)?;
-            Ok(keys)
-        })
-        .await
     }
 
     async fn profile_body(&self, hash: Hash) -> Result<ProfileBody, HospitalKeysError> {
