@@ -169,9 +169,13 @@ mod tests {
         let (opening, wraps) = (OpeningId(1), Hash::zero());
         let opening = PartialContext { genesis, opening, hospital, epoch, wraps };
         let sealed = SealedPartial::seal(&opening, &content(1), keys.public(), &agent).unwrap();
-        let sealed = SealedClaimPart::decode_exactly(&sealed.encode()).unwrap();
+        let encoded = sealed.encode();
+        assert!(SealedClaimPart::decode_exactly(&encoded).is_err());
+        // Its wrap alone, without the 32 bytes that name the wraps of the opening.
+        let moved = [&encoded[..5], &encoded[37..]].concat();
+        let moved = SealedClaimPart::decode_exactly(&moved).unwrap();
         let claim = ClaimPartContext { claim: ClaimId(1), ..context() };
-        assert!(sealed.open(&claim, &keys, &agent.account()).is_err());
+        assert!(moved.open(&claim, &keys, &agent.account()).is_err());
         assert_ne!(claim.proof_context(genesis), opening.proof_context(genesis));
     }
 

@@ -3,6 +3,7 @@
 use codec::Encode;
 use epione_envelope::{
     FormatError, body,
+    custody::{ClaimPartContext, SealedClaimPart},
     dealing::{SealedShares, SharePart},
     grant::AccessGrant,
     keys::{ContentKey, PatientKeys},
@@ -15,10 +16,11 @@ use epione_envelope::{
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
-    Hash, RecordId, RecordPointer, UserId,
+    Hash, HospitalId, RecordId, RecordPointer, UserId,
     access::Purpose,
     block::{AnnouncedEntry, AnnouncedHeader, Range, record_hash},
     consortium::{CeremonyId, EpochId},
+    custody::ClaimId,
     limits::MAX_PATIENT_KEYS,
     opening::OpeningId,
     query::QueryId,
@@ -70,6 +72,9 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Decode)> {
         }),
         ("part of an opening", sealed_partial().encode(), |b| {
             Ok(SealedPartial::decode_exactly(b)?.encode())
+        }),
+        ("part of a claim", sealed_claim_part().encode(), |b| {
+            Ok(SealedClaimPart::decode_exactly(b)?.encode())
         }),
         ("sealing key", sealing_keys("patient").public().encode(), |b| {
             Ok(SealingPublicKey::from_bytes(b)?.encode())
@@ -143,6 +148,16 @@ fn sealed_partial() -> SealedPartial {
     let content = PartialContent { values, proof: [3; 64], mixing };
     let doctor = sealing_keys("doctor");
     SealedPartial::seal(&context, &content, doctor.public(), &account("agent")).unwrap()
+}
+
+fn sealed_claim_part() -> SealedClaimPart {
+    let (claim, departed, epoch) = (ClaimId(1), HospitalId(7), EpochId(2));
+    let (genesis, hospital) = (genesis(), HOSPITAL);
+    let context = ClaimPartContext { genesis, claim, departed, hospital, epoch };
+    let (values, mixing) = (vec![[1; 32]; 2], vec![[2; 32]; 2]);
+    let content = PartialContent { values, proof: [3; 64], mixing };
+    let custodian = sealing_keys("custodian");
+    SealedClaimPart::seal(&context, &content, custodian.public(), &account("agent")).unwrap()
 }
 
 fn sealed_terms() -> SealedTerms {
@@ -371,6 +386,7 @@ proptest! {
             let _ = SealedTerms::decode_exactly(bytes);
             let _ = SealedShares::decode_exactly(bytes);
             let _ = SealedPartial::decode_exactly(bytes);
+            let _ = SealedClaimPart::decode_exactly(bytes);
             let _ = SealingPublicKey::from_bytes(bytes);
             let _ = SignedDraft::from_json(bytes);
         }
