@@ -71,6 +71,7 @@ fn with_epoch() -> ConsortiumView {
         ceremony: CeremonyId(7),
         members: seats(),
         threshold: 2,
+        faulty: 0,
         commitments: Default::default(),
         mixing: Hash::zero(),
         link: None,
