@@ -37,8 +37,8 @@ pub type CommitmentList = BoundedVec<EncodedPoint, ConstU32<MAX_THRESHOLD>>;
 pub type Answers = BoundedVec<RevealedShare, ConstU32<MAX_FAULTY_SEATS>>;
 /// What members have confirmed, one entry for each.
 pub type Confirmations = BoundedVec<Confirmation, ConstU32<MAX_SEATS>>;
-/// The hospitals that began a ceremony only because they had no share, and the block in which the epoch of that ceremony
-/// began; oldest first.
+/// The hospitals that began a ceremony only because they had no share, and the block in which the epoch of it began;
+/// oldest first.
 pub type Joins = BoundedVec<(HospitalId, BlockNumber), ConstU32<MAX_JOINS>>;
 
 /// The number of a consortium key, from 0. A new number means that what was sealed to the earlier key is lost.

@@ -11,8 +11,8 @@
 //! 4. each confirmation is of another enrolled seat; fewer equal ones than the threshold are stored while no epoch
 //!    began;
 //! 5. epochs are numbered without gaps up to the current one; members ascend and are at least as many as the threshold;
-//!    of the seats of a ceremony, at least as many may be faulty as of the members; the public key stays the same in all epochs of a key, and no key comes back; an epoch has a link exactly if the
-//!    epoch before it has the same key;
+//!    at least as many seats of its ceremony may be faulty as members; the public key stays the same in all epochs of a
+//!    key, and no key comes back; an epoch has a link exactly if the epoch before it has the same key;
 //! 6. the past ceremonies ascend, and the newest of them is the newest ceremony if that is over;
 //! 7. new shares are requested, and a new key is decided, only if there is a key; nobody requested or joined in the
 //!    future; a hospital joins by its own ceremony only in one that runs and in which it has a seat.

@@ -340,7 +340,7 @@ pub mod pallet {
         /// More dealers are accused than may be faulty. Judge without complaints: then nothing is published.
         #[codec(index = 35)]
         TooManyAccused,
-        /// The hospital joined by a ceremony of its own within the last `PHASES_BETWEEN_OWN_REASONS` phases, or a day. It
+        /// The hospital joined by a ceremony of its own less than `PHASES_BETWEEN_OWN_REASONS` phases or a day ago. It
         /// gets a share in the next ceremony with another reason (`refresh` is one), or after that time.
         #[codec(index = 36)]
         JoinedLately,

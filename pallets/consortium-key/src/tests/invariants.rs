@@ -78,6 +78,8 @@ fn a_ceremony_that_nobody_can_begin_is_found() {
     let thresholds = "the thresholds of a ceremony do not follow from its seats";
     finds(thresholds, || change(|it| it.threshold = 2));
     finds(thresholds, || change(|it| it.enrolled = set(&[0, 1, 2])));
+    finds(thresholds, || change(|it| it.least = 1));
+    finds(thresholds, || change(|it| it.least = 4));
     finds(thresholds, || change(|it| it.needed = 5));
     finds(thresholds, || change(|it| it.needed = 0));
     let strangers = "somebody took part who does not belong to the ceremony";
