@@ -302,7 +302,7 @@ fn check_members(epoch: &Epoch) -> Result<(), TryRuntimeError> {
     );
     ensure!(
         (faulty(members)..=MAX_FAULTY_SEATS as usize).contains(&usize::from(epoch.faulty)),
-        "fewer members of an epoch may be faulty than a third, or more than of the most seats"
+        "as many members of an epoch may be faulty as no ceremony allows"
     );
     ensure!(
         SeatSet::first(members).contains_all(epoch.confirmed)

@@ -176,8 +176,7 @@ fn epochs_that_no_ceremony_made_are_found() {
     let confirmed = "an epoch was confirmed by too few, or by somebody who is no member";
     finds(confirmed, || change_epoch(|it| it.confirmed = set(&[0, 1])));
     finds(confirmed, || change_epoch(|it| it.confirmed.insert(4)));
-    let faulty =
-        "fewer members of an epoch may be faulty than a third, or more than of the most seats";
+    let faulty = "as many members of an epoch may be faulty as no ceremony allows";
     finds(faulty, || change_epoch(|it| it.faulty = 0));
     finds(faulty, || change_epoch(|it| it.faulty = 11));
     finds("commitments are not as many points as the threshold", || {
