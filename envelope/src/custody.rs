@@ -1,7 +1,7 @@
 //! Custody: what a hospital hands out for the claim of a custodian, and how the custodian keeps the patient keys that it
 //! has opened.
 //!
-//! Parts of so many hospitals as the threshold of the consortium key open the claimed patient keys, so each is sealed
+//! Parts of as many hospitals as the threshold of the consortium key open the claimed patient keys, so each is sealed
 //! to the custodian's sealing key. The hospital's agent signs it, and it contains a proof that it was made with the
 //! hospital's share.
 

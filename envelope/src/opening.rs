@@ -1,7 +1,7 @@
 //! What a hospital hands out for an opening: its part of the decryption of the opened sections, sealed to the
 //! requester.
 //!
-//! Parts of so many hospitals as the threshold of the consortium key open the sections, so each is sealed like a
+//! Parts of as many hospitals as the threshold of the consortium key open the sections, so each is sealed like a
 //! content key. The hospital's agent signs it, and it contains a proof that it was made with the hospital's share. So a
 //! requester can show which hospital sent a wrong part.
 

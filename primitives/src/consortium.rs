@@ -1,4 +1,4 @@
-//! The consortium key: a key pair whose secret half no hospital has. Each member has a share of it, and so many members
+//! The consortium key: a key pair whose secret half no hospital has. Each member has a share of it, and as many members
 //! as the [threshold](Epoch::threshold) says together open what was sealed to the public half.
 //!
 //! The members make the key, and renew their shares, in ceremonies on the chain. [`Ceremony`] has the rules for when
@@ -570,7 +570,7 @@ pub struct RevealedShare {
     pub part: [u8; 32],
 }
 
-/// What a seat has confirmed. So many equal ones as the new threshold begin the epoch.
+/// What a seat has confirmed. As many equal ones as the new threshold begin the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 pub struct Confirmation {

@@ -3,7 +3,7 @@
 //!
 //! The hospital's worker wraps the newest patient key under the consortium key ([`Kept`]). When the hospital is removed,
 //! the council can appoint a custodian ([`Appointment`]). The custodian claims the keys of patients who are registered
-//! there ([`Claim`]). So many members of the consortium key as the threshold says open them for the custodian, each
+//! there ([`Claim`]). As many members of the consortium key as the threshold says open them for the custodian, each
 //! after it has recorded on the chain that it hands out its part.
 
 use alloc::vec::Vec;

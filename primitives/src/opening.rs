@@ -1,10 +1,10 @@
-//! Openings: sections that so many hospitals as the threshold says open together for a requester, while the patient and
+//! Openings: sections that as many hospitals as the threshold says open together for a requester, while the patient and
 //! the hospital of the record are away.
 //!
 //! The hospital of a record wraps the content keys of sections under the consortium key ([`Wrapped`]), if they are in a
 //! slot with a standing consent. A requester whom the consent includes asks the chain for an [`Opening`]. Each member
 //! of the consortium key then decides again, records on the chain that it hands out its part ([`HandedOut`]), and hands
-//! it out, sealed to the requester. Parts of so many members as the threshold open the wraps.
+//! it out, sealed to the requester. Parts of as many members as the threshold open the wraps.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};

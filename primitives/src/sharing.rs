@@ -212,7 +212,7 @@ pub struct Consent {
     /// When it ends by itself.
     pub until: Moment,
     /// Whether the hospitals together open the sections for the audience while the patient and the record's hospital
-    /// are away ([`opening`](crate::opening)). So many hospitals as the threshold of the consortium key can then also
+    /// are away ([`opening`](crate::opening)). As many hospitals as the threshold of the consortium key can then also
     /// open them without the chain's decision.
     pub standing: bool,
 }

@@ -1,4 +1,4 @@
-//! The consortium key: a key whose secret half nobody has. The members share it, and so many of them as the threshold
+//! The consortium key: a key whose secret half nobody has. The members share it, and as many of them as the threshold
 //! open what was wrapped to the public half. This crate has the arithmetic. The chain decides when members act, and in
 //! which order: see `epione_primitives::consortium`.
 //!

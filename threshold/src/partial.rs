@@ -19,7 +19,7 @@ use crate::{
 pub const MAX_POINTS: usize = 4096;
 
 /// One member's products of its share with the points of wraps, in their order, and the proof. The products are secret:
-/// so many of them as the threshold open the wraps. They are zeroized when the value is dropped.
+/// as many of them as the threshold open the wraps. They are zeroized when the value is dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Partial {
     /// 1 to [`MAX_POINTS`].
@@ -87,7 +87,7 @@ impl Partial {
         &self.values
     }
 
-    /// For each wrap, the point that opens it, from partial decryptions of so many members as the threshold, with their
+    /// For each wrap, the point that opens it, from partial decryptions of as many members as the threshold, with their
     /// indices. They must have been checked: this function does not see whether one is wrong, or whether they are too
     /// few. The points are secret, and zeroized when they are dropped.
     ///

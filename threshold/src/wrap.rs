@@ -1,4 +1,4 @@
-//! Wraps: content keys that so many members as the threshold open together, for one label only.
+//! Wraps: content keys that as many members as the threshold open together, for one label only.
 //!
 //! This is TDH2 of Shoup and Gennaro (1998, 2002) as a key encapsulation. Its proof binds the wrap to the label.
 //! Without the proof, an attacker who may have one label opened could copy the point of another wrap into a wrap of

@@ -49,7 +49,7 @@ pub enum Command {
     ///
     /// The hospital's worker keeps them under the consortium key. If the hospitals remove it, and two thirds of them
     /// appoint a custodian at which you are registered, they open the keys for the custodian, a day later at the
-    /// earliest. So many hospitals as the threshold of the consortium key says can also open them together at any time,
+    /// earliest. As many hospitals as the threshold of the consortium key says can also open them together at any time,
     /// without a trace: then they read all your records at this hospital from before the end. You can end it at any
     /// time, without a hospital's help. What a custodian has opened stays open to it.
     Entrust(EntrustArgs),
@@ -330,7 +330,7 @@ fn entrusting(hospital: HospitalId, until: Moment) -> String {
          hospital {hospital}, and two thirds of them appoint a custodian at which you are registered, they open the \
          keys for the custodian, a day later at the earliest. With the keys, the custodian reads all your records at \
          hospital {hospital} from before the end.\n\
-         So many hospitals as the threshold of the consortium key says (`epione consortium key status`) can also open \
+         As many hospitals as the threshold of the consortium key says (`epione consortium key status`) can also open \
          the keys together at any time, without the chain's decision, and without a trace.\n\
          You can end it at any time, without a hospital's help. What was opened by then stays open."
     )

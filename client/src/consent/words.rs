@@ -106,7 +106,7 @@ pub fn sentences(slot: SlotId, consent: &Consent, names: &Names) -> Vec<String> 
     if consent.standing {
         said.push(
             "The consent stands while you and the hospital of a record are away: the hospitals then open the sections \
-             together. So many hospitals as the threshold of the consortium key says (`epione consortium key status`) \
+             together. As many hospitals as the threshold of the consortium key says (`epione consortium key status`) \
              can also open them together without the chain's decision, and without a receipt."
                 .into(),
         );

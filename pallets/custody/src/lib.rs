@@ -10,10 +10,10 @@
 //! claims the keys of patients who are registered there, and the chain decides at once. Then each member of the
 //! consortium key decides again, and records here that it hands out its part, before it does so. The chain decides a
 //! third time in that call. So the end of what a patient entrusted, of the registration or of the appointment counts
-//! from the next block on. The custodian needs the parts of so many members as the threshold says. They are sealed to
+//! from the next block on. The custodian needs the parts of as many members as the threshold says. They are sealed to
 //! the custodian, and are not on the chain.
 //!
-//! What a custodian opened stays open to it. So many members as the threshold says can open a wrap without this pallet,
+//! What a custodian opened stays open to it. As many members as the threshold says can open a wrap without this pallet,
 //! and nobody sees it.
 //!
 //! A removed hospital has no agent. So its wraps do not change any more, and all members make their parts of the same.

@@ -325,8 +325,8 @@ pub mod pallet {
         /// entrusted already, it ends at this moment instead. Signed by the patient's current account.
         ///
         /// The hospital's worker then keeps them under the consortium key. If the council removes the hospital and
-        /// appoints a custodian at which the patient is registered, so many hospitals as the threshold says open them
-        /// for the custodian. So many hospitals can also open them at any time, without a trace.
+        /// appoints a custodian at which the patient is registered, as many hospitals as the threshold says open them
+        /// for the custodian. As many can also open them at any time, without a trace.
         ///
         /// Fails with [`NotPatient`](Error::NotPatient), [`UnknownHospital`](Error::UnknownHospital),
         /// [`NotRegistered`](Error::NotRegistered) or [`WrongUntil`](Error::WrongUntil).

@@ -9,7 +9,7 @@
 //! A requester whom a standing consent includes asks, and the chain decides at once. Then each member of the consortium
 //! key decides again on its own, and records here that it hands out its part of the opening, before it does so. The
 //! chain decides a third time in that call. So a withdrawal, the end of a consent, of an attribute or of a
-//! registration, and a removed section count from the next block on. The requester needs the parts of so many members
+//! registration, and a removed section count from the next block on. The requester needs the parts of as many members
 //! as the threshold says. The parts are sealed to the requester and are not on the chain.
 //!
 //! An emergency summary is what is in a slot whose consent is for emergencies. Only a doctor opens it, with a reason.
@@ -19,7 +19,7 @@
 //! hands out its part any more, and nobody opens sections in an emergency for the requester for 30 days. The policies
 //! of the record's hospital decide nothing: the patient's consent does.
 //!
-//! What a requester already opened stays open to the requester. So many members as the threshold says can open a wrap
+//! What a requester already opened stays open to the requester. As many members as the threshold says can open a wrap
 //! without this pallet, and nobody sees it: a standing consent says so.
 //!
 //! The chain cannot check that the right content key is in a wrap. Who opens the section makes the wrap again, and can

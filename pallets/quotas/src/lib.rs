@@ -45,6 +45,7 @@ pub use pallet::*;
 pub use weights::WeightInfo;
 
 #[frame_support::pallet]
+#[allow(clippy::large_enum_variant)] // The only call and the only event have the limits.
 pub mod pallet {
     use epione_primitives::AccountId;
     use frame_support::pallet_prelude::*;

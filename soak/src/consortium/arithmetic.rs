@@ -46,7 +46,7 @@ pub(super) struct PartTimes {
     pub check: Spread,
 }
 
-/// The parts of so many members as the threshold, for so many sections.
+/// The parts of as many members as the threshold, for so many sections.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Combining {
@@ -106,7 +106,7 @@ pub(super) fn measure(members: &[u16], count: u16) -> anyhow::Result<Arithmetic>
 struct Case {
     public: Point,
     mixing: MixingSecret,
-    /// Of so many members as the threshold, with their public halves.
+    /// Of as many members as the threshold, with their public halves.
     shares: Vec<(Index, Share, Point)>,
 }
 
@@ -140,7 +140,7 @@ impl Case {
         (0..sections).zip(&wraps).map(|(section, wrap)| point(wrap, section)).collect()
     }
 
-    /// Of each of so many members as the threshold.
+    /// Of each of as many members as the threshold.
     fn parts(&self, points: &[Point]) -> anyhow::Result<Vec<(Index, Partial)>> {
         let part = |(member, (at, share, _)): (u16, &(Index, Share, Point))| {
             anyhow::Ok((*at, made(share, points, member)?))

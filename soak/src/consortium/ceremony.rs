@@ -339,7 +339,7 @@ impl Members {
         ceremony.phase = Phase::Activated;
         let Epoch { mixing, link, .. } = held.epoch;
         let result = CeremonyResult { mixing, link };
-        // The chain keeps the confirmations until so many are equal as the threshold.
+        // The chain keeps the confirmations until as many are equal as the threshold.
         let confirmed =
             (0..u8::try_from(self.threshold)?).map(|seat| Confirmation { seat, result });
         let confirmed = Confirmations::truncate_from(confirmed.collect());

@@ -22,7 +22,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn so_many_as_the_threshold_open_and_fewer_do_not((hospitals, threshold, number) in members()) {
+    fn as_many_as_the_threshold_open_and_fewer_do_not((hospitals, threshold, number) in members()) {
         let epoch = Epoch::generate(&hospitals, threshold, number);
         let mixing = mixing(number);
         let wrap = epoch.wrap(&mixing);

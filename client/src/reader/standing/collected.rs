@@ -57,7 +57,7 @@ pub(super) struct Collected<'a> {
     parts: BTreeMap<EpochId, (Epoch, BTreeMap<HospitalId, Part>)>,
 }
 
-/// What parts of so many hospitals as the threshold open.
+/// What parts of as many hospitals as the threshold open.
 pub(super) struct Unwrapped {
     /// The content key of each section, or why it has none, in the opening's order.
     pub keys: Vec<Result<ContentKey, OpeningFault>>,
@@ -139,7 +139,7 @@ impl<'a> Collected<'a> {
         counted.max_by_key(|(found, _)| *found)
     }
 
-    /// What the parts open; none before so many hospitals as the threshold gave one of the same epoch.
+    /// What the parts open; none before as many hospitals as the threshold gave one of the same epoch.
     pub fn unwrapped(&self) -> Option<Unwrapped> {
         let is_enough = |(epoch, parts): &&(Epoch, BTreeMap<HospitalId, Part>)| {
             parts.len() >= usize::from(epoch.threshold)

@@ -1,4 +1,4 @@
-//! Reading by an opening: so many hospitals as the threshold of the consortium key open sections together, while the
+//! Reading by an opening: as many hospitals as the threshold of the consortium key open sections together, while the
 //! patient and the hospital of the record are away.
 //!
 //! The chain decided on the opening. Each hospital decides again, records on the chain that it hands out its part, and
@@ -66,7 +66,7 @@ struct Recorded {
 
 impl Reader {
     /// Opens records of an opening for this reader's account, with the parts of the hospitals whose workers these are:
-    /// those of all members of the consortium key. They are asked at the same time, and so many valid parts as the
+    /// those of all members of the consortium key. They are asked at the same time, and as many valid parts as the
     /// threshold are enough. A record that does not open has an error of its own.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Opens the patient keys of removed hospitals whose custodian this hospital is.
 //!
 //! The worker claims the keys that are entrusted and kept, of patients who are registered here, in groups. Then it asks
-//! all members of the consortium key for their parts, and opens the keys when so many have answered as the threshold
+//! all members of the consortium key for their parts, and opens the keys when as many have answered as the threshold
 //! says. It stores them sealed to the hospital's own key. What is left to claim follows from the chain and the journal,
 //! so the worker resumes after a restart; a claim that is not over is used again.
 
@@ -545,7 +545,7 @@ async fn claimed(
     Ok(all)
 }
 
-/// What the parts of so many members as the threshold give together.
+/// What the parts of as many members as the threshold give together.
 fn combined(parts: &BTreeMap<HospitalId, Part>, threshold: usize) -> Option<Zeroizing<Vec<Point>>> {
     let chosen: Vec<_> = parts
         .iter()

@@ -413,7 +413,7 @@ async fn inherited_keys_stay_after_a_rotation_of_the_hospitals_keys() {
     // Without the earlier key, nothing opens, and nothing is lost.
     let without = with(&next, Vec::new());
     without.reseal(custodian.identity()).await.unwrap();
-    assert_eq!(custodian.held().await, [before.clone()]);
+    assert_eq!(custodian.held().await, std::slice::from_ref(&before));
     let rotated = with(&next, vec![world.agent.keys.sealing.clone()]);
     assert!(!rotated.round().await.unwrap(), "nothing is claimed again");
     let [after] = custodian.held().await.try_into().unwrap();

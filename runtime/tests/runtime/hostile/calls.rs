@@ -261,11 +261,9 @@ pub fn make(deed: Deed, signer: &str, numbers: [u8; 3]) -> RuntimeCall {
             pallet_mandates::Call::authorize { hospital, until }.into()
         }
         Deed::Revoke => pallet_mandates::Call::revoke { hospital: hospital(a) }.into(),
-        Deed::Entrust
-        | Deed::EndCustody
-        | Deed::KeepKey
-        | Deed::ClaimKeys
-        | Deed::HandOutKeys => custody::make(deed, signer, numbers),
+        Deed::Entrust | Deed::EndCustody | Deed::KeepKey | Deed::ClaimKeys | Deed::HandOutKeys => {
+            custody::make(deed, signer, numbers)
+        }
         Deed::Record => record(a, b, c),
         Deed::Refuse => refuse(a, b, c),
         Deed::Note => {
