@@ -37,7 +37,7 @@ pub type CommitmentList = BoundedVec<EncodedPoint, ConstU32<MAX_THRESHOLD>>;
 pub type Answers = BoundedVec<RevealedShare, ConstU32<MAX_FAULTY_SEATS>>;
 /// What members have confirmed, one entry for each.
 pub type Confirmations = BoundedVec<Confirmation, ConstU32<MAX_SEATS>>;
-/// The hospitals that joined by a ceremony of their own, and the block in which the epoch of that ceremony began;
+/// The hospitals that began a ceremony only because they had no share, and the block in which the epoch of it began;
 /// oldest first.
 pub type Joins = BoundedVec<(HospitalId, BlockNumber), ConstU32<MAX_JOINS>>;
 
@@ -141,32 +141,34 @@ pub fn threshold(seats: usize) -> usize {
 
 /// The threshold of an epoch for which so many of `seats` enrolled. It is lower than [`threshold`] by the number of
 /// seats that did not enrol, so that as many members as may be faulty can still be silent. It is at least 2, and always
-/// above [`faulty`], because a ceremony goes on only if all seats but the faulty ones enrolled.
+/// above [`faulty`], because a ceremony goes on only if all seats but the faulty ones enrolled. A committee needs more:
+/// [`Ceremony::least`].
 pub fn threshold_of_enrolled(seats: usize, enrolled: usize) -> usize {
     enrolled.saturating_sub(faulty(seats)).max(2).min(threshold(seats))
 }
 
-/// How many dealers one of `seats` seats can accuse: as many as may be faulty. Where none may be, it is one: then the
-/// dealer is out, and publishes nothing.
-pub fn most_accused(seats: usize) -> usize {
-    faulty(seats).max(1)
+/// How many of `dealers` dealers one of `seats` seats can accuse: as many as may be faulty of the dealers, or of the
+/// seats if these are more. Where none may be, it is one: then the dealer is out, and publishes nothing.
+pub fn most_accused(seats: usize, dealers: usize) -> usize {
+    faulty(seats).max(faulty(dealers)).max(1)
 }
 
-/// How many of `members` must have confirmed their shares of an epoch before the members erase the shares of the epoch
-/// before: the threshold, and as many more as may be faulty, but never more than there are.
-pub fn confirmed_before_erasure(members: usize, threshold: usize) -> usize {
-    threshold.saturating_add(faulty(members)).min(members)
+/// How many of `members` must have confirmed their shares of an epoch before the members erase those of the epoch
+/// before: the threshold, and as many more as may be `faulty` of the ceremony's seats, but never more than there are.
+pub fn confirmed_before_erasure(members: usize, threshold: usize, faulty: usize) -> usize {
+    threshold.saturating_add(faulty).min(members)
 }
 
-/// Whether a hospital joined so lately by a ceremony of its own that it cannot begin another one because it is no
-/// member: less than [`PHASES_BETWEEN_OWN_REASONS`] phases before block `now`.
+/// Whether a hospital joined so lately by a ceremony of its own that it cannot begin another one because it has no
+/// share: less than [`PHASES_BETWEEN_OWN_REASONS`] phases before block `now`, and less than a day, however long the
+/// phases are.
 pub fn has_joined_lately(
     joins: &[(HospitalId, BlockNumber)],
     hospital: HospitalId,
     now: BlockNumber,
     phase: BlockNumber,
 ) -> bool {
-    let pause = phase.saturating_mul(PHASES_BETWEEN_OWN_REASONS);
+    let pause = phase.saturating_mul(PHASES_BETWEEN_OWN_REASONS).min(DAY_BLOCKS);
     joins.iter().any(|(joined, since)| *joined == hospital && now < since.saturating_add(pause))
 }
 
@@ -211,6 +213,8 @@ pub struct Epoch {
     pub members: Seats,
     /// So many members open what was sealed to the key.
     pub threshold: u8,
+    /// So many members may be faulty: of all seats of the ceremony, also if some of them did not enrol.
+    pub faulty: u8,
     /// The commitments to the polynomial of which the shares are values. The first is the public key, which stays the
     /// same in all epochs of a key.
     pub commitments: CommitmentList,
@@ -238,8 +242,19 @@ impl Epoch {
     /// Whether so many members have confirmed that nobody needs the shares of the epoch before any more
     /// ([`confirmed_before_erasure`]).
     pub fn replaces_earlier_shares(&self) -> bool {
-        let needed = confirmed_before_erasure(self.members.len(), self.threshold.into());
-        self.confirmed.len() >= needed
+        let (threshold, faulty) = (self.threshold.into(), self.faulty.into());
+        self.confirmed.len() >= confirmed_before_erasure(self.members.len(), threshold, faulty)
+    }
+
+    /// Whether a hospital may begin a ceremony at block `now` because it has no share: it is no member, or has not
+    /// confirmed its share within a phase after the epoch began.
+    pub fn lacks_share(&self, hospital: HospitalId, now: BlockNumber, phase: BlockNumber) -> bool {
+        match self.seat(hospital) {
+            Some(member) => {
+                !self.confirmed.contains(member) && now >= self.since.saturating_add(phase)
+            }
+            None => true,
+        }
     }
 }
 
@@ -298,8 +313,12 @@ pub struct Ceremony {
     pub seats: Seats,
     /// The hospitals that deal, ascending: the seats, or the active members of the earlier epoch.
     pub dealers: Seats,
-    /// The threshold of the new epoch: [`threshold`] until the enrolment ends, then [`threshold_of_enrolled`].
+    /// The threshold of the new epoch: [`threshold`] until the enrolment ends, then [`threshold_of_enrolled`], but not
+    /// below [`least`](Self::least).
     pub threshold: u8,
+    /// The threshold is never lower, however few enrol: one above the number of hospitals that may be faulty among all
+    /// active ones, or [`threshold`] if that is lower.
+    pub least: u8,
     /// So many valid dealers are needed.
     pub needed: u8,
     pub phase: Phase,
@@ -318,7 +337,8 @@ pub struct Ceremony {
 }
 
 impl Ceremony {
-    /// A ceremony whose seats may enrol until `deadline`. Seats and dealers ascend.
+    /// A ceremony whose seats may enrol until `deadline`. Seats and dealers ascend. All active hospitals have seats;
+    /// otherwise [`among`](Self::among) says how many are active.
     pub fn begin(
         id: CeremonyId,
         reshares: Option<&Epoch>,
@@ -335,6 +355,7 @@ impl Ceremony {
             id,
             reshares: reshares.map(|epoch| epoch.id),
             threshold: small(threshold(seats.len())),
+            least: least(seats.len(), seats.len()),
             needed: small(needed),
             phase: Phase::Enrol,
             deadline,
@@ -346,6 +367,13 @@ impl Ceremony {
             seats,
             dealers,
         }
+    }
+
+    /// The same ceremony, whose seats are only some of so many active hospitals. Those that may be faulty among all of
+    /// them could all have seats, so they must not be enough.
+    pub fn among(self, active: usize) -> Self {
+        let least = least(self.seats.len(), active);
+        Self { least, ..self }
     }
 
     pub fn is_running(&self) -> bool {
@@ -389,7 +417,7 @@ impl Ceremony {
         while let Some((next, end)) = self.next(now, last) {
             if next == Phase::Deal {
                 let (seats, enrolled) = (self.seats.len(), self.enrolled.len());
-                self.threshold = small(threshold_of_enrolled(seats, enrolled));
+                self.threshold = small(threshold_of_enrolled(seats, enrolled)).max(self.least);
             }
             self.phase = next;
             self.deadline = end.saturating_add(length);
@@ -495,6 +523,11 @@ impl Ceremony {
             Phase::Failed(Failure::TooFewDealers)
         }
     }
+}
+
+/// The lowest threshold of a ceremony with so many seats, among so many active hospitals.
+fn least(seats: usize, active: usize) -> u8 {
+    small(faulty(active).saturating_add(1).min(threshold(seats)))
 }
 
 /// At most [`MAX_SEATS`].

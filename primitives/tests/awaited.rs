@@ -64,6 +64,7 @@ fn a_dealer_without_a_seat_is_awaited_and_one_that_did_not_enrol_is_not() {
         key: KeyId(0),
         ceremony: CeremonyId(6),
         threshold: u8::try_from(threshold(members.len())).unwrap(),
+        faulty: 1,
         members: members.clone(),
         commitments: Default::default(),
         mixing: Default::default(),

@@ -8,8 +8,8 @@ use epione_primitives::{
         most_accused, threshold, threshold_of_enrolled,
     },
     limits::{
-        MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS, MAX_THRESHOLD,
-        MIN_PHASE_BLOCKS, PHASES_BETWEEN_OWN_REASONS,
+        DAY_BLOCKS, MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS,
+        MAX_THRESHOLD, MIN_PHASE_BLOCKS, PHASES_BETWEEN_OWN_REASONS,
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -39,6 +39,7 @@ fn epoch(members: Seats) -> Epoch {
         key: KeyId(0),
         ceremony: CeremonyId(5),
         threshold: threshold.try_into().expect("a threshold is small"),
+        faulty: faulty(members.len()).try_into().expect("fewer than a third may be faulty"),
         members,
         commitments: CommitmentList::default(),
         mixing: H256::zero(),
@@ -114,15 +115,41 @@ fn seats_that_do_not_enrol_lower_the_threshold_and_never_below_one_honest_member
 
 #[test]
 fn a_seat_accuses_as_many_as_may_be_faulty_and_one_where_none_may_be() {
-    assert_eq!([2, 3, 4, 6, 7, 31].map(most_accused), [1, 1, 1, 1, 2, 10]);
+    let most = [2, 3, 4, 6, 7, 31].map(|seats| most_accused(seats, seats));
+    assert_eq!(most, [1, 1, 1, 1, 2, 10]);
+    // More dealers than seats, and more seats than dealers.
+    assert_eq!((most_accused(4, 7), most_accused(7, 4)), (2, 2));
+}
+
+/// Of 16 active hospitals, five may be faulty, and all of them may have seats.
+#[test]
+fn seats_that_do_not_enrol_leave_the_threshold_above_all_hospitals_that_may_be_faulty() {
+    let thresholds = |active: usize| {
+        let mut committee = generation(7).among(active);
+        committee.enrolled = SeatSet::first(5);
+        committee.advance(FIRST + 1, PHASE);
+        assert_eq!(committee.phase, Phase::Deal);
+        (committee.least, committee.threshold)
+    };
+    assert_eq!(generation(7).least, 3);
+    assert_eq!(thresholds(7), (3, 3));
+    assert_eq!(thresholds(10), (4, 4));
+    assert_eq!(thresholds(13), (5, 5));
+    // Of more hospitals, the committee does what it can.
+    assert_eq!(thresholds(16), (5, 5));
+    assert_eq!(thresholds(200), (5, 5));
 }
 
 #[test]
 fn earlier_shares_are_erased_when_the_members_do_without_the_faulty() {
     let erased = confirmed_before_erasure;
-    assert_eq!((erased(4, 3), erased(3, 2), erased(31, 21), erased(2, 2)), (4, 2, 31, 2));
+    assert_eq!((erased(4, 3, 1), erased(3, 2, 0), erased(31, 21, 10)), (4, 2, 31));
+    assert_eq!(erased(2, 2, 0), 2);
     // Of seven seats, five enrolled.
-    assert_eq!(erased(5, 3), 4);
+    assert_eq!(erased(5, 3, 2), 5);
+    let mut absences = epoch(hospitals(0..5));
+    (absences.threshold, absences.faulty, absences.confirmed) = (3, 2, SeatSet::first(4));
+    assert!(!absences.replaces_earlier_shares(), "two of the four may have lied");
     let mut epoch = epoch(hospitals(0..4));
     epoch.confirmed = SeatSet::first(3);
     assert!(!epoch.replaces_earlier_shares());
@@ -137,6 +164,18 @@ fn a_hospital_joins_on_its_own_once_in_the_time_of_144_phases() {
     let lately = |hospital, now| has_joined_lately(&joins, HospitalId(hospital), now, PHASE);
     assert!(lately(3, 50) && lately(3, 50 + pause - 1) && !lately(3, 50 + pause));
     assert!(lately(4, 50 + pause) && !lately(5, 60));
+    // However long the phases are, a day is enough.
+    let lately = |now| has_joined_lately(&joins, HospitalId(3), now, MAX_PHASE_BLOCKS);
+    assert!(lately(50 + DAY_BLOCKS - 1) && !lately(50 + DAY_BLOCKS));
+}
+
+#[test]
+fn a_hospital_without_a_confirmed_share_may_begin_a_phase_after_the_epoch_began() {
+    let mut epoch = epoch(hospitals(0..4));
+    (epoch.since, epoch.confirmed) = (100, set(&[0, 1, 2]));
+    let lacks = |hospital, now| epoch.lacks_share(HospitalId(hospital), now, PHASE);
+    assert!(!lacks(3, 100 + PHASE - 1) && lacks(3, 100 + PHASE));
+    assert!(!lacks(2, 100 + PHASE) && lacks(4, 100));
 }
 
 #[test]

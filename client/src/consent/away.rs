@@ -72,6 +72,7 @@ mod tests {
             key: KeyId(0),
             ceremony: CeremonyId(0),
             threshold: 2,
+            faulty: 0,
             confirmed: SeatSet::first(members.len()),
             members: members.try_into().unwrap(),
             commitments: Default::default(),

@@ -17,6 +17,8 @@ const TURN: BlockNumber = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
     Now,
+    /// Only if the hospital, which is a member, cannot compute its share any more.
+    Unconfirmed,
     No(Idle),
 }
 
@@ -31,10 +33,11 @@ pub(super) fn decide(
         return Begin::No(Idle::Waiting);
     }
     let seats = seats(view);
-    let reason = |seat: &HospitalId| has_reason(view, &seats, *seat, next);
+    let is_due = is_due(view, &seats, next);
+    let reason = |seat: &HospitalId| seats.len() >= 2 && (is_due || may_join(view, *seat, next));
     let candidates: Vec<_> = seats.iter().copied().filter(reason).collect();
     let Some(place) = candidates.iter().position(|candidate| *candidate == hospital) else {
-        return Begin::No(Idle::Waiting);
+        return Begin::No(without_reason(view, &seats, hospital));
     };
     if seats.len() > MAX_SEATS as usize {
         return Begin::No(Idle::TooManySeats);
@@ -45,7 +48,8 @@ pub(super) fn decide(
     }
     let turn = next / TURN;
     match turn as usize % candidates.len() == place {
-        true => Begin::Now,
+        true if is_due || !is_member(view, hospital) => Begin::Now,
+        true => Begin::Unconfirmed,
         false => Begin::No(Idle::Waiting),
     }
 }
@@ -59,21 +63,35 @@ fn seats(view: &ConsortiumView) -> Vec<HospitalId> {
     view.active.iter().copied().filter(is_chosen).collect()
 }
 
-/// Whether the chain would let the hospital of this seat begin.
-fn has_reason(
-    view: &ConsortiumView,
-    seats: &[HospitalId],
-    hospital: HospitalId,
-    next: BlockNumber,
-) -> bool {
+/// Whether the chain would let each seat begin.
+fn is_due(view: &ConsortiumView, seats: &[HospitalId], next: BlockNumber) -> bool {
     let key = &view.key;
-    let Some(epoch) = &key.current else { return seats.len() >= 2 };
+    let Some(epoch) = &key.current else { return true };
     let has_left = epoch.members.iter().any(|member| !seats.contains(member));
-    let is_new = epoch.seat(hospital).is_none()
-        && !has_joined_lately(&key.joined, hospital, next, key.schedule.phase);
     let is_old = next >= epoch.since.saturating_add(key.schedule.refresh);
-    seats.len() >= 2
-        && (has_left || is_new || is_old || key.refresh_requested || key.renewal_decided)
+    has_left || is_old || key.refresh_requested || key.renewal_decided
+}
+
+/// Whether the chain would let this seat begin because it has no share.
+fn may_join(view: &ConsortiumView, hospital: HospitalId, next: BlockNumber) -> bool {
+    let (key, phase) = (&view.key, view.key.schedule.phase);
+    key.current.as_ref().is_some_and(|epoch| epoch.lacks_share(hospital, next, phase))
+        && !has_joined_lately(&key.joined, hospital, next, phase)
+}
+
+fn is_member(view: &ConsortiumView, hospital: HospitalId) -> bool {
+    view.key.current.as_ref().is_some_and(|epoch| epoch.seat(hospital).is_some())
+}
+
+/// Why a hospital does nothing that the chain would not let begin.
+fn without_reason(view: &ConsortiumView, seats: &[HospitalId], hospital: HospitalId) -> Idle {
+    let is_outside = view.key.current.is_some() && !is_member(view, hospital);
+    // It has no share, so it could begin if it had not joined lately.
+    if is_outside && seats.len() >= 2 && seats.contains(&hospital) {
+        Idle::JoinedLately
+    } else {
+        Idle::Waiting
+    }
 }
 
 fn active_members(view: &ConsortiumView, epoch: &Epoch) -> usize {

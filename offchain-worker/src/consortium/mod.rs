@@ -179,7 +179,8 @@ impl Member {
         self.journal.write(move |tx| stored::keep_share(tx, ceremony, &held)).await
     }
 
-    /// Erases the secrets that nobody needs any more. Returns whether there were any.
+    /// Notes for which ceremony a sealing key was made, and erases the secrets that nobody needs any more. Returns
+    /// whether there were any. The journal's log still has them until [`forget_erased`](Self::forget_erased).
     pub async fn tidy(
         &self,
         view: &ConsortiumView,
@@ -204,12 +205,17 @@ impl Member {
             self.is_clean.store(false, Ordering::Relaxed);
             self.journal.write(move |tx| stored::erase(tx, &obsolete)).await?;
         }
-        // Also if an earlier process was killed between both steps.
+        Ok(is_over)
+    }
+
+    /// Empties the journal's log if it may have secrets that were erased, also by an earlier process that was killed
+    /// before it did so.
+    pub async fn forget_erased(&self) -> Result<(), JournalError> {
         if !self.is_clean.load(Ordering::Relaxed) {
             self.journal.forget_writes().await?;
             self.is_clean.store(true, Ordering::Relaxed);
         }
-        Ok(is_over)
+        Ok(())
     }
 
     /// The hash of the sealing key with which the chain has the hospital in a ceremony.

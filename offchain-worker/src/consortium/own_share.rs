@@ -41,6 +41,7 @@ mod tests {
             ceremony: CeremonyId(ceremony),
             members: Default::default(),
             threshold: 2,
+            faulty: 0,
             commitments: Default::default(),
             mixing: Hash::zero(),
             link: None,

@@ -132,6 +132,11 @@ pub enum Idle {
     )]
     NoResult,
     #[error(
+        "this hospital has no share of the consortium key, and began a ceremony for one less than a day ago: it gets \
+         one in the next ceremony (epione consortium key refresh), or begins another one after that time"
+    )]
+    JoinedLately,
+    #[error(
         "fewer members of the consortium key than its threshold are active, so no ceremony can begin: the council \
          reinstates members, or decides about a new key"
     )]
@@ -166,7 +171,7 @@ impl Participant {
         fresh: Fresh,
     ) -> Plan {
         let (Some(state), Some(ceremony)) = (&view.state, view.advanced(next)) else {
-            return self.begin(view, None, next, secrets, fresh);
+            return self.begin(view, None, next, secrets, bodies, fresh);
         };
         let (earlier, enrolment) = (view.earlier.as_ref(), secrets.enrolment.as_ref());
         let scene =
@@ -178,7 +183,7 @@ impl Participant {
             Phase::Answer => self.answer(&scene),
             Phase::Confirm => self.confirm(&scene),
             Phase::Activated | Phase::Failed(_) => {
-                self.begin(view, Some(&ceremony), next, secrets, fresh)
+                self.begin(view, Some(&ceremony), next, secrets, bodies, fresh)
             }
         }
     }
@@ -246,16 +251,34 @@ impl Participant {
         newest: Option<&Ceremony>,
         next: BlockNumber,
         secrets: &Secrets,
+        bodies: &Bodies,
         fresh: Fresh,
     ) -> Plan {
         match begin::decide(view, newest, self.hospital, next) {
+            // It confirms late, or waits for bodies with which it can.
+            Begin::Unconfirmed if !self.has_lost_share(view, next, secrets, bodies) => {
+                Plan::Nothing(Idle::Waiting)
+            }
             // Attempts at one finalized block share a seed: while finality stands still, the journal does not grow.
-            Begin::Now => {
+            Begin::Now | Begin::Unconfirmed => {
                 let seed = secrets.begun.clone().unwrap_or(fresh.enrolment);
                 Plan::Begin { seed }
             }
             Begin::No(why) => Plan::Nothing(why),
         }
+    }
+
+    /// Whether what the chain and the journal have does not make the hospital's share of the current epoch, for example
+    /// because a dealer cheated it while it was away.
+    fn has_lost_share(
+        &self,
+        view: &ConsortiumView,
+        next: BlockNumber,
+        secrets: &Secrets,
+        bodies: &Bodies,
+    ) -> bool {
+        let late = self.catch_up(view, next, secrets, bodies);
+        matches!(late, Plan::Nothing(Idle::NoSeed | Idle::NoResult))
     }
 
     fn enrol(&self, scene: &Scene<'_>, fresh: Fresh) -> Plan {
@@ -276,19 +299,31 @@ impl Participant {
         if dealer.is_none_or(|dealer| ceremony.dealt.contains(dealer)) {
             return Plan::Nothing(Idle::Waiting);
         }
-        if let Some(dealing) = scene.secrets.dealing.clone() {
+        let own = scene.secrets.dealing.as_ref();
+        if let Some(dealing) = own.filter(|own| own.agent == self.agent.id()).cloned() {
             return Plan::Deal { ceremony: id, dealing, is_new: false };
         }
-        match self.new_dealing(scene, fresh) {
+        // The seats open only what the account signed that deals. After a rotation, the same shares are sealed again.
+        let (seed, part) = match own {
+            Some(own) => (&own.seed, &own.part),
+            None => (&fresh.polynomial, &fresh.part),
+        };
+        match self.new_dealing(scene, seed, part, &fresh.nonce) {
             Ok(dealing) => Plan::Deal { ceremony: id, dealing, is_new: true },
             Err(why) => Plan::Nothing(why),
         }
     }
 
-    fn new_dealing(&self, scene: &Scene<'_>, fresh: &Fresh) -> Result<OwnDealing, Idle> {
+    fn new_dealing(
+        &self,
+        scene: &Scene<'_>,
+        seed: &Secret,
+        part: &Secret,
+        nonce: &Secret,
+    ) -> Result<OwnDealing, Idle> {
         let ceremony = scene.ceremony;
         let keys = enrolled_keys(scene)?;
-        let polynomial = self.polynomial(scene, &fresh.polynomial)?;
+        let polynomial = self.polynomial(scene, seed)?;
         let earlier = own_mixing(scene).map(|mixing| mixing.encode());
         let context =
             DealerContext { genesis: self.genesis, ceremony: ceremony.id, dealer: self.hospital };
@@ -296,7 +331,7 @@ impl Participant {
             .map_err(|_| Idle::NoResult)?;
         let share_of = |seat: HospitalId| SharePart {
             share: *polynomial.share(Index::of_hospital(seat.0)).encode(),
-            part: *fresh.part,
+            part: **part,
             earlier: earlier.as_deref().copied(),
         };
         let (genesis, id) = (self.genesis, ceremony.id);
@@ -306,14 +341,15 @@ impl Participant {
             ceremony.id,
             &Dealt {
                 commitments: &commitments,
-                proof: &polynomial.prove(&context.encode(), &fresh.nonce).0,
-                part: Hash::from(MixingSecret::part_hash(&fresh.part)),
+                proof: &polynomial.prove(&context.encode(), nonce).0,
+                part: Hash::from(MixingSecret::part_hash(part)),
                 shares: &sealed.encode(),
             },
         );
         Ok(OwnDealing {
-            seed: fresh.polynomial.clone(),
-            part: fresh.part.clone(),
+            seed: seed.clone(),
+            part: part.clone(),
+            agent: self.agent.id(),
             arguments: call.arguments,
         })
     }
@@ -359,7 +395,7 @@ impl Participant {
             return Plan::Nothing(Idle::Bodies);
         }
         // More dealers than may be faulty: the fault is rather here, and the chain refuses so many complaints.
-        if complaints.len() > most_accused(ceremony.seats.len()) {
+        if complaints.len() > most_accused(ceremony.seats.len(), ceremony.dealers.len()) {
             complaints = SeatSet::default();
         }
         Plan::Judge { ceremony: id, complaints }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use epione_primitives::{
-    BlockNumber, Hash, HospitalId,
+    AccountId, BlockNumber, Hash, HospitalId,
     consortium::{Ceremony, CeremonyId},
 };
 use zeroize::Zeroizing;
@@ -37,6 +37,8 @@ pub struct OwnDealing {
     pub seed: Secret,
     /// The part of the mixing secret.
     pub part: Secret,
+    /// The account that signs the call, and has signed each sealed share.
+    pub agent: AccountId,
     /// The arguments of the call. The same are sent again after a restart, because sealing is random.
     pub arguments: Vec<u8>,
 }

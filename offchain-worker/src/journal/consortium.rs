@@ -4,7 +4,7 @@
 //! What is not needed any more is erased: SQLite overwrites it in the pages (`secure_delete`), and
 //! [`Journal::forget_writes`](super::Journal::forget_writes) empties the write-ahead log.
 
-use epione_primitives::{BlockNumber, Hash, consortium::CeremonyId};
+use epione_primitives::{AccountId, BlockNumber, Hash, consortium::CeremonyId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::consortium::{Held, HeldShare, Obsolete, OwnDealing, Secret, Secrets};
@@ -35,22 +35,28 @@ pub fn bind_enrolment(tx: &Connection, key: Hash, ceremony: CeremonyId) -> rusql
     .map(drop)
 }
 
-/// Keeps what the worker deals in a ceremony. Fails if it has dealt in it.
+/// Keeps what the worker deals in a ceremony. The same secrets may be sealed again; fails if it has dealt others in it.
 pub fn keep_dealing(
     tx: &Connection,
     ceremony: CeremonyId,
     dealing: &OwnDealing,
 ) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO consortium_dealings (ceremony, seed, part, call) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![
-        ceremony.0,
-        dealing.seed.as_slice(),
-        dealing.part.as_slice(),
-        dealing.arguments
-    ])
-    .map(drop)
+    let agent: &[u8] = dealing.agent.as_ref();
+    let changed = tx
+        .prepare_cached(
+            "INSERT INTO consortium_dealings (ceremony, seed, part, agent, call)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (ceremony) DO UPDATE SET agent = excluded.agent, call = excluded.call
+             WHERE seed = excluded.seed AND part = excluded.part",
+        )?
+        .execute(params![
+            ceremony.0,
+            dealing.seed.as_slice(),
+            dealing.part.as_slice(),
+            agent,
+            dealing.arguments
+        ])?;
+    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
 }
 
 /// Keeps the worker's share from a ceremony, which always has the same result.
@@ -118,10 +124,13 @@ pub fn enrolment(
 
 fn dealing(connection: &Connection, ceremony: CeremonyId) -> rusqlite::Result<Option<OwnDealing>> {
     connection
-        .prepare_cached("SELECT seed, part, call FROM consortium_dealings WHERE ceremony = ?1")?
+        .prepare_cached(
+            "SELECT seed, part, agent, call FROM consortium_dealings WHERE ceremony = ?1",
+        )?
         .query_row([ceremony.0], |row| {
             let (seed, part) = (secret(row, 0)?, secret(row, 1)?);
-            Ok(OwnDealing { seed, part, arguments: row.get(2)? })
+            let agent = AccountId::from(row.get::<_, [u8; 32]>(2)?);
+            Ok(OwnDealing { seed, part, agent, arguments: row.get(3)? })
         })
         .optional()
 }
@@ -172,6 +181,8 @@ mod tests {
     use super::*;
     use crate::journal::Journal;
 
+    const AGENT: AccountId = AccountId::new([7; 32]);
+
     /// Secrets of one ceremony, each of other bytes.
     fn secrets_of(ceremony: u8) -> [Secret; 5] {
         [0, 1, 2, 3, 4].map(|which| {
@@ -190,7 +201,8 @@ mod tests {
             let [seed, polynomial, part, share, mixing] = secrets_of(ceremony);
             keep_enrolment(tx, key_of(ceremony), &seed, Some(number), 1)?;
             let arguments = vec![ceremony; 5_000];
-            keep_dealing(tx, number, &OwnDealing { seed: polynomial, part, arguments })?;
+            let agent = AGENT;
+            keep_dealing(tx, number, &OwnDealing { seed: polynomial, part, agent, arguments })?;
             keep_share(tx, number, &HeldShare { share, mixing })
         });
         write.await.unwrap();
@@ -309,12 +321,26 @@ mod tests {
         keep_all(&journal, 1).await;
         let again = journal.write(|tx| {
             let [seed, part, ..] = secrets_of(2);
-            keep_dealing(tx, CeremonyId(1), &OwnDealing { seed, part, arguments: vec![2] })
+            let (agent, arguments) = (AGENT, vec![2]);
+            keep_dealing(tx, CeremonyId(1), &OwnDealing { seed, part, agent, arguments })
         });
         assert!(again.await.is_err());
         drop(journal);
         let reopened = Journal::open(&path).await.unwrap();
         let found = reopened.read(|it| secrets(it, Some(CeremonyId(1)), None)).await.unwrap();
         assert_eq!(found.dealing.unwrap().arguments, vec![1; 5_000]);
+    }
+
+    #[tokio::test]
+    async fn the_same_secrets_are_kept_as_another_account_sealed_them() {
+        let journal = Journal::in_memory().await.unwrap();
+        keep_all(&journal, 1).await;
+        let agent = AccountId::new([8; 32]);
+        let [_, seed, part, ..] = secrets_of(1);
+        let again = OwnDealing { seed, part, agent: agent.clone(), arguments: vec![2] };
+        journal.write(move |tx| keep_dealing(tx, CeremonyId(1), &again)).await.unwrap();
+        let found = journal.read(|it| secrets(it, Some(CeremonyId(1)), None)).await.unwrap();
+        let dealing = found.dealing.unwrap();
+        assert_eq!((dealing.agent, dealing.arguments), (agent, vec![2]));
     }
 }

@@ -233,6 +233,11 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (hospital, patient)
     ) STRICT, WITHOUT ROWID;
 ",
+    // An earlier worker did not note who sealed: no hospital has this account, so the worker seals again.
+    "
+    ALTER TABLE consortium_dealings ADD COLUMN agent BLOB NOT NULL
+        DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000';
+",
 ];
 
 /// Opens or creates a database for writing.

@@ -12,6 +12,7 @@ use epione_primitives::{
     consortium::{CeremonyId, Phase, SeatSet},
 };
 use epione_threshold::Share;
+use epione_worker::consortium::Idle;
 use pallet_consortium_key::Error;
 
 use super::{
@@ -211,6 +212,64 @@ async fn a_seat_that_more_dealers_cheat_than_may_be_faulty_accuses_nobody() {
     let called = world.only(1).await;
     let nobody = consortium_key::judge_dealings(CeremonyId(0), SeatSet::default());
     assert_eq!(called, [(nobody, Ok(()))]);
+}
+
+#[tokio::test]
+async fn two_members_that_lie_do_not_stop_the_handover_to_a_committee_of_four() {
+    let mut world = World::new(7).await;
+    let first = world.first_epoch().await;
+    world.choose(&[0, 1, 2, 3]);
+    world.until(|now| now == Phase::Enrol).await;
+    world.until(|now| now == Phase::Deal).await;
+    let ceremony = world.chain.ceremony().unwrap();
+    let genesis = world.chain.genesis();
+    let keys = forger::keys(&world.view(), &world.chain.bodies);
+    for liar in [0, 1] {
+        let held = world.hospitals[liar].share(first.ceremony).await.unwrap();
+        let (id, agent) = (world.hospitals[liar].id, world.hospitals[liar].agent.clone());
+        let (share, threshold) = (Share::decode(&held.share).unwrap(), ceremony.threshold.into());
+        let forger = Forger::resharing(id, agent, genesis, &share, threshold);
+        let deal = forger.deal(ceremony.id, &keys, |seat| {
+            let mut given = forger.honest(seat);
+            if seat.0 >= 2 {
+                given.share = [0xff; 32];
+            }
+            given
+        });
+        world.chain.submit(id, &deal).unwrap();
+    }
+    let second = world.next_epoch(Some(first.id)).await;
+    let judged = world.chain.ceremony().unwrap();
+    let accusers: SeatSet = [2, 3].into_iter().collect();
+    assert_eq!(judged.complaints[..2], [accusers; 2]);
+    assert_eq!(judged.counted().iter().collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+    let second = world.all_confirm(second.id).await;
+    assert_eq!((second.members.len(), second.public_key()), (4, first.public_key()));
+}
+
+/// It did not judge, so the dealer's share for it was never published.
+#[tokio::test]
+async fn a_member_that_is_cheated_while_it_is_away_begins_a_ceremony_for_its_share() {
+    let (mut world, forger) = enrolled().await;
+    let keys = forger::keys(&world.view(), &world.chain.bodies);
+    let deal = forger.deal(CeremonyId(0), &keys, |seat| {
+        let mut given = forger.honest(seat);
+        if seat == VICTIM {
+            given.share = [0xff; 32];
+        }
+        given
+    });
+    world.chain.submit(EVIL, &deal).unwrap();
+    world.until(|now| now == Phase::Judge).await;
+    (world.hospitals[0].runs, world.hospitals[1].runs) = (true, false);
+    let first = world.next_epoch(None).await;
+    world.hospitals[1].restart().await;
+    world.rest(5).await;
+    assert_eq!(world.hospitals[1].idle, Some(Idle::NoResult));
+    let second = world.next_epoch(Some(first.id)).await;
+    let second = world.all_confirm(second.id).await;
+    assert_eq!(world.shares(&second).await.len(), 4);
+    assert_eq!(second.public_key(), first.public_key());
 }
 
 #[tokio::test]

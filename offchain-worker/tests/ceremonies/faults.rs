@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use epione_primitives::consortium::{CeremonyId, EpochId, Failure, Phase};
 use epione_threshold::MixingSecret;
-use epione_worker::consortium::Idle;
+use epione_worker::consortium::{Act, Idle};
 
 use super::{
     chain::SCHEDULE,
@@ -173,6 +173,51 @@ async fn a_dealer_that_rotates_its_agent_account_stops_no_ceremony() {
     world.hospitals[LAST].restart().await;
     world.all_confirm(epoch.id).await;
     assert_eq!(world.shares(&epoch).await.len(), 4);
+}
+
+/// The journal has what it dealt, and the chain does not: the account that sealed it has rotated before the call was in
+/// a block. The shares are the same, so that a call that is still on its way does no harm.
+#[tokio::test]
+async fn a_dealer_that_rotates_before_its_dealing_is_on_the_chain_seals_the_same_shares_again() {
+    let mut world = at(Phase::Deal).await;
+    let id = world.chain.ceremony().unwrap().id;
+    let (view, next) = (world.view(), world.chain.block() + 1);
+    let bodies = Arc::new(world.chain.bodies.clone());
+    let before = world.hospitals[LAST].act(&view, next, &bodies).await;
+    world.rotate(LAST);
+    let after = world.hospitals[LAST].act(&view, next, &bodies).await;
+    let dealt = |act: &Act| {
+        assert_eq!((act.calls.len(), act.calls[0].name), (1, "deal"));
+        act.calls[0].arguments.clone()
+    };
+    let (before, after) = (dealt(&before), dealt(&after));
+    assert_ne!(before, after, "another account sealed");
+    // The number of the ceremony, and three commitments with their count.
+    let commitments = 4 + 1 + 3 * 32;
+    assert_eq!(before[..commitments], after[..commitments]);
+    world.hospitals[LAST].restart().await;
+    let again = world.hospitals[LAST].act(&view, next, &bodies).await;
+    assert_eq!(dealt(&again), after, "the journal has it");
+
+    let epoch = world.first_epoch().await;
+    assert_eq!((epoch.ceremony, epoch.members.len()), (id, 4));
+    let ceremony = world.chain.ceremony().unwrap();
+    assert!(ceremony.complaints.iter().all(|seats| seats.is_empty()));
+    assert!(ceremony.counted().contains(LAST));
+}
+
+/// It could begin a ceremony for a share, and needs none.
+#[tokio::test]
+async fn a_member_that_was_away_for_long_confirms_and_begins_nothing() {
+    let mut world = at(Phase::Judge).await;
+    world.hospitals[LAST].runs = false;
+    let epoch = world.next_epoch(None).await;
+    world.rest(2 * SCHEDULE.phase).await;
+    world.hospitals[LAST].restart().await;
+    let called = world.only(LAST).await;
+    let names: Vec<_> = called.iter().map(|(call, result)| (call.name, *result)).collect();
+    assert_eq!(names, [("confirm", Ok(()))]);
+    assert_eq!(world.chain.epoch(epoch.id).confirmed.len(), 4);
 }
 
 /// The next ceremonies, also if they fail, take nothing from a member that was away.

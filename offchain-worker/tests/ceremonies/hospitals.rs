@@ -97,7 +97,9 @@ impl Hospital {
         let wanted = self.member.wanted(view, next).await.unwrap();
         let found = wanted.into_iter().filter_map(|hash| Some((hash, bodies.get(&hash)?.clone())));
         let known: Bodies = found.filter(|_| !self.is_blind).collect();
-        self.member.act(view, next, &Arc::new(known)).await.unwrap()
+        let act = self.member.act(view, next, &Arc::new(known)).await.unwrap();
+        self.member.forget_erased().await.unwrap();
+        act
     }
 
     pub async fn share(&self, ceremony: CeremonyId) -> Option<HeldShare> {

@@ -7,7 +7,7 @@ use epione_primitives::{
     consortium::{
         self, Answers, CeremonyId, CeremonyResult, CommitmentList, Confirmation, Confirmations,
         Dealing, Epoch, EpochId, Failure, Joins, KeyId, PastCeremony, Phase, RevealedShare,
-        SeatSet, Seats, threshold,
+        SeatSet, Seats, most_accused, threshold,
     },
     limits::{
         MAX_ENROLMENT_BYTES, MAX_FAULTY_SEATS, MAX_HOSPITALS, MAX_JOINS, MAX_PAST_CEREMONIES,
@@ -85,6 +85,7 @@ fn set_up<T: Config>() -> Result<World, BenchmarkError> {
             ceremony: CeremonyId(0),
             members: seats.clone(),
             threshold: position(most),
+            faulty: MAX_FAULTY_SEATS as u8,
             commitments,
             mixing: Hash::repeat_byte(3),
             link: None,
@@ -181,6 +182,11 @@ fn confirm_by<T: Config>(count: usize) {
     Confirmed::<T>::put(Confirmations::truncate_from((0..count).map(confirmation).collect()));
 }
 
+/// As many hospitals as can be remembered have joined.
+fn most_joins(world: &World) -> Joins {
+    Joins::truncate_from(vec![(world.seats[0], 0); MAX_JOINS as usize])
+}
+
 fn largest_key() -> EnrolmentKey {
     EnrolmentKey::truncate_from(vec![1; MAX_ENROLMENT_BYTES as usize])
 }
@@ -199,6 +205,7 @@ mod benchmarks {
         answer_all::<T>(&world, CeremonyId(999));
         confirm_by::<T>(MAX_THRESHOLD as usize - 1);
         RefreshRequested::<T>::put(true);
+        Joined::<T>::put(most_joins(&world));
         // The failed one ended at its deadline, so the pause is over.
         let pause = Schedule::<T>::get().phase.saturating_add(1);
         frame_system::Pallet::<T>::set_block_number(BlockNumberFor::<T>::from(pause));
@@ -261,7 +268,8 @@ mod benchmarks {
         let world = set_up::<T>()?;
         let last = world.seats.len() - 1;
         let ceremony = store::<T>(&world, Phase::Judge, last);
-        let most = SeatSet::first(MAX_FAULTY_SEATS as usize);
+        let accused = most_accused(ceremony.seats.len(), ceremony.dealers.len());
+        let most = SeatSet::first(accused);
 
         #[extrinsic_call]
         _(world.agent(last), ceremony.id, most);
@@ -313,8 +321,7 @@ mod benchmarks {
         let world = set_up::<T>()?;
         let last = world.seats.len() - 1;
         keep::<T>(&world);
-        let joins = vec![(world.seats[0], 0); MAX_JOINS as usize];
-        Joined::<T>::put(Joins::truncate_from(joins));
+        Joined::<T>::put(most_joins(&world));
         Joining::<T>::put(world.seats[last]);
         let ceremony = store::<T>(&world, Phase::Confirm, world.seats.len());
         confirm_by::<T>(MAX_THRESHOLD as usize - 1);

@@ -54,13 +54,14 @@ impl<T: Config> Pallet<T> {
         seats.len() >= LEAST_SEATS && ascends(seats)
     }
 
-    /// Whether the council may choose this committee. So many of its members must open together that the hospitals that
-    /// may be malicious among all active ones cannot. There may be more hospitals than the largest committee can do
-    /// this for; then it must be that one.
+    /// Whether the council may choose this committee. So many of its active members must open together that the
+    /// hospitals that may be malicious among all active ones cannot. There may be more hospitals than the largest
+    /// committee can do this for; then it must be that one.
     pub(crate) fn can_be_chosen(seats: &Seats) -> bool {
         let is_known = seats.iter().all(|hospital| T::Hospitals::exists(*hospital));
-        let malicious = faulty(T::Hospitals::active().len());
-        let is_large = threshold(seats.len()) > malicious || seats.len() == MAX_SEATS as usize;
+        let active = T::Hospitals::active();
+        let seated = seats.iter().filter(|seat| contains(&active, **seat)).count();
+        let is_large = threshold(seated) > faulty(active.len()) || seated == MAX_SEATS as usize;
         is_known && is_large && Self::is_committee(seats)
     }
 
@@ -145,9 +146,13 @@ impl<T: Config> Pallet<T> {
         NextCeremony::<T>::put(CeremonyId(next));
         LastBegun::<T>::put(Self::now());
         Joining::<T>::set(joining);
+        // Who has no seat any more can join again as soon as it has one.
+        Joined::<T>::mutate(|joins| joins.retain(|(joined, _)| contains(&seats, *joined)));
         Self::replace();
         let deadline = Self::now().saturating_add(phase);
-        Ok(consortium::Ceremony::begin(id, reshares.as_ref(), seats, dealers, deadline))
+        let reshares = reshares.as_ref();
+        let begun = consortium::Ceremony::begin(id, reshares, seats, dealers, deadline);
+        Ok(begun.among(active.len()))
     }
 
     /// The hospitals that get seats: the active ones, among those that the council chose if it did.
@@ -163,7 +168,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What a ceremony with these seats is for, if the agent of this hospital may begin it: for new shares of the key
-    /// of an epoch, or for a new key. Also the hospital, if there is no other reason than that it is no member.
+    /// of an epoch, or for a new key. Also the hospital, if there is no other reason than that it has no share.
     fn due(
         hospital: HospitalId,
         seats: &[HospitalId],
@@ -177,7 +182,8 @@ impl<T: Config> Pallet<T> {
         if has_left || is_old || RefreshRequested::<T>::get() {
             return Ok((Some(epoch), None));
         }
-        ensure!(epoch.seat(hospital).is_none(), Error::<T>::NothingToDo);
+        let lacks_share = epoch.lacks_share(hospital, Self::now(), schedule.phase);
+        ensure!(lacks_share, Error::<T>::NothingToDo);
         let joins = Joined::<T>::get();
         let is_lately = has_joined_lately(&joins, hospital, Self::now(), schedule.phase);
         ensure!(!is_lately, Error::<T>::JoinedLately);
@@ -270,7 +276,7 @@ impl<T: Config> Pallet<T> {
         complaints: SeatSet,
     ) -> Result<(), Error<T>> {
         ensure!(ceremony.dealt.contains_all(complaints), Error::<T>::UnknownDealer);
-        let most = most_accused(ceremony.seats.len());
+        let most = most_accused(ceremony.seats.len(), ceremony.dealers.len());
         ensure!(complaints.len() <= most, Error::<T>::TooManyAccused);
         ceremony.judged.insert(seat);
         for (dealer, of_dealer) in ceremony.complaints.iter_mut().enumerate() {

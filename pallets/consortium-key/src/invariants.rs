@@ -2,17 +2,17 @@
 //!
 //! Invariants, which `try_state` checks:
 //! 1. the schedule is within its bounds; a committee ascends, and has 2 to `MAX_SEATS` hospitals;
-//! 2. the newest ceremony has the last number; its seats and its dealers ascend; its thresholds follow from them and
-//!    from who enrolled; only enrolled seats judged, only those that judged complained, each about few dealers, only
-//!    about dealers that dealt, and only complaints are answered; the same holds for the ceremony that made the current
-//!    epoch, which is the newest one or is kept beside it;
+//! 2. the newest ceremony has the last number; its seats and its dealers ascend; its threshold follows from
+//!    them, from who enrolled, and from the least threshold; only enrolled seats judged, only those that judged
+//!    complained, each about few dealers, only about dealers that dealt, and only complaints are answered; the same
+//!    holds for the ceremony that made the current epoch, which is the newest one or is kept beside it;
 //! 3. enrolments, dealings and answers are stored for exactly the seats and dealers of these two; a dealing has as many
 //!    commitments as the threshold; each answer contains the share and the part to which the dealer is committed;
 //! 4. each confirmation is of another enrolled seat; fewer equal ones than the threshold are stored while no epoch
 //!    began;
 //! 5. epochs are numbered without gaps up to the current one; members ascend and are at least as many as the threshold;
-//!    the public key stays the same in all epochs of a key, and no key comes back; an epoch has a link exactly if the
-//!    epoch before it has the same key;
+//!    at least as many seats of its ceremony may be faulty as members; the public key stays the same in all epochs of a
+//!    key, and no key comes back; an epoch has a link exactly if the epoch before it has the same key;
 //! 6. the past ceremonies ascend, and the newest of them is the newest ceremony if that is over;
 //! 7. new shares are requested, and a new key is decided, only if there is a key; nobody requested or joined in the
 //!    future; a hospital joins by its own ceremony only in one that runs and in which it has a seat.
@@ -24,7 +24,7 @@ use epione_primitives::{
         self, CommitmentList, Epoch, EpochId, Failure, Phase, SeatSet, faulty, most_accused,
         threshold, threshold_of_enrolled,
     },
-    limits::MAX_SEATS,
+    limits::{MAX_FAULTY_SEATS, MAX_SEATS},
 };
 use epione_threshold::Commitments;
 use frame_support::ensure;
@@ -235,14 +235,17 @@ fn check_ceremony(ceremony: &consortium::Ceremony) -> Result<(), TryRuntimeError
     let (seats, dealers) = (ceremony.seats.len(), ceremony.dealers.len());
     let expected = match ceremony.phase {
         Phase::Enrol | Phase::Failed(Failure::TooFewSeats) => threshold(seats),
-        _ => threshold_of_enrolled(seats, ceremony.enrolled.len()),
+        _ => threshold_of_enrolled(seats, ceremony.enrolled.len()).max(ceremony.least.into()),
     };
+    // All seats were active when the ceremony began, and perhaps more hospitals.
+    let leasts = threshold(seats).min(faulty(seats).saturating_add(1))..=threshold(seats);
     ensure!(
         ascends(&ceremony.seats) && ascends(&ceremony.dealers) && seats >= 2,
         "the seats or the dealers do not ascend"
     );
     ensure!(
         usize::from(ceremony.threshold) == expected
+            && leasts.contains(&usize::from(ceremony.least))
             && usize::from(ceremony.needed) <= dealers
             && ceremony.needed > 0
             && (ceremony.reshares.is_some() || ceremony.dealers == ceremony.seats),
@@ -262,7 +265,7 @@ fn check_ceremony(ceremony: &consortium::Ceremony) -> Result<(), TryRuntimeError
         ceremony.complaints.iter().filter(|complaints| complaints.contains(seat)).count()
     };
     ensure!(
-        (0..seats).all(|seat| accused_by(seat) <= most_accused(seats)),
+        (0..seats).all(|seat| accused_by(seat) <= most_accused(seats, dealers)),
         "a seat accuses more dealers than may be faulty"
     );
     let pairs = ceremony.complaints.iter().zip(&ceremony.answered).enumerate();
@@ -296,6 +299,10 @@ fn check_members(epoch: &Epoch) -> Result<(), TryRuntimeError> {
             && members >= usize::from(epoch.threshold)
             && members <= MAX_SEATS as usize,
         "an epoch has too few members, or they do not ascend"
+    );
+    ensure!(
+        (faulty(members)..=MAX_FAULTY_SEATS as usize).contains(&usize::from(epoch.faulty)),
+        "as many members of an epoch may be faulty as no ceremony allows"
     );
     ensure!(
         SeatSet::first(members).contains_all(epoch.confirmed)

@@ -142,11 +142,11 @@ pub mod pallet {
     #[pallet::storage]
     pub type LastRequest<T: Config> = StorageMap<_, Twox64Concat, HospitalId, BlockNumber>;
 
-    /// The hospital that began the newest ceremony for no other reason than that it is no member.
+    /// The hospital that began the newest ceremony for no other reason than that it has no share.
     #[pallet::storage]
     pub type Joining<T: Config> = StorageValue<_, HospitalId>;
 
-    /// The hospitals that joined in this way lately.
+    /// The hospitals that joined in this way lately, and have had a seat in each ceremony since.
     #[pallet::storage]
     pub type Joined<T: Config> = StorageValue<_, Joins, ValueQuery>;
 
@@ -340,8 +340,8 @@ pub mod pallet {
         /// More dealers are accused than may be faulty. Judge without complaints: then nothing is published.
         #[codec(index = 35)]
         TooManyAccused,
-        /// The hospital joined by a ceremony of its own within the last `PHASES_BETWEEN_OWN_REASONS` phases. It gets a
-        /// share in the next ceremony that begins for another reason, or after that time.
+        /// The hospital joined by a ceremony of its own less than `PHASES_BETWEEN_OWN_REASONS` phases or a day ago. It
+        /// gets a share in the next ceremony with another reason (`refresh` is one), or after that time.
         #[codec(index = 36)]
         JoinedLately,
     }
@@ -360,8 +360,8 @@ pub mod pallet {
         /// that gets a seat.
         ///
         /// There must be a reason: no key exists; the council decided about a new one; a member of the epoch has no
-        /// seat any more; the signer's hospital has a seat but is no member; the epoch is old; or new shares were
-        /// requested. As it is no member, a hospital begins one at most once in `PHASES_BETWEEN_OWN_REASONS` phases.
+        /// seat any more; the signer's hospital has a seat but no share, or has not confirmed it within a phase; the
+        /// epoch is old; or new shares were requested. Without a share, a hospital begins one ([`Joined`]) once a day.
         ///
         /// The key must be the last argument, and the call must not be wrapped in another call, because the node stores
         /// the extrinsic's last bytes.
@@ -555,8 +555,8 @@ pub mod pallet {
         }
 
         /// Chooses the hospitals that get the seats of the next ceremony, while they are active. None: all active
-        /// hospitals get seats. A running ceremony goes on. The threshold of a committee must be above the number of
-        /// hospitals that may be malicious among all active ones, unless the committee is as large as one can be.
+        /// hospitals get seats. A running ceremony goes on. The threshold of its active hospitals must be above the
+        /// number of hospitals that may be malicious among all active ones, unless they are as many as there can be.
         /// Requires root, as which the council dispatches it: who chooses the seats chooses who opens everything.
         ///
         /// Fails with [`WrongCommittee`](Error::WrongCommittee).

@@ -24,7 +24,7 @@ impl<T: Config> ports::ConsortiumKey for Pallet<T> {
         use epione_primitives::{
             Hash,
             consortium::{CeremonyId, CommitmentList, Epoch, SeatSet, Seats},
-            limits::{MAX_SEATS, MAX_THRESHOLD},
+            limits::{MAX_FAULTY_SEATS, MAX_SEATS, MAX_THRESHOLD},
         };
 
         use crate::{Current, Epochs};
@@ -39,6 +39,7 @@ impl<T: Config> ports::ConsortiumKey for Pallet<T> {
             ceremony: CeremonyId(0),
             members: Seats::truncate_from(members.into_iter().collect::<Vec<_>>()),
             threshold: MAX_THRESHOLD as u8,
+            faulty: MAX_FAULTY_SEATS as u8,
             commitments: CommitmentList::truncate_from(vec![[1; 32]; MAX_THRESHOLD as usize]),
             mixing: Hash::zero(),
             link: None,

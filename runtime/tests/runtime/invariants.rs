@@ -473,6 +473,7 @@ fn a_consortium_with_a_hospital_that_does_not_exist_is_found() {
             ceremony: CeremonyId(0),
             members: everybody(),
             threshold: 2,
+            faulty: 0,
             commitments: CommitmentList::default(),
             mixing: Hash::zero(),
             link: None,

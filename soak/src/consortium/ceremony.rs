@@ -307,6 +307,7 @@ impl Members {
             ceremony: id,
             members: self.list()?,
             threshold: u8::try_from(self.threshold)?,
+            faulty: u8::try_from(consortium::faulty(self.seats.len()))?,
             commitments: CommitmentList::try_from(commitments.encode())
                 .map_err(|_| anyhow!("the threshold is above the chain's limit"))?,
             mixing: result.mixing,

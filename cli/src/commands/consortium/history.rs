@@ -142,6 +142,7 @@ mod tests {
             ceremony: CeremonyId(1),
             members: Seats::truncate_from((0..4).map(HospitalId).collect()),
             threshold: 3,
+            faulty: 1,
             commitments: Default::default(),
             mixing: Hash::zero(),
             link: None,

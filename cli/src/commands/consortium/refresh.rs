@@ -118,6 +118,7 @@ mod tests {
             ceremony: CeremonyId(9),
             members,
             threshold: 3,
+            faulty: 1,
             commitments: Default::default(),
             mixing: Hash::zero(),
             link: None,

@@ -328,6 +328,7 @@ mod tests {
             ceremony: CeremonyId(5),
             members: seats(&[0, 1, 2, 3]),
             threshold: 3,
+            faulty: 1,
             commitments: vec![[0xab; 32]; 3].try_into().unwrap(),
             mixing: Hash::zero(),
             link: None,

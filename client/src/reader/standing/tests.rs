@@ -67,6 +67,7 @@ impl Members {
             key: KEY,
             ceremony: CeremonyId(id.0),
             threshold: u8::try_from(threshold(members.len())).unwrap(),
+            faulty: u8::try_from(faulty(members.len())).unwrap(),
             confirmed: SeatSet::first(members.len()),
             members: Seats::truncate_from(members),
             commitments: CommitmentList::truncate_from(polynomial.commitments().encode()),

@@ -13,6 +13,7 @@ use crate::{
     backoff::Backoff,
     chain::{CallError, ChainCalls, ChainView, ConsortiumView, ViewError},
     consortium::{Bodies, Idle, Member, MemberError},
+    journal::JournalError,
     metrics::Metrics,
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Memory {
     idle: Option<Idle>,
     has_lost_share: bool,
     failure: Option<String>,
+    log_failure: Option<String>,
 }
 
 /// Takes part. Never returns.
@@ -87,8 +89,18 @@ pub async fn run(ceremonies: &Ceremonies) {
 }
 
 impl Ceremonies {
-    /// Does what is due at the newest finalized block, unless that was done.
+    /// Does what is due at the newest finalized block, unless that was done. After that, or if it failed, the worker
+    /// empties the journal's log of what it erased. If it cannot, it still takes part, and tries again.
     pub(crate) async fn step(&self, memory: &mut Memory) -> Result<(), CeremonyError> {
+        let done = self.take_part(memory).await;
+        match self.member.forget_erased().await {
+            Ok(()) => memory.log_failure = None,
+            Err(error) => self.fail_to_forget(&error, memory),
+        }
+        done
+    }
+
+    async fn take_part(&self, memory: &mut Memory) -> Result<(), CeremonyError> {
         // First the number: the state may be of a later block, in which no phase is less advanced.
         let head = self.view.head().await?;
         if memory.done_at == Some(head) {
@@ -214,6 +226,19 @@ impl Ceremonies {
             );
         }
         memory.idle = idle;
+    }
+
+    fn fail_to_forget(&self, error: &JournalError, memory: &mut Memory) {
+        self.metrics.task_failures.with_label_values(&["consortium"]).inc();
+        let text = error.to_string();
+        if memory.log_failure.as_ref() != Some(&text) {
+            tracing::warn!(
+                ?error,
+                "the journal's log may still have secrets of the consortium key that were erased, and the worker tries \
+                 to empty it again: {text}"
+            );
+            memory.log_failure = Some(text);
+        }
     }
 
     fn fail(&self, error: &CeremonyError, memory: &mut Memory) {

@@ -71,6 +71,7 @@ fn with_epoch() -> ConsortiumView {
         ceremony: CeremonyId(7),
         members: seats(),
         threshold: 2,
+        faulty: 0,
         commitments: Default::default(),
         mixing: Hash::zero(),
         link: None,
@@ -236,6 +237,38 @@ async fn a_hospital_without_a_reason_begins_nothing() {
         scene.step().await.unwrap();
         assert_eq!(scene.names() == ["begin"], is_due, "{head}");
     }
+}
+
+#[tokio::test]
+async fn an_operator_learns_why_a_hospital_that_joined_lately_begins_nothing() {
+    let mut view = with_epoch();
+    without_us(&mut view, 150);
+    let mut scene = Scene::new(view, 207).await;
+    scene.step().await.unwrap();
+    assert_eq!(scene.memory.idle, Some(Idle::JoinedLately));
+    assert!(Idle::JoinedLately.needs_operator());
+    assert!(Idle::JoinedLately.to_string().contains("epione consortium key refresh"));
+}
+
+/// Otherwise a full disk or a reader of the journal would take a member from each ceremony.
+#[tokio::test]
+async fn a_hospital_takes_part_also_if_the_log_of_the_journal_cannot_be_emptied() {
+    let mut judging = begun();
+    let ceremony = &mut judging.state.as_mut().unwrap().ceremony;
+    (ceremony.phase, ceremony.enrolled) = (Phase::Judge, SeatSet::first(2));
+    let mut scene = Scene::new(judging, 100).await;
+    let failures = scene.ceremonies.metrics.task_failures.with_label_values(&["consortium"]);
+    // An open transaction keeps SQLite from emptying the log.
+    scene.journal.read(|it| it.execute_batch("BEGIN IMMEDIATE")).await.unwrap();
+    scene.step().await.unwrap();
+    assert_eq!((scene.names(), failures.get()), (vec!["judge"], 1));
+    assert!(scene.memory.log_failure.is_some());
+    // It tries again, also before the next finalized block.
+    scene.step().await.unwrap();
+    assert_eq!((scene.names(), failures.get()), (vec!["judge"], 2));
+    scene.journal.read(|it| it.execute_batch("COMMIT")).await.unwrap();
+    scene.step().await.unwrap();
+    assert_eq!((failures.get(), scene.memory.log_failure), (2, None));
 }
 
 #[tokio::test]

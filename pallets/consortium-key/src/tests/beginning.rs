@@ -7,7 +7,7 @@ use epione_primitives::{
 use frame_support::{assert_noop, assert_ok};
 
 use crate::{
-    AnswersOf, Call, Confirmed, Dealings, Enrolments, Error, Event, Kept as KeptCeremony,
+    AnswersOf, Call, Confirmed, Dealings, Enrolments, Error, Event, Joined, Kept as KeptCeremony,
     LastEnded, Past, mock::*,
 };
 
@@ -265,11 +265,21 @@ fn a_hospital_joins_on_its_own_once_in_a_day() {
         pass(2 * PHASE + 1);
         members.hold(4);
         let joined = now();
-        let committee = |seats| Call::seat { committee: seats };
-        let only_the_others = committee(Some(hospitals(0..4)));
-        assert_ok!(dispatch(only_the_others, RuntimeOrigin::root()));
-        members.hold(0);
-        assert_ok!(dispatch(committee(None), RuntimeOrigin::root()));
+        // The others renew their shares while it is away.
+        pass(10 * PHASE);
+        assert_ok!(dispatch(Call::refresh {}, governance(0)));
+        assert_ok!(begin(0));
+        for hospital in 1..4 {
+            assert_ok!(enrol(hospital));
+        }
+        pass_phase();
+        for hospital in 0..4 {
+            assert_ok!(members.deal(hospital));
+        }
+        judge_all();
+        members.confirm_all();
+        members.learn();
+        assert_eq!(current().members, hospitals(0..4));
         pass(PHASE);
         assert_noop!(begin(4), Error::<Test>::JoinedLately);
         pass(joined + 144 * PHASE - 1 - now());
@@ -277,6 +287,57 @@ fn a_hospital_joins_on_its_own_once_in_a_day() {
         pass(1);
         members.hold(4);
         assert_eq!(current().members, hospitals(0..5));
+    });
+}
+
+#[test]
+fn a_hospital_that_lost_its_seat_joins_again_as_soon_as_it_has_one() {
+    run(|| {
+        let mut members = Members::default();
+        members.hold(0);
+        admit([HospitalId(4)]);
+        members.hold(4);
+        assert_eq!(Joined::<Test>::get().to_vec(), [(HospitalId(4), now())]);
+        set_active(HospitalId(4), false);
+        members.hold(0);
+        assert!(Joined::<Test>::get().is_empty());
+        set_active(HospitalId(4), true);
+        members.hold(4);
+        assert_eq!(current().members, hospitals(0..5));
+    });
+}
+
+/// For example one that was away when the others judged, and that a dealer cheats: it could not complain.
+#[test]
+fn a_member_that_has_not_confirmed_within_a_phase_may_begin_once_in_a_day() {
+    run(|| {
+        let mut members = Members::default();
+        let without_the_last = |members: &mut Members| {
+            enrol_others();
+            members.deal_all();
+            judge_all();
+            let result = members.result();
+            for hospital in 0..3 {
+                assert_ok!(confirm(hospital, result));
+            }
+            members.learn();
+            assert_eq!(current().confirmed, set(&[0, 1, 2]));
+        };
+        assert_ok!(begin(0));
+        without_the_last(&mut members);
+        pass(PHASE - 1);
+        assert_noop!(begin(3), Error::<Test>::TooEarly);
+        pass(1);
+        assert_noop!(begin(2), Error::<Test>::NothingToDo);
+        assert_ok!(begin(3));
+        assert_eq!(newest().reshares, Some(EpochId(0)));
+        without_the_last(&mut members);
+        let joined = now();
+        pass(PHASE);
+        assert_noop!(begin(3), Error::<Test>::JoinedLately);
+        pass(joined + 144 * PHASE - now());
+        members.hold(3);
+        assert_eq!(current().confirmed, set(&[0, 1, 2, 3]));
     });
 }
 

@@ -46,6 +46,34 @@ fn each_seat_judges_once() {
     });
 }
 
+/// Otherwise two members that lie would stop each handover to a committee of four: no seat could say that of both.
+#[test]
+fn a_seat_of_a_small_committee_accuses_as_many_dealers_as_may_be_faulty_of_all() {
+    run_with(7, || {
+        let mut members = Members::default();
+        members.hold(0);
+        let committee = Some(hospitals(0..4));
+        assert_ok!(dispatch(Call::seat { committee }, RuntimeOrigin::root()));
+        pass(PHASE);
+        assert_ok!(begin(2));
+        enrol_others();
+        members.deal_all();
+        assert_eq!((newest().seats.len(), newest().dealers.len()), (4, 7));
+        assert_noop!(judge(2, &[0, 1, 4]), Error::<Test>::TooManyAccused);
+        for hospital in [2, 3] {
+            assert_ok!(judge(hospital, &[0, 1]));
+        }
+        for hospital in [0, 1] {
+            assert_ok!(judge(hospital, &[]));
+        }
+        assert_eq!(newest().phase, Phase::Confirm, "no answer can help");
+        assert_eq!(counted(), [2, 3, 4, 5, 6]);
+        members.confirm_all();
+        members.learn();
+        assert_eq!(current().members, hospitals(0..4));
+    });
+}
+
 /// An answer publishes a share and a part of the mixing secret, so nobody gets one from more dealers than may be
 /// faulty.
 #[test]

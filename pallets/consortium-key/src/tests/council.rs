@@ -84,6 +84,40 @@ fn a_committee_is_so_large_that_those_who_may_be_malicious_do_not_open_alone() {
     });
 }
 
+/// Those that are not active get no seats.
+#[test]
+fn only_active_hospitals_make_a_committee_large() {
+    run_with(8, || {
+        assert_ok!(seat(0..4));
+        // Of seven active ones, two may be malicious, and two of three seats would open.
+        set_active(HospitalId(0), false);
+        assert_noop!(seat(0..4), Error::<Test>::WrongCommittee);
+        assert_ok!(seat(1..5));
+    });
+}
+
+/// Of seven hospitals two may be malicious. They could both have seats, and nobody knows who is absent.
+#[test]
+fn an_absent_seat_of_a_committee_lets_no_fewer_open_than_a_third_of_all_hospitals() {
+    run_with(7, || {
+        let mut members = Members::default();
+        assert_ok!(seat(0..4));
+        assert_ok!(begin(0));
+        for hospital in [1, 2] {
+            assert_ok!(enrol(hospital));
+        }
+        pass_phase();
+        assert_eq!((newest().phase, newest().threshold), (Phase::Deal, 3));
+        for hospital in 0..3 {
+            assert_ok!(members.deal(hospital));
+        }
+        judge_all();
+        members.confirm_all();
+        members.learn();
+        assert_eq!((current().members, current().threshold), (hospitals(0..3), 3));
+    });
+}
+
 #[test]
 fn a_schedule_out_of_bounds_is_refused() {
     run(|| {

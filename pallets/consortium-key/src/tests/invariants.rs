@@ -78,6 +78,8 @@ fn a_ceremony_that_nobody_can_begin_is_found() {
     let thresholds = "the thresholds of a ceremony do not follow from its seats";
     finds(thresholds, || change(|it| it.threshold = 2));
     finds(thresholds, || change(|it| it.enrolled = set(&[0, 1, 2])));
+    finds(thresholds, || change(|it| it.least = 1));
+    finds(thresholds, || change(|it| it.least = 4));
     finds(thresholds, || change(|it| it.needed = 5));
     finds(thresholds, || change(|it| it.needed = 0));
     let strangers = "somebody took part who does not belong to the ceremony";
@@ -174,6 +176,9 @@ fn epochs_that_no_ceremony_made_are_found() {
     let confirmed = "an epoch was confirmed by too few, or by somebody who is no member";
     finds(confirmed, || change_epoch(|it| it.confirmed = set(&[0, 1])));
     finds(confirmed, || change_epoch(|it| it.confirmed.insert(4)));
+    let faulty = "as many members of an epoch may be faulty as no ceremony allows";
+    finds(faulty, || change_epoch(|it| it.faulty = 0));
+    finds(faulty, || change_epoch(|it| it.faulty = 11));
     finds("commitments are not as many points as the threshold", || {
         change_epoch(|it| it.commitments.truncate(2));
     });

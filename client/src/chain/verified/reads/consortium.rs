@@ -210,6 +210,7 @@ mod tests {
             ceremony: CeremonyId(id),
             members: Seats::default(),
             threshold: 3,
+            faulty: 0,
             commitments: Default::default(),
             mixing: Hash::repeat_byte(2),
             link: None,

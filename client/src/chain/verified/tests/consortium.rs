@@ -28,6 +28,7 @@ fn epoch(id: u32) -> Epoch {
         ceremony: CeremonyId(id),
         members: hospitals(&[0, 1, 2]),
         threshold: 2,
+        faulty: 0,
         commitments: vec![[5; 32], [6; 32]].try_into().unwrap(),
         mixing: Hash::repeat_byte(7),
         link: (id > 0).then_some([8; 40]),

@@ -106,6 +106,7 @@ impl FakeKey {
             ceremony: CeremonyId(id.0 + 10),
             members: MEMBERS.to_vec().try_into().unwrap(),
             threshold: 2,
+            faulty: 0,
             commitments: polynomial.commitments().encode().try_into().unwrap(),
             mixing: Hash::from(mixing.hash()),
             link: earlier.map(|earlier| mixing.link(earlier)),
