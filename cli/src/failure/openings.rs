@@ -20,7 +20,7 @@ impl From<OpeningFault> for Failure {
             }
             OpeningFault::NoKey => {
                 "try again when the hospitals have made one: `epione consortium key status`; until then, request \
-                 access from the hospital of the record, or ask the patient with `epione query ask`"
+                 access from the hospital of the record, or ask the patient: `epione query ask --help`"
             }
             OpeningFault::NotWrapped { .. } => {
                 "try again later, or ask for another opening without the section: `epione opening ask --help`"
@@ -34,8 +34,8 @@ impl From<OpeningFault> for Failure {
                 "rerun the command when more hospitals answer, and tell the hospitals"
             }
             OpeningFault::WrongWrap { .. } => {
-                "tell the patient and the other hospitals; ask the patient with `epione query ask`, whose keys come \
-                 from the patient"
+                "tell the patient and the other hospitals; ask the patient, whose own keys open the section: `epione \
+                 query ask --help`"
             }
         };
         Self::new(fault.to_string(), help)
@@ -48,17 +48,17 @@ impl From<OpeningError> for Failure {
             OpeningError::Read(error) => return error.into(),
             OpeningError::Submit(error) => return error.into(),
             OpeningError::NotAdmitted(_) => {
-                "get what is missing from the hospital that confirms it, or ask the patient with `epione query ask`; \
-                 nothing was changed"
+                "get what is missing from the hospital that confirms it, or ask the patient (`epione query ask \
+                 --help`); nothing was changed"
             }
             OpeningError::NotShared { .. } => {
-                "choose other sections with --record HEIGHT/INDEX:SECTIONS, or ask the patient with `epione query \
-                 ask`; nothing was sent"
+                "choose other sections with --record HEIGHT/INDEX:SECTIONS, or ask the patient (`epione query ask \
+                 --help`); nothing was sent"
             }
             OpeningError::NotWrapped { .. } => {
                 "try again in some minutes, or choose other sections; `epione consortium key status` shows which \
-                 hospitals have a share, and of a hospital without one, ask the hospital itself or the patient, with \
-                 `epione query ask`; nothing was sent"
+                 hospitals have a share, and of a hospital without one, ask the hospital itself or the patient \
+                 (`epione query ask --help`); nothing was sent"
             }
             OpeningError::NotDoctor => {
                 "let a doctor of your hospital run the command; nothing was sent"

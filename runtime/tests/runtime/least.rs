@@ -7,6 +7,7 @@ use epione_primitives::{
         DAY_MILLIS, MAX_AUDIENCE_LEAVES, MAX_OPENED_SECTIONS, MAX_PLACED_RECORDS,
         MAX_QUERIED_RECORDS, MAX_RELEASED_RECORDS,
     },
+    profile::Role,
     query::{QueriedRecords, QueryId},
     release::{EmergencyReason, ReleasedRecord, ReleasedRecords, SectionSet},
     sharing::{Consent, Term},
@@ -17,7 +18,7 @@ use pallet_quotas::Limits;
 
 use crate::{
     caller::{refused, relate, rotate_keys},
-    chain::{A, B, PATIENT, local},
+    chain::{A, B, PATIENT, local, register, user},
     queries::{RESEARCHER, committed, question},
     sharing::{self, SLOT},
 };
@@ -46,11 +47,10 @@ fn give() -> RuntimeCall {
     pallet_sharing::Call::give { slot: SLOT, consent, seen: 0 }.into()
 }
 
-fn open() -> RuntimeCall {
+fn open(purpose: Purpose, emergency: Option<EmergencyReason>) -> RuntimeCall {
     let sections = SectionSet((1 << (MAX_OPENED_SECTIONS / MAX_QUERIED_RECORDS)) - 1);
     let records = QueriedRecords::truncate_from(records(MAX_QUERIED_RECORDS, sections));
-    let (hospital, patient, purpose) = (B, *PATIENT, Purpose::Emergency);
-    let emergency = Some(EmergencyReason::LifeThreatening);
+    let (hospital, patient) = (B, *PATIENT);
     pallet_openings::Call::ask { hospital, patient, records, purpose, emergency }.into()
 }
 
@@ -82,7 +82,7 @@ fn unrelate() -> RuntimeCall {
 type Largest = (&'static str, &'static str, fn() -> RuntimeCall);
 
 /// Every call that users make, in its largest form.
-const LARGEST: [Largest; 18] = [
+const LARGEST: [Largest; 19] = [
     ("user-7", "rotate keys", rotate_keys),
     ("user-7", "object", || pallet_profiles::Call::object { user: *PATIENT }.into()),
     ("user-7", "relate", relate),
@@ -98,7 +98,10 @@ const LARGEST: [Largest; 18] = [
     ("user-7", "withdraw an acceptance", || {
         pallet_queries::Call::withdraw { query: QueryId(0) }.into()
     }),
-    ("user-8", "open", open),
+    ("user-8", "open", || open(Purpose::Research, None)),
+    ("user-9", "open in an emergency", || {
+        open(Purpose::Emergency, Some(EmergencyReason::LifeThreatening))
+    }),
     ("user-7", "appoint", || {
         pallet_mandates::Call::appoint { representative: *RESEARCHER, until: until() }.into()
     }),
@@ -117,6 +120,7 @@ fn each_largest_call_of_a_user_fits_into_the_smallest_quota() {
     for (seed, what, call) in LARGEST {
         local(|chain| {
             committed(chain);
+            register("Bob//agent", user(9), Role::Doctor);
             let least = <<Runtime as pallet_quotas::Config>::LeastLimits as Get<Limits>>::get();
             Quotas::set_limits(RuntimeOrigin::root(), least).unwrap();
             chain.next_window();

@@ -288,7 +288,7 @@ fn ordinary_users_cannot_stop_a_doctor_in_an_emergency() {
         let used_up = |lane| {
             let budget = CurrentLimits::<Runtime>::get().of(lane).hospital;
             let cost = Cost { ref_time: budget.ref_time, bytes: budget.bytes };
-            let signer = Holder::User(user(99));
+            let signer = Holder::User(user(60));
             Quotas::debit(&Debit { signer, hospital: Some(B), lane, cost });
         };
         used_up(Lane::User);
