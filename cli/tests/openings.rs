@@ -236,7 +236,7 @@ fn everybody_sees_who_opened_what_and_which_hospitals_helped(case: &Case, openin
     // Nobody asked the patient, who finds it beside the queries all the same.
     let inbox = case.run(&["query", "inbox", "--as", PATIENT, "--all"]);
     assert_eq!(inbox["openings"][0], *opened, "{inbox}");
-    assert_eq!(inbox["openings"].as_array().unwrap().len(), 2, "{inbox}");
+    assert_eq!(inbox["openings"].as_array().unwrap().len(), 3, "with the emergency: {inbox}");
     let pending = case.run(&["query", "inbox", "--as", PATIENT]);
     assert!(pending.get("openings").is_none(), "{pending}");
 
