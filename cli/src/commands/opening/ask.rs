@@ -216,7 +216,7 @@ mod tests {
         let emergency = Some(ReviewedEmergency { reason, review });
         let asked = Asked { purpose: Purpose::Emergency, emergency, ..asked };
         let text = asked.to_string();
-        let said = "EMERGENCY: life-threatening; the other hospitals review it as review 4";
+        let said = "EMERGENCY: life threatening; the other hospitals review it as review 4";
         assert!(text.contains(said), "{text}");
         let json = serde_json::to_value(&asked).unwrap();
         assert_eq!(json["emergency"]["review"], 4);

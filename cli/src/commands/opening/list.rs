@@ -294,7 +294,7 @@ mod tests {
         let (reason, review) = (EmergencyReason::PublicHealth, ReviewId(3));
         let emergency = Some(ReviewedEmergency { reason, review });
         let urgent = Described { emergency, ..opening() }.to_string();
-        assert!(urgent.contains("EMERGENCY: public-health, under review 3"), "{urgent}");
+        assert!(urgent.contains("EMERGENCY: public health, under review 3"), "{urgent}");
         let none = Described { handed_out: Vec::new(), ..opening() };
         assert!(none.to_string().ends_with("no hospital has recorded that it hands out its part"));
     }

@@ -9,7 +9,7 @@ pub(super) const SPEC_VERSION: u32 = 1;
 pub(super) const TRANSACTION_VERSION: u32 = 1;
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 49] = [
+pub(super) const CALLS: [Numbered; 54] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
@@ -49,6 +49,8 @@ pub(super) const CALLS: [Numbered; 49] = [
     ("Mandates", "dismiss", [22, 1]),
     ("Mandates", "authorize", [22, 2]),
     ("Mandates", "revoke", [22, 3]),
+    ("Mandates", "entrust", [22, 4]),
+    ("Mandates", "end_custody", [22, 5]),
     ("ConsortiumKey", "begin", [23, 0]),
     ("ConsortiumKey", "enrol", [23, 1]),
     ("ConsortiumKey", "deal", [23, 2]),
@@ -59,6 +61,9 @@ pub(super) const CALLS: [Numbered; 49] = [
     ("Openings", "wrap", [24, 0]),
     ("Openings", "ask", [24, 1]),
     ("Openings", "hand_out", [24, 2]),
+    ("Custody", "keep", [25, 0]),
+    ("Custody", "claim", [25, 3]),
+    ("Custody", "hand_out", [25, 4]),
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.
