@@ -248,7 +248,7 @@ pub(super) const WORDS: &[Words] = &[
     (
         "Openings",
         &["OwnRecords"],
-        "nothing was changed: read your own records with your own key, `epione records get --own-key`",
+        "nothing was changed: read your own records with your own key, `epione records get --help`",
     ),
     (
         "Openings",
