@@ -3,7 +3,9 @@
 use std::{fs, path::Path};
 
 use epione_node_service::chain_spec::{EmbeddedRuntime, load};
-use epione_primitives::limits::{DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS};
+use epione_primitives::limits::{
+    CUSTODIAN_BLOCKS, DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS,
+};
 use epione_runtime::genesis;
 use serde_json::{Value, json};
 use sp_core::hexdisplay::HexDisplay;
@@ -11,6 +13,10 @@ use sp_io::hashing::twox_128;
 
 use crate::process::command;
 
+/// The short delays of the presets, by pallet and name in the genesis.
+const UPGRADE: (&str, &str) = ("councilRoot", "upgradeDelay");
+const RECOVERY: (&str, &str) = ("profiles", "recoveryDelay");
+const CUSTODIAN: (&str, &str) = ("custody", "delay");
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain-specs");
 
 #[test]
@@ -62,46 +68,51 @@ fn said_about(spec: &Value) -> Result<(), String> {
     load(&runtime, file.to_str().unwrap()).map(drop)
 }
 
-/// A specification of a live chain that its operators made from the preset `local`.
-fn live(upgrade_delay: Value) -> Value {
-    live_with(upgrade_delay, Value::Null)
-}
-
-fn live_with(upgrade_delay: Value, recovery_delay: Value) -> Value {
+/// A specification of a live chain that its operators made from the preset `local`. One of the preset's short delays
+/// has this value, and the others are removed.
+fn live(pallet: &str, name: &str, delay: Value) -> Value {
     let local = fs::read_to_string(Path::new(COMMITTED).join("local.json")).unwrap();
     let mut spec: Value = serde_json::from_str(&local).unwrap();
     spec["chainType"] = "Live".into();
-    spec["genesis"]["runtimeGenesis"]["patch"]["councilRoot"]["upgradeDelay"] = upgrade_delay;
-    spec["genesis"]["runtimeGenesis"]["patch"]["profiles"]["recoveryDelay"] = recovery_delay;
+    let patch = &mut spec["genesis"]["runtimeGenesis"]["patch"];
+    for (pallet, name) in [UPGRADE, RECOVERY, CUSTODIAN] {
+        patch[pallet][name] = Value::Null;
+    }
+    patch[pallet][name] = delay;
     spec
+}
+
+/// Checks that a live chain can have the delays from `least` to before `end`, the default, and no others.
+fn check_bounds((pallet, name): (&str, &str), least: u32, end: u32) {
+    for delay in [0, 20, least - 1, end] {
+        let said = said_about(&live(pallet, name, delay.into())).unwrap_err();
+        assert!(said.contains(&format!("{pallet}.{name}")), "{said}");
+    }
+    for delay in [least.into(), (end - 1).into(), Value::Null] {
+        assert_eq!(said_about(&live(pallet, name, delay)), Ok(()));
+    }
 }
 
 #[test]
 fn a_live_chain_cannot_have_the_short_upgrade_delay_of_the_presets() {
-    for delay in [0, 20, DAY_BLOCKS - 1, UPGRADE_BLOCKS] {
-        let said = said_about(&live(delay.into())).unwrap_err();
-        assert!(said.contains("councilRoot.upgradeDelay"), "{said}");
-    }
-    for delay in [DAY_BLOCKS.into(), (UPGRADE_BLOCKS - 1).into(), Value::Null] {
-        assert_eq!(said_about(&live(delay)), Ok(()));
-    }
-    let mut absent = live(20.into());
+    check_bounds(UPGRADE, DAY_BLOCKS, UPGRADE_BLOCKS);
+    let (pallet, name) = UPGRADE;
+    let mut absent = live(pallet, name, 20.into());
     absent["genesis"]["runtimeGenesis"]["patch"]["councilRoot"] = json!({});
     assert_eq!(said_about(&absent), Ok(()));
-    let mut without_type = live(20.into());
+    let mut without_type = live(pallet, name, 20.into());
     without_type.as_object_mut().unwrap().remove("chainType");
     assert!(said_about(&without_type).is_err());
 }
 
 #[test]
 fn a_live_chain_cannot_have_the_short_recovery_delay_of_the_presets() {
-    for delay in [0, 20, RECOVERY_BLOCKS - 1, RETENTION_BLOCKS] {
-        let said = said_about(&live_with(Value::Null, delay.into())).unwrap_err();
-        assert!(said.contains("profiles.recoveryDelay"), "{said}");
-    }
-    for delay in [RECOVERY_BLOCKS.into(), (RETENTION_BLOCKS - 1).into(), Value::Null] {
-        assert_eq!(said_about(&live_with(Value::Null, delay)), Ok(()));
-    }
+    check_bounds(RECOVERY, RECOVERY_BLOCKS, RETENTION_BLOCKS);
+}
+
+#[test]
+fn a_live_chain_cannot_have_the_short_delay_of_custodians_of_the_presets() {
+    check_bounds(CUSTODIAN, CUSTODIAN_BLOCKS, RETENTION_BLOCKS);
 }
 
 #[test]
