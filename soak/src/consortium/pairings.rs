@@ -22,8 +22,9 @@ pub(super) struct Pairings {
     pub hash_to_g2: Spread,
 }
 
-/// Milliseconds that Huang et al. (BCES, JPDC 2020) report for their own machine, curve and library. Nothing of it was
-/// measured here.
+/// Milliseconds that the literature on attribute policies reports, as this project was told them: for another machine,
+/// curve and library. Nothing of it was measured here, and nobody here has compared them with the paper: neither the
+/// figures, nor which of them belongs to which operation.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Reported {

@@ -132,8 +132,8 @@ impl Consortium {
              of 254 bits; in GT by squaring and multiplying. Nothing else here uses them.",
         );
         table.note(
-            "On the paper's machine: the figures of Huang et al. (BCES, JPDC 2020), for the machine, curve and library \
-             of its authors. Nothing of them was measured here, so they are no times of this machine.",
+            "On the paper's machine: figures of the literature for the machine, curve and library of its authors, as \
+             this project was told them. They were not compared with the paper, and are no times of this machine.",
         );
         table
     }
