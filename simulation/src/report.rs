@@ -15,7 +15,7 @@ use crate::{
     machine::Stamp,
     markdown::{Page, bytes, digits, seconds, share},
     plot::{Line, plot},
-    study::{Network, Study, is_unlimited},
+    study::{Edge, Network, Study, is_unlimited},
 };
 
 #[derive(Serialize)]
@@ -101,6 +101,19 @@ fn networks(page: &mut Page, study: &Study) {
         ]),
         study.networks.iter().map(time_row),
     );
+    page.section("Five hours at the end of what blocks carry");
+    page.table(
+        &heads(&[
+            "design",
+            "hospitals",
+            "visits",
+            "median",
+            "p95",
+            "not committed",
+            "most that waited",
+        ]),
+        study.edges.iter().map(edge_row),
+    );
     page.section("Votes of a chain, simulated");
     page.table(
         &heads(&[
@@ -183,6 +196,19 @@ fn time_row(network: &Network) -> Vec<String> {
         network.anchored.map_or_else(|| "–".to_owned(), |after| seconds(Some(after))),
     ];
     named(network).into_iter().chain(cells).collect()
+}
+
+fn edge_row(edge: &Edge) -> Vec<String> {
+    let times = &edge.times;
+    vec![
+        edge.design.name.to_owned(),
+        edge.hospitals.to_string(),
+        times.visits.to_string(),
+        seconds(times.median),
+        seconds(times.p95),
+        format!("{} %", digits(100.0 * times.lost)),
+        times.most_waiting.to_string(),
+    ]
 }
 
 fn vote_row(network: &Network) -> Vec<String> {

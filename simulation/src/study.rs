@@ -18,6 +18,10 @@ use crate::{
 /// The simulated time: visits from the tenth minute to the thirtieth of the working day are counted.
 const BEGIN: f64 = 600.0;
 const END: f64 = 1_800.0;
+/// Five hours of the working day, for networks at the end of what the blocks carry, where waits need time to grow.
+const LONG_END: f64 = 5.0 * 3_600.0;
+const EDGES: [(Design, usize); 5] =
+    [(FLAT, 250), (FLAT, 300), (FLAT, 350), (CUSTODY, 8_000), (CUSTODY, 9_500)];
 /// Chains of a network of regions that are simulated. They are equal but for their hospitals.
 const SIMULATED_CHAINS: usize = 3;
 /// For the sensitivity.
@@ -37,6 +41,7 @@ pub struct Study {
     pub mean_day: MeanDay,
     pub checks: Vec<Check>,
     pub networks: Vec<Network>,
+    pub edges: Vec<Edge>,
     pub ends: Vec<End>,
     pub links: Vec<LinkCase>,
     pub finality: Vec<FinalityCase>,
@@ -77,6 +82,15 @@ pub struct Times {
     pub most_waiting: u64,
     /// Bytes of the custodian with the most, in times of the mean. None without custody.
     pub fullest: Option<f64>,
+}
+
+/// Five hours of a network.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Edge {
+    pub design: Design,
+    pub hospitals: usize,
+    pub times: Times,
 }
 
 /// The largest network of a design under one limit.
@@ -150,11 +164,18 @@ impl Study {
         let mut networks = Vec::new();
         for (design, hospitals) in pairs(sizes) {
             say(&format!("{}, {hospitals} hospitals", design.name));
-            let times = simulate(design, &model, &tails, seed, &days[..hospitals]);
+            let times = simulate(design, &model, &tails, seed, &days[..hospitals], END);
             let load =
                 Load::of(design, hospitals, &MeanDay::of(&days[..hospitals], PACK_SECONDS), &model);
             let anchored = anchored(&load);
             networks.push(Network { design, hospitals, load, times, anchored });
+        }
+        let reached = sizes.iter().copied().max().unwrap_or(0);
+        let mut edges = Vec::new();
+        for (design, hospitals) in EDGES.into_iter().filter(|(_, count)| *count <= reached) {
+            say(&format!("{}, {hospitals} hospitals, five hours", design.name));
+            let times = simulate(design, &model, &tails, seed, &days[..hospitals], LONG_END);
+            edges.push(Edge { design, hospitals, times });
         }
         let end = |limit| End {
             limit,
@@ -167,6 +188,7 @@ impl Study {
             mean_day,
             checks,
             networks,
+            edges,
             ends: LIMITS.map(end).to_vec(),
             links: MEGABITS.map(|megabits| link_case(megabits, seed, &days, &mean_day)).to_vec(),
             finality: FINALITY_FACTORS.map(|factor| finality_case(factor, &mean_day)).to_vec(),
@@ -181,10 +203,17 @@ fn pairs(sizes: &[usize]) -> impl Iterator<Item = (Design, usize)> {
     DESIGNS.into_iter().flat_map(|design| sizes.iter().map(move |hospitals| (design, *hospitals)))
 }
 
-/// Simulates a network's chains, or some of them if there are many.
-fn simulate(design: Design, model: &Model, tails: &Tails, seed: u64, days: &[Vec<Visit>]) -> Times {
+/// Simulates a network's chains, or some of them if there are many, with the visits until `end`.
+fn simulate(
+    design: Design,
+    model: &Model,
+    tails: &Tails,
+    seed: u64,
+    days: &[Vec<Visit>],
+    end: f64,
+) -> Times {
     let custodians = design.custodians;
-    let setting = Setting { model, tails, custodians, seed, begin: BEGIN, end: END };
+    let setting = Setting { model, tails, custodians, seed, begin: BEGIN, end };
     let (members, _) = design.chains(days.len());
     let chains = days.chunks(members).take(SIMULATED_CHAINS);
     Times::of(&chains.map(|days| engine::run(&setting, days)).collect::<Vec<_>>())
@@ -236,7 +265,7 @@ fn link_case(megabits: f64, seed: u64, days: &[Vec<Visit>], mean_day: &MeanDay) 
     let model = Model { link: megabits * 1e6, ..Model::default() };
     let tails = engine::tails(&model);
     let times =
-        |design, hospitals: usize| simulate(design, &model, &tails, seed, &days[..hospitals]);
+        |design, hospitals: usize| simulate(design, &model, &tails, seed, &days[..hospitals], END);
     LinkCase {
         megabits,
         largest: DESIGNS.map(|design| largest(design, LINKS, mean_day, &model)).to_vec(),
