@@ -62,9 +62,15 @@ pub fn gossip(validators: usize) -> f64 {
     hops(validators, PEERS) * ONE_WAY
 }
 
-/// Steps until everybody has a message that each node passes on to so many others.
+/// Steps until everybody has a message that each node passes on to so many others. Counted, because a quotient of
+/// logarithms is rounded differently by different machines.
 fn hops(validators: usize, fanout: f64) -> f64 {
-    ((validators.max(2) as f64).ln() / fanout.ln()).ceil()
+    let (mut steps, mut reached) = (1.0, fanout);
+    while reached < validators as f64 {
+        steps += 1.0;
+        reached *= fanout;
+    }
+    steps
 }
 
 /// How a chain's blocks become final.
@@ -121,6 +127,12 @@ mod tests {
         let needed = [2, 3, 4, 5, 8, 9, 100].map(approvals_needed);
         assert_eq!(needed, [1, 2, 2, 3, 4, 5, 50]);
         assert!(APPROVAL.contains("electorate.div_ceil(2).min(electorate.saturating_sub(1))"));
+    }
+
+    #[test]
+    fn a_message_reaches_sixteen_nodes_in_two_steps_of_four() {
+        let steps = [2, 4, 5, 16, 17, 64, 65].map(|validators| hops(validators, 4.0));
+        assert_eq!(steps, [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0]);
     }
 
     #[test]
