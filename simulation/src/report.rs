@@ -375,6 +375,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_table_of_the_guide_is_in_the_results() {
+        let guide = include_str!("../../docs/scale.md");
+        let results = include_str!("../../benchmarks/results/scale.md");
+        let rows: Vec<&str> = guide.lines().filter(|line| line.starts_with("| ")).collect();
+        assert!(rows.len() > 30, "{}", rows.len());
+        for row in rows {
+            assert!(results.lines().any(|line| line == row), "not in scale.md: {row}");
+        }
+    }
+
+    #[test]
+    fn the_committed_assumptions_are_those_of_the_program() {
+        let results = include_str!("../../benchmarks/results/scale.json");
+        let results: serde_json::Value = serde_json::from_str(results).unwrap();
+        let assumptions = serde_json::to_value(crate::assumptions::table()).unwrap();
+        assert_eq!(results["result"]["assumptions"], assumptions);
+    }
+
+    #[test]
     fn files_are_for_programs_and_for_people() {
         let folder = std::env::temp_dir().join(format!("epione-scale-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();

@@ -322,6 +322,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_committed_results_are_those_of_the_program() {
+        let committed = include_str!("../../benchmarks/results/scale.json");
+        let committed: serde_json::Value = serde_json::from_str(committed).unwrap();
+        let networks = committed["result"]["networks"].as_array().unwrap();
+        for network in Study::run(&[30, 100], 1, Vec::new(), &|_| ()).networks {
+            let same = networks.iter().find(|other| {
+                other["design"]["name"] == network.design.name
+                    && other["hospitals"] == network.hospitals
+            });
+            let same = same.unwrap_or_else(|| panic!("{network:?} is not in scale.json"));
+            let values = [
+                ("times", "p95", network.times.p95.unwrap()),
+                ("times", "votes", network.times.votes as f64),
+                ("load", "gossipSent", network.load.gossip_sent),
+                ("load", "mediaStored", network.load.media_stored),
+            ];
+            for (part, name, value) in values {
+                let committed = same[part][name].as_f64().unwrap();
+                // Machines round logarithms in different ways.
+                assert!(
+                    (value / committed - 1.0).abs() < 0.001,
+                    "{name} of {network:?}: {committed}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_study_repeats_itself_and_covers_every_design() {
         let study = || Study::run(&[8, 30], 1, Vec::new(), &|_| ());
         let (one, other) = (study(), study());
