@@ -8,6 +8,12 @@
 //! with the proofs of knowledge of Komlo and Goldberg (FROST, 2020), and Desmedt and Jajodia (1997) for new shares of
 //! the same key.
 
+mod counts;
+
+pub use counts::{
+    confirmed_before_erasure, faulty, most_accused, threshold, threshold_of_enrolled,
+};
+
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use scale_info::TypeInfo;
@@ -126,37 +132,6 @@ impl FromIterator<usize> for SeatSet {
         }
         set
     }
-}
-
-/// How many of `seats` members may fail or be malicious: fewer than a third, as for finality.
-pub fn faulty(seats: usize) -> usize {
-    seats.saturating_sub(1) / 3
-}
-
-/// How many of `seats` members open what was sealed to the key: the quorum of finality (3 of 4, 11 of 16, 21 of 31),
-/// and 2 of 2 and of 3.
-pub fn threshold(seats: usize) -> usize {
-    seats.saturating_sub(faulty(seats)).min(if seats == 3 { 2 } else { usize::MAX })
-}
-
-/// The threshold of an epoch for which so many of `seats` enrolled. It is lower than [`threshold`] by the number of
-/// seats that did not enrol, so that as many members as may be faulty can still be silent. It is at least 2, and always
-/// above [`faulty`], because a ceremony goes on only if all seats but the faulty ones enrolled. A committee needs more:
-/// [`Ceremony::least`].
-pub fn threshold_of_enrolled(seats: usize, enrolled: usize) -> usize {
-    enrolled.saturating_sub(faulty(seats)).max(2).min(threshold(seats))
-}
-
-/// How many of `dealers` dealers one of `seats` seats can accuse: as many as may be faulty of the dealers, or of the
-/// seats if these are more. Where none may be, it is one: then the dealer is out, and publishes nothing.
-pub fn most_accused(seats: usize, dealers: usize) -> usize {
-    faulty(seats).max(faulty(dealers)).max(1)
-}
-
-/// How many of `members` must have confirmed their shares of an epoch before the members erase those of the epoch
-/// before: the threshold, and as many more as may be `faulty` of the ceremony's seats, but never more than there are.
-pub fn confirmed_before_erasure(members: usize, threshold: usize, faulty: usize) -> usize {
-    threshold.saturating_add(faulty).min(members)
 }
 
 /// Whether a hospital joined so lately by a ceremony of its own that it cannot begin another one because it has no
