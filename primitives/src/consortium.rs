@@ -11,7 +11,8 @@
 mod counts;
 
 pub use counts::{
-    confirmed_before_erasure, faulty, most_accused, threshold, threshold_of_enrolled,
+    are_enough_seats, confirmed_before_erasure, faulty, most_accused, threshold,
+    threshold_of_enrolled,
 };
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};

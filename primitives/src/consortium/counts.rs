@@ -1,5 +1,7 @@
 //! How many hospitals of the consortium key may be faulty, and how many are needed for what.
 
+use crate::limits::MAX_SEATS;
+
 /// How many of `seats` members may fail or be malicious: fewer than a third, as for finality.
 pub fn faulty(seats: usize) -> usize {
     seats.saturating_sub(1) / 3
@@ -17,6 +19,13 @@ pub fn threshold(seats: usize) -> usize {
 /// [`Ceremony::least`](super::Ceremony::least).
 pub fn threshold_of_enrolled(seats: usize, enrolled: usize) -> usize {
     enrolled.saturating_sub(faulty(seats)).max(2).min(threshold(seats))
+}
+
+/// Whether so many seats are enough for a ceremony among so many active hospitals: as many as may be malicious of all
+/// active ones do not open together, even if all of them have seats. From 64 active hospitals on, no committee achieves
+/// this. Then it must be the largest one: [`MAX_SEATS`].
+pub fn are_enough_seats(seats: usize, active: usize) -> bool {
+    threshold(seats) > faulty(active) || seats >= MAX_SEATS as usize
 }
 
 /// How many of `dealers` dealers one of `seats` seats can accuse: as many as may be faulty of the dealers, or of the

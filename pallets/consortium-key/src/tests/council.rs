@@ -96,6 +96,39 @@ fn only_active_hospitals_make_a_committee_large() {
     });
 }
 
+/// Each of these changes needs fewer votes than the choice of a committee, and a hospital may also leave on its own.
+#[test]
+fn a_committee_that_became_too_small_gets_no_new_shares_until_the_council_chooses_again() {
+    run_with(8, || {
+        let mut members = Members::default();
+        assert_ok!(seat(0..4));
+        members.hold(0);
+        let before = current();
+        assert_eq!((before.members.len(), before.threshold), (4, 3));
+
+        // Of seven active ones, two may be malicious, and two of three seats would open.
+        set_active(HospitalId(0), false);
+        pass(PHASE);
+        assert_noop!(begin(1), Error::<Test>::WrongCommittee);
+        assert_eq!((current().id, current().threshold), (before.id, 3));
+        assert_ok!(seat(1..5));
+        assert_ok!(begin(1));
+        members.complete();
+        let second = current();
+        assert_eq!((second.members, second.threshold), (hospitals(1..5), 3));
+
+        // Of ten active ones, three may be malicious, and three of four seats would open.
+        admit((8..11).map(HospitalId));
+        pass(REFRESH);
+        assert_noop!(begin(1), Error::<Test>::WrongCommittee);
+        assert_ok!(by_council(Call::seat { committee: None }));
+        assert_ok!(begin(1));
+        members.complete();
+        assert_eq!((current().members.len(), current().threshold), (10, 7));
+        assert_eq!(current().public_key(), before.public_key());
+    });
+}
+
 /// Of seven hospitals two may be malicious. They could both have seats, and nobody knows who is absent.
 #[test]
 fn an_absent_seat_of_a_committee_lets_no_fewer_open_than_a_third_of_all_hospitals() {
