@@ -189,7 +189,7 @@ pub struct Epoch {
     pub members: Seats,
     /// So many members open what was sealed to the key.
     pub threshold: u8,
-    /// So many members may be faulty: of all seats of the ceremony, also if some of them did not enrol.
+    /// So many members may be faulty: as [`Ceremony::faulty`] says.
     pub faulty: u8,
     /// The commitments to the polynomial of which the shares are values. The first is the public key, which stays the
     /// same in all epochs of a key.
@@ -350,6 +350,12 @@ impl Ceremony {
     pub fn among(self, active: usize) -> Self {
         let least = least(self.seats.len(), active);
         Self { least, ..self }
+    }
+
+    /// So many members of the epoch may be faulty: as many as of all active hospitals, also of those that have no seat
+    /// or did not enrol, but always fewer than the threshold.
+    pub fn faulty(&self) -> u8 {
+        self.least.saturating_sub(1)
     }
 
     pub fn is_running(&self) -> bool {

@@ -35,7 +35,7 @@ pub fn most_accused(seats: usize, dealers: usize) -> usize {
 }
 
 /// How many of `members` must have confirmed their shares of an epoch before the members erase those of the epoch
-/// before: the threshold, and as many more as may be `faulty` of the ceremony's seats, but never more than there are.
+/// before: the threshold, and as many more as may be `faulty`, but never more than there are.
 pub fn confirmed_before_erasure(members: usize, threshold: usize, faulty: usize) -> usize {
     threshold.saturating_add(faulty).min(members)
 }

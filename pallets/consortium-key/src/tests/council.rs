@@ -151,6 +151,23 @@ fn an_absent_seat_of_a_committee_lets_no_fewer_open_than_a_third_of_all_hospital
     });
 }
 
+/// One of these six may be malicious, and have one of the three seats. Of three hospitals, none may be.
+#[test]
+fn a_small_committee_keeps_its_earlier_shares_although_a_malicious_hospital_says_that_it_has_one() {
+    for (count, faulty) in [(6, 1), (3, 0)] {
+        run_with(count, || {
+            assert_ok!(seat(0..3));
+            Members::default().hold(0);
+            let mut epoch = current();
+            assert_eq!((epoch.threshold, epoch.faulty), (2, faulty));
+            epoch.confirmed = set(&[0, 1]);
+            assert_eq!(epoch.replaces_earlier_shares(), faulty == 0);
+            epoch.confirmed = set(&[0, 1, 2]);
+            assert!(epoch.replaces_earlier_shares());
+        });
+    }
+}
+
 #[test]
 fn a_schedule_out_of_bounds_is_refused() {
     run(|| {
