@@ -54,7 +54,7 @@ build-tests: setup build-wasm
 build-wasm: setup
 	@scripts/build $(WASM)
 
-demo: build ## Runs the demo: four hospitals, 22 chapters, with failures; about three minutes after the build. STORE=s3 uses S3.
+demo: build ## Runs the demo: four hospitals, 23 chapters, with failures; about four minutes after the build. STORE=s3 uses S3.
 	@scripts/fetch-samples target/samples
 	@$(RELEASE)/epione-demo --samples target/samples --out target/demo --store $(STORE)
 
