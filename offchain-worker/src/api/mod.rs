@@ -2,6 +2,7 @@
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod accounts;
+mod answered;
 mod asked;
 mod caller;
 mod connections;
