@@ -154,8 +154,8 @@ impl Case {
 
     /// Reads a record into a new folder; returns the folder and what the command printed.
     fn read(&self, by: &str, patient: &str, more: &[&str]) -> Result<(PathBuf, Value), Value> {
-        let names = (0..).map(|number| self.network.file(&format!("read-{number}")));
-        let out = names.into_iter().find(|folder| !folder.exists()).unwrap();
+        let mut names = (0..).map(|number| self.network.file(&format!("read-{number}")));
+        let out = names.find(|folder| !folder.exists()).unwrap();
         let get = ["records", "get", "--as", by, "--patient", patient];
         let rest = ["--out", out.to_str().unwrap()];
         let read = self.network.try_run(&[&get[..], more, &rest].concat())?;

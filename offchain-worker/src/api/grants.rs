@@ -286,12 +286,12 @@ async fn collect_by(
     shared: &[SectionSet],
 ) -> Result<Granted, ApiError> {
     let Asked { caller, request, .. } = asked;
-    let (mut granted, mut known) = (Granted::default(), HashMap::new());
+    let (mut granted, mut opened) = (Granted::default(), HashMap::new());
     for (requested, &shared) in request.records.iter().zip(shared) {
         let pointer = requested.pointer;
         let record = answered::committed(state, caller, request.patient, pointer).await?;
-        let patient_keys = match known.entry(record.hospital()) {
-            Entry::Occupied(known) => known.into_mut(),
+        let patient_keys = match opened.entry(record.hospital()) {
+            Entry::Occupied(keys) => keys.into_mut(),
             Entry::Vacant(new) => {
                 new.insert(answered::patient_keys(state, caller, pointer, &record).await?)
             }

@@ -431,9 +431,9 @@ pub mod pallet {
         /// Records what an access grant releases, if the requester asked for it, and the hospital's policies allow each
         /// of its rights now. Opens a review if the release is an emergency.
         ///
-        /// Signed by the agent of the hospital of the records, or of the custodian of the removed hospital of the
-        /// records, whose policies decide then. [`Release`] and [`Request`] document the rules of a
-        /// release and its request. The call fails with the error of the first broken rule.
+        /// Signed by the agent of the hospital of the records, or of the custodian of their removed hospital, whose
+        /// policies decide then. [`Release`] and [`Request`] document the rules of a release and its request. The call
+        /// fails with the error of the first broken rule.
         #[pallet::call_index(0)]
         #[pallet::weight(crate::weights::of_record::<T>(release))]
         pub fn record(origin: OriginFor<T>, release: Release) -> DispatchResult {
@@ -462,8 +462,8 @@ pub mod pallet {
         /// some right now: to read, or in an emergency to break the glass. Only rights to sections of the classes that
         /// occur in the request count: the others were not needed.
         ///
-        /// Signed by the agent of the hospital of the requested records, or of its custodian. The signature is the requester's, over
-        /// [`Request::signed_bytes`].
+        /// Signed by the agent of the hospital of the requested records, or of its custodian. The signature is the
+        /// requester's, over [`Request::signed_bytes`].
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NoRecords`](Error::NoRecords),
         /// [`RecordsOutOfOrder`](Error::RecordsOutOfOrder), [`NoSections`](Error::NoSections),

@@ -141,6 +141,7 @@ fn the_custodians_policies_decide_and_the_past_is_explained_by_those_of_the_remo
         record("Dave//agent", D, 1).unwrap();
         chain.next_block();
         let before = Timestamp::get();
+        chain.next_block();
         register("Bob//agent", *PATIENT, Role::Patient);
         register("Bob//agent", *DOCTOR, Role::Doctor);
         relate("Bob//agent", B);

@@ -74,7 +74,7 @@ impl<'a> Access<'a> {
         receipts::of_grants(self.args.patient, reader.grants(), self.context).await
     }
 
-    /// Reads by a grant of the records' hospital, or of its custodian if it was removed, or of the one that --from names.
+    /// Reads by a grant of the records' hospital, of its custodian if it was removed, or of the one that --from names.
     async fn granted_reader(&self, hospital: HospitalId) -> Result<Reader, Failure> {
         let hospital = match &self.args.from {
             Some(named) => self.context.hospital(named).await?,
