@@ -271,10 +271,10 @@ fn responsible(
 }
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
-/// records, or its custodian; the mailbox and the requester's hospital of a query; those at which a representative is registered, without
-/// which the representative neither reads nor accepts; or the one that a patient authorized. None if the call does not
-/// end access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is
-/// in force.
+/// records, or its custodian; the mailbox and the requester's hospital of a query; those at which a representative is
+/// registered, without which the representative neither reads nor accepts; or the one that a patient authorized. None
+/// if the call does not end access, or cannot succeed. Nobody else spends a budget of a hospital at which no
+/// registration of the signer is in force.
 ///
 /// A patient appoints whom they like, also somebody of a hospital that does not know the patient. So the hospitals of
 /// the representative answer only if the signer is registered at no active hospital.
