@@ -19,6 +19,7 @@ use epione_runtime::{
     Hospitals, Quotas, Runtime, RuntimeCall, System, Timestamp, council_root, invariants,
 };
 use pallet_quotas::{Holder, Lane};
+use pallet_releases::OfDeparted;
 use sp_runtime::DispatchError;
 
 use crate::{
@@ -268,5 +269,25 @@ fn the_custodian_answers_for_a_patient_who_takes_a_section_of_the_removed_hospit
         chain.reach(System::block_number() + CUSTODIAN_DELAY);
         assert_eq!(refused(&patient, take_out), None);
         assert!(Quotas::usage(&Holder::Hospital(B), Lane::Ending).ref_time > 0);
+    });
+}
+
+#[test]
+fn a_receipt_of_a_record_for_which_its_hospital_did_not_answer_is_found() {
+    local(|chain| {
+        inherited(chain);
+        record("Bob//agent", B, 1).unwrap();
+        assert_eq!(invariants::check(), Ok(()));
+        let finds = |expected| {
+            assert_eq!(invariants::check_together(), Err(DispatchError::Other(expected)));
+        };
+        let departed = OfDeparted::<Runtime>::take(grant(1));
+        finds("a receipt is about a record of another patient or another hospital");
+        let mut with_active = departed.clone();
+        with_active.try_push(A).unwrap();
+        OfDeparted::<Runtime>::insert(grant(1), with_active);
+        finds("a receipt of a custodian is about a record of a hospital that is not removed");
+        OfDeparted::<Runtime>::insert(grant(1), departed);
+        assert_eq!(invariants::check_together(), Ok(()));
     });
 }
