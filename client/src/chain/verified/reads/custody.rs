@@ -216,6 +216,7 @@ mod tests {
     fn a_hospital_without_an_appointment_has_no_custodian_and_that_must_be_proven() {
         let mut known = Known::default();
         assert_eq!(custodian_of(&mut known, DEPARTED, 99), Err(Gap::Missing));
+        assert_eq!(known.take_missing().len(), 2);
         known.learn(keys::appointment(DEPARTED), None);
         known.learn(keys::custodian_delay(), None);
         assert_eq!(custodian_of(&mut known, DEPARTED, 99), Ok(None));
