@@ -184,6 +184,16 @@ pub trait Mandates {
     fn set_up(patient: UserId, user: UserId, hospital: HospitalId);
 }
 
+/// Which hospitals answer for the records of removed hospitals. Implemented by pallet-custody.
+pub trait Custodians {
+    /// The custodian of a removed hospital: appointed, active, and the delay after the appointment is over.
+    fn custodian_of(departed: HospitalId) -> Option<HospitalId>;
+    /// Whether a hospital answers for the records that another one, or the same, announced.
+    fn answers_for(hospital: HospitalId, announcer: HospitalId) -> bool {
+        hospital == announcer || Self::custodian_of(announcer) == Some(hospital)
+    }
+}
+
 /// Ballots over subjects of one type. Implemented by pallet-approvals.
 pub trait Ballots<Subject> {
     /// Opens a ballot among the active hospitals. Every vote must contain `verified`, the hash of what the hospitals

@@ -15,7 +15,7 @@ use epione_primitives::{
     AccountId, HospitalId, UserId,
     hospital::{Duty, HospitalStatus},
     limits::{MAX_BATCH_CALLS, MAX_REGISTRATIONS_IN_FORCE},
-    ports::{Hospitals as _, Records as _, Users},
+    ports::{Custodians as _, Hospitals as _, Records as _, Users},
     profile::Role,
     refusal::Refusal,
 };
@@ -35,7 +35,7 @@ use sp_runtime::{
 };
 
 use crate::{
-    Hospitals, LiteBlocks, Mandates, Profiles, Queries, Quotas, Runtime, RuntimeCall,
+    Custody, Hospitals, LiteBlocks, Mandates, Profiles, Queries, Quotas, Runtime, RuntimeCall,
     RuntimeOrigin, Sharing, cost, governance, lanes, lengths, weights,
 };
 
@@ -271,10 +271,10 @@ fn responsible(
 }
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
-/// records; the mailbox and the requester's hospital of a query; those at which a representative is registered, without
-/// which the representative neither reads nor accepts; or the one that a patient authorized. None if the call does not
-/// end access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is
-/// in force.
+/// records, or its custodian; the mailbox and the requester's hospital of a query; those at which a representative is
+/// registered, without which the representative neither reads nor accepts; or the one that a patient authorized. None
+/// if the call does not end access, or cannot succeed. Nobody else spends a budget of a hospital at which no
+/// registration of the signer is in force.
 ///
 /// A patient appoints whom they like, also somebody of a hospital that does not know the patient. So the hospitals of
 /// the representative answer only if the signer is registered at no active hospital.
@@ -290,7 +290,8 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
         }
         RuntimeCall::Sharing(Share::remove { slot, records }) => {
             let (_, announcer) = LiteBlocks::owner(records.first()?.pointer)?;
-            Sharing::can_remove(user, *slot, records).then(|| vec![announcer])
+            let releasing = Custody::custodian_of(announcer).unwrap_or(announcer);
+            Sharing::can_remove(user, *slot, records).then(|| vec![releasing])
         }
         RuntimeCall::Queries(Query::withdraw { query }) => {
             let query = Queries::query(*query)?;

@@ -15,6 +15,7 @@ use epione_primitives::{
 use serde::Serialize;
 use url::Url;
 
+use super::custodian::{self, Custodian};
 use crate::{
     context::{Context, HospitalRef, Output},
     failure::Failure,
@@ -26,7 +27,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Lists the hospitals: which are active, benched, suspended or removed
+    /// Lists the hospitals: which are active, benched, suspended or removed, and the custodians of removed ones
     List,
     /// Sets the hospital's sealing key on the chain; its worker must already have the new key
     SetSealingKey(SetSealingKeyArgs),
@@ -62,6 +63,9 @@ pub struct Listed {
     pub worker_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_origin: Option<String>,
+    /// The custodian of a removed hospital, if the council appointed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custodian: Option<Custodian>,
 }
 
 impl Listed {
@@ -75,6 +79,7 @@ impl Listed {
             agent: entry.agent.clone(),
             worker_url: legible(&entry.worker_url),
             storage_origin: entry.storage_origin.as_ref().map(|origin| legible(origin)),
+            custodian: None,
         }
     }
 }
@@ -103,6 +108,9 @@ impl fmt::Display for HospitalList {
                  reinstates it (hospitals.reinstate); everything else goes on"
             )?;
         }
+        for custodian in self.hospitals.iter().filter_map(|listed| listed.custodian.as_ref()) {
+            write!(f, "\n{custodian}")?;
+        }
         Ok(())
     }
 }
@@ -112,8 +120,12 @@ pub async fn list(context: &Context) -> Result<HospitalList, Failure> {
     let snapshot = context.chain().await?.finalized().await?;
     let benched = snapshot.benched().await?;
     let known = snapshot.hospitals().await?;
-    let hospitals = known.iter().map(|(id, entry)| Listed::new(*id, entry, &benched)).collect();
-    Ok(HospitalList { hospitals })
+    let custodians = custodian::all(&snapshot).await?;
+    let listed = |(id, entry): &(HospitalId, Hospital)| {
+        let custodian = custodians.iter().find(|custodian| custodian.departed == *id).cloned();
+        Listed { custodian, ..Listed::new(*id, entry, &benched) }
+    };
+    Ok(HospitalList { hospitals: known.iter().map(listed).collect() })
 }
 
 #[derive(Debug, Args)]
@@ -424,6 +436,35 @@ mod tests {
         assert_eq!(json["hospitals"][1]["status"], "active");
         assert_eq!(json["hospitals"][1]["benched"], true);
         assert_eq!(json["hospitals"][0]["benched"], false);
+        assert!(json["hospitals"][0].get("custodian").is_none());
+    }
+
+    #[test]
+    fn the_custodian_of_a_removed_hospital_is_listed() {
+        let custodian = Custodian {
+            departed: HospitalId(0),
+            custodian: HospitalId(1),
+            from: 70,
+            answers: false,
+        };
+        let removed = Listed {
+            hospital: HospitalId(0),
+            name: "St. Mary".into(),
+            status: HospitalStatus::Removed,
+            benched: false,
+            governance: AccountId::new([1; 32]),
+            agent: AccountId::new([2; 32]),
+            worker_url: "https://worker.example".into(),
+            storage_origin: None,
+            custodian: Some(custodian),
+        };
+        let list = HospitalList { hospitals: vec![removed] };
+        let text = list.to_string();
+        assert!(text.contains("\nhospital 0 was removed: hospital 1 is its custodian"), "{text}");
+        assert!(text.ends_with("from chain block 70 on, while it is active"), "{text}");
+        let json = serde_json::to_value(&list).unwrap();
+        assert_eq!(json["hospitals"][0]["custodian"]["custodian"], 1);
+        assert_eq!(json["hospitals"][0]["custodian"]["answers"], false);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod consent;
 pub mod consortium;
 pub mod credential;
+mod custodian;
 pub mod devnet;
 pub mod disclosure;
 pub mod discover;

@@ -2,6 +2,7 @@
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod accounts;
+mod answered;
 mod asked;
 mod caller;
 mod connections;
@@ -50,6 +51,7 @@ use axum::{
     middleware,
     routing::{get, post, put},
 };
+use epione_primitives::HospitalId;
 use url::Url;
 
 use crate::{
@@ -101,6 +103,7 @@ struct Shared {
     issued: issued::IssuedGrants,
     rates: issued::Rates,
     emergencies: issued::Rates,
+    claim_parts: issued::Rates<HospitalId>,
     unavailable: deliverable::Unavailable,
     readiness: status::Readiness,
     peers: held::KnownPeers,
@@ -117,6 +120,7 @@ impl AppState {
         let Limits { grants_per_minute, grants_per_day, .. } = services.limits;
         let rates = issued::Rates::new(grants_per_minute, grants_per_day);
         let emergencies = issued::Rates::of_emergencies();
+        let claim_parts = issued::Rates::of_claim_parts();
         let (refusals, repairs, issued, readiness, peers) = Default::default();
         let unavailable = Default::default();
         let (accounts, uploads, query_news, followed) = Default::default();
@@ -129,6 +133,7 @@ impl AppState {
             issued,
             rates,
             emergencies,
+            claim_parts,
             unavailable,
             readiness,
             peers,

@@ -16,6 +16,10 @@
 //! What a custodian opened stays open to it. As many members as the threshold says can open a wrap without this pallet,
 //! and nobody sees it.
 //!
+//! From the end of the delay on, the custodian also answers for the records of the removed hospital
+//! ([`Custodians`](epione_primitives::ports::Custodians)), with or without the keys of its patients, until the council
+//! dismisses or replaces it, or it is not active any more. pallet-releases asks for this.
+//!
 //! A removed hospital has no agent. So its wraps do not change any more, and all members make their parts of the same.
 //!
 //! [`deciding`] has the decision. Clients read the storage, with proofs.

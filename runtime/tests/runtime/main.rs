@@ -10,6 +10,7 @@ mod commit;
 mod consortium;
 mod council;
 mod credentials;
+mod custodian;
 mod custody;
 mod endings;
 mod equivocation;

@@ -183,6 +183,7 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
 
     same!(keys::answer(hash), pallet_releases::ByRequest, hash);
     same!(keys::by_grant(hash), pallet_releases::ByGrant, hash);
+    same!(keys::of_departed(hash), pallet_releases::OfDeparted, hash);
     same!(keys::emergencies(patient), pallet_releases::EmergencyCount, patient);
     same!(keys::emergency(patient, 2), pallet_releases::Emergencies, patient, 2_u32);
     same!(keys::next_review(), pallet_releases::NextReview);

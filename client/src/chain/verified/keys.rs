@@ -257,6 +257,11 @@ pub(super) fn next_review() -> StorageKey {
     value("Releases", "NextReview")
 }
 
+/// The removed hospitals whose records a grant of their custodian releases.
+pub(super) fn of_departed(grant: Hash) -> StorageKey {
+    value("Releases", "OfDeparted").blake2_128_concat(&grant)
+}
+
 pub(super) fn own_read(patient: UserId, number: u32) -> StorageKey {
     value("Releases", "OwnReads").blake2_128_concat(&patient).twox_64_concat(&number)
 }

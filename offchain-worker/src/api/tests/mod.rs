@@ -5,6 +5,7 @@ mod brought_grants;
 pub(crate) mod claims;
 mod connections;
 mod counts;
+mod custodian;
 mod emergencies;
 pub(crate) mod fake;
 mod fresh_keys;
