@@ -20,7 +20,7 @@ pub use clock::{Clock, Now, pass};
 pub use consortium::{ConsortiumKey, begin_epoch, without_key};
 pub use credentials::{Credentials, add_credential};
 pub use hospitals::{
-    Hospitals, admit, remove_hospital, set_active, set_agent, set_hospital_sealing_key,
+    Hospitals, admit, remove_hospital, set_active, set_agent, set_hospital_sealing_key, set_leaving,
 };
 pub use mandates::{
     Mandates, add_representative, authorize, authorize_between, end_custody, entrust,

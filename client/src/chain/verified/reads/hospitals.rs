@@ -64,7 +64,7 @@ pub(super) fn exists(known: &mut Known, hospital: HospitalId) -> Result<bool, Ga
     Ok(known.value::<Hospital>(keys::hospital(hospital))?.is_some())
 }
 
-pub(super) fn active_at(known: &mut Known, hospital: HospitalId, at: Moment) -> Result<bool, Gap> {
+pub(super) fn served_at(known: &mut Known, hospital: HospitalId, at: Moment) -> Result<bool, Gap> {
     let periods: Vec<Period> = known.value_or_default(keys::active_periods(hospital))?;
     Ok(periods.iter().any(|period| period.contains(at)))
 }
