@@ -3,14 +3,14 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment,
-    hospital::{Duty, Hospital, HospitalStatus},
+    hospital::{Duty, Hospital, HospitalStatus, Replacement},
     ports,
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use crate::{
     Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, LeavingHospitals,
-    Pallet, Unready,
+    Pallet, Replacements, Unready,
 };
 
 impl<T: Config> Pallet<T> {
@@ -39,6 +39,11 @@ impl<T: Config> Pallet<T> {
     /// The active hospitals that do not validate until their workers say that they are ready, ascending.
     pub fn unready() -> Vec<HospitalId> {
         Unready::<T>::get().into_inner()
+    }
+
+    /// The governance account with which the council replaces that of a hospital.
+    pub fn replacement(id: HospitalId) -> Option<Replacement> {
+        Replacements::<T>::get(id)
     }
 
     fn account_of(account: &AccountId, duty: Duty) -> Option<HospitalId> {

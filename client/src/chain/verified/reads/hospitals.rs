@@ -2,7 +2,7 @@
 
 use epione_primitives::{
     AccountId, HospitalId, Moment,
-    hospital::{Duty, Hospital},
+    hospital::{Duty, Hospital, Replacement},
     profile::Period,
 };
 use epione_proofs::StorageKey;
@@ -37,6 +37,17 @@ impl VerifiedState {
 
     pub(in crate::chain) async fn benched(&self) -> Result<Vec<HospitalId>, ChainError> {
         Ok(self.value(keys::benched()).await?.unwrap_or_default())
+    }
+
+    pub(in crate::chain) async fn unready(&self) -> Result<Vec<HospitalId>, ChainError> {
+        Ok(self.value(keys::unready()).await?.unwrap_or_default())
+    }
+
+    pub(in crate::chain) async fn replacement(
+        &self,
+        id: HospitalId,
+    ) -> Result<Option<Replacement>, ChainError> {
+        self.value(keys::replacement(id)).await
     }
 }
 
