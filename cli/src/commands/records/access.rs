@@ -6,7 +6,7 @@ use epione_client::{
     worker::WorkerClient,
 };
 use epione_envelope::keystore::ActorKeys;
-use epione_primitives::{HospitalId, UserId, hospital::HospitalStatus, release::SectionSet};
+use epione_primitives::{HospitalId, UserId, release::SectionSet};
 
 use super::{GetArgs, Receipt, receipts};
 use crate::{
@@ -106,11 +106,11 @@ impl<'a> Access<'a> {
         identity::account(&self.keys)
     }
 
-    /// The first worker that answers: of the records' own hospital, then of the other active ones.
+    /// The first worker that answers: of the records' own hospital, then of the other active and leaving ones.
     async fn any_worker(&self, own: HospitalId) -> Result<WorkerClient, Failure> {
         let known = self.context.chain().await?.finalized().await?.hospitals().await?;
-        let active = known.iter().filter(|(_, it)| it.status == HospitalStatus::Active);
-        let others = active.map(|(id, _)| *id).filter(|id| *id != own);
+        let serving = known.iter().filter(|(_, it)| it.status.serves());
+        let others = serving.map(|(id, _)| *id).filter(|id| *id != own);
         let hospitals = std::iter::once(own).chain(others);
         let attempt =
             async |hospital: HospitalId| answering(hospital, self.account(), self.context).await;
