@@ -98,7 +98,7 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
     }
 
     fn serving() -> Vec<HospitalId> {
-        let mut serving = Self::active();
+        let mut serving = Active::<T>::get().into_inner();
         serving.extend(LeavingHospitals::<T>::get());
         serving.sort();
         serving
