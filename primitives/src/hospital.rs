@@ -8,7 +8,7 @@ use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
     AccountId, BlockNumber,
-    limits::{MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+    limits::{MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES, REPLACEMENT_COMPLETION_BLOCKS},
 };
 
 /// The status of a hospital.
@@ -50,6 +50,13 @@ pub struct Replacement {
     pub governance: AccountId,
     /// The first block that can complete the replacement.
     pub from: BlockNumber,
+}
+
+impl Replacement {
+    /// Whether a block is too late to complete the replacement.
+    pub fn has_lapsed(&self, block: BlockNumber) -> bool {
+        block > self.from.saturating_add(REPLACEMENT_COMPLETION_BLOCKS)
+    }
 }
 
 /// The duty of a hospital's account.

@@ -331,7 +331,8 @@ pub mod pallet {
         /// The hospital is ready already.
         #[codec(index = 15)]
         NotUnready,
-        /// The council has not decided on another governance account of this hospital, or it was withdrawn.
+        /// The council has not decided on another governance account of this hospital, or it was withdrawn, or the
+        /// decision is more than `REPLACEMENT_COMPLETION_BLOCKS` older than its delay.
         #[codec(index = 16)]
         NoReplacement,
         /// The delay of the replacement has not passed.
@@ -562,8 +563,9 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Completes the replacement of a hospital's governance account after its delay. The old account loses all
-        /// rights immediately. Agent and session keys stay: rotate them next. Signed by the governance account of any
+        /// Completes the replacement of a hospital's governance account after its delay, and within
+        /// [`REPLACEMENT_COMPLETION_BLOCKS`](epione_primitives::limits::REPLACEMENT_COMPLETION_BLOCKS) more. The old
+        /// account loses all rights immediately. Agent and session keys stay: rotate them next. Signed by the governance account of any
         /// active hospital.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),

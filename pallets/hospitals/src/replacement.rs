@@ -31,9 +31,11 @@ impl<T: Config> Pallet<T> {
 
     /// Assigns the account on which the council decided. It may have become somebody's account since.
     pub(crate) fn replace(hospital: HospitalId) -> Result<(), Error<T>> {
-        let Replacement { governance, from } =
-            Replacements::<T>::get(hospital).ok_or(Error::<T>::NoReplacement)?;
-        ensure!(Self::block() >= from, Error::<T>::ReplacementTooEarly);
+        let block = Self::block();
+        let Replacement { governance, from } = Replacements::<T>::get(hospital)
+            .filter(|replacement| !replacement.has_lapsed(block))
+            .ok_or(Error::<T>::NoReplacement)?;
+        ensure!(block >= from, Error::<T>::ReplacementTooEarly);
         let mut entry = Self::known(hospital)?;
         Self::claim(&governance, hospital, Duty::Governance)?;
         let outgoing = core::mem::replace(&mut entry.governance, governance);

@@ -1,7 +1,7 @@
 use epione_primitives::{
     AccountId, HospitalId,
     hospital::{Duty, Replacement},
-    limits::{MAX_CONSENT_BLOCKS, REPLACEMENT_BLOCKS},
+    limits::{MAX_CONSENT_BLOCKS, REPLACEMENT_BLOCKS, REPLACEMENT_COMPLETION_BLOCKS},
     ports::Hospitals as _,
 };
 use frame_support::{assert_noop, assert_ok};
@@ -207,6 +207,19 @@ fn a_later_decision_takes_the_place_of_an_earlier_one() {
         assert_ok!(Hospitals::complete_replacement(governor(0), B));
         assert_eq!(Hospitals::active_by_governance(&account), Some(B));
         assert_eq!(System::providers(&stranger(NEXT)), 0, "the first account stays free");
+    });
+}
+
+#[test]
+fn a_forgotten_decision_has_no_effect() {
+    chain(3, || {
+        decided();
+        let last = u64::from(1 + 20 + REPLACEMENT_COMPLETION_BLOCKS);
+        System::set_block_number(last + 1);
+        let lapsed = Error::<Test>::NoReplacement;
+        assert_noop!(Hospitals::complete_replacement(governor(0), B), lapsed);
+        System::set_block_number(last);
+        assert_ok!(Hospitals::complete_replacement(governor(0), B));
     });
 }
 
