@@ -80,7 +80,8 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
 
     /// An estimate until it is measured: as a suspension.
     fn leave() -> Weight {
-        Self::suspend().saturating_add(T::DbWeight::get().reads(1))
+        <Self as pallet_hospitals::WeightInfo>::suspend()
+            .saturating_add(T::DbWeight::get().reads(1))
     }
 
     /// An estimate until it is measured. A rotation checks two signatures; this checks one.
@@ -90,7 +91,8 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
 
     /// An estimate until it is measured: a rotation reads and changes as much.
     fn complete_replacement() -> Weight {
-        Self::rotate_accounts().saturating_add(T::DbWeight::get().reads_writes(3, 1))
+        <Self as pallet_hospitals::WeightInfo>::rotate_accounts()
+            .saturating_add(T::DbWeight::get().reads_writes(3, 1))
     }
 
     /// An estimate until it is measured.
