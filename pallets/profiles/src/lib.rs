@@ -259,7 +259,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active hospital, or of a leaving one that looks after its users.
         #[codec(index = 0)]
         NotAgent,
         /// The signer is not the current account of a user.
