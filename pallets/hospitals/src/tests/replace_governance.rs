@@ -167,8 +167,7 @@ fn the_next_account_is_new_and_consents_to_this_hospital() {
         let mut taken = named(NEXT, 1, Duty::Governance);
         taken.account = agent(2);
         assert_noop!(replace(B, taken), Error::<Test>::AccountInUse);
-        for elsewhere in [named(NEXT, 0, Duty::Governance), named(NEXT, 1, Duty::Agent)] {
-            let mut elsewhere = elsewhere;
+        for mut elsewhere in [named(NEXT, 0, Duty::Governance), named(NEXT, 1, Duty::Agent)] {
             elsewhere.account = stranger(NEXT);
             assert_noop!(replace(B, elsewhere), Error::<Test>::InvalidConsent);
         }
