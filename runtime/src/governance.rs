@@ -203,6 +203,7 @@ impl Contains<RuntimeCall> for CallsAsRoot {
                     | RuntimeCall::Custody(
                         pallet_custody::Call::appoint { .. } | pallet_custody::Call::dismiss { .. }
                     )
+                    | RuntimeCall::Hospitals(pallet_hospitals::Call::replace_governance { .. })
                     // For a user whose stolen keys object to the recovery.
                     | RuntimeCall::Profiles(pallet_profiles::Call::complete_recovery { .. })
             )

@@ -58,7 +58,8 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   and Aura has a key of each;
 /// - no account belongs to both a hospital and a user;
 /// - each announcement has exactly one ballot, which its announcer opened among admitted hospitals, and which ended as
-///   the announcement did; the ballot's subject is the hash of what was announced, unless that was discarded;
+///   the announcement did; the ballot's subject is the hash of what was announced, unless that was discarded; only
+///   active hospitals have open ones;
 /// - the patient of each committed record is or was registered at the hospital that announced it, and the index links
 ///   lead to no other patients;
 /// - credentials are of known users, and issued by hospitals;
@@ -185,9 +186,13 @@ fn check_accounts() -> Result<(), TryRuntimeError> {
 }
 
 fn check_announcements() -> Result<(), TryRuntimeError> {
-    let mut announcements = 0_usize;
+    let (active, mut announcements) = (Hospitals::active(), 0_usize);
     for (id, announcement) in pallet_lite_blocks::Announcements::<Runtime>::iter() {
         ensure!(Hospitals::exists(announcement.announcer), "an announcer is not a hospital");
+        ensure!(
+            announcement.stage != Stage::Announced || active.contains(&announcement.announcer),
+            "a hospital that is not active has an open announcement"
+        );
         check_ballot(id, &announcement)?;
         announcements = announcements.saturating_add(1);
     }

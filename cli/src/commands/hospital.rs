@@ -27,7 +27,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Lists the hospitals: which are active, benched, suspended or removed, and the custodians of removed ones
+    /// Lists the hospitals: which are active, unready, benched, leaving, suspended or removed, with custodians
     List,
     /// Sets the hospital's sealing key on the chain; its worker must already have the new key
     SetSealingKey(SetSealingKeyArgs),
@@ -58,6 +58,8 @@ pub struct Listed {
     pub status: HospitalStatus,
     /// Whether it is active, but makes no blocks after an offence until the council reinstates it.
     pub benched: bool,
+    /// Whether it is active, but does not validate until its worker says that it is ready.
+    pub unready: bool,
     pub governance: AccountId,
     pub agent: AccountId,
     pub worker_url: String,
@@ -69,12 +71,13 @@ pub struct Listed {
 }
 
 impl Listed {
-    fn new(hospital: HospitalId, entry: &Hospital, benched: &[HospitalId]) -> Self {
+    fn new(hospital: HospitalId, entry: &Hospital, idle: &Idle) -> Self {
         Self {
             hospital,
             name: legible(&entry.name),
             status: entry.status,
-            benched: benched.contains(&hospital),
+            benched: idle.benched.contains(&hospital),
+            unready: idle.unready.contains(&hospital),
             governance: entry.governance.clone(),
             agent: entry.agent.clone(),
             worker_url: legible(&entry.worker_url),
@@ -82,6 +85,12 @@ impl Listed {
             custodian: None,
         }
     }
+}
+
+/// The active hospitals that do not validate.
+struct Idle {
+    benched: Vec<HospitalId>,
+    unready: Vec<HospitalId>,
 }
 
 /// Every hospital ever admitted, by its number.
@@ -96,7 +105,11 @@ impl fmt::Display for HospitalList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heading = ["NUMBER", "NAME", "STATUS", "WORKER"].map(String::from);
         let rows = self.hospitals.iter().map(|listed| {
-            let status = if listed.benched { "benched".into() } else { word(&listed.status) };
+            let status = match listed {
+                Listed { benched: true, .. } => "benched".into(),
+                Listed { unready: true, .. } => "unready".into(),
+                Listed { status, .. } => word(status),
+            };
             [listed.hospital.to_string(), listed.name.clone(), status, listed.worker_url.clone()]
         });
         let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
@@ -111,6 +124,20 @@ impl fmt::Display for HospitalList {
         for custodian in self.hospitals.iter().filter_map(|listed| listed.custodian.as_ref()) {
             write!(f, "\n{custodian}")?;
         }
+        if self.hospitals.iter().any(|listed| listed.unready) {
+            write!(
+                f,
+                "\nan unready hospital is new, or made no block for ten minutes: it does not validate until its \
+                 worker has every committed segment and says that it is ready; everything else goes on"
+            )?;
+        }
+        if self.hospitals.iter().any(|listed| listed.status == HospitalStatus::Leaving) {
+            write!(
+                f,
+                "\na leaving hospital serves its patients and readers until the council removes it, and does nothing \
+                 else"
+            )?;
+        }
         Ok(())
     }
 }
@@ -118,12 +145,13 @@ impl fmt::Display for HospitalList {
 /// Lists the hospitals.
 pub async fn list(context: &Context) -> Result<HospitalList, Failure> {
     let snapshot = context.chain().await?.finalized().await?;
-    let benched = snapshot.benched().await?;
+    let (benched, unready) = (snapshot.benched().await?, snapshot.unready().await?);
+    let idle = Idle { benched, unready };
     let known = snapshot.hospitals().await?;
     let custodians = custodian::all(&snapshot).await?;
     let listed = |(id, entry): &(HospitalId, Hospital)| {
         let custodian = custodians.iter().find(|custodian| custodian.departed == *id).cloned();
-        Listed { custodian, ..Listed::new(*id, entry, &benched) }
+        Listed { custodian, ..Listed::new(*id, entry, &idle) }
     };
     Ok(HospitalList { hospitals: known.iter().map(listed).collect() })
 }
@@ -407,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_benched_hospital_is_listed_as_benched_and_not_only_as_active() {
+    fn a_hospital_that_does_not_validate_is_not_only_listed_as_active() {
         let entry = |status| Hospital {
             name: b"St. Mary".to_vec().try_into().unwrap(),
             governance: AccountId::new([1; 32]),
@@ -418,12 +446,14 @@ mod tests {
             storage_origin: None,
             status,
         };
-        let benched = [HospitalId(1)];
-        let listed = |id: u16, status| Listed::new(HospitalId(id), &entry(status), &benched);
+        let idle = Idle { benched: vec![HospitalId(1)], unready: vec![HospitalId(3)] };
+        let listed = |id: u16, status| Listed::new(HospitalId(id), &entry(status), &idle);
         let hospitals = vec![
             listed(0, HospitalStatus::Active),
             listed(1, HospitalStatus::Active),
             listed(2, HospitalStatus::Suspended),
+            listed(3, HospitalStatus::Active),
+            listed(4, HospitalStatus::Leaving),
         ];
         let list = HospitalList { hospitals };
         let text = list.to_string();
@@ -431,11 +461,18 @@ mod tests {
         assert!(lines[1].contains("active") && !lines[1].contains("benched"), "{text}");
         assert!(lines[2].contains("benched") && !lines[2].contains("active"), "{text}");
         assert!(lines[3].contains("suspended"), "{text}");
-        assert!(lines[4].contains("hospitals.reinstate"), "{text}");
+        assert!(lines[4].contains("unready") && !lines[4].contains("active"), "{text}");
+        assert!(lines[5].contains("leaving"), "{text}");
+        assert!(lines[6].contains("hospitals.reinstate"), "{text}");
+        assert!(lines[7].contains("says that it is ready"), "{text}");
+        assert!(lines[8].contains("until the council removes it"), "{text}");
         let json = serde_json::to_value(&list).unwrap();
         assert_eq!(json["hospitals"][1]["status"], "active");
         assert_eq!(json["hospitals"][1]["benched"], true);
         assert_eq!(json["hospitals"][0]["benched"], false);
+        assert_eq!(json["hospitals"][3]["unready"], true);
+        assert_eq!(json["hospitals"][1]["unready"], false);
+        assert_eq!(json["hospitals"][4]["status"], "leaving");
         assert!(json["hospitals"][0].get("custodian").is_none());
     }
 
@@ -452,6 +489,7 @@ mod tests {
             name: "St. Mary".into(),
             status: HospitalStatus::Removed,
             benched: false,
+            unready: false,
             governance: AccountId::new([1; 32]),
             agent: AccountId::new([2; 32]),
             worker_url: "https://worker.example".into(),

@@ -56,8 +56,21 @@ const WORDS: &[Words] = &[
     (
         "Hospitals",
         &["NotActive"],
-        "nothing was changed: the council must reinstate the hospital first",
+        "nothing was changed: look at the hospital's status first, `epione hospital list`; the council suspends and \
+         reinstates",
     ),
+    ("Hospitals", &["NotUnready"], "nothing was changed: the hospital is ready already"),
+    (
+        "Hospitals",
+        &["NoReplacement"],
+        "nothing was changed: two thirds of the council must decide on the replacement first",
+    ),
+    (
+        "Hospitals",
+        &["ReplacementTooEarly"],
+        "nothing was changed: repeat the command after the delay, a day after the council's decision",
+    ),
+    ("Hospitals", &["NotAgent"], BY_WORKER),
     (
         "Hospitals",
         &["NotSuspended", "AlreadyRemoved"],

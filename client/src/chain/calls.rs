@@ -475,7 +475,7 @@ pub mod custody {
 
 /// Calls about a hospital, by its governance.
 pub mod hospitals {
-    use epione_primitives::naming::NamedAccount;
+    use epione_primitives::{HospitalId, naming::NamedAccount};
 
     use super::Call;
 
@@ -498,6 +498,30 @@ pub mod hospitals {
     /// `sealing_key` is the suite byte, then the key.
     pub fn set_sealing_key(sealing_key: &[u8]) -> Call {
         Call::new("Hospitals", "set_sealing_key", sealing_key)
+    }
+
+    /// By the hospital's agent.
+    pub fn ready() -> Call {
+        Call::new("Hospitals", "ready", ())
+    }
+
+    pub fn leave() -> Call {
+        Call::new("Hospitals", "leave", ())
+    }
+
+    /// For the council, which dispatches it as root.
+    pub fn replace_governance(hospital: HospitalId, governance: &NamedAccount) -> Call {
+        Call::new("Hospitals", "replace_governance", (hospital, governance))
+    }
+
+    /// By the governance account of any active hospital.
+    pub fn complete_replacement(hospital: HospitalId) -> Call {
+        Call::new("Hospitals", "complete_replacement", hospital)
+    }
+
+    /// By the present governance account.
+    pub fn object_to_replacement() -> Call {
+        Call::new("Hospitals", "object_to_replacement", ())
     }
 }
 

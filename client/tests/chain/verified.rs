@@ -242,6 +242,8 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     same!(states, hospital, HospitalId(7));
     same!(states, hospital_of, &agent().id());
     same!(states, benched);
+    same!(states, unready);
+    same!(states, replacement, HOSPITAL);
     same!(states, user_of, &account("//Doctor").id());
     same!(states, user_of, &account("//Stranger").id());
     same!(states, profile, doctor);

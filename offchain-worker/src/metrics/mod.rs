@@ -103,6 +103,9 @@ metrics! {
     reviews_open: IntGauge = "reviews_open", "Emergencies of all hospitals that wait for a verdict.";
     reviews_expired: IntGauge = "reviews_expired",
         "Emergencies of all hospitals that expired without a verdict.";
+    unready: IntGauge = "unready",
+        "1 while this hospital does not validate until the worker says that it is ready: it is new, or made no block in \
+         a whole session.";
     recoveries_open: IntGaugeVec = "recoveries_open" ["by"],
         "Users for whom new keys are proposed, to which nobody has objected yet: by another hospital, for users of this \
          hospital, or by this hospital's own agent.";

@@ -29,6 +29,7 @@ use crate::{
         own_blocks::OwnBlocks,
         pack::BlockBounds,
         placement::Placing,
+        readiness::Readiness,
         rewrap::Rewrap,
         scrub::{Scrubber, Sweeper},
         sections::Indexer,
@@ -98,10 +99,22 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         }
     });
     tasks.spawn(tasks::jobs::run(jobs, JobKind::Keep, KEEPS));
+    let readiness = readiness(&context, Arc::clone(&view));
+    tasks.spawn(async move { tasks::readiness::run(&readiness).await });
     let ceremonies = ceremonies(&context, view, identity);
     tasks.spawn(async move { tasks::consortium::run(&ceremonies).await });
     look_after(&mut tasks, context, &storage, &exchange, config);
     tasks
+}
+
+/// What decides whether the hospital is ready to validate.
+fn readiness(context: &Context, chain: Arc<NodeChain>) -> Readiness {
+    Readiness {
+        view: chain.clone(),
+        calls: chain,
+        task_journal: context.task_journal.clone(),
+        metrics: context.metrics.clone(),
+    }
 }
 
 /// The hospital's part in the ceremonies of the consortium key.

@@ -170,7 +170,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active hospital; a leaving one keeps keys and hands out parts, too.
         #[codec(index = 0)]
         NotAgent,
         /// There is no consortium key yet. The hospitals generate one as soon as two of them are active.
@@ -373,7 +373,7 @@ pub mod pallet {
 
         fn hospital_of_agent(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
             let who = ensure_signed(origin)?;
-            T::Hospitals::active_by_agent(&who).ok_or(Error::<T>::NotAgent.into())
+            T::Hospitals::serving_by_agent(&who).ok_or(Error::<T>::NotAgent.into())
         }
 
         /// The epoch of which members have shares now.

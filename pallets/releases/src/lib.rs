@@ -284,7 +284,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active or leaving hospital.
         #[codec(index = 0)]
         NotAgent,
         /// No user has the requester's id.
@@ -548,7 +548,7 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         fn agents_hospital(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
             let who = ensure_signed(origin)?;
-            T::Hospitals::active_by_agent(&who).ok_or_else(|| Error::<T>::NotAgent.into())
+            T::Hospitals::serving_by_agent(&who).ok_or_else(|| Error::<T>::NotAgent.into())
         }
 
         fn patient(origin: OriginFor<T>) -> Result<UserId, DispatchError> {

@@ -125,6 +125,8 @@ fn the_client_computes_the_keys_of_hospitals_users_and_policies() {
     same!(keys::admitted(), pallet_hospitals::Admitted);
     same!(keys::benched(), pallet_hospitals::Benched);
     same!(keys::hospital(B), pallet_hospitals::Hospitals, B);
+    same!(keys::replacement(B), pallet_hospitals::Replacements, B);
+    same!(keys::unready(), pallet_hospitals::Unready);
     same!(keys::hospital_account(&account), pallet_hospitals::Accounts, account.clone());
 
     same!(keys::earlier_pages(patient, B), pallet_profiles::EarlierPages, patient, B);

@@ -6,7 +6,7 @@ use epione_client::{
     worker::WorkerClient,
 };
 use epione_envelope::keystore::ActorKeys;
-use epione_primitives::{HospitalId, UserId, hospital::HospitalStatus, release::SectionSet};
+use epione_primitives::{HospitalId, UserId, release::SectionSet};
 
 use super::{GetArgs, Receipt, receipts};
 use crate::{
@@ -109,12 +109,12 @@ impl<'a> Access<'a> {
         identity::account(&self.keys)
     }
 
-    /// The first worker that answers: of the records' own hospital, then of the other active ones. A hospital that is
-    /// not active is asked last: its worker may be gone.
+    /// The first worker that answers: of the records' own hospital, then of the other active and leaving ones. A
+    /// hospital that does not serve is asked last: its worker may be gone.
     async fn any_worker(&self, own: HospitalId) -> Result<WorkerClient, Failure> {
         let known = self.context.chain().await?.finalized().await?.hospitals().await?;
-        let active = known.iter().filter(|(_, it)| it.status == HospitalStatus::Active);
-        let mut hospitals: Vec<_> = active.map(|(id, _)| *id).collect();
+        let serving = known.iter().filter(|(_, it)| it.status.serves());
+        let mut hospitals: Vec<_> = serving.map(|(id, _)| *id).collect();
         match hospitals.iter().position(|id| *id == own) {
             Some(at) => hospitals[..=at].rotate_right(1),
             None => hospitals.push(own),

@@ -61,6 +61,14 @@ pub(super) fn hospital_account(account: &AccountId) -> StorageKey {
     value("Hospitals", "Accounts").blake2_128_concat(account)
 }
 
+pub(super) fn replacement(hospital: HospitalId) -> StorageKey {
+    value("Hospitals", "Replacements").twox_64_concat(&hospital)
+}
+
+pub(super) fn unready() -> StorageKey {
+    value("Hospitals", "Unready")
+}
+
 // pallet-profiles
 
 pub(super) fn earlier_pages(user: UserId, hospital: HospitalId) -> StorageKey {

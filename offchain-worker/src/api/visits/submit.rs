@@ -12,8 +12,8 @@ use epione_primitives::{AccountId, Hash};
 
 use super::{
     admission::{
-        authorize, check_addressed, check_freshness, check_signatures, check_sizes, check_staff,
-        check_standing_authorization,
+        authorize, check_addressed, check_announcing, check_freshness, check_signatures,
+        check_sizes, check_staff, check_standing_authorization,
     },
     draft::{command_of, draft_of},
     fresh_keys,
@@ -84,6 +84,7 @@ async fn accept(
     if let Some(known) = known(state, &terms).await? {
         return Ok(known);
     }
+    check_announcing(&*caller.state, terms.hospital).await?;
     authorize(&*caller.state, &terms).await?;
     check_freshness(state, terms.signed_at).await?;
     let author = check_signatures(state, &terms, &draft).await?;
