@@ -6,23 +6,30 @@ use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use epione_primitives::Moment;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     api,
     config::{self, Config},
+    control::{self, WorkerStatus},
     journal::{
         Journal, JournalError,
         inherited::{self, InheritedKey},
     },
     keys::{self, TLS_GENERATIONS, TlsKeys},
-    upkeep, worker,
+    maintenance::{self, Switch},
+    now, upkeep, worker,
 };
 
 /// The exit code if segments are missing that could not be recovered.
@@ -48,6 +55,9 @@ enum Command {
     /// List the patients of removed hospitals whose keys this hospital has opened as their custodian. Stop the worker
     /// before: it has locked its journal.
     Inherited(ConfigFile),
+    /// Switch maintenance mode on or off, or show it. In maintenance mode the worker takes no new visits and finishes
+    /// those that it has; everything else goes on. The mode stays on when the worker is restarted.
+    Maintenance(MaintenanceOptions),
     /// Check a configuration without running the worker.
     CheckConfig(ConfigFile),
     /// Print the worker's public TLS key, for `epione hospital set-endpoint`. Other hospitals and clients identify the
@@ -84,6 +94,25 @@ struct ReportOptions {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(clap::Args)]
+struct MaintenanceOptions {
+    /// What to do
+    #[arg(value_enum)]
+    to: MaintenanceStep,
+    #[command(flatten)]
+    report: ReportOptions,
+    /// With `on`: return only when no visit waits to be committed and no upload is open
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum MaintenanceStep {
+    On,
+    Off,
+    Status,
 }
 
 #[derive(clap::Args)]
@@ -143,6 +172,12 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
                 .iter()
                 .for_each(|line| println!("{line}"));
         }
+        Command::Maintenance(options) => {
+            let MaintenanceOptions { to, report, wait } = options;
+            let config = Config::read(&report.file.config)?;
+            let seen = maintain(&config, to, wait, progress()).await?;
+            return show(&report, &seen, &seen.lines(), true);
+        }
         Command::CheckConfig(file) => {
             Config::read(&file.config)?;
             println!("{}: valid", file.config.display());
@@ -158,6 +193,98 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::ExampleConfig => print!("{}", config::example()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Maintenance mode, as a command leaves it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MaintenanceState {
+    /// Since when it is on (Unix time in milliseconds); absent if it is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Moment>,
+    /// What the worker has under way; absent if no worker runs, or if it has not begun its work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<Underway>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Underway {
+    waiting_visits: u64,
+    open_uploads: u64,
+}
+
+impl MaintenanceState {
+    fn lines(&self) -> Vec<String> {
+        let mode = match self.since {
+            Some(since) => {
+                format!("maintenance is on since {}: no new visits", maintenance::moment(since))
+            }
+            None => "maintenance is off".into(),
+        };
+        let work = match &self.worker {
+            None => "no worker runs, or it has not begun its work".into(),
+            Some(Underway { waiting_visits: 0, open_uploads: 0 }) => {
+                "nothing is under way: the worker can be stopped".into()
+            }
+            Some(Underway { waiting_visits, open_uploads }) => format!(
+                "visits that wait to be committed: {waiting_visits}; open uploads: {open_uploads}. A worker that is \
+                 stopped keeps the visits and announces them after its next start; clients begin the uploads again"
+            ),
+        };
+        vec![mode, work]
+    }
+}
+
+/// Between two questions to the worker.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+/// For the worker to see the switch.
+const SEEN_WITHIN: Duration = Duration::from_secs(30);
+
+async fn maintain(
+    config: &Config,
+    to: MaintenanceStep,
+    wait: bool,
+    mut report: impl FnMut(String),
+) -> anyhow::Result<MaintenanceState> {
+    let switch = Switch::of(&config.data_dir);
+    let unusable = || format!("cannot use the switch in {}", config.data_dir.display());
+    match to {
+        MaintenanceStep::On => {
+            switch.on(now()).with_context(unusable)?;
+        }
+        MaintenanceStep::Off => {
+            switch.off().with_context(unusable)?;
+        }
+        MaintenanceStep::Status => {}
+    }
+    let since = switch.since().with_context(unusable)?;
+    let begun = Instant::now();
+    loop {
+        let status = control::status(&config.control_path()).await?;
+        let Some(status) = status else { return Ok(MaintenanceState { since, worker: None }) };
+        let has_seen = status.maintenance.is_some() == since.is_some();
+        let waits_for_work = wait && to == MaintenanceStep::On && !status.is_idle();
+        if has_seen && !waits_for_work {
+            let WorkerStatus { waiting_visits, open_uploads, .. } = status;
+            return Ok(MaintenanceState {
+                since,
+                worker: Some(Underway { waiting_visits, open_uploads }),
+            });
+        }
+        anyhow::ensure!(
+            has_seen || begun.elapsed() < SEEN_WITHIN,
+            "the running worker does not see the switch in {}: does it use the same data_dir?",
+            config.data_dir.display()
+        );
+        if has_seen {
+            report(format!(
+                "waiting for {} visits and {} uploads",
+                status.waiting_visits, status.open_uploads
+            ));
+        }
+        sleep(ASK_EVERY).await;
+    }
 }
 
 /// A line for each inherited key. A running worker has locked its journal also for readers: it needs no shared memory
@@ -213,6 +340,24 @@ mod tests {
     use epione_primitives::{Hash, HospitalId, UserId, custody::ClaimId};
 
     use super::*;
+
+    #[tokio::test]
+    async fn maintenance_is_switched_also_while_no_worker_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::parse(&format!(
+            "public_url = \"http://127.0.0.1:1\"\ndata_dir = {:?}\nkeystore.development = \"//Alice\"",
+            folder.path()
+        ))
+        .unwrap();
+        let step = async |to| maintain(&config, to, true, |_| {}).await.unwrap();
+        assert_eq!(step(MaintenanceStep::Status).await.lines()[0], "maintenance is off");
+        let on = step(MaintenanceStep::On).await;
+        assert!(on.since.is_some() && on.worker.is_none());
+        assert!(on.lines()[0].starts_with("maintenance is on since 20"), "{:?}", on.lines());
+        assert_eq!(step(MaintenanceStep::Status).await.since, on.since);
+        assert_eq!(step(MaintenanceStep::Off).await.since, None);
+        assert_eq!(Switch::of(folder.path()).since().unwrap(), None);
+    }
 
     #[tokio::test]
     async fn inherited_keys_are_listed_and_a_running_worker_is_named() {
