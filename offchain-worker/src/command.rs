@@ -11,18 +11,20 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use epione_primitives::Moment;
+use epione_primitives::{Hash, Moment};
 use serde::Serialize;
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::sleep,
 };
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use crate::{
     api,
     config::{self, Config},
     control::{self, WorkerStatus},
+    doctor::{self, Patient, clock::SystemClock},
     journal::{
         Journal, JournalError,
         inherited::{self, InheritedKey},
@@ -55,6 +57,9 @@ enum Command {
     /// List the patients of removed hospitals whose keys this hospital has opened as their custodian. Stop the worker
     /// before: it has locked its journal.
     Inherited(ConfigFile),
+    /// Check what the hospital needs to take part, and say what to do: clocks, node, keys, storage, disks, and the ways
+    /// to the other hospitals' workers and back. It changes nothing. The exit code is 1 if there is a problem.
+    Doctor(DoctorOptions),
     /// Switch maintenance mode on or off, or show it. In maintenance mode the worker takes no new visits and finishes
     /// those that it has; everything else goes on. The mode stays on when the worker is restarted.
     Maintenance(MaintenanceOptions),
@@ -94,6 +99,24 @@ struct ReportOptions {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(clap::Args)]
+struct DoctorOptions {
+    #[command(flatten)]
+    report: ReportOptions,
+    /// Another node than the configuration's node_url
+    #[arg(long, value_name = "URL")]
+    node: Option<Url>,
+    /// Hash of the chain's first block, as the hospitals publish it
+    #[arg(long, value_name = "HASH", value_parser = genesis_hash)]
+    genesis: Option<Hash>,
+    /// Folder with the node's session keys (keystore/ in its chain's folder). Only the names of its files are read
+    #[arg(long, value_name = "DIR")]
+    keystore: Option<PathBuf>,
+    /// The node's --base-path, to check its disk
+    #[arg(long, value_name = "DIR")]
+    node_data: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -172,6 +195,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
                 .iter()
                 .for_each(|line| println!("{line}"));
         }
+        Command::Doctor(options) => return examine(options).await,
         Command::Maintenance(options) => {
             let MaintenanceOptions { to, report, wait } = options;
             let config = Config::read(&report.file.config)?;
@@ -193,6 +217,23 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::ExampleConfig => print!("{}", config::example()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// 64 hexadecimal digits, with or without 0x.
+fn genesis_hash(text: &str) -> Result<Hash, String> {
+    let mut hash = Hash::zero();
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), hash.as_bytes_mut())
+        .map_err(|_| "it must have 64 hexadecimal digits, with or without 0x".to_owned())?;
+    Ok(hash)
+}
+
+async fn examine(options: DoctorOptions) -> anyhow::Result<ExitCode> {
+    let DoctorOptions { report: options, node, genesis, keystore, node_data } = options;
+    let (config, config_path) = (Config::read(&options.file.config)?, options.file.config.clone());
+    let patient = Patient { config, config_path, node, keystore, node_data, genesis };
+    let report = doctor::examine(&patient, &SystemClock).await;
+    show(&options, &report, &report.lines(), true)?;
+    Ok(if report.healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Maintenance mode, as a command leaves it.
@@ -337,7 +378,7 @@ fn show(
 
 #[cfg(test)]
 mod tests {
-    use epione_primitives::{Hash, HospitalId, UserId, custody::ClaimId};
+    use epione_primitives::{HospitalId, UserId, custody::ClaimId};
 
     use super::*;
 
@@ -357,6 +398,29 @@ mod tests {
         assert_eq!(step(MaintenanceStep::Status).await.since, on.since);
         assert_eq!(step(MaintenanceStep::Off).await.since, None);
         assert_eq!(Switch::of(folder.path()).since().unwrap(), None);
+    }
+
+    #[test]
+    fn doctor_and_maintenance_have_these_arguments() {
+        for arguments in [
+            &["doctor", "--config", "w", "--json"][..],
+            &["doctor", "--config", "w", "--node", "ws://127.0.0.1:1", "--keystore", "k"],
+            &["doctor", "--config", "w", "--node-data", "n", "--genesis", "0x01"],
+            &["maintenance", "on", "--wait", "--config", "w"],
+            &["maintenance", "off", "--config", "w"],
+            &["maintenance", "status", "--json", "--config", "w"],
+        ] {
+            let line = [&["epione-worker"][..], arguments].concat();
+            let parsed = Options::try_parse_from(line);
+            let is_valid = !arguments.contains(&"--genesis");
+            assert_eq!(parsed.is_ok(), is_valid, "{arguments:?}");
+        }
+        let genesis = format!("0x{}", "01".repeat(32));
+        let line = ["epione-worker", "doctor", "--config", "w", "--genesis", &genesis];
+        assert!(Options::try_parse_from(line).is_ok());
+        assert!(
+            Options::try_parse_from(["epione-worker", "maintenance", "--config", "w"]).is_err()
+        );
     }
 
     #[tokio::test]

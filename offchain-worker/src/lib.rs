@@ -16,6 +16,7 @@ pub mod consortium;
 pub mod control;
 pub mod custody_state;
 pub mod descriptors;
+pub mod doctor;
 pub mod heard;
 pub mod hospital_keys;
 pub mod journal;

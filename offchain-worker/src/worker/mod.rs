@@ -6,7 +6,8 @@ mod start;
 
 pub(crate) use open::{Opened, open};
 pub(crate) use start::{
-    KEEPS, bind, claim, context, identify, jobs, keep_claim, own_blocks, release, scrubber,
+    KEEPS, bind, claim, context, identify, jobs, keep_claim, own_blocks, owner_line, release,
+    scrubber,
 };
 
 use std::{future::Future, sync::Arc, time::Duration};
