@@ -183,6 +183,7 @@ fn misuse_has_another_exit_status_than_failure() {
         &["user", "rotate-keys", "--as", "x"],
         &["keys", "renew-sealing", "x"],
         &["hospital", "set-sealing-key"],
+        &["doctor", "--json"],
         &["credential", "issue", "--user", &id, "--attribute", "cardiology"],
         &["credential", "revoke", "--user", &id, "--attribute", "Cardiology"],
         &["credential", "list"],

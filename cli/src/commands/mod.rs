@@ -12,6 +12,7 @@ mod custodian;
 pub mod devnet;
 pub mod disclosure;
 pub mod discover;
+pub mod doctor;
 pub mod evidence;
 pub mod hospital;
 pub mod keys;
@@ -115,6 +116,12 @@ pub enum Command {
     /// Stores which chain a node must belong to: the hash of the chain's first block
     #[command(subcommand)]
     Chain(chain::Command),
+    /// Checks what a hospital needs to take part, on its worker's machine, and says what to do
+    ///
+    /// Finds clocks that are wrong, a wrong chain, keys that are not the chain's, a storage of another hospital, full
+    /// disks, closed ports, hospitals that cannot be reached in one direction, and programs that are too old. It
+    /// changes nothing. What it cannot check, it says. Give --node-data and --keystore on the node's machine.
+    Doctor(doctor::DoctorArgs),
     /// Runs a complete network on this machine, for trials and tests
     #[command(subcommand)]
     Devnet(devnet::Command),
@@ -171,6 +178,7 @@ impl Command {
             | Self::VerifyDisclosure(_)
             | Self::VerifyEvidence(_)
             | Self::Discover(_)
+            | Self::Doctor(_)
             | Self::Block(_)
             | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
@@ -193,6 +201,7 @@ impl Command {
             Self::Keys(command) => command.run(&context),
             Self::Chain(command) => command.run(&context),
             Self::Devnet(command) => command.run(&context).await,
+            Self::Doctor(args) => doctor::doctor(&args, &context).await,
             Self::Completions(args) => show(&completions::completions(&args)?, json),
             Self::Name(command) => command.run(&context.with_devnet()?).await,
             Self::User(command) => command.run(&context.with_devnet()?).await,

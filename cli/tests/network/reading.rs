@@ -56,6 +56,7 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     // Its reads have tests of their own, in epione-client's `record_proof` and `disclosure`, too.
     ("disclose", Left("takes minutes to refuse every answer; `lies_to_senders.rs` changes some")),
     ("discover", Changed),
+    ("doctor", Left("runs the worker's program, and reports on the node that the worker uses")),
     ("hospital consent", Changed),
     ("hospital list", Changed),
     ("hospital set-endpoint", Left(SENDS)),

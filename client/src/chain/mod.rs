@@ -10,6 +10,7 @@
 mod accounts;
 mod bodies;
 pub mod calls;
+mod condition;
 mod consortium;
 mod credentials;
 mod custody;
@@ -32,6 +33,7 @@ mod verified;
 pub(crate) use accounts::{Cosignature, is_in_time, judge};
 pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
+pub use condition::{RuntimeVersion, SessionKeys};
 pub use consortium::{CeremonyState, ConsortiumKey};
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};

@@ -250,6 +250,8 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     same!(states, registration, HOSPITAL, patient);
     assert_eq!(same!(states, registrations, patient).len(), 1);
     assert_eq!(same!(states, members, HOSPITAL, None, 64).len(), 2);
+    assert!(same!(states, session_keys, HOSPITAL).is_some());
+    assert_eq!(same!(states, session_keys, HospitalId(7)), None);
     assert_eq!(same!(states, members, HOSPITAL, None, 1).len(), 1);
     assert_eq!(same!(states, recovery, patient), None);
     assert!(same!(states, recoveries, None, 64).is_empty());

@@ -134,6 +134,9 @@ impl Caller {
         }
         let most = if duty.is_some() { HOSPITAL_NONCES } else { USER_NONCES };
         check_nonce(state, &request, most).await?;
+        if let Some((hospital, Duty::Agent)) = duty {
+            state.heard.note(hospital, crate::now());
+        }
         Ok(Self { request, user, duty, state: finalized, identity })
     }
 

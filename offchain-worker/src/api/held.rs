@@ -56,7 +56,8 @@ pub(super) async fn held(
         }
         let _slot = state.request_slot(holder).await?;
         let hashes = list.json::<HeldRequest>()?.hashes().map_err(unlisted)?;
-        Ok(Json(HeldAnswer::new(&state.holdings.held(&hashes).await?)))
+        let held = HeldAnswer::new(&state.holdings.held(&hashes).await?);
+        Ok(Json(held.in_maintenance(state.maintenance.is_on().await)))
     })
     .await
 }

@@ -24,6 +24,7 @@ mod partials;
 mod problem;
 mod queries;
 mod range;
+mod reach;
 mod recipient;
 mod recoveries;
 mod refusals;
@@ -57,8 +58,10 @@ use url::Url;
 use crate::{
     chain::{ChainCalls, ChainView},
     config::{Discovery, Limits, Transfer},
+    heard::Heard,
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
+    maintenance::Maintenance,
     metrics::Metrics,
     repair::Repair,
     store::{Reserve, Store},
@@ -86,6 +89,9 @@ pub struct Services {
     /// Which segments are stored here, for other hospitals.
     pub holdings: Holdings,
     pub transfer: Transfer,
+    pub maintenance: Maintenance,
+    /// Which hospitals' workers sent requests.
+    pub heard: Heard,
 }
 
 /// The state of every handler. Clones share it.
@@ -107,6 +113,7 @@ struct Shared {
     unavailable: deliverable::Unavailable,
     readiness: status::Readiness,
     peers: held::KnownPeers,
+    reaches: reach::Reaches,
     accounts: accounts::Accounts,
     uploads: visits::Uploads,
     query_news: queries::news::Newsroom,
@@ -123,7 +130,7 @@ impl AppState {
         let claim_parts = issued::Rates::of_claim_parts();
         let (refusals, repairs, issued, readiness, peers) = Default::default();
         let unavailable = Default::default();
-        let (accounts, uploads, query_news, followed) = Default::default();
+        let (reaches, accounts, uploads, query_news, followed) = Default::default();
         let shared = Shared {
             services,
             links,
@@ -137,6 +144,7 @@ impl AppState {
             unavailable,
             readiness,
             peers,
+            reaches,
             accounts,
             uploads,
             query_news,
@@ -171,6 +179,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
         .route("/v1/offers", post(offers::offer))
+        .route("/v1/reach", post(reach::reach))
         .route("/v1/users", post(users::register))
         .route("/v1/users/suspend", post(registrations::suspend))
         .route("/v1/users/reinstate", post(registrations::reinstate))

@@ -35,6 +35,11 @@ pub(super) fn events() -> StorageKey {
     value("System", "Events")
 }
 
+/// The session keys that a hospital has set.
+pub(super) fn session_keys(hospital: HospitalId) -> StorageKey {
+    value("Session", "NextKeys").twox_64_concat(&hospital)
+}
+
 pub(crate) fn now() -> StorageKey {
     FinalizedHead::time_key()
 }

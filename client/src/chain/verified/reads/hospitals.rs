@@ -8,6 +8,7 @@ use epione_primitives::{
 use epione_proofs::StorageKey;
 
 use super::{ChainError, Gap, Known, VerifiedState, keys};
+use crate::chain::SessionKeys;
 
 /// Hospitals that are requested before their number is known.
 const FIRST_HOSPITALS: u16 = 16;
@@ -26,6 +27,13 @@ impl VerifiedState {
         id: HospitalId,
     ) -> Result<Option<Hospital>, ChainError> {
         self.value(keys::hospital(id)).await
+    }
+
+    pub(in crate::chain) async fn session_keys(
+        &self,
+        id: HospitalId,
+    ) -> Result<Option<SessionKeys>, ChainError> {
+        self.value(keys::session_keys(id)).await
     }
 
     pub(in crate::chain) async fn hospital_of(
