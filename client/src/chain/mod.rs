@@ -11,6 +11,7 @@ mod accounts;
 mod bodies;
 pub mod calls;
 mod consortium;
+mod council;
 mod credentials;
 mod custody;
 mod error;
@@ -33,13 +34,14 @@ pub(crate) use accounts::{Cosignature, is_in_time, judge};
 pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
 pub use consortium::{CeremonyState, ConsortiumKey};
+pub use council::{AuthorizedUpgrade, Closing, Motion, MotionOutcome};
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
 pub use finalized::FinalizedStream;
 pub use signing::SignedCall;
 pub(crate) use signing::batch_arguments;
 pub use snapshot::Snapshot;
-pub use transaction::Included;
+pub use transaction::{Birth, Included};
 pub(crate) use verified::{
     ChainProof, Committed, ProvenChain, Proving, RecordProof, Sent, SignedInBlock, Steps, Wanted,
     keys, numbers_of,
@@ -231,6 +233,16 @@ impl Chain {
             return Ok(BlockRef { hash, number });
         }
         let hash: Hash = self.request("chain_getFinalizedHead", rpc_params![]).await?;
+        Ok(BlockRef { hash, number: self.number_of(hash).await? })
+    }
+
+    /// The newest block, final or not. Nothing proves it: a handle that verifies gets an error.
+    pub async fn best_head(&self) -> Result<BlockRef, ChainError> {
+        const METHOD: &str = "chain_getBlockHash";
+        if self.is_verified() {
+            return Err(self.doubt(Doubt::NoProof { method: METHOD.into() }));
+        }
+        let hash: Hash = self.request(METHOD, rpc_params![]).await?;
         Ok(BlockRef { hash, number: self.number_of(hash).await? })
     }
 

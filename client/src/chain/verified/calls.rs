@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn a_call_without_a_number_is_not_signed() {
-        let call = Call::new("Council", "vote", ());
-        let refused = check(&call, &[9, 1]).unwrap_err();
-        assert_eq!(refused, Doubt::UnknownCall { call: "Council.vote".into() });
+        let call = Call::new("Council", "kill", ());
+        let refused = check(&call, &[9, 7]).unwrap_err();
+        assert_eq!(refused, Doubt::UnknownCall { call: "Council.kill".into() });
     }
 
     #[test]
