@@ -108,24 +108,27 @@ impl Included {
 impl Chain {
     /// What became of the motion that a call closed.
     pub async fn closing(&self, closed: &Included) -> Result<Closing, ChainError> {
-        let fields = |name| closed.fields_of("Council", name);
-        let counted = fields("Closed").unwrap_or_default();
+        let counted = closed.fields_of("Council", "Closed").unwrap_or_default();
         let (_, ayes, nays) = <(Hash, u32, u32)>::decode_all(&mut &*counted)
             .map_err(|error| ChainError::malformed("Council.Closed", error))?;
-        let Some(mut executed) = fields("Executed") else {
-            return Ok(Closing { ayes, nays, outcome: MotionOutcome::Disapproved });
+        Ok(Closing { ayes, nays, outcome: self.motion_outcome(closed).await? })
+    }
+
+    /// What became of the motion's call that a call dispatched, if it did.
+    pub async fn motion_outcome(&self, closed: &Included) -> Result<MotionOutcome, ChainError> {
+        let Some(mut executed) = closed.fields_of("Council", "Executed") else {
+            return Ok(MotionOutcome::Disapproved);
         };
         Hash::decode(&mut executed)
             .map_err(|error| ChainError::malformed("Council.Executed", error))?;
         // What root dispatched may fail although the motion did not.
         let dispatched = closed.fields_of("CouncilRoot", "Dispatched");
-        let results = [Some(executed), dispatched].into_iter().flatten();
-        for result in results {
+        for result in [Some(executed), dispatched].into_iter().flatten() {
             if let Some(failure) = self.failure_of(closed.block.hash, result).await? {
-                return Ok(Closing { ayes, nays, outcome: MotionOutcome::Failed(failure) });
+                return Ok(MotionOutcome::Failed(failure));
             }
         }
-        Ok(Closing { ayes, nays, outcome: MotionOutcome::Executed })
+        Ok(MotionOutcome::Executed)
     }
 
     /// The failure in an encoded `DispatchResult`, in the words of the block's metadata.
