@@ -423,7 +423,24 @@ pub(crate) use verified::tests::{disclosed, evident};
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use serde_json::json;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_newest_block_is_the_one_that_the_node_names() {
+        let hash = Hash::repeat_byte(7);
+        let node = fake::FakeNode::new(move |method, _| match method {
+            "chain_getBlockHash" => json!(hash),
+            "chain_getHeader" => json!({ "number": "0x2a" }),
+            _ => json!(null),
+        });
+        let chain = node.connect().await;
+        let best = BlockRef { hash, number: 42 };
+        assert_eq!(chain.best_head().await.unwrap(), best);
+        assert_eq!(chain.newest_for(Birth::Best).await.unwrap(), best);
+        assert_eq!(node.requests()[..2], ["chain_getBlockHash", "chain_getHeader"]);
+    }
 
     #[tokio::test]
     async fn an_address_that_is_not_a_web_socket_is_refused() {

@@ -3,7 +3,7 @@
 use epione_client::council::{Admission, Proposal};
 use epione_primitives::{
     BlockNumber, Hash, HospitalId, consortium::Schedule, hospital::Duty, naming::NamedAccount,
-    quota::Limits,
+    quota::Limits, text::quoted,
 };
 use sp_core::hashing::blake2_256;
 
@@ -108,7 +108,7 @@ impl Sentence {
             }
             Proposal::Remark { text } => Self::new(
                 "remark, which changes nothing",
-                [format!("text: {}", legible(text))],
+                [format!("text: {}", quoted(text))],
             ),
         }
     }
@@ -129,7 +129,7 @@ fn admission_of(admission: &Admission, council: &Council) -> Sentence {
     let next = council.next_hospital();
     let consent = |duty, named| consents::stated(council, next, duty, named);
     Sentence::new(
-        format!("admit a hospital: \"{}\"", legible(name)),
+        format!("admit a hospital: {}", quoted(name)),
         [
             account("governance", governance),
             consent(Duty::Governance, governance),
