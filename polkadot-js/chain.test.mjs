@@ -463,6 +463,11 @@ test('the council suspends a hospital, and replaces a governance account that wa
   assert.equal((await api.query.hospitals.hospitals(4)).unwrap().status.type, 'Suspended');
   assert.equal((await api.query.hospitals.replacements(3)).unwrap().governance.toString(), next.account);
   assert.equal((await api.query.council.members()).length, 4);
+  // The delay has not passed, and the present account objects.
+  const complete = api.tx.hospitals.completeReplacement(3);
+  await assert.rejects(submit(api, complete, members()[0]), /hospitals\.ReplacementTooEarly/);
+  const objected = await submit(api, api.tx.hospitals.objectToReplacement(), members()[3]);
+  assert.equal(find(objected, 'hospitals', 'ReplacementWithdrawn').hospital.toNumber(), 3);
 });
 
 // The last test: the next session begins with a set of authorities that is announced by force.

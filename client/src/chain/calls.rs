@@ -4,6 +4,8 @@
 //! Nothing is checked here. The runtime checks the arguments, and its answer comes back as a
 //! [`SubmitError`](super::SubmitError).
 
+pub mod council;
+
 use codec::Encode;
 
 /// A call, ready to be signed.
@@ -475,7 +477,7 @@ pub mod custody {
 
 /// Calls about a hospital, by its governance.
 pub mod hospitals {
-    use epione_primitives::naming::NamedAccount;
+    use epione_primitives::{HospitalId, naming::NamedAccount};
 
     use super::Call;
 
@@ -499,56 +501,29 @@ pub mod hospitals {
     pub fn set_sealing_key(sealing_key: &[u8]) -> Call {
         Call::new("Hospitals", "set_sealing_key", sealing_key)
     }
-}
 
-/// Calls of the council's members, the governance accounts of active hospitals.
-pub mod council {
-    use codec::{Compact, Encode, Output};
-    use epione_primitives::{
-        Hash,
-        limits::{MAX_MOTION_PICOSECONDS, MAX_MOTION_PROOF_BYTES},
-    };
-
-    use super::Call;
-
-    /// A call that is SCALE already.
-    struct Encoded<'a>(&'a [u8]);
-
-    impl Encode for Encoded<'_> {
-        fn encode_to<O: Output + ?Sized>(&self, out: &mut O) {
-            out.write(self.0);
-        }
+    /// By the hospital's agent.
+    pub fn ready() -> Call {
+        Call::new("Hospitals", "ready", ())
     }
 
-    /// `threshold` is the number of votes that the motion's call needs.
-    pub fn propose(threshold: u32, call: &[u8]) -> Call {
-        let arguments = (Compact(threshold), Encoded(call), length(call));
-        Call::new("Council", "propose", arguments)
+    pub fn leave() -> Call {
+        Call::new("Hospitals", "leave", ())
     }
 
-    /// `number` is the motion's number on the chain. A member may vote again, and otherwise.
-    pub fn vote(motion: Hash, number: u32, approve: bool) -> Call {
-        Call::new("Council", "vote", (motion, Compact(number), approve))
+    /// For the council, which dispatches it as root.
+    pub fn replace_governance(hospital: HospitalId, governance: &NamedAccount) -> Call {
+        Call::new("Hospitals", "replace_governance", (hospital, governance))
     }
 
-    /// Declares the largest weight that a motion's call may have. What the call does not use is given back.
-    pub fn close(motion: Hash, number: u32, call: &[u8]) -> Call {
-        let weight = (Compact(MAX_MOTION_PICOSECONDS), Compact(MAX_MOTION_PROOF_BYTES));
-        Call::new("Council", "close", (motion, Compact(number), weight, length(call)))
+    /// By the governance account of any active hospital.
+    pub fn complete_replacement(hospital: HospitalId) -> Call {
+        Call::new("Hospitals", "complete_replacement", hospital)
     }
 
-    /// Removes what is left of a motion that was closed.
-    pub fn release_cost(motion: Hash) -> Call {
-        Call::new("Council", "release_proposal_cost", motion)
-    }
-
-    /// Replaces the runtime by this code, whose hash the council authorized.
-    pub fn apply_upgrade(code: &[u8]) -> Call {
-        Call::new("System", "apply_authorized_upgrade", code)
-    }
-
-    fn length(call: &[u8]) -> Compact<u32> {
-        Compact(u32::try_from(call.len()).unwrap_or(u32::MAX))
+    /// By the present governance account.
+    pub fn object_to_replacement() -> Call {
+        Call::new("Hospitals", "object_to_replacement", ())
     }
 }
 

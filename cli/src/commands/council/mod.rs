@@ -14,6 +14,7 @@ mod consents;
 mod list;
 mod proposing;
 mod quotas;
+mod replacement;
 mod sentence;
 mod shown;
 mod state;
@@ -24,6 +25,9 @@ pub use choosing::What;
 pub use close::{CloseArgs, Closed, close};
 pub use list::{ListArgs, Motions, list};
 pub use proposing::{ProposeArgs, Proposed, propose};
+pub use replacement::{
+    CompleteReplacementArgs, ObjectArgs, Replaced, complete_replacement, object_to_replacement,
+};
 pub use shown::{ShowArgs, Shown, Voter, show as show_motion};
 pub use upgrade::{Applied, ApplyUpgradeArgs, apply_upgrade};
 pub use vote::{VoteArgs, Voted, vote};
@@ -59,6 +63,10 @@ pub enum Command {
     Close(CloseArgs),
     /// Replaces the runtime by code whose hash the council authorized at least a day ago
     ApplyUpgrade(ApplyUpgradeArgs),
+    /// Gives a hospital the governance account on which the council decided, after the delay
+    CompleteReplacement(CompleteReplacementArgs),
+    /// Keeps your hospital's governance account, although the council decided for another one
+    ObjectToReplacement(ObjectArgs),
 }
 
 impl Command {
@@ -76,6 +84,12 @@ impl Command {
             Self::Vote(args) => show(&vote(args, context).await?, json),
             Self::Close(args) => show(&close(args, context).await?, json),
             Self::ApplyUpgrade(args) => show(&apply_upgrade(args, context).await?, json),
+            Self::CompleteReplacement(args) => {
+                show(&complete_replacement(args, context).await?, json)
+            }
+            Self::ObjectToReplacement(args) => {
+                show(&object_to_replacement(args, context).await?, json)
+            }
         }
     }
 }
