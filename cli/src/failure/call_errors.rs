@@ -32,7 +32,8 @@ const CORRECT_POLICIES: &str =
     "correct the file; nothing was stored; to check a file: `epione policy check --help`";
 const READ_RECOVERY: &str =
     "nothing was changed: read the proposed keys first, `epione user recovery --help`";
-const UPGRADE: &str = "nothing was changed: the council must authorize the code of a newer version";
+const UPGRADE: &str = "nothing was changed: the council must authorize the code of a newer version, `epione council \
+    propose upgrade --help`";
 const MOTION: &str =
     "nothing was changed: name one of the council's motions; to list them: `epione council list`";
 
