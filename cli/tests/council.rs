@@ -169,7 +169,8 @@ fn hospitals_propose_vote_and_close_and_learn_what_their_calls_came_to() {
 
 fn unknown_calls_are_shown_as_bytes(network: &Network) {
     propose_unknown(network);
-    let [motion] = &motions(network)[..] else { panic!("another motion is live") };
+    let live = motions(network);
+    let [motion] = &live[..] else { panic!("{live:?}") };
     assert_eq!((&motion["call"], &motion["needed"]), (&Value::Null, &json!(3)), "{motion}");
     assert!(text(&motion["encoded"]).starts_with("0x0c01"), "{motion}");
     assert!(text(&motion["summary"]).contains("does not know"), "{motion}");
