@@ -12,7 +12,7 @@ use epione_primitives::{
     limits::{MAX_CONSENT_BLOCKS, MAX_URL_BYTES},
     naming::Naming,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::custodian::{self, Custodian};
@@ -250,7 +250,7 @@ pub struct SetEndpointArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsKey(pub [u8; 32]);
 
-fn tls_key(text: &str) -> Result<TlsKey, String> {
+pub(super) fn tls_key(text: &str) -> Result<TlsKey, String> {
     let mut key = [0; 32];
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut key)
         .map_err(|error| format!("a key has 64 hexadecimal digits ({error})"))?;
@@ -258,7 +258,7 @@ fn tls_key(text: &str) -> Result<TlsKey, String> {
 }
 
 /// A worker's address, which everybody can read on the chain.
-fn worker_url(text: &str) -> Result<Url, String> {
+pub(super) fn worker_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("everybody can read it on the chain: leave out name and password".into());
@@ -376,7 +376,7 @@ pub struct ConsentArgs {
 }
 
 /// A named account, as `hospitals.admit` and `hospitals.rotateAccounts` need it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountConsent {
     pub hospital: HospitalId,

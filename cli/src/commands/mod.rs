@@ -7,6 +7,7 @@ pub mod chain;
 pub mod completions;
 pub mod consent;
 pub mod consortium;
+pub mod council;
 pub mod credential;
 mod custodian;
 pub mod devnet;
@@ -107,6 +108,9 @@ pub enum Command {
     /// Shows the key of which the hospitals have shares, and requests new shares
     #[command(subcommand)]
     Consortium(consortium::Command),
+    /// Proposes, votes and closes motions of the hospitals' council, and applies an upgrade that it authorized
+    #[command(subcommand)]
+    Council(council::Command),
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
@@ -157,6 +161,7 @@ impl Command {
             Self::Opening(command) => Some(command.when_interrupted(&again)),
             Self::Mandate(command) if command.is_reading() => reads(),
             Self::Consortium(command) if command.is_reading() => reads(),
+            Self::Council(command) if command.is_reading() => reads(),
             Self::Consent(command) => Some(command.when_interrupted(&again)),
             Self::Section(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
@@ -190,6 +195,7 @@ impl Command {
             | Self::Policy(policy::Command::Set(_))
             | Self::Credential(_)
             | Self::Consortium(_)
+            | Self::Council(_)
             | Self::Hospital(_) => changes(),
         }
     }
@@ -235,6 +241,7 @@ impl Command {
             Self::Credential(command) => command.run(&context.with_devnet()?).await,
             Self::Hospital(command) => command.run(&context.with_devnet()?).await,
             Self::Consortium(command) => command.run(&context.with_devnet()?).await,
+            Self::Council(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
             Self::Lite(command) => command.run(&context.with_devnet()?).await,
         }

@@ -4,6 +4,8 @@
 //! Nothing is checked here. The runtime checks the arguments, and its answer comes back as a
 //! [`SubmitError`](super::SubmitError).
 
+pub mod council;
+
 use codec::Encode;
 
 /// A call, ready to be signed.
@@ -541,6 +543,12 @@ mod tests {
         let call = lite_blocks::announce(&header, &AnnouncedEntries::default(), &body);
         assert!(call.arguments.ends_with(&body));
         assert_eq!(call.arguments, (header, AnnouncedEntries::default(), body).encode());
+    }
+
+    #[test]
+    fn a_motion_contains_its_call_as_it_is() {
+        let call = council::propose(3, &[6, 1, 2, 0]);
+        assert_eq!(call.arguments, [3_u8 << 2, 6, 1, 2, 0, 4 << 2]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod least;
 mod limits;
 mod mandates;
 mod metadata;
+mod motions;
 mod openings;
 mod possession;
 mod proofs;

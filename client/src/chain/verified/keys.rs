@@ -563,3 +563,43 @@ pub(super) fn entrusted_by(hospital: HospitalId, patient: UserId) -> StorageKey 
 pub(super) fn kept_key(hospital: HospitalId, patient: UserId) -> StorageKey {
     value("Custody", "KeptKeys").twox_64_concat(&hospital).blake2_128_concat(&patient)
 }
+
+// The council, and what it decides.
+
+pub(super) fn authorized_at() -> StorageKey {
+    value("CouncilRoot", "AuthorizedAt")
+}
+
+pub(super) fn authorized_upgrade() -> StorageKey {
+    value("System", "AuthorizedUpgrade")
+}
+
+pub(super) fn council_members() -> StorageKey {
+    value("Council", "Members")
+}
+
+/// The call of a motion.
+pub(super) fn motion_call(motion: Hash) -> StorageKey {
+    value("Council", "ProposalOf").identity(&motion)
+}
+
+pub(super) fn motion_proposer(motion: Hash) -> StorageKey {
+    value("Council", "CostOf").identity(&motion)
+}
+
+pub(super) fn motion_votes(motion: Hash) -> StorageKey {
+    value("Council", "Voting").identity(&motion)
+}
+
+/// The hashes of the live motions.
+pub(super) fn motions() -> StorageKey {
+    value("Council", "Proposals")
+}
+
+pub(super) fn quota_limits() -> StorageKey {
+    value("Quotas", "CurrentLimits")
+}
+
+pub(super) fn upgrade_delay() -> StorageKey {
+    value("CouncilRoot", "UpgradeDelay")
+}
