@@ -40,4 +40,5 @@ pub mod sharing;
 pub mod stores;
 pub mod times;
 pub mod topology;
+pub mod visits;
 pub mod walk;
