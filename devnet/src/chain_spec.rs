@@ -108,6 +108,15 @@ pub fn settle(
     Ok(settled.collect())
 }
 
+/// Removes all but the first founders, and their session keys.
+pub fn keep_founders(spec: &mut Value, count: usize) -> Result<(), DevnetError> {
+    for (pallet, field) in [("hospitals", "founders"), ("session", "keys")] {
+        let not_a_list = || DevnetError::ChainSpec(format!("{pallet}.{field} is not a list"));
+        entry(spec, pallet, field)?.as_array_mut().ok_or_else(not_a_list)?.truncate(count);
+    }
+    Ok(())
+}
+
 /// A founder of the same form as the preset's.
 fn founder(seed: &str) -> Result<hospital::Founder, DevnetError> {
     let keys = development::keys(&format!("//{seed}")).map_err(underivable)?;
@@ -199,6 +208,18 @@ mod tests {
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 16);
         assert_eq!(patch["session"]["keys"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn hospitals_that_join_later_are_not_in_the_first_block() {
+        let mut spec = spec();
+        let all = settle(&mut spec, &vec!["https://x".to_owned(); 5], 5, None).unwrap();
+        keep_founders(&mut spec, 4).unwrap();
+        assert_eq!(all.len(), 5);
+        let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
+        assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 4);
+        assert_eq!(patch["session"]["keys"].as_array().unwrap().len(), 4);
+        assert!(keep_founders(&mut json!({}), 4).is_err());
     }
 
     #[test]
