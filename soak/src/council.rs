@@ -41,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a transaction may wait for a block.
 const INCLUSION: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(500);
+/// So many blocks before the best one, a block stays on the best branch, also while none becomes final.
+const DEPTH: BlockNumber = 8;
 
 /// A call within another call.
 #[derive(Clone)]
@@ -182,14 +184,15 @@ pub async fn pass_at_best(
     Ok(())
 }
 
-/// Sends a call of the council by this number, and waits until a best block includes it. The call may have failed.
-async fn include(node: &Node, signer: &Account, number: u8, call: &Call) -> anyhow::Result<()> {
-    let bytes = [&[COUNCIL, number][..], &call.arguments].concat();
+/// Sends a call of the council by its number, and waits until a best block includes it. The call may have failed.
+async fn include(node: &Node, signer: &Account, index: u8, call: &Call) -> anyhow::Result<()> {
+    let bytes = [&[COUNCIL, index][..], &call.arguments].concat();
     let nonce = node.next_nonce(signer).await?;
     let genesis = node.hash(0).await?.context("the node has no first block")?;
-    let best = node.number(None).await?;
-    let hash = node.hash(best).await?.context("the node's best block changed")?;
-    let birth = Birth { genesis, hash, number: best };
+    // Another block can take the place of one of the newest.
+    let number = node.number(None).await?.saturating_sub(DEPTH);
+    let hash = node.hash(number).await?.context("the node's best block changed")?;
+    let birth = Birth { genesis, hash, number };
     let sent = transaction::signed(&bytes, signer, birth, nonce);
     let sent = format!("0x{}", hex::encode(sent));
     node.call("author_submitExtrinsic", json!([sent]))

@@ -75,6 +75,12 @@ impl Calm {
         Ok(())
     }
 
+    /// From now on, the hospital of this practice is checked, too.
+    pub fn take_in(&mut self, practice: Practice) {
+        self.gone.remove(&practice.hospital);
+        self.practices.push(practice);
+    }
+
     /// The doctors of the hospitals that are part of the network.
     fn present(&self) -> impl Iterator<Item = &Practice> {
         self.practices.iter().filter(|practice| !self.gone.contains(&practice.hospital))
