@@ -109,6 +109,13 @@ impl Practice {
         try_join_all(hospitals.iter().map(|hospital| Self::open(network, hospital))).await
     }
 
+    /// The same people, who use the worker's address and TLS key that the chain names now.
+    pub async fn renewed(&self) -> anyhow::Result<Self> {
+        let (hospital, account) = (self.hospital, self.account.clone());
+        let worker = WorkerClient::for_hospital(&self.chain, hospital, account).await?;
+        Ok(Self { worker, ..self.clone() })
+    }
+
     /// Reads as the doctor, with a grant of the hospital.
     pub fn reader(&self) -> anyhow::Result<Reader> {
         let sealing = development::keys(&self.uri)?.sealing;

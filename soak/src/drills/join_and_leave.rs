@@ -49,7 +49,7 @@ async fn join(drill: &mut Drill) -> anyhow::Result<()> {
         .await?;
     let hospital = drill.hospital(NEW)?.clone();
     let chain = Chain::connect_unprotected(&drill.hospital(FOUNDERS[0])?.node_url).await?;
-    let admission = seat::admit(&chain, &hospital, &hospital.name).await?;
+    let admission = seat::admit(&chain, &hospital).await?;
     let voters = drill.hospitals(&FOUNDERS[..council::more_than_half(FOUNDERS.len())])?;
     council::pass(&voters, &admission).await?;
     drill.step("the council has admitted hospital 4; its worker starts");

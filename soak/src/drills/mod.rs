@@ -10,6 +10,7 @@ mod name;
 mod partition;
 mod report;
 mod restored_node;
+mod rotation;
 mod seat;
 mod silent_validator;
 mod stalled_finality;
@@ -85,9 +86,11 @@ fn setting(name: Name) -> Setting {
         Name::StalledFinality7 => stalled_finality::setting(),
         Name::Equivocation => equivocation::setting(),
         Name::JoinAndLeave => join_and_leave::setting(),
-        Name::TwoOfFourAway | Name::RestoredNode | Name::YesterdaysDisk | Name::SilentValidator => {
-            Setting::default()
-        }
+        Name::TwoOfFourAway
+        | Name::RestoredNode
+        | Name::YesterdaysDisk
+        | Name::SilentValidator
+        | Name::Rotation => Setting::default(),
     }
 }
 
@@ -107,6 +110,7 @@ async fn perform(
         Name::StalledFinality7 => stalled_finality::run(&mut drill).await?,
         Name::SilentValidator => silent_validator::run(&mut drill).await?,
         Name::Equivocation => equivocation::run(&mut drill).await?,
+        Name::Rotation => rotation::run(&mut drill, programs).await?,
         Name::JoinAndLeave => join_and_leave::run(&mut drill).await?,
     }
     let offences = if args.name == Name::Equivocation { Offences::Some } else { Offences::None };

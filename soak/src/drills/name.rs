@@ -28,6 +28,8 @@ pub enum Name {
     SilentValidator,
     /// Two nodes vote with one hospital's keys
     Equivocation,
+    /// A hospital replaces its five keys
+    Rotation,
     /// A fifth hospital joins and leaves
     JoinAndLeave,
 }
@@ -64,6 +66,9 @@ impl Name {
                 "a second node with one hospital's session keys is started while the first is cut off from the others, \
                  and goes on when the first is back"
             }
+            Self::Rotation => {
+                "a hospital replaces its keys of session, sealing, TLS, agent and governance, one after the other"
+            }
             Self::JoinAndLeave => "the council admits a fifth hospital, which later leaves",
         }
     }
@@ -96,6 +101,9 @@ impl Name {
             Self::Equivocation => {
                 "the hospital is benched and keeps its seat in the council; finality goes on; it validates again with \
                  new keys"
+            }
+            Self::Rotation => {
+                "each key is in use and the one before is refused; the worker is away only for its two restarts"
             }
             Self::JoinAndLeave => {
                 "validators, council and electorate agree at every size; finality pauses for less than two sessions"

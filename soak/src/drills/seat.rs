@@ -30,20 +30,28 @@ const CONSENT_BLOCKS: BlockNumber = 2_000;
 /// The public session keys that a node has made: of Aura and of GRANDPA.
 type SessionKeys = [u8; 64];
 
-/// `hospitals.admit` for a hospital with development keys, which both accounts have signed. `id` must be the next one.
-pub async fn admit(chain: &Chain, hospital: &HospitalState, name: &str) -> anyhow::Result<Nested> {
+/// An account with the consent of its holder to be named for a hospital.
+pub async fn named(
+    chain: &Chain,
+    hospital: HospitalId,
+    account: &Account,
+    duty: Duty,
+) -> anyhow::Result<NamedAccount> {
     let until = chain.finalized_head().await?.number + CONSENT_BLOCKS;
-    let named = |uri: &str, duty: Duty| -> anyhow::Result<NamedAccount> {
-        let account = Account::development(uri)?;
-        let purpose = Naming::Hospital { hospital: hospital.id, duty, until };
-        let consent = naming::sign(&account, chain.genesis_hash(), purpose);
-        Ok(NamedAccount { account: account.id(), until, consent })
-    };
+    let purpose = Naming::Hospital { hospital, duty, until };
+    let consent = naming::sign(account, chain.genesis_hash(), purpose);
+    Ok(NamedAccount { account: account.id(), until, consent })
+}
+
+/// `hospitals.admit` for a hospital with development keys. Its number must be the next one.
+pub async fn admit(chain: &Chain, hospital: &HospitalState) -> anyhow::Result<Nested> {
+    let governance = Account::development(&hospital.governance)?;
+    let agent = Account::development(&hospital.agent)?;
     let sealing_key = development::keys(&hospital.governance)?.sealing;
     let arguments = (
-        name.as_bytes().to_vec(),
-        named(&hospital.governance, Duty::Governance)?,
-        named(&hospital.agent, Duty::Agent)?,
+        hospital.name.as_bytes().to_vec(),
+        named(chain, hospital.id, &governance, Duty::Governance).await?,
+        named(chain, hospital.id, &agent, Duty::Agent).await?,
         hospital.worker_url.as_bytes().to_vec(),
         sealing_key.public().as_bytes().to_vec(),
         development::tls_key(&hospital.governance)?.public(),
@@ -87,9 +95,9 @@ pub async fn leave(hospital: &HospitalState) -> anyhow::Result<()> {
     submit(hospital, &call, &governance, Some("NotActive")).await.context("it could not leave")
 }
 
-/// Submits a call through a hospital's own node, and repeats what fails. The error `done` of pallet Hospitals says that
-/// the call had its effect before.
-async fn submit(
+/// Submits a call through a hospital's own node, and repeats what fails. If there is an error `done` of pallet Hospitals,
+/// it says that the call had its effect before.
+pub async fn submit(
     hospital: &HospitalState,
     call: &Call,
     signer: &Account,

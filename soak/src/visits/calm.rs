@@ -103,6 +103,7 @@ impl Calm {
     pub async fn check(&mut self, network: &mut Devnet) -> anyhow::Result<()> {
         let begun = Instant::now();
         self.all_run(network).await?;
+        self.renew().await?;
         let acknowledged = self.board.acknowledged();
         self.committed(&acknowledged).await?;
         self.settled().await?;
@@ -131,6 +132,7 @@ impl Calm {
         dice: &mut Dice,
     ) -> anyhow::Result<()> {
         self.all_run(network).await?;
+        self.renew().await?;
         self.all_whole(network, self.segments()).await?;
         let acknowledged = self.board.acknowledged();
         let mut sample = BTreeMap::new();
@@ -141,6 +143,15 @@ impl Calm {
         }
         let sample: Vec<_> = sample.into_values().collect();
         self.read_back(&sample).await
+    }
+
+    /// A worker can have got another TLS key since its doctor used it for the last time.
+    async fn renew(&mut self) -> anyhow::Result<()> {
+        let gone = &self.gone;
+        for practice in self.practices.iter_mut().filter(|it| !gone.contains(&it.hospital)) {
+            *practice = practice.renewed().await?;
+        }
+        Ok(())
     }
 
     async fn all_run(&self, network: &mut Devnet) -> anyhow::Result<()> {

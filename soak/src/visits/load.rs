@@ -14,12 +14,18 @@ use epione_client::{
 };
 use epione_envelope::record::SectionKind;
 use epione_primitives::{HospitalId, RecordId, block::SignedAt};
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use super::board::{Acknowledged, Activity, Board};
 use crate::{content, dice::Dice, people::Practice};
 
 const RETRY: Duration = Duration::from_millis(300);
+/// How long a node may take to say which TLS key a worker has.
+const RENEWAL: Duration = Duration::from_secs(2);
 /// The pause between two requests for the stages of a worker's open visits. There are about five at a time, and a
 /// worker accepts 20,000 requests of an account in two hours.
 const POLL: Duration = Duration::from_secs(3);
@@ -223,10 +229,14 @@ async fn acknowledged(
     patience: Duration,
 ) -> anyhow::Result<bool> {
     let begun = Instant::now();
+    let mut practice = practice.clone();
     loop {
         let Err(error) = practice.worker.submit_visit(visit, |_| {}).await else {
             return Ok(true);
         };
+        if error.problem().is_none() {
+            practice = renewed(practice).await;
+        }
         if error.problem().is_some() && !error.is_transient() {
             let newest = practice.chain.finalized_head().await;
             if newest.is_ok_and(|newest| !visit.is_fresh_at(newest.number)) {
@@ -240,13 +250,25 @@ async fn acknowledged(
     }
 }
 
+/// The practice with the worker's newest TLS key, or unchanged if the node does not answer soon.
+async fn renewed(practice: Practice) -> Practice {
+    let renewed = timeout(RENEWAL, practice.renewed()).await;
+    match renewed {
+        Ok(Ok(renewed)) => renewed,
+        _ => practice,
+    }
+}
+
 /// Notes the stages of a hospital's visits, forever.
-async fn follow(practice: Practice, board: Arc<Board>) {
+async fn follow(mut practice: Practice, board: Arc<Board>) {
     let hospital = practice.hospital;
     loop {
         for record in board.open(hospital) {
-            // The worker does not answer while it is down.
-            let Ok(status) = practice.worker.visit_status(record).await else { break };
+            // The worker does not answer while it is down, or has another TLS key now.
+            let Ok(status) = practice.worker.visit_status(record).await else {
+                practice = renewed(practice).await;
+                break;
+            };
             note(&board, hospital, record, status.stage);
         }
         sleep(POLL).await;
