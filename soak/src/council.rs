@@ -99,6 +99,11 @@ pub fn note_stalled(delay: BlockNumber, finalized: BlockNumber) -> Nested {
     Nested::new(16, 0, Nested::new(8, 2, (delay, finalized)))
 }
 
+/// `councilRoot.dispatch(custody.appoint)`: the custodian of a removed hospital's patient keys.
+pub fn appoint(departed: HospitalId, custodian: HospitalId) -> Nested {
+    Nested::new(16, 0, Nested::new(25, 1, (departed, custodian)))
+}
+
 /// The votes of more than half of this many members.
 pub fn more_than_half(members: usize) -> usize {
     members / 2 + 1
@@ -238,6 +243,7 @@ mod tests {
             (reinstate(hospital), "reinstate"),
             (remove(hospital), "remove"),
             (note_stalled(40, 7), "note_stalled"),
+            (appoint(hospital, HospitalId(1)), "appoint"),
         ] {
             assert!(named(&motion.0).contains(words), "{words}");
         }

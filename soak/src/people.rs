@@ -132,7 +132,8 @@ pub async fn verified(network: &State, hospital: &HospitalState) -> anyhow::Resu
     Ok(chain.trusting(Trust::Verified(pinned)).await?)
 }
 
-async fn join(
+/// Registers a user with development keys at a hospital, by its governance (`office`).
+pub async fn join(
     office: &WorkerClient,
     chain: &Chain,
     hospital: HospitalId,

@@ -3,6 +3,7 @@
 //! Each drill is a real network under a load of visits ([`frame`]), a cause and a recovery: one small file for each.
 //! All of them end with the same checks: nothing acknowledged is lost, and no final block is forked ([`watch`]).
 
+mod departure;
 mod equivocation;
 mod frame;
 mod join_and_leave;
@@ -25,6 +26,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::{folder, machine::Stamp, namespaces, programs::Programs, results};
+use departure::Way;
 use frame::{Drill, Offences, Setting};
 pub use name::Name;
 use report::Outcome;
@@ -90,7 +92,9 @@ fn setting(name: Name) -> Setting {
         | Name::RestoredNode
         | Name::YesterdaysDisk
         | Name::SilentValidator
-        | Name::Rotation => Setting::default(),
+        | Name::Rotation
+        | Name::Departure
+        | Name::DepartureDead => Setting::default(),
     }
 }
 
@@ -112,6 +116,10 @@ async fn perform(
         Name::Equivocation => equivocation::run(&mut drill).await?,
         Name::Rotation => rotation::run(&mut drill, programs).await?,
         Name::JoinAndLeave => join_and_leave::run(&mut drill).await?,
+        Name::Departure => {
+            departure::run(&mut drill, programs, &args.dir, Way::InGoodOrder).await?;
+        }
+        Name::DepartureDead => departure::run(&mut drill, programs, &args.dir, Way::Dead).await?,
     }
     let offences = if args.name == Name::Equivocation { Offences::Some } else { Offences::None };
     drill.end(offences).await

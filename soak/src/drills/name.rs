@@ -32,6 +32,10 @@ pub enum Name {
     Rotation,
     /// A fifth hospital joins and leaves
     JoinAndLeave,
+    /// A hospital leaves, and its custodian answers for its records
+    Departure,
+    /// The machines of a hospital are gone, and its custodian answers for its records
+    DepartureDead,
 }
 
 impl Name {
@@ -70,6 +74,10 @@ impl Name {
                 "a hospital replaces its keys of session, sealing, TLS, agent and governance, one after the other"
             }
             Self::JoinAndLeave => "the council admits a fifth hospital, which later leaves",
+            Self::Departure => "one of four hospitals leaves, and the council removes it",
+            Self::DepartureDead => {
+                "the machines of one of four hospitals are gone, and the council removes it"
+            }
         }
     }
 
@@ -107,6 +115,14 @@ impl Name {
             }
             Self::JoinAndLeave => {
                 "validators, council and electorate agree at every size; finality pauses for less than two sessions"
+            }
+            Self::Departure => {
+                "the hospital serves its doctor until it is removed; then a doctor of its custodian reads the \
+                 records of a patient who entrusted the keys; receipts of both hospitals are proven"
+            }
+            Self::DepartureDead => {
+                "a doctor of the custodian reads the records of a patient who entrusted the keys; receipts of both \
+                 hospitals are proven"
             }
         }
     }

@@ -95,8 +95,8 @@ pub async fn leave(hospital: &HospitalState) -> anyhow::Result<()> {
     submit(hospital, &call, &governance, Some("NotActive")).await.context("it could not leave")
 }
 
-/// Submits a call through a hospital's own node, and repeats what fails. If there is an error `done` of pallet Hospitals,
-/// it says that the call had its effect before.
+/// Submits a call through a hospital's own node, and repeats what fails. If there is an error `done` of pallet
+/// Hospitals, it says that the call had its effect before.
 pub async fn submit(
     hospital: &HospitalState,
     call: &Call,
