@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     net::{IpAddr, Ipv4Addr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::Storage;
@@ -17,9 +17,11 @@ pub struct Layout {
     /// How many hospitals have a node and are validators; all, if absent. The workers of the other hospitals share
     /// these nodes in turn.
     pub nodes: Option<u16>,
-    /// How many hospitals the chain begins with; all, if absent. Nothing of the others is started: the council can admit
-    /// them later.
+    /// How many hospitals the chain begins with; all, if absent. Nothing of the others is started: the council can
+    /// admit them later.
     pub founders: Option<u16>,
+    /// A file with the runtime with which the chain begins; the node's own runtime, if absent.
+    pub runtime: Option<PathBuf>,
     /// Further arguments of every node.
     pub node_arguments: Vec<String>,
     /// Settings of every worker, as in its configuration file. They override the network's own choices, except those

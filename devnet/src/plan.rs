@@ -32,6 +32,8 @@ pub struct Plan {
     founders: usize,
     /// Further arguments of every node.
     node_arguments: Vec<String>,
+    /// The file of the node's runtime, if the chain begins with another one.
+    next_runtime: Option<PathBuf>,
     binaries: Binaries,
     s3: Option<S3Server>,
     _reserved: Vec<Reserved>,
@@ -67,6 +69,10 @@ impl Plan {
         let founders = chain_spec::settle(&mut spec, &urls, nodes, storage.as_deref())?;
         let founding = layout.founders_of(*hospitals);
         chain_spec::keep_founders(&mut spec, founding)?;
+        let next_runtime = match &layout.runtime {
+            None => None,
+            Some(runtime) => Some(replace_runtime(&mut spec, runtime, directory)?),
+        };
         let chain = write_chain(&binaries.node, &spec, directory).await?;
         let sites = (0..)
             .map(HospitalId)
@@ -78,6 +84,7 @@ impl Plan {
             nodes,
             founders: founding,
             node_arguments: layout.node_arguments.clone(),
+            next_runtime,
             binaries: binaries.clone(),
             s3,
             _reserved: reserved,
@@ -118,6 +125,11 @@ impl Plan {
     /// The founders that have a node of their own.
     pub(crate) fn founding_validators(&self) -> &[Site] {
         &self.sites[..self.founders.min(self.nodes)]
+    }
+
+    /// The file of the node's runtime, if the chain begins with another one.
+    pub fn next_runtime(&self) -> Option<&Path> {
+        self.next_runtime.as_deref()
     }
 
     pub(crate) fn binaries(&self) -> &Binaries {
@@ -210,6 +222,22 @@ pub(crate) struct NodePlace {
     pub listen: String,
     pub rpc_port: u16,
     pub address: IpAddr,
+}
+
+/// Lets the chain begin with the runtime in this file. Returns a file with the runtime that it would have begun with.
+fn replace_runtime(
+    spec: &mut Value,
+    runtime: &Path,
+    directory: &Path,
+) -> Result<PathBuf, DevnetError> {
+    let code =
+        fs::read(runtime).map_err(|source| DevnetError::File { path: runtime.into(), source })?;
+    let own = chain_spec::begin_with(spec, &code)?;
+    let data = crate::down::data(directory);
+    create_folder(&data)?;
+    let next = data.join("next-runtime.wasm");
+    write(&next, &own)?;
+    Ok(next)
 }
 
 /// Writes the chain specification that the nodes read.

@@ -99,6 +99,11 @@ pub fn note_stalled(delay: BlockNumber, finalized: BlockNumber) -> Nested {
     Nested::new(16, 0, Nested::new(8, 2, (delay, finalized)))
 }
 
+/// `councilRoot.dispatch(system.authorize_upgrade)`: the code with this hash may become the chain's runtime.
+pub fn authorize_upgrade(code: Hash) -> Nested {
+    Nested::new(16, 0, Nested::new(0, 9, code))
+}
+
 /// `councilRoot.dispatch(custody.appoint)`: the custodian of a removed hospital's patient keys.
 pub fn appoint(departed: HospitalId, custodian: HospitalId) -> Nested {
     Nested::new(16, 0, Nested::new(25, 1, (departed, custodian)))
@@ -244,6 +249,7 @@ mod tests {
             (remove(hospital), "remove"),
             (note_stalled(40, 7), "note_stalled"),
             (appoint(hospital, HospitalId(1)), "appoint"),
+            (authorize_upgrade(Hash::repeat_byte(1)), "authorize_upgrade"),
         ] {
             assert!(named(&motion.0).contains(words), "{words}");
         }

@@ -63,6 +63,8 @@ pub struct Setting {
     pub storage: Storage,
     /// Whether clients believe their nodes. After a change of the authorities by force, nothing can be proven to them.
     pub trusting: bool,
+    /// The file of the runtime with which the chain begins, in the folder of this crate; the node's own, if absent.
+    pub runtime: Option<&'static str>,
     /// Further arguments of every node.
     pub node_arguments: &'static [&'static str],
 }
@@ -76,6 +78,7 @@ impl Default for Setting {
             places: None,
             storage: Storage::Local,
             trusting: false,
+            runtime: None,
             node_arguments: &[],
         }
     }
@@ -374,6 +377,7 @@ fn settle(layout: &mut Layout, setting: &Setting) -> anyhow::Result<()> {
     layout.worker_settings = toml::from_str(settings)?;
     layout.founders = setting.founders;
     layout.storage = setting.storage;
+    layout.runtime = setting.runtime.map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
     layout.node_arguments = setting.node_arguments.iter().map(|&it| it.to_owned()).collect();
     Ok(())
 }

@@ -17,6 +17,7 @@ mod silent_validator;
 mod stalled_finality;
 mod two_of_four_away;
 mod two_workers;
+mod upgrade;
 mod watch;
 mod yesterdays_disk;
 
@@ -88,6 +89,7 @@ fn setting(name: Name) -> Setting {
         Name::StalledFinality7 => stalled_finality::setting(),
         Name::Equivocation => equivocation::setting(),
         Name::JoinAndLeave => join_and_leave::setting(),
+        Name::Upgrade => upgrade::setting(),
         Name::TwoOfFourAway
         | Name::RestoredNode
         | Name::YesterdaysDisk
@@ -119,6 +121,7 @@ async fn perform(
         Name::Departure => {
             departure::run(&mut drill, programs, &args.dir, Way::InGoodOrder).await?;
         }
+        Name::Upgrade => upgrade::run(&mut drill).await?,
         Name::DepartureDead => departure::run(&mut drill, programs, &args.dir, Way::Dead).await?,
     }
     let offences = if args.name == Name::Equivocation { Offences::Some } else { Offences::None };

@@ -36,6 +36,8 @@ pub enum Name {
     Departure,
     /// The machines of a hospital are gone, and its custodian answers for its records
     DepartureDead,
+    /// The chain gets another runtime
+    Upgrade,
 }
 
 impl Name {
@@ -75,6 +77,9 @@ impl Name {
             }
             Self::JoinAndLeave => "the council admits a fifth hospital, which later leaves",
             Self::Departure => "one of four hospitals leaves, and the council removes it",
+            Self::Upgrade => {
+                "a chain that began with the runtime before gets the runtime of its nodes"
+            }
             Self::DepartureDead => {
                 "the machines of one of four hospitals are gone, and the council removes it"
             }
@@ -119,6 +124,10 @@ impl Name {
             Self::Departure => {
                 "the hospital serves its doctor until it is removed; then a doctor of its custodian reads the \
                  records of a patient who entrusted the keys; receipts of both hospitals are proven"
+            }
+            Self::Upgrade => {
+                "the council authorizes the code, which takes effect after the delay; a hospital that was suspended \
+                 before is suspended afterwards; nodes, workers and doctors go on without a restart"
             }
             Self::DepartureDead => {
                 "a doctor of the custodian reads the records of a patient who entrusted the keys; receipts of both \
