@@ -1,5 +1,6 @@
 //! Three of seven hospitals are gone for good: no block becomes final any more, and the council of the other four
-//! changes the authorities by force. These are the steps of the runbook, "Finality stalls", as one program.
+//! changes the authorities by force. These are the steps of docs/consortium.md, "Finality stalls because hospitals are
+//! gone for good", as one program.
 
 use std::time::{Duration, Instant};
 
