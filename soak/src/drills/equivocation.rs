@@ -8,7 +8,8 @@ use epione_devnet::Service;
 use epione_primitives::HospitalId;
 
 use super::{
-    frame::{Drill, Setting, benched},
+    consensus::benched,
+    frame::{Drill, Setting},
     seat,
 };
 use crate::{council, node::Node, storage};

@@ -8,7 +8,8 @@ use epione_devnet::Service;
 use epione_primitives::{HospitalId, hospital::HospitalStatus};
 
 use super::{
-    frame::{Drill, RECOVERY, SESSION_BLOCKS, Setting, validators},
+    consensus::validators,
+    frame::{Drill, RECOVERY, SESSION_BLOCKS, Setting},
     seat,
 };
 use crate::{council, node::Node, storage};

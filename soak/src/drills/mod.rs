@@ -3,6 +3,7 @@
 //! Each drill is a real network under a load of visits ([`frame`]), a cause and a recovery: one small file for each.
 //! All of them end with the same checks: nothing acknowledged is lost, and no final block is forked ([`watch`]).
 
+mod consensus;
 mod departure;
 mod equivocation;
 mod frame;

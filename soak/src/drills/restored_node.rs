@@ -6,7 +6,10 @@ use anyhow::{Context, ensure};
 use epione_devnet::Service;
 use epione_primitives::HospitalId;
 
-use super::frame::{Drill, benched, chain_folder};
+use super::{
+    consensus::benched,
+    frame::{Drill, chain_folder},
+};
 use crate::dice::Dice;
 
 const RESTORED: HospitalId = HospitalId(3);

@@ -18,7 +18,10 @@ use epione_primitives::{
 };
 use serde_json::json;
 
-use super::frame::{Drill, RECOVERY, author, unready, validators};
+use super::{
+    consensus::{author, unready, validators},
+    frame::{Drill, RECOVERY},
+};
 use crate::{council::Nested, node::Node, patience::patiently};
 
 /// How long the chain takes from a change of the hospitals to a change of the validators: two sessions, which are

@@ -5,10 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use epione_primitives::HospitalId;
 
-use super::{
-    frame::{Drill, unready},
-    seat,
-};
+use super::{consensus::unready, frame::Drill, seat};
 
 const SILENT: HospitalId = HospitalId(3);
 const OTHERS: [HospitalId; 3] = [HospitalId(0), HospitalId(1), HospitalId(2)];

@@ -9,7 +9,8 @@ use epione_primitives::{BlockNumber, Hash, HospitalId};
 use serde_json::json;
 
 use super::{
-    frame::{Drill, Setting, queued, session},
+    consensus::{queued, session},
+    frame::{Drill, Setting},
     seat::listed,
 };
 use crate::{council, node::Node, storage};

@@ -5,10 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use epione_primitives::HospitalId;
 
-use super::{
-    frame::{Drill, session},
-    seat,
-};
+use super::{consensus::session, frame::Drill, seat};
 
 const AWAY: [HospitalId; 2] = [HospitalId(2), HospitalId(3)];
 const LEAST: Duration = Duration::from_secs(15 * 60);

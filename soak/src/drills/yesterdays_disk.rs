@@ -10,7 +10,10 @@ use anyhow::{Context, ensure};
 use epione_devnet::Service;
 use epione_primitives::HospitalId;
 
-use super::frame::{Drill, benched, copy_folder, session};
+use super::{
+    consensus::{benched, session},
+    frame::{Drill, copy_folder},
+};
 
 const RESTORED: HospitalId = HospitalId(3);
 /// A session takes ten minutes. The copy is older than one whole session.
