@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{council, node::Node, patience::patiently};
 
-/// Suspended before the upgrade: what the chain stores about it is to be migrated.
+/// Suspended before the upgrade: what the chain stores about it must mean the same afterwards.
 const SUSPENDED: HospitalId = HospitalId(3);
 const OTHERS: [HospitalId; 3] = [HospitalId(0), HospitalId(1), HospitalId(2)];
 /// The preset's delay between the authorization of an upgrade and the first block that may apply it.
@@ -64,7 +64,7 @@ pub async fn run(drill: &mut Drill) -> anyhow::Result<()> {
     drill.figure("spec_version of the runtime afterwards", next.to_string());
     drill.step("the chain has the new runtime");
     drill.finalizes(OTHERS[0], 20).await?;
-    migrated(drill).await
+    means_the_same(drill).await
 }
 
 /// Provides the code, which any governance account may do, until the chain has this version.
@@ -85,20 +85,20 @@ async fn apply(drill: &Drill, node: &Node, code: Vec<u8>, next: u32) -> anyhow::
 }
 
 /// What the chain stored before means the same under the new runtime, and can be changed.
-async fn migrated(drill: &mut Drill) -> anyhow::Result<()> {
+async fn means_the_same(drill: &mut Drill) -> anyhow::Result<()> {
     let chain = Chain::connect_unprotected(&drill.hospital(OTHERS[0])?.node_url).await?;
     for (id, entry) in chain.finalized().await?.hospitals().await? {
         let expected =
             if id == SUSPENDED { HospitalStatus::Suspended } else { HospitalStatus::Active };
         ensure!(
             entry.status == expected,
-            "hospital {id} is {:?} after the upgrade, not {expected:?}: its entry was not migrated",
+            "hospital {id} is {:?} after the upgrade, not {expected:?}: its entry means something else now",
             entry.status
         );
     }
     let voters = drill.hospitals(&OTHERS[..council::more_than_half(OTHERS.len())])?;
     council::pass(&voters, &council::reinstate(SUSPENDED)).await?;
-    drill.step("every entry was migrated, and the council has reinstated hospital 3");
+    drill.step("every hospital is what it was before, and the council has reinstated hospital 3");
     seat::be_ready(drill, SUSPENDED).await?;
     drill
         .until("waiting until hospital 3 is active again", RECOVERY, async || {
