@@ -1,7 +1,7 @@
 //! Drills: something goes wrong for a consortium, its operators do what the runbook says, and everything must hold.
 //!
-//! Each drill is a real network under a load of visits ([`frame`]), a cause and a recovery: one small file for each.
-//! All of them end with the same checks: nothing acknowledged is lost, and no final block is forked ([`watch`]).
+//! Each drill is a real network under a load of visits (`frame`), a cause and a recovery: one small file for each.
+//! All of them end with the same checks: nothing acknowledged is lost, and no final block is forked (`watch`).
 
 mod consensus;
 mod departure;

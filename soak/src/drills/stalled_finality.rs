@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use epione_devnet::Probe;
 use epione_primitives::{BlockNumber, Hash, HospitalId};
 use serde_json::json;
 
@@ -45,8 +46,12 @@ pub async fn run(drill: &mut Drill) -> anyhow::Result<()> {
     drill.pass("three of seven are gone", SETTLED).await?;
     let node = drill.node(LIVING[0])?;
     let stalled_at = node.finalized().await?;
+    let before = seen_by_workers(drill).await?;
     drill.pass("three of seven are gone, until the alarm fires", STALLED - SETTLED).await?;
     ensure!(node.finalized().await? == stalled_at, "four of seven hospitals finalized a block");
+    let after = seen_by_workers(drill).await?;
+    ensure!(before == after, "the final blocks that workers report: {before:?}, then {after:?}");
+    drill.figure("the condition of EpioneFinalityStalled", "met at each living hospital");
 
     let finalized = agree(drill).await?;
     drill.step(format!("step 1: block {finalized} is the newest final block of all living nodes"));
@@ -74,6 +79,24 @@ pub async fn run(drill: &mut Drill) -> anyhow::Result<()> {
     }
     drill.took("after the three were gone, until all workers were ready", begun);
     Ok(())
+}
+
+/// The final blocks that the workers of the living report to their operators. Each worker must be connected to its node.
+/// If the block then does not change for ten minutes, the alarm EpioneFinalityStalled fires.
+async fn seen_by_workers(drill: &Drill) -> anyhow::Result<Vec<f64>> {
+    let probe = Probe::new()?;
+    let mut blocks = Vec::new();
+    for hospital in drill.hospitals(&LIVING)? {
+        let url = &hospital.operators_url;
+        let metric = async |name: &str| {
+            let value = probe.metric(url, name).await;
+            value.with_context(|| format!("the worker of {} has no {name}", hospital.name))
+        };
+        let connected = metric("epione_worker_node_connected").await?;
+        ensure!(connected == 1.0, "the worker of {} has lost its node", hospital.name);
+        blocks.push(metric("epione_worker_finalized_block").await?);
+    }
+    Ok(blocks)
 }
 
 /// The newest final block, which must be the same at every living node.
