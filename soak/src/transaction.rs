@@ -1,5 +1,5 @@
-//! Signed transactions, byte for byte as the client sends them: to measure them, and to send them while no block becomes
-//! final, when a lifetime that begins at the newest final block is over before it has begun.
+//! Signed transactions, byte for byte as the client sends them: to measure them, and to send them while no block
+//! becomes final, when a lifetime that begins at the newest final block is over before it has begun.
 
 use codec::Encode;
 use epione_client::signer::Account;

@@ -81,8 +81,8 @@ pub async fn run(drill: &mut Drill) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The final blocks that the workers of the living report to their operators. Each worker must be connected to its node.
-/// If the block then does not change for ten minutes, the alarm EpioneFinalityStalled fires.
+/// The final blocks that the workers of the living report to their operators. Each worker must be connected to its
+/// node. If the block then does not change for ten minutes, the alarm EpioneFinalityStalled fires.
 async fn seen_by_workers(drill: &Drill) -> anyhow::Result<Vec<f64>> {
     let probe = Probe::new()?;
     let mut blocks = Vec::new();
