@@ -210,7 +210,8 @@ impl Calm {
                 "visits are committed, but their workers do not report it: {:?}",
                 self.practices.iter().map(|it| self.board.open(it.hospital)).collect::<Vec<_>>()
             );
-            sleep(POLL).await;
+            // A worker accepts a limited number of requests of an account.
+            sleep(PAUSE).await;
         }
         Ok(())
     }

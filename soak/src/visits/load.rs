@@ -26,9 +26,10 @@ use crate::{content, dice::Dice, people::Practice};
 const RETRY: Duration = Duration::from_millis(300);
 /// How long a node may take to say which TLS key a worker has.
 const RENEWAL: Duration = Duration::from_secs(2);
-/// The pause between two requests for the stages of a worker's open visits. There are about five at a time, and a
-/// worker accepts 20,000 requests of an account in two hours.
+/// The pause between two requests for the stages of a worker's open visits, and for how many of them. A worker accepts
+/// 20,000 requests of an account in two hours, and while no block becomes final, there are hundreds of open visits.
 const POLL: Duration = Duration::from_secs(3);
+const FOLLOWED: usize = 5;
 const MIB: u64 = 1 << 20;
 
 /// How the doctors work.
@@ -263,7 +264,7 @@ async fn renewed(practice: Practice) -> Practice {
 async fn follow(mut practice: Practice, board: Arc<Board>) {
     let hospital = practice.hospital;
     loop {
-        for record in board.open(hospital) {
+        for record in board.open(hospital).into_iter().take(FOLLOWED) {
             // The worker does not answer while it is down, or has another TLS key now.
             let Ok(status) = practice.worker.visit_status(record).await else {
                 practice = renewed(practice).await;
