@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use epione_envelope::tls;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -21,7 +22,7 @@ use crate::{
         Journal, JournalError,
         inherited::{self, InheritedKey},
     },
-    keys::{self, TLS_GENERATIONS, TlsKeys},
+    keys::{self, TlsKeys},
     upkeep, worker,
 };
 
@@ -64,7 +65,7 @@ struct TlsKeyOptions {
     #[command(flatten)]
     file: ConfigFile,
     /// Number of the key. To replace the key in use, choose a higher number
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..i64::from(TLS_GENERATIONS)))]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..i64::from(tls::GENERATIONS)))]
     generation: u16,
 }
 
