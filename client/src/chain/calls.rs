@@ -499,6 +499,22 @@ pub mod hospitals {
     pub fn set_sealing_key(sealing_key: &[u8]) -> Call {
         Call::new("Hospitals", "set_sealing_key", sealing_key)
     }
+
+    /// The signer's hospital leaves: it only serves, until the council removes it.
+    pub fn leave() -> Call {
+        Call::new("Hospitals", "leave", ())
+    }
+}
+
+/// Calls about validators, by the hospital's governance.
+pub mod session {
+    use super::Call;
+    use crate::application::SessionKeys;
+
+    /// `proof` shows that the signer has both keys ([`SessionPair::prove`](crate::application::SessionPair::prove)).
+    pub fn set_keys(keys: &SessionKeys, proof: &[u8]) -> Call {
+        Call::new("Session", "set_keys", (keys, proof))
+    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,21 @@ pub(crate) fn now() -> StorageKey {
     FinalizedHead::time_key()
 }
 
+/// The validators of the next session with their keys.
+pub(super) fn queued_validators() -> StorageKey {
+    value("Session", "QueuedKeys")
+}
+
+/// The session keys that a hospital set last.
+pub(super) fn session_keys(hospital: HospitalId) -> StorageKey {
+    value("Session", "NextKeys").twox_64_concat(&hospital)
+}
+
+/// The validators of the current session.
+pub(super) fn validators() -> StorageKey {
+    value("Session", "Validators")
+}
+
 // pallet-hospitals
 
 pub(super) fn active_periods(hospital: HospitalId) -> StorageKey {
@@ -59,6 +74,11 @@ pub(crate) fn hospital(id: HospitalId) -> StorageKey {
 
 pub(super) fn hospital_account(account: &AccountId) -> StorageKey {
     value("Hospitals", "Accounts").blake2_128_concat(account)
+}
+
+/// The active hospitals that do not validate until their workers are ready.
+pub(super) fn unready() -> StorageKey {
+    value("Hospitals", "Unready")
 }
 
 // pallet-profiles

@@ -9,10 +9,12 @@ pub(super) const SPEC_VERSION: u32 = 1;
 pub(super) const TRANSACTION_VERSION: u32 = 1;
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 54] = [
+pub(super) const CALLS: [Numbered; 56] = [
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
+    ("Hospitals", "leave", [6, 8]),
+    ("Session", "set_keys", [7, 0]),
     ("Profiles", "register", [10, 0]),
     ("Profiles", "update", [10, 1]),
     ("Profiles", "suspend", [10, 2]),
