@@ -21,7 +21,7 @@ use crate::{
 const AFTERWARDS: [&str; 4] = [
     "it makes no blocks, announces nothing, and neither approves nor votes in the council",
     "it still hands out records to its patients and to those whom they permit: keep node and worker running",
-    "the council removes it (hospitals.remove), and can appoint a custodian for the keys of its patients (custody.appoint)",
+    "the council removes it (hospitals.remove), and can appoint a custodian for its patients' keys (custody.appoint)",
     "patients whose keys nobody keeps can still open their records with their own key files: tell them",
 ];
 
