@@ -1,0 +1,311 @@
+//! Hospitals found a chain, join it and leave it by commands alone, from empty folders, on real processes. No file is
+//! edited, and no key is a development key.
+
+#![allow(clippy::unwrap_used)]
+
+mod network;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::MutexGuard,
+};
+
+use codec::{Compact, Encode};
+use epione_client::{
+    Account,
+    application::Application,
+    chain::{Call, Chain},
+};
+use epione_devnet::{Binaries, Probe, Process, Reserved, reserve_ports};
+use epione_envelope::keystore;
+use epione_primitives::{Hash, HospitalId};
+use network::{
+    eventually,
+    place::{PASSWORD, Place, flags},
+    turn,
+};
+use serde_json::{Value, json};
+
+const FOUNDERS: [&str; 4] = ["North", "South", "East", "West"];
+/// Indices of `hospitals.admit` and `hospitals.remove`, which the runtime pins.
+const ADMIT: [u8; 2] = [6, 0];
+const REMOVE: [u8; 2] = [6, 3];
+/// The weight that is declared for a motion's call.
+const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(300_000_000_000), Compact(4 << 20));
+
+/// A hospital with its folder, and the processes that its files start.
+struct Member {
+    dir: PathBuf,
+    node_url: String,
+    operators: String,
+    node: Process,
+    worker: Process,
+}
+
+impl Member {
+    fn word(&self) -> &str {
+        self.dir.to_str().unwrap()
+    }
+
+    /// Starts the node anew, with the flags that the files have now.
+    fn restart_node(&mut self, binaries: &Binaries) {
+        self.node.stop().unwrap();
+        self.node = node(&self.dir, binaries);
+        self.node.start().unwrap();
+    }
+
+    fn governance(&self) -> Account {
+        let keys = keystore::load(&self.dir.join("governance.json"), PASSWORD).unwrap();
+        Account::from(&keys)
+    }
+}
+
+fn node(dir: &Path, binaries: &Binaries) -> Process {
+    let peers = dir.join("peers.env");
+    let peers = if peers.exists() { flags(&peers) } else { Vec::new() };
+    let flags = flags(&dir.join("node.env")).into_iter().chain(peers).collect();
+    Process::new("node", &binaries.node, flags, &dir.with_extension("node.log"))
+}
+
+/// The hospitals of one test.
+struct Consortium {
+    place: Place,
+    binaries: Binaries,
+    members: Vec<Member>,
+    runtime: tokio::runtime::Runtime,
+    _reserved: Vec<Reserved>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Consortium {
+    /// Five hospitals with keys and settings, of which none runs.
+    fn init() -> Self {
+        let (turn, place) = (turn(), Place::new());
+        let binaries = Binaries::find(None).unwrap();
+        // Two rows of ports for each hospital: its node serves metrics, too.
+        let (ports, reserved) = reserve_ports(10, None).unwrap();
+        let names = FOUNDERS.iter().copied().chain(["Fifth"]);
+        let members = names.zip(ports.chunks_exact(2)).map(|(name, ports)| {
+            let (own, more) = (ports[0], ports[1]);
+            let peers = format!("/ip4/127.0.0.1/tcp/{}", own.peers);
+            let (rpc, metrics) = (own.rpc.to_string(), more.peers.to_string());
+            let listen = format!("127.0.0.1:{}", own.worker);
+            let operators = format!("127.0.0.1:{}", own.operators);
+            let url = format!("https://{listen}");
+            let addresses =
+                ["--node-address", &peers, "--node-listen", &peers, "--listen", &listen];
+            let more = ["--operators-listen", &operators, "--rpc-port", &rpc];
+            let last = ["--node-metrics-port", &metrics];
+            place.init(name, &url, &[&addresses[..], &more, &last].concat());
+            let dir = place.path(name);
+            let config = format!("--config={}", dir.join("worker.toml").display());
+            let log = dir.with_extension("worker.log");
+            let arguments = vec!["run".into(), config];
+            Member {
+                node_url: format!("ws://127.0.0.1:{rpc}"),
+                operators: format!("http://{operators}"),
+                node: Process::new("node", &binaries.node, Vec::new(), &log),
+                worker: Process::new("worker", &binaries.worker, arguments, &log),
+                dir,
+            }
+        });
+        let members = members.collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        Self { place, binaries, members, runtime, _reserved: reserved, _turn: turn }
+    }
+
+    /// Installs the chain at a hospital, and starts the node from its files.
+    fn install(&mut self, member: usize, genesis: &str) {
+        let chain = self.place.text("chain.json");
+        let dir = self.members[member].word().to_owned();
+        let install = ["hospital", "join", "--dir", &dir, "--chain", &chain, "--genesis", genesis];
+        let installed = self.place.run(&install);
+        assert_eq!(installed["stage"], "installed", "{installed}");
+        self.members[member].restart_node(&self.binaries);
+    }
+
+    /// Joins until a hospital has reached one of these stages.
+    fn reaches(&self, member: usize, stages: &[&str]) -> Value {
+        let dir = self.members[member].word();
+        let mut reached = Value::Null;
+        eventually(&format!("hospital {member} is {stages:?}"), || {
+            let join = ["hospital", "join", "--dir", dir, "--once", "--yes"];
+            reached = self.place.try_run(&join)?;
+            let stage = reached["stage"].as_str().unwrap();
+            if stages.contains(&stage) { Ok(()) } else { Err(reached.clone()) }
+        });
+        reached
+    }
+
+    fn worker_is_ready(&self, member: usize) {
+        let probe = Probe::new().unwrap();
+        let operators = &self.members[member].operators;
+        eventually(&format!("the worker of hospital {member} is ready"), || {
+            let is_ready = self.runtime.block_on(probe.worker_is_ready(operators));
+            if is_ready { Ok(()) } else { Err("it is not") }
+        });
+    }
+
+    async fn submit(&self, member: usize, name: &'static str, arguments: Vec<u8>) {
+        let member = &self.members[member];
+        let chain = Chain::connect(&member.node_url).await.unwrap();
+        let call = Call { pallet: "Council", name, arguments };
+        chain.submit(&call, &member.governance()).await.unwrap();
+    }
+
+    /// The council decides: these members vote for a motion, and the first of them proposes and closes it.
+    fn decide(&self, index: u32, motion: &[u8], voters: [usize; 3]) {
+        self.runtime.block_on(async {
+            let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
+            let hash = Hash::from(sp_core::blake2_256(motion));
+            let proposal = [&Compact(3_u32).encode()[..], motion, &length].concat();
+            self.submit(voters[0], "propose", proposal).await;
+            for voter in voters {
+                self.submit(voter, "vote", (hash, Compact(index), true).encode()).await;
+            }
+            let closed = (hash, Compact(index), MOTION_WEIGHT).encode();
+            self.submit(voters[0], "close", [closed, length].concat()).await;
+        });
+    }
+
+    /// The status of a hospital, as another one sees it.
+    fn status(&self, hospital: usize, seen_by: usize, genesis: &str) -> Value {
+        let node = &self.members[seen_by].node_url;
+        let list = self.place.run(&["hospital", "list", "--node", node, "--genesis", genesis]);
+        list["hospitals"][hospital]["status"].clone()
+    }
+
+    /// A visit of a patient at the fifth hospital, which all hospitals store.
+    fn visit_at_the_fifth(&self, genesis: &str) {
+        let fifth = &self.members[4];
+        let at = ["--node", &fifth.node_url, "--genesis", genesis];
+        let governance = fifth.dir.join("governance.json");
+        let governance = governance.to_str().unwrap();
+        let person = |role: &str| {
+            let keys = self.place.text(&format!("{role}.json"));
+            self.place.run(&["keys", "new", "--out", &keys]);
+            let who = ["user", "register", "--role", role, "--name", "Synthetic", "--keys", &keys];
+            let by = ["--as", governance, "--hospital", "4"];
+            let registered = self.place.run(&[&who[..], &by, &at].concat());
+            registered["user"].as_str().unwrap().to_owned()
+        };
+        let (patient, doctor) = (person("patient"), person("doctor"));
+        let who = ["relate", "--patient", &patient, "--professional", &doctor];
+        let by = ["--as", governance, "--hospital", "4"];
+        self.place.run(&[&who[..], &by, &at].concat());
+        let note = self.place.path("note.txt");
+        fs::write(&note, "blood pressure 124/81").unwrap();
+        let (text, keys) = (format!("report={}", note.display()), self.place.text("doctor.json"));
+        let who = ["visit", "submit", "--as", &keys, "--hospital", "4", "--patient", &patient];
+        let submitted = self.place.run(&[&who[..], &["--text", &text, "--wait"], &at].concat());
+        assert!(submitted["stage"]["committed"].is_object(), "{submitted}");
+    }
+}
+
+impl Drop for Consortium {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for member in &self.members {
+                for log in ["node.log", "worker.log"] {
+                    let path = member.dir.with_extension(log);
+                    eprintln!("{}:\n{}", path.display(), epione_devnet::tail(&path, 15));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn four_hospitals_found_a_chain_a_fifth_joins_and_the_first_leaves() {
+    let mut consortium = Consortium::init();
+    let applications: Vec<_> =
+        FOUNDERS.iter().map(|name| consortium.place.application(name)).collect();
+
+    // Each founder makes the chain; the order of the files does not matter.
+    let first = consortium.place.assemble("chain.json", &applications).unwrap();
+    let turned: Vec<_> = applications.iter().rev().cloned().collect();
+    let second = consortium.place.assemble("again.json", &turned).unwrap();
+    assert_eq!(first["genesis"], second["genesis"]);
+    assert_eq!(first["sha256"], second["sha256"]);
+    let read = |name| fs::read(consortium.place.path(name)).unwrap();
+    assert!(read("chain.json") == read("again.json"), "the files are equal, byte for byte");
+    let genesis = first["genesis"].as_str().unwrap().to_owned();
+    let hashes = consortium.place.run(&["genesis", "hash", &consortium.place.text("chain.json")]);
+    assert_eq!(hashes["genesis"], first["genesis"]);
+    let names: Vec<_> =
+        first["founders"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    let number = |name: &str| names.iter().position(|known| *known == name).unwrap();
+    // By their numbers on the chain, as the order of the governance accounts gives them.
+    let mut ordered: Vec<_> = std::mem::take(&mut consortium.members);
+    let fifth = ordered.pop().unwrap();
+    ordered.sort_by_key(|member| number(member.dir.file_name().unwrap().to_str().unwrap()));
+    consortium.members = ordered.into_iter().chain([fifth]).collect();
+
+    for member in 0..4 {
+        consortium.install(member, &genesis);
+    }
+    for member in 0..4 {
+        let seated = consortium.reaches(member, &["seated"]);
+        assert_eq!(seated["hospital"], json!(member), "{seated}");
+        assert!(seated.get("differs").is_none() && seated.get("next").is_none(), "{seated}");
+        consortium.members[member].worker.start().unwrap();
+    }
+    (0..4).for_each(|member| consortium.worker_is_ready(member));
+
+    // The fifth: the members accept its node, one after the other; then it reads the chain and applies.
+    let application = consortium.place.application("Fifth");
+    for member in 0..4 {
+        let dir = consortium.members[member].word().to_owned();
+        let added =
+            consortium.place.run(&["hospital", "peers", "add", "--dir", &dir, &application]);
+        assert_eq!(
+            (&added["changed"], added["peers"].as_array().unwrap().len()),
+            (&json!(true), 4)
+        );
+        let binaries = consortium.binaries.clone();
+        consortium.members[member].restart_node(&binaries);
+        consortium.reaches(member, &["seated"]);
+    }
+    consortium.install(4, &genesis);
+    let applying = consortium.reaches(4, &["applying"]);
+    assert_eq!(applying["hospital"], 4, "{applying}");
+    let consents = fs::read(&application).unwrap();
+    // A second run changes nothing: the consents are still valid.
+    let again = consortium.reaches(4, &["applying"]);
+    assert_eq!((&again["done"], &again["until"]), (&json!([]), &applying["until"]));
+    assert_eq!(fs::read(&application).unwrap(), consents);
+
+    let parsed = Application::parse(&consents).unwrap();
+    let (governance, agent) = parsed.admitted_accounts().unwrap();
+    let statement = parsed.statement();
+    let about = (&statement.name, governance, agent, &statement.worker_url);
+    let admit = (ADMIT, about, &statement.sealing_key, statement.tls_key).encode();
+    consortium.decide(0, &admit, [0, 1, 2]);
+
+    // It sets its session keys, and its worker reports that it is ready; the session after the next one has its seat.
+    let admitted = consortium.reaches(4, &["unready", "ready", "queued", "seated"]);
+    assert_eq!(admitted["hospital"], 4, "{admitted}");
+    assert!(admitted["done"].to_string().contains("session keys"), "{admitted}");
+    consortium.members[4].worker.start().unwrap();
+    consortium.reaches(4, &["ready", "queued", "seated"]);
+    let node_url = consortium.members[0].node_url.clone();
+    let seat = consortium.runtime.block_on(async {
+        let chain = Chain::connect(&node_url).await.unwrap();
+        chain.finalized().await.unwrap().seat(HospitalId(4)).await.unwrap()
+    });
+    assert_eq!((seat.keys, seat.unready), (Some(statement.session), false));
+    consortium.worker_is_ready(4);
+    consortium.visit_at_the_fifth(&genesis);
+
+    // The first leaves; the others remove it, and go on without it.
+    let dir = consortium.members[0].word().to_owned();
+    let unconfirmed = consortium.place.refusal(&["hospital", "leave", "--dir", &dir]);
+    assert!(unconfirmed.contains("--yes"), "{unconfirmed}");
+    let left = consortium.place.run(&["hospital", "leave", "--dir", &dir, "--yes"]);
+    assert_eq!(left["hospital"], 0, "{left}");
+    assert_eq!(consortium.status(0, 1, &genesis), "leaving");
+    consortium.place.refusal(&["hospital", "leave", "--dir", &dir, "--yes"]);
+    consortium.decide(1, &(REMOVE, HospitalId(0)).encode(), [1, 2, 3]);
+    assert_eq!(consortium.status(0, 4, &genesis), "removed");
+}
