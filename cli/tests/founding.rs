@@ -19,7 +19,7 @@ use epione_client::{
 };
 use epione_devnet::{Binaries, Probe, Process, Reserved, reserve_ports};
 use epione_envelope::keystore;
-use epione_primitives::{Hash, HospitalId};
+use epione_primitives::{Hash, HospitalId, hospital::Hospital};
 use network::{
     eventually,
     place::{PASSWORD, Place, flags},
@@ -169,6 +169,58 @@ impl Consortium {
         });
     }
 
+    /// A hospital's entry on the chain, as its own node says.
+    fn entry(&self, member: usize) -> Hospital {
+        let id = HospitalId(u16::try_from(member).unwrap());
+        self.runtime.block_on(async {
+            let chain = Chain::connect(&self.members[member].node_url).await.unwrap();
+            chain.finalized().await.unwrap().hospital(id).await.unwrap().unwrap()
+        })
+    }
+
+    /// New keys of a hospital, of every kind, each with the steps that the command names.
+    fn rotate_every_key(&mut self, member: usize) {
+        let dir = self.members[member].word().to_owned();
+        let rotate = |place: &Place, which: &str, more: &[&str]| {
+            let words = ["hospital", "rotate", which, "--dir", &dir, "--yes"];
+            place.run(&[&words[..], more].concat())
+        };
+        let before = self.entry(member);
+        let session = rotate(&self.place, "session", &[]);
+        let kept = session["keep"].as_array().unwrap();
+        assert!(kept.len() == 2 && session["block"].is_u64(), "{session}");
+        assert_eq!(fs::read_dir(self.members[member].dir.join("keystore")).unwrap().count(), 4);
+
+        rotate(&self.place, "tls", &[]);
+        assert_ne!(self.entry(member).tls_key, before.tls_key);
+        let prepared = rotate(&self.place, "sealing", &[]);
+        assert!(prepared.get("block").is_none(), "{prepared}");
+        assert_eq!(self.entry(member).sealing_key, before.sealing_key);
+        self.restart_worker(member);
+        rotate(&self.place, "sealing", &[]);
+        assert_ne!(self.entry(member).sealing_key, before.sealing_key);
+
+        let agent = rotate(&self.place, "agent", &[]);
+        assert!(agent["next"].as_str().unwrap().contains("rotate tls"), "{agent}");
+        assert_ne!(self.entry(member).agent, before.agent);
+        self.restart_worker(member);
+        rotate(&self.place, "tls", &[]);
+
+        let next = self.place.text("next-governance.json");
+        rotate(&self.place, "governance", &["--to", &next]);
+        assert_ne!(self.entry(member).governance, before.governance);
+        let former = ["hospital", "rotate", "session", "--dir", &dir, "--yes"];
+        self.place.refusal(&former);
+        rotate(&self.place, "session", &["--as", &next]);
+        self.worker_is_ready(member);
+    }
+
+    fn restart_worker(&mut self, member: usize) {
+        self.members[member].worker.stop().unwrap();
+        self.members[member].worker.start().unwrap();
+        self.worker_is_ready(member);
+    }
+
     /// The status of a hospital, as another one sees it.
     fn status(&self, hospital: usize, seen_by: usize, genesis: &str) -> Value {
         let node = &self.members[seen_by].node_url;
@@ -308,4 +360,5 @@ fn four_hospitals_found_a_chain_a_fifth_joins_and_the_first_leaves() {
     consortium.place.refusal(&["hospital", "leave", "--dir", &dir, "--yes"]);
     consortium.decide(1, &(REMOVE, HospitalId(0)).encode(), [1, 2, 3]);
     assert_eq!(consortium.status(0, 4, &genesis), "removed");
+    consortium.rotate_every_key(1);
 }

@@ -221,7 +221,7 @@ impl Application {
         check_worker(&statement)?;
         SealingPublicKey::from_bytes(&statement.sealing_key)
             .map_err(|error| ApplicationError::SealingKey(error.to_string()))?;
-        let address = statement.node_address.parse()?;
+        let address: NodeAddress = statement.node_address.parse()?;
         check_distinct(&statement)?;
         if !statement.session.are_proven_by(&statement.session_proof, &statement.governance) {
             return Err(ApplicationError::SessionProof);
