@@ -221,13 +221,6 @@ impl Consortium {
         self.worker_is_ready(member);
     }
 
-    /// The status of a hospital, as another one sees it.
-    fn status(&self, hospital: usize, seen_by: usize, genesis: &str) -> Value {
-        let node = &self.members[seen_by].node_url;
-        let list = self.place.run(&["hospital", "list", "--node", node, "--genesis", genesis]);
-        list["hospitals"][hospital]["status"].clone()
-    }
-
     /// A visit of a patient at the fifth hospital, which all hospitals store.
     fn visit_at_the_fifth(&self, genesis: &str) {
         let fifth = &self.members[4];
@@ -255,6 +248,118 @@ impl Consortium {
     }
 }
 
+/// The steps of the test, in their order.
+impl Consortium {
+    /// Each founder makes the chain; the order of the files does not matter. Returns the hash of the first block.
+    fn assemble(&mut self) -> String {
+        let applications: Vec<_> =
+            FOUNDERS.iter().map(|name| self.place.application(name)).collect();
+        let first = self.place.assemble("chain.json", &applications).unwrap();
+        let turned: Vec<_> = applications.iter().rev().cloned().collect();
+        let second = self.place.assemble("again.json", &turned).unwrap();
+        assert_eq!(first["genesis"], second["genesis"]);
+        assert_eq!(first["sha256"], second["sha256"]);
+        let read = |name| fs::read(self.place.path(name)).unwrap();
+        assert!(read("chain.json") == read("again.json"), "the files are equal, byte for byte");
+        let hashes = self.place.run(&["genesis", "hash", &self.place.text("chain.json")]);
+        assert_eq!(hashes["genesis"], first["genesis"]);
+        self.order_by_number(first["founders"].as_array().unwrap());
+        first["genesis"].as_str().unwrap().to_owned()
+    }
+
+    /// The order of the governance accounts gives the founders their numbers.
+    fn order_by_number(&mut self, founders: &[Value]) {
+        let number = |member: &Member| {
+            let name = member.dir.file_name().unwrap().to_str().unwrap();
+            founders.iter().position(|founder| founder["name"] == name)
+        };
+        // The fifth is no founder.
+        self.members.sort_by_key(|member| number(member).unwrap_or(usize::MAX));
+    }
+
+    fn found(&mut self, genesis: &str) {
+        for member in 0..4 {
+            self.install(member, genesis);
+        }
+        for member in 0..4 {
+            let seated = self.reaches(member, &["seated"]);
+            assert_eq!(seated["hospital"], json!(member), "{seated}");
+            assert!(seated.get("differs").is_none() && seated.get("next").is_none(), "{seated}");
+            self.members[member].worker.start().unwrap();
+        }
+        (0..4).for_each(|member| self.worker_is_ready(member));
+    }
+
+    /// The members accept the node of the fifth, one after the other; then it reads the chain and applies. Returns its
+    /// application.
+    fn fifth_applies(&mut self, genesis: &str) -> Application {
+        let application = self.place.application("Fifth");
+        for member in 0..4 {
+            let dir = self.members[member].word().to_owned();
+            let add = ["hospital", "peers", "add", "--dir", &dir, &application];
+            let added = self.place.run(&add);
+            let peers = added["peers"].as_array().unwrap().len();
+            assert_eq!((&added["changed"], peers), (&json!(true), 4));
+            self.members[member].restart_node(&self.binaries);
+            self.reaches(member, &["seated"]);
+        }
+        self.install(4, genesis);
+        let applying = self.reaches(4, &["applying"]);
+        assert_eq!(applying["hospital"], 4, "{applying}");
+        let consents = fs::read(&application).unwrap();
+        // A second run changes nothing: the consents are still valid.
+        let again = self.reaches(4, &["applying"]);
+        assert_eq!((&again["done"], &again["until"]), (&json!([]), &applying["until"]));
+        assert_eq!(fs::read(&application).unwrap(), consents);
+        Application::parse(&consents).unwrap()
+    }
+
+    /// The fifth sets its session keys, and its worker reports that it is ready. The session after the next one has its
+    /// seat: that would take twenty minutes.
+    fn fifth_joins(&mut self, application: &Application) {
+        let (governance, agent) = application.admitted_accounts().unwrap();
+        let statement = application.statement();
+        let about = (&statement.name, governance, agent, &statement.worker_url);
+        let admit = (ADMIT, about, &statement.sealing_key, statement.tls_key).encode();
+        self.decide(0, &admit, [0, 1, 2]);
+
+        let admitted = self.reaches(4, &["unready", "ready", "queued", "seated"]);
+        assert_eq!(admitted["hospital"], 4, "{admitted}");
+        assert!(admitted["done"].to_string().contains("session keys"), "{admitted}");
+        self.members[4].worker.start().unwrap();
+        self.reaches(4, &["ready", "queued", "seated"]);
+        let seat = self.runtime.block_on(async {
+            let chain = Chain::connect(&self.members[4].node_url).await.unwrap();
+            chain.finalized().await.unwrap().seat(HospitalId(4)).await.unwrap()
+        });
+        assert_eq!((seat.keys, seat.unready), (Some(statement.session), false));
+        self.worker_is_ready(4);
+    }
+
+    /// The first leaves; the others remove it.
+    fn first_leaves(&self, genesis: &str) {
+        let dir = self.members[0].word();
+        let unconfirmed = self.place.refusal(&["hospital", "leave", "--dir", dir]);
+        assert!(unconfirmed.contains("--yes"), "{unconfirmed}");
+        let left = self.place.run(&["hospital", "leave", "--dir", dir, "--yes"]);
+        assert_eq!(left["hospital"], 0, "{left}");
+        self.first_becomes("leaving", 1, genesis);
+        self.place.refusal(&["hospital", "leave", "--dir", dir, "--yes"]);
+        self.decide(1, &(REMOVE, HospitalId(0)).encode(), [1, 2, 3]);
+        self.first_becomes("removed", 4, genesis);
+    }
+
+    /// The first hospital has this status, as another one sees it.
+    fn first_becomes(&self, status: &str, seen_by: usize, genesis: &str) {
+        let node = &self.members[seen_by].node_url;
+        eventually(&format!("hospital 0 is {status}"), || {
+            let list =
+                self.place.try_run(&["hospital", "list", "--node", node, "--genesis", genesis])?;
+            if list["hospitals"][0]["status"] == status { Ok(()) } else { Err(list) }
+        });
+    }
+}
+
 impl Drop for Consortium {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -271,94 +376,11 @@ impl Drop for Consortium {
 #[test]
 fn four_hospitals_found_a_chain_a_fifth_joins_and_the_first_leaves() {
     let mut consortium = Consortium::init();
-    let applications: Vec<_> =
-        FOUNDERS.iter().map(|name| consortium.place.application(name)).collect();
-
-    // Each founder makes the chain; the order of the files does not matter.
-    let first = consortium.place.assemble("chain.json", &applications).unwrap();
-    let turned: Vec<_> = applications.iter().rev().cloned().collect();
-    let second = consortium.place.assemble("again.json", &turned).unwrap();
-    assert_eq!(first["genesis"], second["genesis"]);
-    assert_eq!(first["sha256"], second["sha256"]);
-    let read = |name| fs::read(consortium.place.path(name)).unwrap();
-    assert!(read("chain.json") == read("again.json"), "the files are equal, byte for byte");
-    let genesis = first["genesis"].as_str().unwrap().to_owned();
-    let hashes = consortium.place.run(&["genesis", "hash", &consortium.place.text("chain.json")]);
-    assert_eq!(hashes["genesis"], first["genesis"]);
-    let names: Vec<_> =
-        first["founders"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
-    let number = |name: &str| names.iter().position(|known| *known == name).unwrap();
-    // By their numbers on the chain, as the order of the governance accounts gives them.
-    let mut ordered: Vec<_> = std::mem::take(&mut consortium.members);
-    let fifth = ordered.pop().unwrap();
-    ordered.sort_by_key(|member| number(member.dir.file_name().unwrap().to_str().unwrap()));
-    consortium.members = ordered.into_iter().chain([fifth]).collect();
-
-    for member in 0..4 {
-        consortium.install(member, &genesis);
-    }
-    for member in 0..4 {
-        let seated = consortium.reaches(member, &["seated"]);
-        assert_eq!(seated["hospital"], json!(member), "{seated}");
-        assert!(seated.get("differs").is_none() && seated.get("next").is_none(), "{seated}");
-        consortium.members[member].worker.start().unwrap();
-    }
-    (0..4).for_each(|member| consortium.worker_is_ready(member));
-
-    // The fifth: the members accept its node, one after the other; then it reads the chain and applies.
-    let application = consortium.place.application("Fifth");
-    for member in 0..4 {
-        let dir = consortium.members[member].word().to_owned();
-        let added =
-            consortium.place.run(&["hospital", "peers", "add", "--dir", &dir, &application]);
-        assert_eq!(
-            (&added["changed"], added["peers"].as_array().unwrap().len()),
-            (&json!(true), 4)
-        );
-        let binaries = consortium.binaries.clone();
-        consortium.members[member].restart_node(&binaries);
-        consortium.reaches(member, &["seated"]);
-    }
-    consortium.install(4, &genesis);
-    let applying = consortium.reaches(4, &["applying"]);
-    assert_eq!(applying["hospital"], 4, "{applying}");
-    let consents = fs::read(&application).unwrap();
-    // A second run changes nothing: the consents are still valid.
-    let again = consortium.reaches(4, &["applying"]);
-    assert_eq!((&again["done"], &again["until"]), (&json!([]), &applying["until"]));
-    assert_eq!(fs::read(&application).unwrap(), consents);
-
-    let parsed = Application::parse(&consents).unwrap();
-    let (governance, agent) = parsed.admitted_accounts().unwrap();
-    let statement = parsed.statement();
-    let about = (&statement.name, governance, agent, &statement.worker_url);
-    let admit = (ADMIT, about, &statement.sealing_key, statement.tls_key).encode();
-    consortium.decide(0, &admit, [0, 1, 2]);
-
-    // It sets its session keys, and its worker reports that it is ready; the session after the next one has its seat.
-    let admitted = consortium.reaches(4, &["unready", "ready", "queued", "seated"]);
-    assert_eq!(admitted["hospital"], 4, "{admitted}");
-    assert!(admitted["done"].to_string().contains("session keys"), "{admitted}");
-    consortium.members[4].worker.start().unwrap();
-    consortium.reaches(4, &["ready", "queued", "seated"]);
-    let node_url = consortium.members[0].node_url.clone();
-    let seat = consortium.runtime.block_on(async {
-        let chain = Chain::connect(&node_url).await.unwrap();
-        chain.finalized().await.unwrap().seat(HospitalId(4)).await.unwrap()
-    });
-    assert_eq!((seat.keys, seat.unready), (Some(statement.session), false));
-    consortium.worker_is_ready(4);
+    let genesis = consortium.assemble();
+    consortium.found(&genesis);
+    let application = consortium.fifth_applies(&genesis);
+    consortium.fifth_joins(&application);
     consortium.visit_at_the_fifth(&genesis);
-
-    // The first leaves; the others remove it, and go on without it.
-    let dir = consortium.members[0].word().to_owned();
-    let unconfirmed = consortium.place.refusal(&["hospital", "leave", "--dir", &dir]);
-    assert!(unconfirmed.contains("--yes"), "{unconfirmed}");
-    let left = consortium.place.run(&["hospital", "leave", "--dir", &dir, "--yes"]);
-    assert_eq!(left["hospital"], 0, "{left}");
-    assert_eq!(consortium.status(0, 1, &genesis), "leaving");
-    consortium.place.refusal(&["hospital", "leave", "--dir", &dir, "--yes"]);
-    consortium.decide(1, &(REMOVE, HospitalId(0)).encode(), [1, 2, 3]);
-    assert_eq!(consortium.status(0, 4, &genesis), "removed");
+    consortium.first_leaves(&genesis);
     consortium.rotate_every_key(1);
 }

@@ -371,7 +371,7 @@ mod tests {
         let cli =
             Cli::parse_from([&words[..], &["--worker-url", "https://w.example"], more].concat());
         match cli.command {
-            crate::commands::Command::Hospital(super::super::Command::Init(args)) => args,
+            crate::commands::Command::Hospital(super::super::Command::Init(args)) => *args,
             other => panic!("{other:?}"),
         }
     }

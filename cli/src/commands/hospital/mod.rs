@@ -37,7 +37,7 @@ pub enum Command {
     ///
     /// The application is one file for the other hospitals. With those of all founders, `epione genesis assemble` makes
     /// a new chain; a hospital that joins an existing chain hands it to a member.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Takes a new hospital from its folder to a validator; run it again to continue
     ///
     /// The first run installs the chain specification, after you compared its hash. Then start node and worker. The
