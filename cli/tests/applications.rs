@@ -127,10 +127,31 @@ fn a_chain_is_installed_after_its_hash_was_compared() {
     assert!(without.contains("--chain"), "{without}");
     let unread = place.refusal(&["hospital", "join", "--dir", &dir, "--chain", &chain]);
     assert!(unread.contains(genesis) && unread.contains("compare"), "{unread}");
+    assert!(unread.contains(made["sha256"].as_str().unwrap()), "{unread}");
     let swapped = ["hospital", "join", "--dir", &dir, "--chain", &another, "--genesis", genesis];
     let swapped = place.refusal(&swapped);
     assert!(swapped.contains(other["genesis"].as_str().unwrap()), "{swapped}");
     assert!(!place.path("North/chain.json").exists() && !place.path("North/peers.env").exists());
+
+    // The hash of the first block does not cover the nodes that the file names.
+    let text = fs::read_to_string(place.path("chain.json")).unwrap();
+    let forged = place.text("forged.json");
+    for (from, to, reason) in [
+        ("/tcp/30333/p2p/", "/tcp/30333;reboot/p2p/", "not the address of a node"),
+        ("\"Live\"", "\"Local\"", "for development only"),
+        (
+            "\"codeSubstitutes\": {}",
+            "\"codeSubstitutes\": {\"7\": \"0x00\"}",
+            "replaces the runtime",
+        ),
+    ] {
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text);
+        fs::write(&forged, changed).unwrap();
+        let join = ["hospital", "join", "--dir", &dir, "--chain", &forged, "--genesis", genesis];
+        let refused = place.refusal(&join);
+        assert!(refused.contains(reason), "{refused}");
+    }
 
     let install = ["hospital", "join", "--dir", &dir, "--chain", &chain, "--genesis", genesis];
     assert_eq!(place.run(&install)["stage"], "installed");

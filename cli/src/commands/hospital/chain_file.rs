@@ -1,10 +1,16 @@
 //! The chain specification in the folder of a hospital: it is installed once, after its hash was compared.
 
-use std::{fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use epione_client::private;
 use epione_primitives::Hash;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
+use sha2::{Digest, Sha256};
 
 use super::{folder::Folder, peers};
 use crate::{failure::Failure, invocation::Invocation, node_program::NodeProgram};
@@ -19,6 +25,12 @@ struct Spec {
     nodes: Vec<String>,
     #[serde(rename = "chainType", default)]
     kind: Option<String>,
+    /// Runtimes that a node executes instead of the chain's own ones.
+    #[serde(rename = "codeSubstitutes", default)]
+    substitutes: BTreeMap<String, IgnoredAny>,
+    /// Servers to which a node reports.
+    #[serde(rename = "telemetryEndpoints", default)]
+    telemetry: Option<IgnoredAny>,
 }
 
 /// The chain of a folder.
@@ -52,22 +64,40 @@ pub async fn install(
              --genesis HASH",
         )
     })?;
-    let found = NodeProgram::find(bin_dir)?.genesis_hash(path).await?;
+    // Read once: what is installed is what was checked.
+    let content = bytes(path)?;
+    let spec = parse(path, &content)?;
+    let found = genesis_hash(folder, &content, bin_dir).await?;
     match expected {
         Some(hash) if hash == found => {}
         Some(hash) => return Err(another(hash, found)),
         None => {
+            let sha256 = hex::encode(Sha256::digest(&content));
             return Err(Failure::usage(
-                format!("the hash of the first block of {} is {found:?}", path.display()),
-                "compare it, by telephone or on paper, with the hash that the other hospitals have; only if they are \
-                 equal, run the command below",
+                format!(
+                    "the hash of the first block of {} is {found:?}, and the SHA-256 of the file is {sha256}",
+                    path.display()
+                ),
+                "compare both, by telephone or on paper, with those that the other hospitals have (epione genesis hash \
+                 chain.json); only if they are equal, run the command below",
             )
             .with_command(confirmed(folder, path, found)));
         }
     }
-    let spec = read(path)?;
-    write(folder, path, &spec, found)?;
+    write(folder, &content, &spec, found)?;
     Ok(Installed { genesis: found, now: true })
+}
+
+/// The hash of the first block, by the node's program, which reads a file.
+async fn genesis_hash(
+    folder: &Folder,
+    content: &[u8],
+    bin_dir: Option<&Path>,
+) -> Result<Hash, Failure> {
+    let unwritable = |error: io::Error| Failure::file(folder.path(), &error);
+    let mut staged = tempfile::NamedTempFile::new_in(folder.path()).map_err(unwritable)?;
+    staged.write_all(content).map_err(unwritable)?;
+    NodeProgram::find(bin_dir)?.genesis_hash(staged.path()).await
 }
 
 /// The command that installs the chain with this hash.
@@ -95,7 +125,7 @@ fn same(given: &Path, installed: &Path) -> Result<(), Failure> {
     ))
 }
 
-fn read(path: &Path) -> Result<Spec, Failure> {
+fn parse(path: &Path, content: &[u8]) -> Result<Spec, Failure> {
     let wrong = |error: String| {
         Failure::new(
             format!(
@@ -105,10 +135,13 @@ fn read(path: &Path) -> Result<Spec, Failure> {
             "get the file again from the founders or from a member",
         )
     };
-    let spec: Spec =
-        serde_json::from_slice(&bytes(path)?).map_err(|error| wrong(error.to_string()))?;
+    let spec: Spec = serde_json::from_slice(content).map_err(|error| wrong(error.to_string()))?;
     if spec.kind.as_deref() != Some("Live") {
         return Err(wrong("it is for development only".into()));
+    }
+    // The hash of the first block does not cover them.
+    if !spec.substitutes.is_empty() || spec.telemetry.is_some() {
+        return Err(wrong("it replaces the runtime, or makes the node report to servers".into()));
     }
     match spec.nodes.iter().find(|node| !peers::is_peer(node)) {
         Some(node) => Err(wrong(format!("{node} is not the address of a node with its id"))),
@@ -117,7 +150,7 @@ fn read(path: &Path) -> Result<Spec, Failure> {
 }
 
 /// The chain itself comes last: with it, the chain is installed.
-fn write(folder: &Folder, path: &Path, spec: &Spec, genesis: Hash) -> Result<(), Failure> {
+fn write(folder: &Folder, content: &[u8], spec: &Spec, genesis: Hash) -> Result<(), Failure> {
     let own = folder.application()?.peer();
     let others: Vec<_> = spec.nodes.iter().filter(|node| **node != own).cloned().collect();
     if !folder.peers().exists() {
@@ -125,7 +158,7 @@ fn write(folder: &Folder, path: &Path, spec: &Spec, genesis: Hash) -> Result<(),
     }
     folder.worker_settings()?.set_genesis(genesis)?;
     let chain = folder.chain();
-    private::replace(&chain, &bytes(path)?).map_err(|error| Failure::file(&chain, &error))
+    private::replace(&chain, content).map_err(|error| Failure::file(&chain, &error))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
