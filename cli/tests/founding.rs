@@ -305,7 +305,10 @@ impl Consortium {
         }
         self.install(4, genesis);
         let applying = self.reaches(4, &["applying"]);
-        assert_eq!(applying["hospital"], 4, "{applying}");
+        assert_eq!(
+            (&applying["hospital"], &applying["application"]),
+            (&json!(4), &json!(application))
+        );
         let consents = fs::read(&application).unwrap();
         // A second run changes nothing: the consents are still valid.
         let again = self.reaches(4, &["applying"]);

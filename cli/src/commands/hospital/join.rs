@@ -122,6 +122,9 @@ pub struct Joined {
     /// The hospital's number; before it is admitted, the number to which its accounts consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hospital: Option<HospitalId>,
+    /// The file for the council, while the hospital applies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<PathBuf>,
     /// The last chain block in which the consents are valid, while the hospital applies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<BlockNumber>,
@@ -139,7 +142,8 @@ impl Joined {
     fn new(stage: Stage, genesis: Hash, folder: &Folder) -> Self {
         let next = (stage != Stage::Seated).then(|| folder.command("join").to_string());
         let (done, differs) = (Vec::new(), Vec::new());
-        Self { stage, genesis, hospital: None, until: None, done, differs, next }
+        let (hospital, application, until) = (None, None, None);
+        Self { stage, genesis, hospital, application, until, done, differs, next }
     }
 }
 
@@ -154,6 +158,9 @@ impl fmt::Display for Joined {
             }
             Some(hospital) => writeln!(f, "hospital {hospital}: {}", word(&self.stage))?,
             None => writeln!(f, "{}", word(&self.stage))?,
+        }
+        if let Some(file) = &self.application {
+            writeln!(f, "application for the council: {}", file.display())?;
         }
         if let Some(until) = self.until {
             writeln!(
@@ -251,6 +258,7 @@ impl Run<'_> {
         let (hospital, head) = (HospitalId(next), self.head().await?);
         let mut joined = Joined::new(Stage::Applying, self.genesis, &self.folder);
         joined.hospital = Some(hospital);
+        joined.application = Some(self.folder.application_file());
         let statement = application.statement();
         let valid = statement.admission.as_ref().filter(|admission| {
             admission.genesis == self.genesis
