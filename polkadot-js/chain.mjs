@@ -94,6 +94,30 @@ export function consent(api, account, hospital, user, version = 0) {
   return { Sr25519: account.sign(message) };
 }
 
+/**
+ * A named account for a hospital: the account, and the signature with which it consents to have this duty there, valid
+ * until this block.
+ */
+export function namedAccount(api, account, hospital, duty, until) {
+  const HOSPITAL = 2;
+  const message = u8aConcat(
+    stringToU8a('epione/consent'),
+    api.genesisHash.toU8a(),
+    [HOSPITAL],
+    bnToU8a(hospital, { bitLength: 16, isLe: true }),
+    [['Governance', 'Agent'].indexOf(duty)],
+    bnToU8a(until, { bitLength: 32, isLe: true }),
+  );
+  return { account: account.address, until, consent: { Sr25519: account.sign(message) } };
+}
+
+/** The fields of the first event with this name; fails if there is none. */
+export function find(events, pallet, name) {
+  const event = events.find(({ section, method }) => section === pallet && method === name);
+  if (!event) throw new Error(`no ${pallet}.${name} among ${events.map((e) => `${e.section}.${e.method}`)}`);
+  return event.data;
+}
+
 /** Sends a transaction. Resolves with its events after its block is finalized, or rejects with the error's name. */
 export function submit(api, transaction, signer) {
   return new Promise((resolve, reject) => {
@@ -110,7 +134,8 @@ export function submit(api, transaction, signer) {
   });
 }
 
-function describe(api, error) {
+/** The name of an error, such as `hospitals.NotActive`. */
+export function describe(api, error) {
   if (!error.isModule) return error.toString();
   const { section, name } = api.registry.findMetaError(error.asModule);
   return `${section}.${name}`;

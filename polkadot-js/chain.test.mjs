@@ -9,8 +9,9 @@ import { blake2AsHex, cryptoWaitReady } from '@polkadot/util-crypto';
 import { u8aToHex } from '@polkadot/util';
 
 import {
-  NO_SEGMENTS, considered, consent, readBody, rpc, signRequest, subject, submit, userId,
+  NO_SEGMENTS, considered, consent, find, namedAccount, readBody, rpc, signRequest, subject, submit, userId,
 } from './chain.mjs';
+import { LARGEST, asRoot, close, decide, propose, threshold } from './council.mjs';
 import { startWithoutWorkers } from './devnet.mjs';
 
 let network;
@@ -39,12 +40,6 @@ after(async () => {
 });
 
 const agent = (hospital) => keys(network.hospitals[hospital].agent);
-
-function find(events, pallet, name) {
-  const event = events.find(({ section, method }) => section === pallet && method === name);
-  assert.ok(event, `no ${pallet}.${name} among ${events.map((e) => `${e.section}.${e.method}`)}`);
-  return event.data;
-}
 
 test('the hospitals in storage can be decoded', async () => {
   const hospitals = await api.query.hospitals.hospitals.entries();
@@ -376,4 +371,114 @@ test('a hospital begins a ceremony of the consortium key, and another one enrols
   await assert.rejects(submit(api, enrol(99), agent(2)), /consortiumKey\.AnotherCeremony/);
   assert.equal((await api.query.consortiumKey.schedule()).phase.toNumber(), 10);
   assert.ok((await api.query.consortiumKey.current()).isNone);
+});
+
+/** The governance accounts of the founders, which are in the council. */
+const members = () => network.hospitals.map(({ governance }) => keys(governance));
+const root = (call) => asRoot(api, call);
+
+test('nodes refuse a motion with another threshold, and close none before its votes', async () => {
+  const remark = root(api.tx.system.remark('0x00'));
+  assert.equal(await threshold(api, remark), 3);
+  assert.equal(await threshold(api, api.tx.hospitals.suspend(1)), 3);
+  const [first, second, third] = members();
+  for (const wrong of [1, 2, 4]) {
+    const call = api.tx.council.propose(wrong, remark, remark.method.encodedLength);
+    await assert.rejects(submit(api, call, first), /Custom error: 14/);
+  }
+  const motion = await propose(api, remark, first);
+  await assert.rejects(close(api, motion, first), /council\.TooEarly/);
+  const { hash, index, length } = motion;
+  const reject = (member) => submit(api, api.tx.council.vote(hash, index, false), member);
+  await Promise.all([second, third].map(reject));
+  await assert.rejects(reject(second), /council\.DuplicateVote/);
+  await assert.rejects(submit(api, api.tx.council.vote(hash, index, true), agent(1)), /Custom error: 3/);
+  const voting = (await api.query.council.voting(hash)).unwrap();
+  assert.deepEqual([voting.threshold.toNumber(), voting.ayes.length, voting.nays.length], [3, 0, 2]);
+  assert.equal((await api.query.council.proposalOf(hash)).unwrap().method, 'dispatch');
+  // Too many are against it.
+  find(await submit(api, api.tx.council.close(hash, index, LARGEST, length), first), 'council', 'Disapproved');
+  find(await submit(api, api.tx.council.releaseProposalCost(hash), first), 'council', 'ProposalCostReleased');
+});
+
+test('the council decides about quotas, attributes, the consortium key and custodians', async () => {
+  const limits = (await api.query.quotas.currentLimits()).toJSON();
+  limits.records.account.bytes = 4_294_967_296;
+  const outcomes = await decide(api, members(), [
+    root(api.tx.credentials.nameAttribute('genetics')),
+    root(api.tx.quotas.setLimits(limits)),
+    root(api.tx.consortiumKey.seat([0, 1, 2, 3])),
+    api.tx.consortiumKey.schedule(await api.query.consortiumKey.schedule()),
+    root(api.tx.consortiumKey.renew()),
+    root(api.tx.custody.appoint(2, 1)),
+    root(api.tx.custody.dismiss(2)),
+    root(api.tx.profiles.completeRecovery(doctor, null)),
+  ]);
+  assert.deepEqual(outcomes.slice(0, 4), Array(4).fill('executed'));
+  assert.deepEqual(outcomes.slice(4), [
+    'consortiumKey.NoKey', 'custody.NotRemoved', 'custody.NoCustodian', 'profiles.NoRecovery',
+  ]);
+  assert.equal((await api.query.credentials.attributes(6)).unwrap().toUtf8(), 'genetics');
+  const { records } = await api.query.quotas.currentLimits();
+  assert.equal(records.account.bytes.toNumber(), 4_294_967_296);
+  assert.equal((await api.query.consortiumKey.committee()).unwrap().length, 4);
+});
+
+test('the council admits a hospital, authorizes an upgrade, and ends motions without their votes', async () => {
+  const until = (await api.query.system.number()).toNumber() + 1_000;
+  const governance = namedAccount(api, keys('//Eve'), 4, 'Governance', until);
+  const worker = namedAccount(api, keys('//Eve//agent'), 4, 'Agent', until);
+  const url = 'https://eve.example';
+  const remark = (text, member) => propose(api, root(api.tx.system.remark(text)), member);
+  const ended = await Promise.all([remark('0x01', members()[2]), remark('0x02', members()[3])]);
+  const code = u8aToHex(randomBytes(32));
+  const outcomes = await decide(api, members(), [
+    root(api.tx.system.authorizeUpgrade(code)),
+    root(api.tx.system.authorizeUpgradeWithoutChecks(code)),
+    api.tx.council.disapproveProposal(ended[0].hash),
+    root(api.tx.council.kill(ended[1].hash)),
+    api.tx.hospitals.reinstate(1),
+    api.tx.hospitals.admit('Eve', governance, worker, url, '0x0102', randomBytes(32)),
+  ]);
+  assert.deepEqual(outcomes, [...Array(4).fill('executed'), 'hospitals.NotSuspended', 'executed']);
+  assert.equal((await api.query.system.authorizedUpgrade()).unwrap().codeHash.toHex(), code);
+  const live = (await api.query.council.proposals()).map((hash) => hash.toHex());
+  assert.ok(ended.every(({ hash }) => !live.includes(hash.toHex())));
+  const hospital = (await api.query.hospitals.hospitals(4)).unwrap();
+  assert.deepEqual([hospital.name.toUtf8(), hospital.status.type], ['Eve', 'Active']);
+  assert.equal((await api.query.council.members()).length, 5);
+  // The delay of the authorization has not passed, or the code is another one.
+  const apply = api.tx.system.applyAuthorizedUpgrade('0x00');
+  await assert.rejects(submit(api, apply, members()[0]), /Custom error: (16|19)/);
+});
+
+test('the council suspends a hospital, and replaces a governance account that was lost', async () => {
+  const until = (await api.query.system.number()).toNumber() + 1_000;
+  const next = namedAccount(api, keys('//Dave//next'), 3, 'Governance', until);
+  const outcomes = await decide(api, members(), [
+    api.tx.hospitals.suspend(4),
+    root(api.tx.hospitals.replaceGovernance(3, next)),
+  ]);
+  assert.deepEqual(outcomes, ['executed', 'executed']);
+  assert.equal((await api.query.hospitals.hospitals(4)).unwrap().status.type, 'Suspended');
+  assert.equal((await api.query.hospitals.replacements(3)).unwrap().governance.toString(), next.account);
+  assert.equal((await api.query.council.members()).length, 4);
+  // The delay has not passed, and the present account objects.
+  const complete = api.tx.hospitals.completeReplacement(3);
+  await assert.rejects(submit(api, complete, members()[0]), /hospitals\.ReplacementTooEarly/);
+  const objected = await submit(api, api.tx.hospitals.objectToReplacement(), members()[3]);
+  assert.equal(find(objected, 'hospitals', 'ReplacementWithdrawn').hospital.toNumber(), 3);
+});
+
+// The last test: the next session begins with a set of authorities that is announced by force.
+test('the council removes a hospital, and resumes finality', async () => {
+  const head = await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead());
+  const number = head.number.toNumber();
+  const outcomes = await decide(api, members(), [
+    api.tx.hospitals.remove(4),
+    root(api.tx.grandpa.noteStalled(40, number)),
+  ]);
+  assert.deepEqual(outcomes, ['executed', 'executed']);
+  assert.equal((await api.query.hospitals.hospitals(4)).unwrap().status.type, 'Removed');
+  assert.deepEqual((await api.query.grandpa.stalled()).toJSON(), [40, number]);
 });

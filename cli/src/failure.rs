@@ -10,7 +10,7 @@ use std::{fmt, io, path::Path};
 
 use epione_client::{
     api::Problem,
-    chain::{ChainError, Doubt, SubmitError},
+    chain::{ChainError, DispatchFailure, Doubt, SubmitError},
     disclosure::{Culprit, DisclosureError, Flaw, Refused},
     lite::LiteError,
     reader::ReadError,
@@ -170,14 +170,17 @@ fn is_of_client(doubt: &Doubt) -> bool {
     matches!(doubt, Doubt::TooLong | Doubt::NoProof { .. } | Doubt::UnknownCall { .. })
 }
 
+/// What to do after a call failed on the chain.
+pub fn of_call(failure: &DispatchFailure) -> &'static str {
+    let known = call_errors::help(&failure.pallet, &failure.error);
+    known.unwrap_or("correct the arguments; nothing was changed")
+}
+
 impl From<SubmitError> for Failure {
     fn from(error: SubmitError) -> Self {
         let help = match error {
             SubmitError::Chain(error) => return error.into(),
-            SubmitError::Dispatch(ref failure) => {
-                call_errors::help(&failure.pallet, &failure.error)
-                    .unwrap_or("correct the arguments; nothing was changed")
-            }
+            SubmitError::Dispatch(ref failure) => of_call(failure),
             SubmitError::Refused(refusal) if refusal.is_temporary() => {
                 "nothing was changed; repeat the command later"
             }

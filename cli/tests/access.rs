@@ -41,6 +41,7 @@ impl Case {
         let hospitals = network.run(&["hospital", "list"]);
         assert_eq!(hospitals["hospitals"][1]["status"], json!("active"));
         assert_eq!(hospitals["hospitals"][1]["benched"], json!(false));
+        assert_eq!(hospitals["hospitals"][1]["unready"], json!(false));
         let [patient, doctor, stranger, specialist] = network.register_all([
             ("0", "patient", PATIENT),
             ("0", "doctor", DOCTOR),

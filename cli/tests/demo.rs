@@ -13,7 +13,7 @@ use std::{
 use epione_devnet::{ProcessRecord, State};
 use network::eventually;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn demo(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epione-demo"));
@@ -49,6 +49,7 @@ fn the_checks_pass_and_the_report_is_complete() {
             "consortium_key",
             "emergencies",
             "evidence",
+            "hospital_left",
             "hospitals",
             "receipts",
             "refusals",
@@ -77,10 +78,7 @@ fn the_checks_pass_and_the_report_is_complete() {
     );
     access_is_reported(&report);
     sharing_is_reported(&report);
-    let key = &report["consortium_key"];
-    assert_eq!(keys(key), ["epoch", "key", "members", "public_key", "threshold"]);
-    assert_eq!(key["members"].as_array().unwrap().len(), 4);
-    assert_eq!(key["threshold"], 3);
+    key_is_reported(&report);
     for file in report["retrieved_files"].as_array().unwrap() {
         assert_eq!(keys(file), ["name", "sha256_in", "sha256_out"]);
         assert_eq!(file["sha256_in"], file["sha256_out"]);
@@ -111,6 +109,25 @@ fn access_is_reported(report: &Value) {
     {
         assert!(refused.iter().any(|refused| refused["who"] == who), "{who}: {refused:?}");
     }
+}
+
+fn key_is_reported(report: &Value) {
+    let (key, left) = (&report["consortium_key"], &report["hospital_left"]);
+    assert_eq!(keys(left), ["hospital", "key", "wrapped_in"]);
+    for key in [key, &left["key"]] {
+        assert_eq!(keys(key), ["epoch", "key", "members", "public_key", "threshold"]);
+    }
+    assert_eq!((&key["members"], &key["threshold"]), (&json!([0, 1, 2, 3]), &json!(3)));
+    // The last hospital left. The key is the same, and the section was wrapped before.
+    let renewed = &left["key"];
+    assert_eq!(left["hospital"], 3);
+    assert_eq!((&renewed["members"], &renewed["threshold"]), (&json!([0, 1, 2]), &json!(2)));
+    for same in ["key", "public_key"] {
+        assert_eq!(renewed[same], key[same], "{same}");
+    }
+    let epochs = [&key["epoch"], &left["wrapped_in"], &renewed["epoch"]];
+    let [made, wrapped, now] = epochs.map(|epoch| epoch.as_u64().unwrap());
+    assert!(made <= wrapped && wrapped < now, "{left}");
 }
 
 fn sharing_is_reported(report: &Value) {

@@ -9,6 +9,7 @@ use clap::CommandFactory;
 use epione_cli::{Cli, arguments::Arguments};
 
 const GUIDE: &str = include_str!("../../docs/sharing.md");
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const DEPLOYING: &str = include_str!("../../deploy/README.md");
 const NODE_UNIT: &str = include_str!("../../deploy/systemd/epione-node.service");
 const WORKER_UNIT: &str = include_str!("../../deploy/systemd/epione-worker.service");
@@ -67,6 +68,44 @@ fn the_program_understands_every_command_of_the_guide_to_sharing() {
     for custody in ["epione mandate entrust ", "epione mandate end-custody "] {
         assert!(commands.iter().any(|it| it.starts_with(custody)), "{custody}");
     }
+}
+
+#[test]
+fn the_program_understands_the_council_commands_of_the_operators_guide() {
+    let commands = commands(OPERATIONS);
+    let council: Vec<_> =
+        commands.iter().filter(|command| command.starts_with("epione council ")).collect();
+    assert!(council.len() > 6, "{council:?}");
+    for command in council {
+        if let Err(error) = Arguments::read(words(command)) {
+            panic!("{command}: {error}");
+        }
+    }
+}
+
+/// The table in "The council" has everything that can be proposed.
+#[test]
+fn the_operators_guide_lists_what_can_be_proposed() {
+    let program = Cli::command();
+    let council = program.find_subcommand("council").unwrap();
+    let propose = council.find_subcommand("propose").unwrap();
+    let table = OPERATIONS.split("| `epione council propose` |").nth(1).unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let mut listed = 0;
+    for what in propose.get_subcommands() {
+        let below: Vec<_> = what.get_subcommands().map(|it| it.get_name()).collect();
+        let names = match below.is_empty() {
+            true => vec![what.get_name().to_owned()],
+            false => below.iter().map(|it| format!("{} {it}", what.get_name())).collect(),
+        };
+        for name in names {
+            let is_named =
+                table.contains(&format!("`{name} ")) || table.contains(&format!("`{name}`"));
+            assert!(is_named, "docs/operations.md does not list `{name}`");
+            listed += 1;
+        }
+    }
+    assert_eq!(listed, 18);
 }
 
 #[test]

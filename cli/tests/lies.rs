@@ -201,6 +201,7 @@ fn readings(case: &Case, [policies, visit, block, copy]: [&str; 4]) -> Vec<Readi
         Reading::of(&["block", "verify", "1"]),
         Reading::of(&["consortium", "key", "history"]),
         Reading::of(&["consortium", "key", "status"]).varying(&["/block"]),
+        Reading::of(&["council", "list"]).varying(&["/block"]),
         Reading::of(&["credential", "attributes"]),
         Reading::of(&["credential", "list", "--user", doctor]),
         Reading::of(&["discover", "--as", DOCTOR, "--kind", "report", "--purpose", "research"])

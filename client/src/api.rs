@@ -23,6 +23,7 @@
 //! | `POST /v1/users/recovery/complete`, `/object` | the hospital's governance | [`UserRef`] | 204 |
 //! | `POST /v1/relations` | the hospital's governance | [`Relation`] | 204 |
 //! | `POST /v1/relations/close` | the hospital's governance | [`Relation`] without expiry | 204 |
+//! | `POST /v1/reach` | an active hospital's agent | | 200, whether the worker reaches the caller's at its address on the chain |
 //! | `GET /v1/info` | anyone | | 200 [`WorkerInfo`] |
 //! | `GET /healthz` | anyone | | |
 //!

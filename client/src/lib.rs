@@ -18,6 +18,7 @@
 //! | [`opening`] | node: sections that hospitals open together while the patient is away, and why they do not |
 //! | [`consent`] | node and worker: a patient's consents in words and as FHIR, what they cover, and the log of them |
 //! | [`application`] | files: what a hospital hands to the others to found or join a chain, and a new chain from it |
+//! | [`council`] | none: what the council can decide, as calls and as JSON, and how a motion stands |
 //! | [`naming`] | none: signs that a call may name an account |
 //! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
 //! | [`signer`] | none: the account that signs |
@@ -29,6 +30,7 @@ pub mod api;
 pub mod application;
 pub mod chain;
 pub mod consent;
+pub mod council;
 pub mod dicom;
 pub mod disclosure;
 pub mod endpoint;

@@ -18,15 +18,25 @@ pub struct Binaries {
 impl Binaries {
     /// Looks for them in `directory` if given; otherwise in the folder of this program, then along PATH.
     pub fn find(directory: Option<&Path>) -> Result<Self, DevnetError> {
-        let folders = match directory {
-            Some(directory) => vec![directory.to_path_buf()],
-            None => around_us().into_iter().chain(along_path()).collect(),
-        };
+        let folders = folders(directory);
         Ok(Self {
             node: find("epione-node", &folders)?,
             worker: find("epione-worker", &folders)?,
             s3_server: find("epione-s3-server", &folders).ok(),
         })
+    }
+
+    /// Looks for the worker alone, in the same places: the machine of a hospital's worker may have no node.
+    pub fn find_worker(directory: Option<&Path>) -> Result<PathBuf, DevnetError> {
+        find("epione-worker", &folders(directory))
+    }
+}
+
+/// Where programs are looked for.
+fn folders(directory: Option<&Path>) -> Vec<PathBuf> {
+    match directory {
+        Some(directory) => vec![directory.to_path_buf()],
+        None => around_us().into_iter().chain(along_path()).collect(),
     }
 }
 

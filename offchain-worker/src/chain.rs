@@ -148,6 +148,8 @@ pub trait FinalState: CustodyState {
     /// The time of the block.
     fn time(&self) -> Answer<'_, Moment>;
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>>;
+    /// The active hospitals that do not validate until their workers say that they are ready.
+    fn unready(&self) -> Answer<'_, Vec<HospitalId>>;
     fn hospital_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<(HospitalId, Duty)>>;
     fn user_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<UserId>>;
     fn profile(&self, user: UserId) -> Answer<'_, Option<Profile>>;
@@ -389,6 +391,10 @@ impl FinalState for Snapshot {
 
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>> {
         Box::pin(async move { Ok(self.hospital(id).await?) })
+    }
+
+    fn unready(&self) -> Answer<'_, Vec<HospitalId>> {
+        Box::pin(async move { Ok(self.unready().await?) })
     }
 
     fn hospital_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<(HospitalId, Duty)>> {

@@ -12,15 +12,26 @@ use std::{
     time::Duration,
 };
 
+use epione_primitives::{Hash, HospitalId, Moment, consortium::CeremonyId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream, unix::OwnedReadHalf},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::{Semaphore, mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 
-use crate::tasks::scrub::{ScrubProgress, ScrubReport, ScrubRequest};
+use crate::{
+    chain::Identity,
+    heard::Heard,
+    journal::{Journal, JournalError, StageCounts, consortium, visits},
+    maintenance::Maintenance,
+    metrics::Metrics,
+    tasks::scrub::{ScrubProgress, ScrubReport, ScrubRequest},
+};
 
 /// Connections at once.
 const CONNECTIONS: usize = 4;
@@ -36,6 +47,7 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum ControlRequest {
     Scrub { segments_per_minute: Option<u32> },
+    Status {},
 }
 
 /// A line of the response.
@@ -44,7 +56,71 @@ enum ControlRequest {
 enum ControlResponse {
     Progress(ScrubProgress),
     Done(Box<ScrubReport>),
+    Status(WorkerStatus),
     Failed(String),
+}
+
+/// What a running worker says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    pub hospital: HospitalId,
+    /// Hash of the first block of the chain to which the journal belongs.
+    pub genesis: Hash,
+    /// Since when it is in maintenance mode; absent if it is not.
+    pub maintenance: Option<Moment>,
+    /// Acknowledged visits that are not committed yet.
+    pub waiting_visits: u64,
+    /// Visits whose media are being uploaded.
+    pub open_uploads: u64,
+    /// The ceremonies of which the journal has this hospital's share.
+    pub shares: Vec<CeremonyId>,
+    /// When the agents of hospitals last sent a request, since the worker began.
+    pub heard: Vec<(HospitalId, Moment)>,
+}
+
+impl WorkerStatus {
+    /// Whether nothing is under way that a stop would delay.
+    pub fn is_idle(&self) -> bool {
+        self.waiting_visits == 0 && self.open_uploads == 0
+    }
+}
+
+/// What requests about the worker itself are answered from.
+#[derive(Clone)]
+pub struct About {
+    pub identity: Identity,
+    pub journal: Journal,
+    pub metrics: Metrics,
+    pub maintenance: Maintenance,
+    pub heard: Heard,
+}
+
+impl About {
+    async fn status(&self) -> Result<WorkerStatus, JournalError> {
+        let counts = self.journal.read(visits::counts).await?;
+        Ok(WorkerStatus {
+            hospital: self.identity.hospital,
+            genesis: self.identity.genesis,
+            maintenance: self.maintenance.since().await,
+            waiting_visits: waiting(&counts),
+            open_uploads: u64::try_from(self.metrics.uploads_open.get()).unwrap_or(0),
+            shares: self.journal.read(consortium::held).await?.shares,
+            heard: self.heard.all().into_iter().collect(),
+        })
+    }
+}
+
+/// The acknowledged visits that are not committed yet.
+pub fn waiting(counts: &StageCounts) -> u64 {
+    counts.queued + counts.packed + counts.announced
+}
+
+/// What requests work with.
+#[derive(Clone)]
+pub struct Desk {
+    pub scrubs: mpsc::Sender<ScrubRequest>,
+    pub progress: watch::Receiver<ScrubProgress>,
+    pub about: About,
 }
 
 /// Why a running worker did not carry out a request.
@@ -70,11 +146,7 @@ fn socket(folder: &Path) -> PathBuf {
 }
 
 /// Serves requests. Never returns. To be called only by the process that has opened the journal.
-pub async fn serve(
-    folder: PathBuf,
-    scrubs: mpsc::Sender<ScrubRequest>,
-    progress: watch::Receiver<ScrubProgress>,
-) {
+pub async fn serve(folder: PathBuf, desk: Desk) {
     let listener = match listen(&folder) {
         Ok(listener) => listener,
         Err(error) => {
@@ -90,10 +162,10 @@ pub async fn serve(
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (scrubs, progress) = (scrubs.clone(), progress.clone());
+                let desk = desk.clone();
                 tokio::spawn(async move {
                     let _slot = slot;
-                    if let Err(error) = answer(stream, &scrubs, progress).await {
+                    if let Err(error) = answer(stream, desk).await {
                         tracing::debug!(%error, "a client of the control socket has disconnected");
                     }
                 });
@@ -119,21 +191,38 @@ fn listen(folder: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(socket(folder))
 }
 
-async fn answer(
-    stream: UnixStream,
-    scrubs: &mpsc::Sender<ScrubRequest>,
-    mut progress: watch::Receiver<ScrubProgress>,
-) -> io::Result<()> {
+async fn answer(stream: UnixStream, desk: Desk) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader);
-    let Some(ControlRequest::Scrub { segments_per_minute }) = receive(&mut lines).await? else {
-        return send(&mut writer, &ControlResponse::Failed("the request is not known".into()))
-            .await;
-    };
+    match receive(&mut lines).await? {
+        Some(ControlRequest::Scrub { segments_per_minute }) => {
+            let Desk { scrubs, progress, .. } = desk;
+            scrub_for(&mut writer, &scrubs, progress, segments_per_minute).await
+        }
+        Some(ControlRequest::Status {}) => {
+            let answer = match desk.about.status().await {
+                Ok(status) => ControlResponse::Status(status),
+                Err(error) => ControlResponse::Failed(error.to_string()),
+            };
+            send(&mut writer, &answer).await
+        }
+        None => {
+            let unknown = ControlResponse::Failed("the request is not known".into());
+            send(&mut writer, &unknown).await
+        }
+    }
+}
+
+async fn scrub_for(
+    writer: &mut OwnedWriteHalf,
+    scrubs: &mpsc::Sender<ScrubRequest>,
+    mut progress: watch::Receiver<ScrubProgress>,
+    segments_per_minute: Option<u32>,
+) -> io::Result<()> {
     let (reply, mut done) = oneshot::channel();
     if scrubs.try_send(ScrubRequest { segments_per_minute, reply }).is_err() {
         let busy = "another scrub was requested and has not begun: retry later";
-        return send(&mut writer, &ControlResponse::Failed(busy.into())).await;
+        return send(writer, &ControlResponse::Failed(busy.into())).await;
     }
     loop {
         tokio::select! {
@@ -143,11 +232,11 @@ async fn answer(
                     Ok(Err(error)) => ControlResponse::Failed(error.to_string()),
                     Err(_) => ControlResponse::Failed("the worker is stopping".into()),
                 };
-                return send(&mut writer, &answer).await;
+                return send(writer, &answer).await;
             }
             () = sleep(REPORT_EVERY) => {
                 let now = *progress.borrow_and_update();
-                send(&mut writer, &ControlResponse::Progress(now)).await?;
+                send(writer, &ControlResponse::Progress(now)).await?;
             }
         }
     }
@@ -180,6 +269,34 @@ pub async fn scrub(
     segments_per_minute: Option<u32>,
     mut report: impl FnMut(ScrubProgress),
 ) -> Result<Option<ScrubReport>, ControlError> {
+    let request = ControlRequest::Scrub { segments_per_minute };
+    let Some(mut lines) = ask(folder, &request).await? else { return Ok(None) };
+    loop {
+        match receive(&mut lines).await.map_err(|_| ControlError::Gone)? {
+            Some(ControlResponse::Progress(progress)) => report(progress),
+            Some(ControlResponse::Done(report)) => return Ok(Some(*report)),
+            Some(ControlResponse::Failed(reason)) => return Err(ControlError::Failed(reason)),
+            Some(ControlResponse::Status(_)) | None => return Err(ControlError::Malformed),
+        }
+    }
+}
+
+/// What the worker that runs with this folder says about itself. `None` if no worker runs, or if it has not found its
+/// hospital on the chain and claimed its storage yet.
+pub async fn status(folder: &Path) -> Result<Option<WorkerStatus>, ControlError> {
+    let Some(mut lines) = ask(folder, &ControlRequest::Status {}).await? else { return Ok(None) };
+    match receive(&mut lines).await.map_err(|_| ControlError::Gone)? {
+        Some(ControlResponse::Status(status)) => Ok(Some(status)),
+        Some(ControlResponse::Failed(reason)) => Err(ControlError::Failed(reason)),
+        _ => Err(ControlError::Malformed),
+    }
+}
+
+/// Sends a request; returns what the response is read from. `None` if no worker runs.
+async fn ask(
+    folder: &Path,
+    request: &ControlRequest,
+) -> Result<Option<BufReader<OwnedReadHalf>>, ControlError> {
     let path = socket(folder);
     let stream = match UnixStream::connect(&path).await {
         Ok(stream) => stream,
@@ -190,18 +307,9 @@ pub async fn scrub(
             };
         }
     };
-    let gone = |_| ControlError::Gone;
     let (reader, mut writer) = stream.into_split();
-    let mut lines = BufReader::new(reader);
-    send(&mut writer, &ControlRequest::Scrub { segments_per_minute }).await.map_err(gone)?;
-    loop {
-        match receive(&mut lines).await.map_err(gone)? {
-            Some(ControlResponse::Progress(progress)) => report(progress),
-            Some(ControlResponse::Done(report)) => return Ok(Some(*report)),
-            Some(ControlResponse::Failed(reason)) => return Err(ControlError::Failed(reason)),
-            None => return Err(ControlError::Malformed),
-        }
-    }
+    send(&mut writer, request).await.map_err(|_| ControlError::Gone)?;
+    Ok(Some(BufReader::new(reader)))
 }
 
 #[cfg(test)]
@@ -211,6 +319,50 @@ mod tests {
     use tokio::{sync::Notify, task::JoinHandle};
 
     use super::*;
+    use crate::maintenance::Switch;
+
+    async fn about(folder: &Path) -> About {
+        About {
+            identity: Identity { genesis: Hash::repeat_byte(1), hospital: HospitalId(3) },
+            journal: Journal::in_memory().await.unwrap(),
+            metrics: Metrics::new().unwrap(),
+            maintenance: Maintenance::new(Switch::of(folder.parent().unwrap())),
+            heard: Heard::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_running_worker_says_what_it_does() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("control");
+        assert_eq!(status(&folder).await.unwrap(), None);
+        let about = about(&folder).await;
+        about.heard.note(HospitalId(2), 5);
+        about.metrics.uploads_open.set(1);
+        let since = Switch::of(home.path()).on(7).unwrap();
+        let (scrubs, _requested) = mpsc::channel(1);
+        let (_progress, seen) = watch::channel(ScrubProgress::Idle);
+        let desk = Desk { scrubs, progress: seen, about };
+        let worker = tokio::spawn(serve(folder.clone(), desk));
+        let said = loop {
+            match status(&folder).await.unwrap() {
+                Some(said) => break said,
+                None => sleep(Duration::from_millis(10)).await,
+            }
+        };
+        let expected = WorkerStatus {
+            hospital: HospitalId(3),
+            genesis: Hash::repeat_byte(1),
+            maintenance: Some(since),
+            waiting_visits: 0,
+            open_uploads: 1,
+            shares: Vec::new(),
+            heard: vec![(HospitalId(2), 5)],
+        };
+        assert_eq!(said, expected);
+        assert!(!said.is_idle());
+        worker.abort();
+    }
 
     /// Serves one request, and sends its report once the client has received its progress.
     fn worker(folder: &Path, segments: u64, heard: Arc<Notify>) -> JoinHandle<()> {
@@ -218,6 +370,7 @@ mod tests {
         tokio::spawn(async move {
             let (requests, mut asked) = mpsc::channel::<ScrubRequest>(1);
             let (progress, seen) = watch::channel(ScrubProgress::Idle);
+            let about = about(&folder).await;
             let answering = async {
                 let request = asked.recv().await.unwrap();
                 assert_eq!(request.segments_per_minute, Some(7));
@@ -225,7 +378,8 @@ mod tests {
                 heard.notified().await;
                 request.reply.send(Ok(ScrubReport { segments, ..ScrubReport::default() })).unwrap();
             };
-            tokio::join!(serve(folder, requests, seen), answering);
+            let desk = Desk { scrubs: requests, progress: seen, about };
+            tokio::join!(serve(folder, desk), answering);
         })
     }
 

@@ -8,7 +8,7 @@ use epione_primitives::{
     opening::HandedOut,
 };
 
-use crate::chain::Answer;
+use crate::chain::{Answer, FinalState, ViewError};
 
 /// Entrusted and kept patient keys, custodians and claims, after a finalized block.
 pub trait CustodyState: Send + Sync {
@@ -25,6 +25,8 @@ pub trait CustodyState: Send + Sync {
     fn kept_key(&self, hospital: HospitalId, patient: UserId) -> Answer<'_, Option<Kept>>;
     /// The custodians of removed hospitals.
     fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>>;
+    /// The custodian that answers for the records of a removed hospital: appointed, active, and the delay is over.
+    fn custodian_of(&self, departed: HospitalId) -> Answer<'_, Option<HospitalId>>;
     /// Number of blocks between the appointment of a custodian and the first claim.
     fn custodian_delay(&self) -> Answer<'_, BlockNumber>;
     fn claim(&self, id: ClaimId) -> Answer<'_, Option<Claim>>;
@@ -32,6 +34,16 @@ pub trait CustodyState: Send + Sync {
     fn claims(&self, before: Option<u32>, limit: u32) -> Answer<'_, Vec<(ClaimId, Claim)>>;
     /// A hospital's record that it hands out its part of a claim.
     fn claim_part(&self, id: ClaimId, hospital: HospitalId) -> Answer<'_, Option<HandedOut>>;
+}
+
+/// Whether a hospital answers for the records that another one, or the same, announced. The chain decides in the same
+/// way.
+pub async fn answers_for(
+    state: &dyn FinalState,
+    hospital: HospitalId,
+    announcer: HospitalId,
+) -> Result<bool, ViewError> {
+    Ok(hospital == announcer || state.custodian_of(announcer).await? == Some(hospital))
 }
 
 impl CustodyState for Snapshot {
@@ -54,6 +66,10 @@ impl CustodyState for Snapshot {
 
     fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>> {
         Box::pin(async move { Ok(self.appointments().await?) })
+    }
+
+    fn custodian_of(&self, departed: HospitalId) -> Answer<'_, Option<HospitalId>> {
+        Box::pin(async move { Ok(self.custodian_of(departed).await?) })
     }
 
     fn custodian_delay(&self) -> Answer<'_, BlockNumber> {

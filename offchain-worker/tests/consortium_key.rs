@@ -5,23 +5,20 @@
 
 mod network;
 
-use codec::{Compact, Encode};
-use epione_client::chain::{Call, Chain};
+use epione_client::chain::Chain;
 use epione_primitives::{
-    Hash, HospitalId,
+    HospitalId,
     consortium::{CeremonyId, Epoch, KeyId, Phase},
 };
-use futures::future::{join, join_all};
-use network::{Network, Tuning, settles};
-use sp_runtime::traits::{BlakeTwo256, Hash as _};
+use futures::future::join;
+use network::{
+    Network, Tuning,
+    council::{Motion, REINSTATE, SUSPEND},
+    settles,
+};
 
 /// The hospital that leaves and comes back.
 const LEAVING: u16 = 3;
-/// Indices of `hospitals.suspend` and `hospitals.reinstate`, which the runtime pins.
-const SUSPEND: [u8; 2] = [6, 1];
-const REINSTATE: [u8; 2] = [6, 2];
-/// The weight that is declared for a motion's call.
-const MOTION_WEIGHT: (Compact<u64>, Compact<u64>) = (Compact(300_000_000_000), Compact(4 << 20));
 
 /// Waits until the first ceremony is in a phase that waits for one hospital only.
 async fn waits_for(chain: &Chain, phase: Phase, hospital: u16) {
@@ -63,40 +60,6 @@ async fn epoch_of(chain: &Chain, members: &[u16]) -> Epoch {
     epoch_with(chain, members, &(0..members.len()).collect::<Vec<_>>()).await
 }
 
-/// A motion of the council about the hospital that leaves.
-struct Motion {
-    hash: Hash,
-    index: u32,
-    length: Vec<u8>,
-}
-
-impl Motion {
-    /// The first hospital proposes the motion with this index, and the first three vote for it. `threshold` is more
-    /// than half of the members: the active hospitals.
-    async fn voted(network: &Network, call: [u8; 2], index: u32, threshold: u32) -> Self {
-        let motion = (call, HospitalId(LEAVING)).encode();
-        let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
-        let hash = BlakeTwo256::hash(&motion);
-        let arguments = [Compact(threshold).encode(), motion, length.clone()].concat();
-        submit(network, 0, "propose", arguments).await;
-        let vote = (hash, Compact(index), true).encode();
-        join_all([0, 1, 2].map(|hospital| submit(network, hospital, "vote", vote.clone()))).await;
-        Self { hash, index, length }
-    }
-
-    async fn close(&self, network: &Network) {
-        let closed = (self.hash, Compact(self.index), MOTION_WEIGHT).encode();
-        submit(network, 0, "close", [closed, self.length.clone()].concat()).await;
-    }
-}
-
-/// A hospital's governance sends a call of the council.
-async fn submit(network: &Network, hospital: usize, name: &'static str, arguments: Vec<u8>) {
-    let hospital = &network.hospitals[hospital];
-    let call = Call { pallet: "Council", name, arguments };
-    hospital.chain().await.submit(&call, &hospital.governance()).await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn hospitals_keep_one_key_while_workers_are_killed_and_members_change() {
     let mut network = Network::of_nodes(4, Tuning::default()).await;
@@ -117,12 +80,14 @@ async fn hospitals_keep_one_key_while_workers_are_killed_and_members_change() {
     assert_eq!(begun.ceremony, CeremonyId(0));
     network.hospitals[2].worker.start();
     let (first, suspension) =
-        join(epoch_of(&chain, &[0, 1, 2, 3]), Motion::voted(&network, SUSPEND, 0, 3)).await;
+        join(epoch_of(&chain, &[0, 1, 2, 3]), Motion::voted(&network, (SUSPEND, LEAVING), 0, 3))
+            .await;
     assert_eq!((first.id, first.key, first.threshold), (begun.id, KeyId(0), 3));
 
     suspension.close(&network).await;
     let (second, reinstatement) =
-        join(epoch_of(&chain, &[0, 1, 2]), Motion::voted(&network, REINSTATE, 1, 2)).await;
+        join(epoch_of(&chain, &[0, 1, 2]), Motion::voted(&network, (REINSTATE, LEAVING), 1, 2))
+            .await;
     reinstatement.close(&network).await;
     let third = epoch_of(&chain, &[0, 1, 2, 3]).await;
     for epoch in [&second, &third] {

@@ -10,7 +10,7 @@ use crate::{
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
     credential::{AttributeId, AttributeName, Credential},
-    hospital::{Duty, Hospital},
+    hospital::{Duty, Hospital, Replacement},
     mandate::Mandate,
     opening::{HandedOut, Opening, OpeningId, Wrapped},
     profile::{Profile, Recovery, Registration},
@@ -29,6 +29,10 @@ sp_api::decl_runtime_apis! {
         fn hospital_of(account: AccountId) -> Option<(HospitalId, Duty)>;
         /// The active hospitals that do not validate since an offence, ascending.
         fn benched() -> Vec<HospitalId>;
+        /// The active hospitals that do not validate until their workers say that they are ready, ascending.
+        fn unready() -> Vec<HospitalId>;
+        /// The governance account with which the council replaces that of a hospital, if it decided so.
+        fn replacement(hospital: HospitalId) -> Option<Replacement>;
     }
 
     /// Reads pallet-profiles.

@@ -8,6 +8,13 @@
 //! with the proofs of knowledge of Komlo and Goldberg (FROST, 2020), and Desmedt and Jajodia (1997) for new shares of
 //! the same key.
 
+mod counts;
+
+pub use counts::{
+    are_enough_seats, confirmed_before_erasure, faulty, most_accused, threshold,
+    threshold_of_enrolled,
+};
+
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;
 use scale_info::TypeInfo;
@@ -128,37 +135,6 @@ impl FromIterator<usize> for SeatSet {
     }
 }
 
-/// How many of `seats` members may fail or be malicious: fewer than a third, as for finality.
-pub fn faulty(seats: usize) -> usize {
-    seats.saturating_sub(1) / 3
-}
-
-/// How many of `seats` members open what was sealed to the key: the quorum of finality (3 of 4, 11 of 16, 21 of 31),
-/// and 2 of 2 and of 3.
-pub fn threshold(seats: usize) -> usize {
-    seats.saturating_sub(faulty(seats)).min(if seats == 3 { 2 } else { usize::MAX })
-}
-
-/// The threshold of an epoch for which so many of `seats` enrolled. It is lower than [`threshold`] by the number of
-/// seats that did not enrol, so that as many members as may be faulty can still be silent. It is at least 2, and always
-/// above [`faulty`], because a ceremony goes on only if all seats but the faulty ones enrolled. A committee needs more:
-/// [`Ceremony::least`].
-pub fn threshold_of_enrolled(seats: usize, enrolled: usize) -> usize {
-    enrolled.saturating_sub(faulty(seats)).max(2).min(threshold(seats))
-}
-
-/// How many of `dealers` dealers one of `seats` seats can accuse: as many as may be faulty of the dealers, or of the
-/// seats if these are more. Where none may be, it is one: then the dealer is out, and publishes nothing.
-pub fn most_accused(seats: usize, dealers: usize) -> usize {
-    faulty(seats).max(faulty(dealers)).max(1)
-}
-
-/// How many of `members` must have confirmed their shares of an epoch before the members erase those of the epoch
-/// before: the threshold, and as many more as may be `faulty` of the ceremony's seats, but never more than there are.
-pub fn confirmed_before_erasure(members: usize, threshold: usize, faulty: usize) -> usize {
-    threshold.saturating_add(faulty).min(members)
-}
-
 /// Whether a hospital joined so lately by a ceremony of its own that it cannot begin another one because it has no
 /// share: less than [`PHASES_BETWEEN_OWN_REASONS`] phases before block `now`, and less than a day, however long the
 /// phases are.
@@ -213,7 +189,7 @@ pub struct Epoch {
     pub members: Seats,
     /// So many members open what was sealed to the key.
     pub threshold: u8,
-    /// So many members may be faulty: of all seats of the ceremony, also if some of them did not enrol.
+    /// So many members may be faulty: as [`Ceremony::faulty`] says.
     pub faulty: u8,
     /// The commitments to the polynomial of which the shares are values. The first is the public key, which stays the
     /// same in all epochs of a key.
@@ -374,6 +350,12 @@ impl Ceremony {
     pub fn among(self, active: usize) -> Self {
         let least = least(self.seats.len(), active);
         Self { least, ..self }
+    }
+
+    /// So many members of the epoch may be faulty: as many as of all active hospitals, also of those that have no seat
+    /// or did not enrol, but always fewer than the threshold.
+    pub fn faulty(&self) -> u8 {
+        self.least.saturating_sub(1)
     }
 
     pub fn is_running(&self) -> bool {

@@ -7,21 +7,56 @@ use serde::{Deserialize, Serialize};
 use sp_core::{ConstU32, bounded::BoundedVec};
 
 use crate::{
-    AccountId,
-    limits::{MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES},
+    AccountId, BlockNumber,
+    limits::{MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES, REPLACEMENT_COMPLETION_BLOCKS},
 };
 
 /// The status of a hospital.
+///
+/// An active hospital *takes part*: it validates, announces, approves, votes in the council and makes the consortium
+/// key with the others. A hospital that is active or leaving *serves* ([`HospitalStatus::serves`]): its users transact,
+/// its registrations and credentials count in decisions, and its worker answers readers. So the chain stores when a
+/// hospital served, and decisions ask for that; only what needs the other hospitals asks whether it takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
 #[serde(rename_all = "lowercase")]
 pub enum HospitalStatus {
-    /// Validates, announces and approves.
+    /// Takes part and serves.
+    #[codec(index = 0)]
     Active,
+    /// Serves its patients and readers, but takes part in nothing, until the council removes it.
+    #[codec(index = 3)]
+    Leaving,
     /// Does not validate or transact until the council reinstates it.
+    #[codec(index = 1)]
     Suspended,
     /// Removed permanently. Its id and records stay.
+    #[codec(index = 2)]
     Removed,
+}
+
+impl HospitalStatus {
+    /// Whether the hospital serves its patients and readers.
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::Active | Self::Leaving)
+    }
+}
+
+/// Another governance account of a hospital, on which the council decided. It replaces the present one after a delay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Replacement {
+    /// The account that governs the hospital afterwards. Its holder has consented.
+    pub governance: AccountId,
+    /// The first block that can complete the replacement.
+    pub from: BlockNumber,
+}
+
+impl Replacement {
+    /// Whether a block is too late to complete the replacement.
+    pub fn has_lapsed(&self, block: BlockNumber) -> bool {
+        block > self.from.saturating_add(REPLACEMENT_COMPLETION_BLOCKS)
+    }
 }
 
 /// The duty of a hospital's account.

@@ -13,6 +13,7 @@ pub mod api;
 pub mod approval;
 pub mod block;
 pub mod consortium;
+pub mod council;
 pub mod credential;
 pub mod custody;
 pub mod hospital;
@@ -24,6 +25,7 @@ pub mod opening;
 pub mod ports;
 pub mod profile;
 pub mod query;
+pub mod quota;
 pub mod refusal;
 pub mod release;
 #[cfg(feature = "std")]

@@ -225,6 +225,20 @@ pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNu
 pub const MAX_CONSENT_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Number of chain blocks after its authorization within which an upgrade may take effect: seven days.
 pub const UPGRADE_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
+/// Number of chain blocks between the council's decision on another governance account of a hospital and the first
+/// block that can complete the replacement: a day, in which the present account can object.
+pub const REPLACEMENT_BLOCKS: BlockNumber = DAY_BLOCKS;
+/// Number of chain blocks after that delay within which the replacement can be completed: seven days. So a decision that
+/// was forgotten has no effect.
+pub const REPLACEMENT_COMPLETION_BLOCKS: BlockNumber = 7 * DAY_BLOCKS;
+/// Computation of a block in picoseconds: two of three seconds.
+pub const BLOCK_PICOSECONDS: u64 = 2_000_000_000_000;
+/// Maximum bytes of the call of a motion of the council. An upgrade is authorized by its hash.
+pub const MAX_MOTION_BYTES: u32 = 4 * 1024;
+/// Maximum computation of the call of a motion, in picoseconds: a fifth of a block's.
+pub const MAX_MOTION_PICOSECONDS: u64 = BLOCK_PICOSECONDS / 5;
+/// Maximum size of the proof of the call of a motion, in bytes.
+pub const MAX_MOTION_PROOF_BYTES: u64 = BLOCK_BYTES as u64;
 /// Minimum time between two rotations of one user's keys, in milliseconds.
 pub const ROTATION_PAUSE_MILLIS: u64 = 60_000;
 /// Number of chain blocks for which new keys that a hospital proposed for a user wait for objections: three days.

@@ -21,19 +21,27 @@ use crate::{
 };
 
 /// Which hospitals there are. Implemented by pallet-hospitals.
+///
+/// [`HospitalStatus`](crate::hospital::HospitalStatus) says what an active hospital does and a leaving one does not.
 pub trait Hospitals {
     /// The active hospital with this agent account.
     fn active_by_agent(account: &AccountId) -> Option<HospitalId>;
     /// The active hospital with this governance account.
     fn active_by_governance(account: &AccountId) -> Option<HospitalId>;
+    /// The active or leaving hospital with this agent account.
+    fn serving_by_agent(account: &AccountId) -> Option<HospitalId>;
+    /// The active or leaving hospital with this governance account.
+    fn serving_by_governance(account: &AccountId) -> Option<HospitalId>;
     /// Whether a hospital with this id was ever admitted.
     fn exists(hospital: HospitalId) -> bool;
     /// Whether the hospital was removed permanently.
     fn is_removed(hospital: HospitalId) -> bool;
-    /// Whether the hospital was active at a moment.
-    fn active_at(hospital: HospitalId, at: Moment) -> bool;
+    /// Whether the hospital served at a moment: it was active or leaving.
+    fn served_at(hospital: HospitalId, at: Moment) -> bool;
     /// The active hospitals, ascending.
     fn active() -> Vec<HospitalId>;
+    /// The hospitals that serve their patients and readers, ascending: the active and the leaving ones.
+    fn serving() -> Vec<HospitalId>;
     /// The account of an active hospital's agent, and Blake2-256 of the hospital's sealing key.
     fn recipient(hospital: HospitalId) -> Option<(AccountId, Hash)>;
     /// For benchmarks: removes a hospital.
@@ -44,7 +52,7 @@ pub trait Hospitals {
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId;
 }
 
-/// Called when a hospital is suspended or removed. Implemented by the pallet that owns what the hospital has open.
+/// Called when a hospital leaves, is suspended or is removed. Implemented by the pallet that owns what the hospital has open.
 pub trait OnHospitalInactive {
     fn on_hospital_inactive(hospital: HospitalId);
 }
@@ -182,6 +190,16 @@ pub trait Mandates {
     /// patient keys there.
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(patient: UserId, user: UserId, hospital: HospitalId);
+}
+
+/// Which hospitals answer for the records of removed hospitals. Implemented by pallet-custody.
+pub trait Custodians {
+    /// The custodian of a removed hospital: appointed, active, and the delay after the appointment is over.
+    fn custodian_of(departed: HospitalId) -> Option<HospitalId>;
+    /// Whether a hospital answers for the records that another one, or the same, announced.
+    fn answers_for(hospital: HospitalId, announcer: HospitalId) -> bool {
+        hospital == announcer || Self::custodian_of(announcer) == Some(hospital)
+    }
 }
 
 /// Ballots over subjects of one type. Implemented by pallet-approvals.

@@ -46,10 +46,12 @@ pub enum Refusal {
     UpgradeExpired,
     /// The council has authorized no upgrade, or another one.
     UpgradeNotAuthorized,
+    /// The signer's hospital is leaving: it only serves its patients and readers.
+    HospitalLeaving,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::UnknownAccount,
         Self::HospitalNotActive,
         Self::CallNotForRole,
@@ -69,6 +71,7 @@ impl Refusal {
         Self::MotionTooHeavy,
         Self::UpgradeExpired,
         Self::UpgradeNotAuthorized,
+        Self::HospitalLeaving,
     ];
 
     /// The code within `InvalidTransaction::Custom`.
@@ -93,6 +96,7 @@ impl Refusal {
             Self::MotionTooHeavy => 17,
             Self::UpgradeExpired => 18,
             Self::UpgradeNotAuthorized => 19,
+            Self::HospitalLeaving => 20,
         }
     }
 
@@ -114,6 +118,9 @@ impl fmt::Display for Refusal {
             }
             Self::HospitalNotActive => {
                 "the account's hospital is suspended or removed: the council can reinstate it"
+            }
+            Self::HospitalLeaving => {
+                "the account's hospital is leaving: it serves its patients and readers, and takes part in nothing else"
             }
             Self::CallNotForRole => "the account's role may not make this call",
             Self::CallNotForBatch => {

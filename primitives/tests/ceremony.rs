@@ -4,8 +4,8 @@ use epione_primitives::{
     BlockNumber, HospitalId,
     consortium::{
         Ceremony, CeremonyId, CommitmentList, DealerContext, Epoch, EpochId, Failure, KeyId, Phase,
-        Schedule, SeatSet, Seats, confirmed_before_erasure, faulty, has_joined_lately,
-        most_accused, threshold, threshold_of_enrolled,
+        Schedule, SeatSet, Seats, are_enough_seats, confirmed_before_erasure, faulty,
+        has_joined_lately, most_accused, threshold, threshold_of_enrolled,
     },
     limits::{
         DAY_BLOCKS, MAX_FAULTY_SEATS, MAX_PHASE_BLOCKS, MAX_REFRESH_BLOCKS, MAX_SEATS,
@@ -114,6 +114,36 @@ fn seats_that_do_not_enrol_lower_the_threshold_and_never_below_one_honest_member
 }
 
 #[test]
+fn seats_are_enough_if_all_hospitals_that_may_be_malicious_do_not_open_together() {
+    let least = |active: usize| (1..=MAX_SEATS as usize).find(|it| are_enough_seats(*it, active));
+    let expected = [
+        (4, Some(2)),
+        (6, Some(2)),
+        (7, Some(4)),
+        (9, Some(4)),
+        (10, Some(5)),
+        (16, Some(8)),
+        (31, Some(15)),
+        (63, Some(30)),
+        (64, Some(31)),
+        (1_000, Some(31)),
+    ];
+    for (active, seats) in expected {
+        assert_eq!(least(active), seats, "{active}");
+    }
+    assert!(!are_enough_seats(30, 64));
+    for all in 2..=MAX_SEATS as u16 {
+        let active = usize::from(all);
+        assert!(are_enough_seats(active, active), "{active}: all have seats");
+        // Absent seats do not lower the threshold so far either.
+        for seats in (2..=all).filter(|seats| are_enough_seats(usize::from(*seats), active)) {
+            let committee = generation(seats).among(active);
+            assert!(usize::from(committee.least) > faulty(active), "{seats} of {active}");
+        }
+    }
+}
+
+#[test]
 fn a_seat_accuses_as_many_as_may_be_faulty_and_one_where_none_may_be() {
     let most = [2, 3, 4, 6, 7, 31].map(|seats| most_accused(seats, seats));
     assert_eq!(most, [1, 1, 1, 1, 2, 10]);
@@ -135,7 +165,7 @@ fn seats_that_do_not_enrol_leave_the_threshold_above_all_hospitals_that_may_be_f
     assert_eq!(thresholds(7), (3, 3));
     assert_eq!(thresholds(10), (4, 4));
     assert_eq!(thresholds(13), (5, 5));
-    // Of more hospitals, the committee does what it can.
+    // Of so many hospitals, no ceremony with seven seats begins.
     assert_eq!(thresholds(16), (5, 5));
     assert_eq!(thresholds(200), (5, 5));
 }

@@ -48,6 +48,12 @@ impl StorageKey {
         self.extended(&blake2_128(&key), &key)
     }
 
+    /// Adds a map's key that is not hashed: `Identity`.
+    #[must_use]
+    pub fn identity(self, key: &impl Encode) -> Self {
+        self.extended(&[], &key.encode())
+    }
+
     fn extended(mut self, hash: &[u8], key: &[u8]) -> Self {
         self.0.extend_from_slice(hash);
         self.0.extend_from_slice(key);

@@ -12,7 +12,7 @@ use epione_primitives::{
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header as LiteHeader},
     credential::{AttributeId, AttributeName, Credential},
-    hospital::{Duty, Hospital},
+    hospital::{Duty, Hospital, Replacement},
     limits::SLOT_MILLIS,
     mandate::Mandate,
     opening::{HandedOut, Opening, OpeningId, Wrapped},
@@ -207,6 +207,14 @@ impl_runtime_apis! {
 
         fn benched() -> Vec<HospitalId> {
             Hospitals::benched()
+        }
+
+        fn unready() -> Vec<HospitalId> {
+            Hospitals::unready()
+        }
+
+        fn replacement(hospital: HospitalId) -> Option<Replacement> {
+            Hospitals::replacement(hospital)
         }
     }
 

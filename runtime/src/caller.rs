@@ -2,10 +2,11 @@
 //! and calls that exceed a quota, before they reach a block.
 //!
 //! The chain has no fees, so this check reserves its blocks for its members: an account can make only the calls of its
-//! role, while its hospital is active and, for a user, while a registration is in force. Only to end access, by
-//! withdrawing a consent, by removing sections from its slot, by withdrawing or refusing a query, by ending a mandate,
-//! or by objecting to new keys, a user needs no registration in force: a hospital could keep the access open otherwise.
-//! For an objection, no hospital has to answer. Only a doctor asks for an opening in an emergency.
+//! role, while its hospital serves and, for a user, while a registration is in force. A leaving hospital serves its
+//! patients and readers, so its users make all of their calls, and its own accounts few; a suspended one makes none.
+//! Only to end access, by withdrawing a consent, by removing sections from its slot, by withdrawing or refusing a query,
+//! by ending a mandate, or by objecting to new keys, a user needs no registration in force: a hospital could keep the
+//! access open otherwise. For an objection, no hospital has to answer. Only a doctor asks for an opening in an emergency.
 //! The pallets check again, in more detail. What a transaction uses is debited to its signer and to the hospital that
 //! answers for it ([`pallet_quotas`]). [`crate::lanes`] says which transactions come first.
 
@@ -15,7 +16,7 @@ use epione_primitives::{
     AccountId, HospitalId, UserId,
     hospital::{Duty, HospitalStatus},
     limits::{MAX_BATCH_CALLS, MAX_REGISTRATIONS_IN_FORCE},
-    ports::{Hospitals as _, Records as _, Users},
+    ports::{Custodians as _, Hospitals as _, Records as _, Users},
     profile::Role,
     refusal::Refusal,
 };
@@ -35,7 +36,7 @@ use sp_runtime::{
 };
 
 use crate::{
-    Hospitals, LiteBlocks, Mandates, Profiles, Queries, Quotas, Runtime, RuntimeCall,
+    Custody, Hospitals, LiteBlocks, Mandates, Profiles, Queries, Quotas, Runtime, RuntimeCall,
     RuntimeOrigin, Sharing, cost, governance, lanes, lengths, weights,
 };
 
@@ -68,6 +69,8 @@ impl TransactionExtension<RuntimeCall> for CheckCaller {
     fn weight(&self, call: &RuntimeCall) -> Weight {
         weights::epione_runtime_caller::Measured::<Runtime>::check()
             .saturating_add(<Runtime as frame_system::Config>::DbWeight::get().reads(others(call)))
+            // The hospitals that are leaving.
+            .saturating_add(<Runtime as frame_system::Config>::DbWeight::get().reads(1))
             .saturating_add(governance::weight(call))
     }
 
@@ -188,8 +191,11 @@ pub(crate) fn check(
     info: &DispatchInfo,
     length: usize,
 ) -> Result<Debit, Refusal> {
-    let Signer { caller, holder, hospitals, ends_access } = identify(signer, call)?;
+    let Signer { caller, holder, hospitals, ends_access, leaves } = identify(signer, call)?;
     caller.may_make(call, length)?;
+    if leaves && !all_calls(call, |call| leaving_makes(caller, call)) {
+        return Err(Refusal::HospitalLeaving);
+    }
     governance::check(signer, call)?;
     let lane = lanes::lane(caller, call, ends_access);
     let cost = cost::of(call, info, length);
@@ -214,14 +220,23 @@ struct Signer {
     hospitals: Vec<Option<HospitalId>>,
     /// Whether the call ends access to records of a patient, and succeeds.
     ends_access: bool,
+    /// Whether the account belongs to a hospital that is leaving.
+    leaves: bool,
+}
+
+impl Signer {
+    /// The account of a user, for whom one of these hospitals answers.
+    fn user(user: UserId, hospitals: Vec<Option<HospitalId>>, ends_access: bool) -> Self {
+        let (caller, holder) = (Caller::User, Holder::User(user));
+        Self { caller, holder, hospitals, ends_access, leaves: false }
+    }
 }
 
 fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
     let Some((id, duty)) = Hospitals::hospital_of(signer.clone()) else {
         let user = Profiles::user_of(signer.clone()).ok_or(Refusal::UnknownAccount)?;
-        let (caller, holder) = (Caller::User, Holder::User(user));
         if objects(user, call) {
-            return Ok(Signer { caller, holder, hospitals: vec![None], ends_access: true });
+            return Ok(Signer::user(user, vec![None], true));
         }
         // Before it uses a budget or a place that doctors need.
         if lanes::asks_in_emergency(call) && <Profiles as Users>::role(user) != Some(Role::Doctor) {
@@ -230,37 +245,37 @@ fn identify(signer: &AccountId, call: &RuntimeCall) -> Result<Signer, Refusal> {
         let concerned = concerned(user, call);
         let ends_access = concerned.is_some();
         let hospitals = responsible(user, concerned)?.into_iter().map(Some).collect();
-        return Ok(Signer { caller, holder, hospitals, ends_access });
+        return Ok(Signer::user(user, hospitals, ends_access));
     };
-    match Hospitals::hospital(id) {
-        Some(hospital) if hospital.status == HospitalStatus::Active => {
-            let (caller, holder) = (duty.into(), Holder::Duty(id, duty));
-            Ok(Signer { caller, holder, hospitals: vec![Some(id)], ends_access: false })
-        }
-        _ => Err(Refusal::HospitalNotActive),
+    let status = Hospitals::hospital(id).map(|hospital| hospital.status);
+    let leaves = status == Some(HospitalStatus::Leaving);
+    if !status.is_some_and(HospitalStatus::serves) {
+        return Err(Refusal::HospitalNotActive);
     }
+    let (caller, holder) = (duty.into(), Holder::Duty(id, duty));
+    Ok(Signer { caller, holder, hospitals: vec![Some(id)], ends_access: false, leaves })
 }
 
-/// The hospitals that answer for a user: the active hospitals at which a registration is in force, beginning with the
+/// The hospitals that answer for a user: the serving hospitals at which a registration is in force, beginning with the
 /// one at which it has been in force for the longest time. A hospital that is hostile to its former patients can use up
 /// its own budget, but not that of the patients' other hospitals.
 ///
-/// For a user who ends access, they are followed by the active ones among the hospitals that this concerns, and by
+/// For a user who ends access, they are followed by the serving ones among the hospitals that this concerns, and by
 /// those at which the user is or was registered: up to 16 hospitals altogether. So neither a hospital that suspends its
 /// patients nor the suspension of a patient's only hospital keeps an access open.
 fn responsible(
     user: UserId,
     concerned: Option<Vec<HospitalId>>,
 ) -> Result<Vec<HospitalId>, Refusal> {
-    let active = Hospitals::active();
-    let is_active = |id: &HospitalId| active.binary_search(id).is_ok();
+    let serving = Hospitals::serving();
+    let serves = |id: &HospitalId| serving.binary_search(id).is_ok();
     let mut hospitals = Profiles::in_force(user);
     let refusal =
         if hospitals.is_empty() { Refusal::NotInForce } else { Refusal::HospitalNotActive };
-    hospitals.retain(is_active);
+    hospitals.retain(serves);
     if let Some(concerned) = concerned {
-        let former = Profiles::ever_registered_at(user, REGISTRATIONS, is_active);
-        for id in concerned.into_iter().filter(is_active).chain(former) {
+        let former = Profiles::ever_registered_at(user, REGISTRATIONS, serves);
+        for id in concerned.into_iter().filter(serves).chain(former) {
             if !hospitals.contains(&id) {
                 hospitals.push(id);
             }
@@ -271,13 +286,13 @@ fn responsible(
 }
 
 /// The hospitals without which the access that a user ends cannot be used: the one that releases the first of the
-/// records; the mailbox and the requester's hospital of a query; those at which a representative is registered, without
-/// which the representative neither reads nor accepts; or the one that a patient authorized. None if the call does not
-/// end access, or cannot succeed. Nobody else spends a budget of a hospital at which no registration of the signer is
-/// in force.
+/// records, or its custodian; the mailbox and the requester's hospital of a query; those at which a representative is
+/// registered, without which the representative neither reads nor accepts; or the one that a patient authorized. None
+/// if the call does not end access, or cannot succeed. Nobody else spends a budget of a hospital at which no
+/// registration of the signer is in force.
 ///
 /// A patient appoints whom they like, also somebody of a hospital that does not know the patient. So the hospitals of
-/// the representative answer only if the signer is registered at no active hospital.
+/// the representative answer only if the signer is registered at no serving hospital.
 ///
 /// A consent may share records of many hospitals. Each of these is one at which the patient is or was registered, and
 /// up to 16 of those answer in any case ([`responsible`]).
@@ -290,7 +305,8 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
         }
         RuntimeCall::Sharing(Share::remove { slot, records }) => {
             let (_, announcer) = LiteBlocks::owner(records.first()?.pointer)?;
-            Sharing::can_remove(user, *slot, records).then(|| vec![announcer])
+            let releasing = Custody::custodian_of(announcer).unwrap_or(announcer);
+            Sharing::can_remove(user, *slot, records).then(|| vec![releasing])
         }
         RuntimeCall::Queries(Query::withdraw { query }) => {
             let query = Queries::query(*query)?;
@@ -304,9 +320,9 @@ fn concerned(user: UserId, call: &RuntimeCall) -> Option<Vec<HospitalId>> {
         }
         RuntimeCall::Mandates(pallet_mandates::Call::dismiss { patient, representative }) => {
             Mandates::can_dismiss(user, *patient, *representative).then(|| {
-                let active = Hospitals::active();
-                let is_active = |id: &HospitalId| active.binary_search(id).is_ok();
-                match Profiles::in_force(user).iter().any(is_active) {
+                let serving = Hospitals::serving();
+                let serves = |id: &HospitalId| serving.binary_search(id).is_ok();
+                match Profiles::in_force(user).iter().any(serves) {
                     true => Vec::new(),
                     false => Profiles::in_force(*representative),
                 }
@@ -378,6 +394,11 @@ impl Caller {
     }
 }
 
+/// Whether the call, or each call of its batch, is one of these.
+fn all_calls(call: &RuntimeCall, is_one: impl Fn(&RuntimeCall) -> bool) -> bool {
+    batched(call).map_or_else(|| is_one(call), |calls| calls.iter().all(&is_one))
+}
+
 /// The calls of a batch.
 pub(crate) fn batched(call: &RuntimeCall) -> Option<&[RuntimeCall]> {
     match call {
@@ -435,6 +456,9 @@ fn governance_makes(call: &RuntimeCall) -> bool {
                 | Hospital::suspend { .. }
                 | Hospital::reinstate { .. }
                 | Hospital::remove { .. }
+                | Hospital::replace_governance { .. }
+                // The agent's: its worker knows what it stores.
+                | Hospital::ready { .. }
         )
     )
 }
@@ -447,6 +471,7 @@ fn agent_makes(call: &RuntimeCall) -> bool {
     use pallet_role_policies::Call as Policy;
     match call {
         RuntimeCall::LiteBlocks(_) | RuntimeCall::Approvals(_) => true,
+        RuntimeCall::Hospitals(call) => matches!(call, pallet_hospitals::Call::ready { .. }),
         RuntimeCall::Profiles(call) => !matches!(call, Profile::rotate_keys { .. }),
         RuntimeCall::RolePolicies(call) => {
             matches!(call, Policy::relate { .. } | Policy::unrelate { .. })
@@ -462,6 +487,46 @@ fn agent_makes(call: &RuntimeCall) -> bool {
         }
         RuntimeCall::Custody(call) => {
             matches!(call, Custody::keep { .. } | Custody::claim { .. } | Custody::hand_out { .. })
+        }
+        _ => false,
+    }
+}
+
+/// Which of the calls of its duty an account of a leaving hospital makes: those that serve its patients and readers,
+/// protect what they have, or end an access. None of them takes part in a decision of the hospitals, and none adds a
+/// record, a user or a credential. Each pallet checks again who serves.
+fn leaving_makes(caller: Caller, call: &RuntimeCall) -> bool {
+    use pallet_custody::Call as Custody;
+    use pallet_hospitals::Call as Hospital;
+    use pallet_profiles::Call as Profile;
+    match (caller, call) {
+        (Caller::Governance, RuntimeCall::Hospitals(call)) => matches!(
+            call,
+            Hospital::rotate_accounts { .. }
+                | Hospital::set_endpoint { .. }
+                | Hospital::set_sealing_key { .. }
+        ),
+        (Caller::Governance, RuntimeCall::RolePolicies(_)) => true,
+        (Caller::Governance, RuntimeCall::Credentials(call)) => {
+            matches!(call, pallet_credentials::Call::revoke { .. })
+        }
+        (
+            Caller::Agent,
+            RuntimeCall::Releases(_)
+            | RuntimeCall::RolePolicies(_)
+            | RuntimeCall::Queries(_)
+            | RuntimeCall::Sharing(_)
+            | RuntimeCall::Openings(_),
+        ) => true,
+        (Caller::Agent, RuntimeCall::Profiles(call)) => matches!(
+            call,
+            Profile::update { .. }
+                | Profile::suspend { .. }
+                | Profile::end_registration { .. }
+                | Profile::object { .. }
+        ),
+        (Caller::Agent, RuntimeCall::Custody(call)) => {
+            matches!(call, Custody::keep { .. } | Custody::hand_out { .. })
         }
         _ => false,
     }

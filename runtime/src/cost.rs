@@ -121,7 +121,10 @@ fn left_by(call: &RuntimeCall) -> u64 {
         // The wraps of a record in a slot stay for good, and later ones replace them.
         | RuntimeCall::Openings(Opening::wrap { .. } | Opening::hand_out { .. })
         // Accounts that were rotated out keep their references, and motions their places.
-        | RuntimeCall::Hospitals(pallet_hospitals::Call::rotate_accounts { .. })
+        | RuntimeCall::Hospitals(
+            pallet_hospitals::Call::rotate_accounts { .. }
+            | pallet_hospitals::Call::complete_replacement { .. },
+        )
         | RuntimeCall::Council(pallet_collective::Call::propose { .. }) => ENTRY_BYTES,
         _ => 0,
     }

@@ -43,6 +43,9 @@ const UPGRADE_DELAY: u32 = 20;
 const RECOVERY_DELAY: u32 = 20;
 /// Number of blocks between the appointment of a custodian and the first claim: a minute.
 const CUSTODIAN_DELAY: u32 = 20;
+/// Number of blocks between the council's decision on another governance account of a hospital and the first block that
+/// can complete it: a minute.
+const REPLACEMENT_DELAY: u32 = 20;
 /// The schedule of the consortium key: phases of half a minute. The members renew their shares on request only, unless
 /// a network runs for more than a month.
 const SCHEDULE: Schedule = Schedule { phase: 10, refresh: 1_000_000 };
@@ -73,7 +76,10 @@ fn genesis(development: &[Development]) -> Value {
         .collect();
     let attributes: Vec<_> = ATTRIBUTES.into_iter().map(String::from).collect();
     build_struct_json_patch!(RuntimeGenesisConfig {
-        hospitals: pallet_hospitals::GenesisConfig { founders },
+        hospitals: pallet_hospitals::GenesisConfig {
+            founders,
+            replacement_delay: Some(REPLACEMENT_DELAY),
+        },
         profiles: pallet_profiles::GenesisConfig { recovery_delay: Some(RECOVERY_DELAY) },
         session: pallet_session::GenesisConfig { keys },
         council_root: council_root::GenesisConfig { upgrade_delay: Some(UPGRADE_DELAY) },

@@ -5,10 +5,12 @@
 //! of votes that its call needs. So one member can neither fill the list of motions nor have a motion fail because too
 //! few members voted for it. These checks come before the block; the origins of the calls check the votes again.
 
+pub use epione_primitives::council::{more_than_half, two_thirds};
+
 use codec::{Decode, Encode, MaxEncodedLen};
 use epione_primitives::{
     AccountId, Hash, HospitalId,
-    limits::{BLOCK_BYTES, UPGRADE_BLOCKS},
+    limits::{MAX_MOTION_BYTES, MAX_MOTION_PICOSECONDS, MAX_MOTION_PROOF_BYTES, UPGRADE_BLOCKS},
     refusal::Refusal,
 };
 use frame_support::{
@@ -26,35 +28,24 @@ use sp_runtime::{
 
 use crate::{
     Hospitals, Runtime, RuntimeCall, System,
-    configs::BLOCK_WEIGHT,
     council_root::{AuthorizedAt, UpgradeDelay},
 };
 
 /// Maximum number of live motions of one hospital, whatever its accounts are.
 pub const MAX_MOTIONS: usize = 2;
 /// Maximum bytes of a motion's call. An upgrade is authorized by its hash.
-pub const MAX_PROPOSAL_BYTES: usize = 4 * 1024;
+pub const MAX_PROPOSAL_BYTES: usize = MAX_MOTION_BYTES as usize;
 /// Maximum weight of a motion's call: a fifth of a block's computation. The largest call suspends a hospital whose open
 /// announcements have the most records. The account that closes a motion declares the weight, and the block reserves
 /// it. Quotas do not count the size of proofs, so its bound is far below the block's.
 pub const MAX_PROPOSAL_WEIGHT: Weight =
-    Weight::from_parts(BLOCK_WEIGHT.ref_time() / 5, BLOCK_BYTES as u64);
+    Weight::from_parts(MAX_MOTION_PICOSECONDS, MAX_MOTION_PROOF_BYTES);
 
 /// Weight of hashing a byte of an upgrade's code, in picoseconds.
 const HASHED_BYTE_PICOSECONDS: u64 = 2_000;
 
 type Collective = pallet_collective::Call<Runtime, Instance1>;
 type SystemCall = frame_system::Call<Runtime>;
-
-/// The votes of more than half of this many members.
-pub fn more_than_half(members: u32) -> u32 {
-    (members / 2).saturating_add(1)
-}
-
-/// The votes of at least two thirds of this many members.
-pub fn two_thirds(members: u32) -> u32 {
-    members.saturating_mul(2).div_ceil(3)
-}
 
 /// Whether the council's rules limit this call. A batch must not contain it, because each such call is checked against
 /// the state before the transaction.
@@ -203,6 +194,7 @@ impl Contains<RuntimeCall> for CallsAsRoot {
                     | RuntimeCall::Custody(
                         pallet_custody::Call::appoint { .. } | pallet_custody::Call::dismiss { .. }
                     )
+                    | RuntimeCall::Hospitals(pallet_hospitals::Call::replace_governance { .. })
                     // For a user whose stolen keys object to the recovery.
                     | RuntimeCall::Profiles(pallet_profiles::Call::complete_recovery { .. })
             )

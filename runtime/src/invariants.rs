@@ -22,8 +22,8 @@ use pallet_collective::Instance1;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Approvals, ConsortiumKey, Credentials, Hospitals, IndexLinks, LiteBlocks, Mandates, Openings,
-    Profiles, Queries, Quotas, Releases, RolePolicies, Runtime, Session, Sharing,
+    Approvals, ConsortiumKey, Credentials, Custody, Hospitals, IndexLinks, LiteBlocks, Mandates,
+    Openings, Profiles, Queries, Quotas, Releases, RolePolicies, Runtime, Session, Sharing,
 };
 
 /// The invariants of Epione's pallets, of each alone and of all together.
@@ -46,6 +46,7 @@ fn check_each() -> Result<(), TryRuntimeError> {
     Mandates::check_state()?;
     Queries::check_state()?;
     ConsortiumKey::check_state()?;
+    Custody::check_state()?;
     Openings::check_state()?;
     Quotas::check_state()
 }
@@ -57,14 +58,15 @@ fn check_each() -> Result<(), TryRuntimeError> {
 ///   and Aura has a key of each;
 /// - no account belongs to both a hospital and a user;
 /// - each announcement has exactly one ballot, which its announcer opened among admitted hospitals, and which ended as
-///   the announcement did; the ballot's subject is the hash of what was announced, unless that was discarded;
+///   the announcement did; the ballot's subject is the hash of what was announced, unless that was discarded; only
+///   active hospitals have open ones;
 /// - the patient of each committed record is or was registered at the hospital that announced it, and the index links
 ///   lead to no other patients;
 /// - credentials are of known users, and issued by hospitals;
 /// - relationships are between patients and professionals, at a hospital where the patient is or was registered; only
 ///   hospitals have policies;
-/// - a receipt is about records of its patient, which its hospital announced, for a known requester, who asked this
-///   hospital, and by a version of the policies that exists;
+/// - a receipt is about records of its patient, which its hospital announced, or a removed hospital whose custodian it
+///   was, for a known requester, who asked this hospital, and by a version of the policies that exists;
 /// - consents are of patients, and sections in slots are of records that the patient's hospitals announced;
 /// - a query is of a requester who is or was registered at its hospital, about records of its patient, with terms for a
 ///   key that the patient has or had; its mailbox is a hospital, and it was accepted by the patient, or by somebody
@@ -184,9 +186,13 @@ fn check_accounts() -> Result<(), TryRuntimeError> {
 }
 
 fn check_announcements() -> Result<(), TryRuntimeError> {
-    let mut announcements = 0_usize;
+    let (active, mut announcements) = (Hospitals::active(), 0_usize);
     for (id, announcement) in pallet_lite_blocks::Announcements::<Runtime>::iter() {
         ensure!(Hospitals::exists(announcement.announcer), "an announcer is not a hospital");
+        ensure!(
+            announcement.stage != Stage::Announced || active.contains(&announcement.announcer),
+            "a hospital that is not active has an open announcement"
+        );
         check_ballot(id, &announcement)?;
         announcements = announcements.saturating_add(1);
     }
@@ -292,10 +298,19 @@ fn check_relationships() -> Result<(), TryRuntimeError> {
 
 fn check_receipts() -> Result<(), TryRuntimeError> {
     for (patient, _, receipt) in pallet_releases::Receipts::<Runtime>::iter() {
-        let owner = Some((patient, receipt.hospital));
+        let departed = pallet_releases::OfDeparted::<Runtime>::get(receipt.release.grant);
+        let is_own = |pointer| {
+            LiteBlocks::owner(pointer).is_some_and(|(owner, announcer)| {
+                owner == patient && (announcer == receipt.hospital || departed.contains(&announcer))
+            })
+        };
         ensure!(
-            receipt.release.records.iter().all(|record| LiteBlocks::owner(record.pointer) == owner),
+            receipt.release.records.iter().all(|record| is_own(record.pointer)),
             "a receipt is about a record of another patient or another hospital"
+        );
+        ensure!(
+            departed.iter().all(|hospital| Hospitals::is_removed(*hospital)),
+            "a receipt of a custodian is about a record of a hospital that is not removed"
         );
         let request = &receipt.release.request;
         ensure!(role(request.requester).is_some(), "a receipt has an unknown requester");

@@ -7,7 +7,6 @@ use epione_client::chain::{Snapshot, calls::credentials};
 use epione_primitives::{
     BlockNumber, HospitalId, Moment, UserId,
     credential::{AttributeId, is_attribute_name},
-    hospital::HospitalStatus,
     limits::MAX_ATTRIBUTE_NAME_BYTES,
 };
 use serde::Serialize;
@@ -192,11 +191,11 @@ pub async fn list(args: &ListArgs, context: &Context) -> Result<CredentialList, 
     let snapshot = context.chain().await?.finalized().await?;
     let now = snapshot.time().await?;
     let names = names(&snapshot).await?;
-    let active: Vec<HospitalId> = snapshot
+    let serving: Vec<HospitalId> = snapshot
         .hospitals()
         .await?
         .into_iter()
-        .filter(|(_, hospital)| hospital.status == HospitalStatus::Active)
+        .filter(|(_, hospital)| hospital.status.serves())
         .map(|(id, _)| id)
         .collect();
     let mut found = snapshot.all_credentials(args.user).await?;
@@ -208,7 +207,7 @@ pub async fn list(args: &ListArgs, context: &Context) -> Result<CredentialList, 
         since: credential.since,
         until: credential.until,
         revoked: credential.revoked,
-        counts: credential.in_force(now) && active.contains(&issuer),
+        counts: credential.in_force(now) && serving.contains(&issuer),
     });
     Ok(CredentialList { user: args.user, credentials: credentials.collect() })
 }

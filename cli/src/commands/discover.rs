@@ -8,11 +8,7 @@ use epione_client::{
     worker::WorkerClient,
 };
 use epione_envelope::record::SectionKind;
-use epione_primitives::{
-    HospitalId,
-    access::Purpose,
-    hospital::{Hospital, HospitalStatus},
-};
+use epione_primitives::{HospitalId, access::Purpose, hospital::Hospital};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -169,14 +165,14 @@ pub async fn discover(args: &DiscoverArgs, context: &Context) -> Result<Discover
     Ok(Discovered::new(answered, unanswered))
 }
 
-/// The hospitals of the arguments, each once; otherwise all active ones.
+/// The hospitals of the arguments, each once; otherwise all active and leaving ones.
 async fn hospitals(
     args: &DiscoverArgs,
     context: &Context,
 ) -> Result<Vec<(HospitalId, Hospital)>, Failure> {
     let mut known = context.chain().await?.finalized().await?.hospitals().await?;
     if args.hospitals.is_empty() {
-        known.retain(|(_, hospital)| hospital.status == HospitalStatus::Active);
+        known.retain(|(_, hospital)| hospital.status.serves());
         return Ok(known);
     }
     let mut wanted = Vec::new();

@@ -7,10 +7,13 @@ pub mod chain;
 pub mod completions;
 pub mod consent;
 pub mod consortium;
+pub mod council;
 pub mod credential;
+mod custodian;
 pub mod devnet;
 pub mod disclosure;
 pub mod discover;
+pub mod doctor;
 pub mod evidence;
 pub mod genesis;
 pub mod hospital;
@@ -109,6 +112,9 @@ pub enum Command {
     /// Shows the key of which the hospitals have shares, and requests new shares
     #[command(subcommand)]
     Consortium(consortium::Command),
+    /// Proposes, votes and closes motions of the hospitals' council, and applies an upgrade that it authorized
+    #[command(subcommand)]
+    Council(council::Command),
     /// Shows and verifies committed blocks
     #[command(subcommand)]
     Block(block::Command),
@@ -118,6 +124,12 @@ pub enum Command {
     /// Stores which chain a node must belong to: the hash of the chain's first block
     #[command(subcommand)]
     Chain(chain::Command),
+    /// Checks what a hospital needs to take part, on its worker's machine, and says what to do
+    ///
+    /// Finds clocks that are wrong, a wrong chain, keys that are not the chain's, a storage of another hospital, full
+    /// disks, closed ports, hospitals that cannot be reached in one direction, and programs that are too old. It
+    /// changes nothing. What it cannot check, it says. Give --node-data and --keystore on the node's machine.
+    Doctor(doctor::DoctorArgs),
     /// Runs a complete network on this machine, for trials and tests
     #[command(subcommand)]
     Devnet(devnet::Command),
@@ -156,6 +168,7 @@ impl Command {
             Self::Hospital(command) => command.when_interrupted(&again).or_else(changes),
             Self::Genesis(_) => Some(format!("to try again, run: {again}")),
             Self::Consortium(command) if command.is_reading() => reads(),
+            Self::Council(command) if command.is_reading() => reads(),
             Self::Consent(command) => Some(command.when_interrupted(&again)),
             Self::Section(command) => Some(command.when_interrupted(&again)),
             Self::Devnet(devnet::Command::Down(_)) => Some(format!(
@@ -176,6 +189,7 @@ impl Command {
             | Self::VerifyDisclosure(_)
             | Self::VerifyEvidence(_)
             | Self::Discover(_)
+            | Self::Doctor(_)
             | Self::Block(_)
             | Self::Lite(_)
             | Self::Devnet(devnet::Command::Status(_)) => reads(),
@@ -186,7 +200,8 @@ impl Command {
             | Self::Audit(audit::Command::Judge(_))
             | Self::Policy(policy::Command::Set(_))
             | Self::Credential(_)
-            | Self::Consortium(_) => changes(),
+            | Self::Consortium(_)
+            | Self::Council(_) => changes(),
         }
     }
 
@@ -197,6 +212,7 @@ impl Command {
             Self::Keys(command) => command.run(&context),
             Self::Chain(command) => command.run(&context),
             Self::Devnet(command) => command.run(&context).await,
+            Self::Doctor(args) => doctor::doctor(&args, &context).await,
             Self::Completions(args) => show(&completions::completions(&args)?, json),
             Self::Name(command) => command.run(&context.with_devnet()?).await,
             Self::User(command) => command.run(&context.with_devnet()?).await,
@@ -231,6 +247,7 @@ impl Command {
             Self::Hospital(command) => command.run(context.with_devnet()?).await,
             Self::Genesis(command) => command.run(&context).await,
             Self::Consortium(command) => command.run(&context.with_devnet()?).await,
+            Self::Council(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,
             Self::Lite(command) => command.run(&context.with_devnet()?).await,
         }

@@ -5,8 +5,9 @@
 //! record. A referral gives access for a limited time; emergency access is shown to the patient and reviewed by the
 //! other hospitals; access that the patient revokes ends at the next final block. Keys are replaced, the hospital
 //! confirms the new ones, and the records stay readable. An auditor verifies the evidence of the query without a
-//! network. Meanwhile the hospitals' workers have made a key, of which each has a share. In the end, the hospital of the
-//! record is killed, and the others open a shared section together for a researcher with the right attribute.
+//! network. Meanwhile the hospitals' workers have made a key, of which each has a share. The council removes a hospital,
+//! and the others renew their shares without it. In the end, the hospital of the record is killed, and the two others
+//! open a section together that was shared before, for a researcher with the right attribute.
 //!
 //! Every claim of the story is checked when it is printed. The first claim that is false ends the demo with exit status
 //! 1. The results are written to `report.json`.

@@ -26,6 +26,7 @@ pub struct DemoReport {
     pub shared: Option<Shared>,
     pub evidence: Option<Evidence>,
     pub consortium_key: Option<ConsortiumKey>,
+    pub hospital_left: Option<HospitalLeft>,
     pub timings_ms: Timings,
     pub revocation_ms: Revocation,
 }
@@ -109,7 +110,7 @@ pub struct Evidence {
     pub proven_at: u32,
 }
 
-/// The key that the hospitals' workers made.
+/// The key that the hospitals' workers made, in one of its epochs.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConsortiumKey {
     pub key: KeyId,
@@ -120,6 +121,16 @@ pub struct ConsortiumKey {
     pub public_key: String,
     /// The hospitals that have a share.
     pub members: Vec<HospitalId>,
+}
+
+/// A hospital that the council removed, and what its leaving did to the key.
+#[derive(Clone, Debug, Serialize)]
+pub struct HospitalLeft {
+    pub hospital: HospitalId,
+    /// The key after the other hospitals renewed their shares. Its public half is the same as before.
+    pub key: ConsortiumKey,
+    /// The epoch in which the section was wrapped that the others opened later.
+    pub wrapped_in: EpochId,
 }
 
 #[derive(Clone, Debug, Serialize)]

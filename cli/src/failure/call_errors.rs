@@ -32,8 +32,10 @@ const CORRECT_POLICIES: &str =
     "correct the file; nothing was stored; to check a file: `epione policy check --help`";
 const READ_RECOVERY: &str =
     "nothing was changed: read the proposed keys first, `epione user recovery --help`";
-const UPGRADE: &str = "nothing was changed: the council must authorize the code of a newer version";
-const MOTION: &str = "nothing was changed: read the council's motions first, and name one of them";
+const UPGRADE: &str = "nothing was changed: the council must authorize the code of a newer version, `epione council \
+    propose upgrade --help`";
+const MOTION: &str =
+    "nothing was changed: name one of the council's motions; to list them: `epione council list`";
 
 /// Pallet, errors of the pallet, and what to do after one of them.
 type Words = (&'static str, &'static [&'static str], &'static str);
@@ -56,8 +58,21 @@ const WORDS: &[Words] = &[
     (
         "Hospitals",
         &["NotActive"],
-        "nothing was changed: the council must reinstate the hospital first",
+        "nothing was changed: look at the hospital's status first, `epione hospital list`; the council suspends and \
+         reinstates",
     ),
+    ("Hospitals", &["NotUnready"], "nothing was changed: the hospital is ready already"),
+    (
+        "Hospitals",
+        &["NoReplacement"],
+        "nothing was changed: two thirds of the council must decide on the replacement first",
+    ),
+    (
+        "Hospitals",
+        &["ReplacementTooEarly"],
+        "nothing was changed: repeat the command after the delay, a day after the council's decision",
+    ),
+    ("Hospitals", &["NotAgent"], BY_WORKER),
     (
         "Hospitals",
         &["NotSuspended", "AlreadyRemoved"],

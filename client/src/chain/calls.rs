@@ -4,6 +4,8 @@
 //! Nothing is checked here. The runtime checks the arguments, and its answer comes back as a
 //! [`SubmitError`](super::SubmitError).
 
+pub mod council;
+
 use codec::Encode;
 
 /// A call, ready to be signed.
@@ -475,7 +477,7 @@ pub mod custody {
 
 /// Calls about a hospital, by its governance.
 pub mod hospitals {
-    use epione_primitives::naming::NamedAccount;
+    use epione_primitives::{HospitalId, naming::NamedAccount};
 
     use super::Call;
 
@@ -500,9 +502,28 @@ pub mod hospitals {
         Call::new("Hospitals", "set_sealing_key", sealing_key)
     }
 
-    /// The signer's hospital leaves: it only serves, until the council removes it.
+    /// By the hospital's agent.
+    pub fn ready() -> Call {
+        Call::new("Hospitals", "ready", ())
+    }
+
     pub fn leave() -> Call {
         Call::new("Hospitals", "leave", ())
+    }
+
+    /// For the council, which dispatches it as root.
+    pub fn replace_governance(hospital: HospitalId, governance: &NamedAccount) -> Call {
+        Call::new("Hospitals", "replace_governance", (hospital, governance))
+    }
+
+    /// By the governance account of any active hospital.
+    pub fn complete_replacement(hospital: HospitalId) -> Call {
+        Call::new("Hospitals", "complete_replacement", hospital)
+    }
+
+    /// By the present governance account.
+    pub fn object_to_replacement() -> Call {
+        Call::new("Hospitals", "object_to_replacement", ())
     }
 }
 
@@ -533,6 +554,12 @@ mod tests {
         let call = lite_blocks::announce(&header, &AnnouncedEntries::default(), &body);
         assert!(call.arguments.ends_with(&body));
         assert_eq!(call.arguments, (header, AnnouncedEntries::default(), body).encode());
+    }
+
+    #[test]
+    fn a_motion_contains_its_call_as_it_is() {
+        let call = council::propose(3, &[6, 1, 2, 0]);
+        assert_eq!(call.arguments, [3_u8 << 2, 6, 1, 2, 0, 4 << 2]);
     }
 
     #[test]

@@ -61,6 +61,14 @@ impl Snapshot {
         self.proving().await?.custodian_delay().await
     }
 
+    /// The custodian that answers for the records of a removed hospital: appointed, active, and the delay is over.
+    pub async fn custodian_of(
+        &self,
+        departed: HospitalId,
+    ) -> Result<Option<HospitalId>, ChainError> {
+        self.proving().await?.custodian_of(departed).await
+    }
+
     /// A claim; none if the chain has not decided so many.
     pub async fn claim(&self, id: ClaimId) -> Result<Option<Claim>, ChainError> {
         self.proving().await?.claim(id).await

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use codec::Decode;
 use epione_primitives::{BlockNumber, Hash, refusal::Refusal};
+use sp_runtime::{DispatchError, ModuleError};
+use subxt::Metadata;
 
 use super::Doubt;
 
@@ -89,6 +92,33 @@ impl DispatchFailure {
     pub fn is(&self, pallet: &str, error: &str) -> bool {
         self.pallet == pallet && self.error == error
     }
+
+    /// Reads an encoded error, which may be followed by other bytes, and finds its name and documentation in the
+    /// metadata.
+    pub(super) fn read(mut error: &[u8], metadata: &Metadata) -> Result<Self, ChainError> {
+        let error = DispatchError::decode(&mut error)
+            .map_err(|error| ChainError::malformed("a dispatch error", error))?;
+        let DispatchError::Module(ModuleError { index, error: [variant, ..], .. }) = error else {
+            let docs: &'static str = error.into();
+            let (pallet, error) = ("Runtime".into(), error_name(&error));
+            return Ok(Self { pallet, error, docs: docs.into() });
+        };
+        let pallet = metadata.pallet_by_error_index(index);
+        let found = pallet.as_ref().and_then(|pallet| pallet.error_variant_by_index(variant));
+        Ok(Self {
+            pallet: pallet
+                .as_ref()
+                .map_or_else(|| format!("pallet {index}"), |it| it.name().into()),
+            error: found.map_or_else(|| format!("error {variant}"), |it| it.name.clone()),
+            docs: found.map(|it| it.docs.join(" ").trim().to_owned()).unwrap_or_default(),
+        })
+    }
+}
+
+/// Only the variant's name.
+fn error_name(error: &DispatchError) -> String {
+    let debug = format!("{error:?}");
+    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 impl std::fmt::Display for DispatchFailure {
@@ -143,4 +173,15 @@ pub(super) fn unknown_block(block: Hash) -> ChainError {
 
 pub(super) fn unknown_number(number: BlockNumber) -> ChainError {
     ChainError::UnknownBlock(number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_runtime_itself_have_a_name() {
+        assert_eq!(error_name(&DispatchError::BadOrigin), "BadOrigin");
+        assert_eq!(error_name(&DispatchError::Other("body")), "Other");
+    }
 }

@@ -13,9 +13,8 @@ use epione_primitives::{
     release::ReviewId,
     sharing::{Change, SlotId},
 };
-use sp_runtime::{DispatchError, ModuleError};
 use subxt::{
-    Metadata, OnlineClientAtBlock, SubstrateConfig,
+    OnlineClientAtBlock, SubstrateConfig,
     events::{Event, Phase},
 };
 
@@ -393,7 +392,8 @@ impl Chain {
                     ("System", "ExtrinsicSuccess") => outcomes += 1,
                     ("System", "ExtrinsicFailed") => {
                         outcomes += 1;
-                        failure = Some(dispatch_failure(event.field_bytes(), at.metadata_ref())?);
+                        let metadata = at.metadata_ref();
+                        failure = Some(DispatchFailure::read(event.field_bytes(), metadata)?);
                     }
                     _ => {}
                 }
@@ -458,33 +458,6 @@ fn count_bytes(events: &[u8]) -> usize {
 
 fn chain_event(event: &Event<'_, SubstrateConfig>) -> Result<ChainEvent, ChainError> {
     ChainEvent::read(event.pallet_name(), event.event_name(), event.field_bytes())
-}
-
-/// Reads the error at the beginning of `System.ExtrinsicFailed`, and finds its name and documentation in the metadata.
-fn dispatch_failure(mut fields: &[u8], metadata: &Metadata) -> Result<DispatchFailure, ChainError> {
-    let error = DispatchError::decode(&mut fields)
-        .map_err(|error| ChainError::malformed("a dispatch error", error))?;
-    let DispatchError::Module(ModuleError { index, error: [variant, ..], .. }) = error else {
-        let docs: &'static str = error.into();
-        return Ok(DispatchFailure {
-            pallet: "Runtime".into(),
-            error: error_name(&error),
-            docs: docs.into(),
-        });
-    };
-    let pallet = metadata.pallet_by_error_index(index);
-    let found = pallet.as_ref().and_then(|pallet| pallet.error_variant_by_index(variant));
-    Ok(DispatchFailure {
-        pallet: pallet.as_ref().map_or_else(|| format!("pallet {index}"), |it| it.name().into()),
-        error: found.map_or_else(|| format!("error {variant}"), |it| it.name.clone()),
-        docs: found.map(|it| it.docs.join(" ").trim().to_owned()).unwrap_or_default(),
-    })
-}
-
-/// Only the variant's name.
-fn error_name(error: &DispatchError) -> String {
-    let debug = format!("{error:?}");
-    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -588,11 +561,5 @@ mod tests {
     fn an_unknown_event_keeps_its_bytes() {
         let event = ChainEvent::read("System", "ExtrinsicSuccess", &[1, 2]).unwrap();
         assert!(matches!(event, ChainEvent::Other { fields, .. } if fields == [1, 2]));
-    }
-
-    #[test]
-    fn errors_of_the_runtime_itself_have_a_name() {
-        assert_eq!(error_name(&DispatchError::BadOrigin), "BadOrigin");
-        assert_eq!(error_name(&DispatchError::Other("body")), "Other");
     }
 }

@@ -10,7 +10,9 @@
 mod accounts;
 mod bodies;
 pub mod calls;
+mod condition;
 mod consortium;
+mod council;
 mod credentials;
 mod custody;
 mod error;
@@ -33,7 +35,9 @@ mod verified;
 pub(crate) use accounts::{Cosignature, is_in_time, judge};
 pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
+pub use condition::RuntimeVersion;
 pub use consortium::{CeremonyState, ConsortiumKey};
+pub use council::{AuthorizedUpgrade, Closing, Motion, MotionOutcome};
 pub use error::{ChainError, DispatchFailure, SubmitError};
 pub use events::{BlockEvent, ChainEvent};
 pub use finalized::FinalizedStream;
@@ -41,7 +45,7 @@ pub use seats::Seat;
 pub use signing::SignedCall;
 pub(crate) use signing::batch_arguments;
 pub use snapshot::Snapshot;
-pub use transaction::Included;
+pub use transaction::{Birth, Included};
 pub(crate) use verified::{
     ChainProof, Committed, ProvenChain, Proving, RecordProof, Sent, SignedInBlock, Steps, Wanted,
     keys, numbers_of,
@@ -236,6 +240,16 @@ impl Chain {
         Ok(BlockRef { hash, number: self.number_of(hash).await? })
     }
 
+    /// The newest block, final or not. Nothing proves it: a handle that verifies gets an error.
+    pub async fn best_head(&self) -> Result<BlockRef, ChainError> {
+        const METHOD: &str = "chain_getBlockHash";
+        if self.is_verified() {
+            return Err(self.doubt(Doubt::NoProof { method: METHOD.into() }));
+        }
+        let hash: Hash = self.request(METHOD, rpc_params![]).await?;
+        Ok(BlockRef { hash, number: self.number_of(hash).await? })
+    }
+
     /// Hash of the finalized block with this number; none beyond the newest one.
     pub async fn block_hash(&self, number: BlockNumber) -> Result<Option<Hash>, ChainError> {
         if number > self.finalized_head().await?.number {
@@ -413,7 +427,24 @@ pub(crate) use verified::tests::{disclosed, evident};
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use serde_json::json;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_newest_block_is_the_one_that_the_node_names() {
+        let hash = Hash::repeat_byte(7);
+        let node = fake::FakeNode::new(move |method, _| match method {
+            "chain_getBlockHash" => json!(hash),
+            "chain_getHeader" => json!({ "number": "0x2a" }),
+            _ => json!(null),
+        });
+        let chain = node.connect().await;
+        let best = BlockRef { hash, number: 42 };
+        assert_eq!(chain.best_head().await.unwrap(), best);
+        assert_eq!(chain.newest_for(Birth::Best).await.unwrap(), best);
+        assert_eq!(node.requests()[..2], ["chain_getBlockHash", "chain_getHeader"]);
+    }
 
     #[tokio::test]
     async fn an_address_that_is_not_a_web_socket_is_refused() {

@@ -9,7 +9,7 @@ use epione_primitives::{
     access::{AccessRequest, Decision, Parties, PolicySet, Relationship, RelationshipKind},
     approval::Ballot,
     block::{AnnouncedEntry, Announcement, BlockHashes, Entry, Header},
-    hospital::{Duty, Hospital},
+    hospital::{Duty, Hospital, Replacement},
     limits::MAX_PAGE,
     profile::{Profile, Registration},
 };
@@ -104,6 +104,22 @@ impl Snapshot {
             return state.benched().await;
         }
         self.read("HospitalsApi_benched", ()).await
+    }
+
+    /// The active hospitals that do not validate until their workers say that they are ready, ascending.
+    pub async fn unready(&self) -> Result<Vec<HospitalId>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.unready().await;
+        }
+        self.read("HospitalsApi_unready", ()).await
+    }
+
+    /// The governance account with which the council replaces that of a hospital.
+    pub async fn replacement(&self, id: HospitalId) -> Result<Option<Replacement>, ChainError> {
+        if let Some(state) = self.proven().await? {
+            return state.replacement(id).await;
+        }
+        self.read("HospitalsApi_replacement", id).await
     }
 
     pub async fn user_of(&self, account: &AccountId) -> Result<Option<UserId>, ChainError> {

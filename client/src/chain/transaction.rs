@@ -54,7 +54,19 @@ impl Queues {
     }
 }
 
-/// A call that took effect, in a final block.
+/// The block at which the lifetime of a transaction begins, and when its submission is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Birth {
+    /// The newest final block. The submission is over when the call is final.
+    #[default]
+    Finalized,
+    /// The newest block, final or not: while finality stalls, lifetimes that begin at the last final block are over.
+    /// The submission is over when a block has the call, which another branch of the chain can still leave out. Nothing
+    /// proves the newest block, so this is only for a handle that believes its node.
+    Best,
+}
+
+/// A call that took effect, in a final block, or for [`Birth::Best`] in one of the newest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Included {
     pub block: BlockRef,
@@ -71,6 +83,7 @@ struct Sent {
     bytes: Vec<u8>,
     /// The last block that may include it.
     last: BlockNumber,
+    birth: Birth,
     /// None after the connection was lost.
     watch: Option<RpcSubscription<WatchEvent>>,
 }
@@ -84,10 +97,8 @@ impl Sent {
 
 /// The outcome of a transaction.
 enum Fate {
-    Final {
-        block: Hash,
-        extrinsic: u32,
-    },
+    /// In a final block, or in the newest ones if that is enough.
+    Included { block: Hash, extrinsic: u32 },
     /// No block includes it, and no block can include it any more.
     Lost,
 }
@@ -134,13 +145,32 @@ impl Chain {
     /// Several submissions may run at the same time, also for the same account. If another process used the nonce, or
     /// the node dropped the transaction, the call is sent again, a few times.
     pub async fn submit(&self, call: &Call, signer: &Account) -> Result<Included, SubmitError> {
-        tokio::time::timeout(LIMIT, self.submit_unbounded(call, signer))
+        self.submit_from(Birth::Finalized, call, signer).await
+    }
+
+    /// As [`submit`](Self::submit), from this block on.
+    pub async fn submit_from(
+        &self,
+        birth: Birth,
+        call: &Call,
+        signer: &Account,
+    ) -> Result<Included, SubmitError> {
+        tokio::time::timeout(LIMIT, self.submit_unbounded(birth, call, signer))
             .await
             .unwrap_or(Err(SubmitError::TimedOut { after: LIMIT }))
     }
 
+    /// The newest block from which a lifetime can begin.
+    pub async fn newest_for(&self, birth: Birth) -> Result<BlockRef, ChainError> {
+        match birth {
+            Birth::Finalized => self.finalized_head().await,
+            Birth::Best => self.best_head().await,
+        }
+    }
+
     async fn submit_unbounded(
         &self,
+        birth: Birth,
         call: &Call,
         signer: &Account,
     ) -> Result<Included, SubmitError> {
@@ -153,7 +183,7 @@ impl Chain {
                 waiting.because(&reason);
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
-            let sent = match self.send_in_turn(call, signer, &waiting).await? {
+            let sent = match self.send_in_turn(birth, call, signer, &waiting).await? {
                 Ok(sent) => sent,
                 Err(Refused::Now(why)) => {
                     reason = why;
@@ -162,7 +192,7 @@ impl Chain {
                 Err(Refused::ForGood(error)) => return Err(error),
             };
             match self.follow(sent, &waiting).await? {
-                Fate::Final { block, extrinsic } => return self.outcome(block, extrinsic).await,
+                Fate::Included { block, extrinsic } => return self.outcome(block, extrinsic).await,
                 Fate::Lost => reason = "no block included the transaction in time".into(),
             }
         }
@@ -173,6 +203,7 @@ impl Chain {
     /// a block, this waits too; the time limit of the submission ends it.
     async fn send_in_turn(
         &self,
+        birth: Birth,
         call: &Call,
         signer: &Account,
         waiting: &Waiting,
@@ -180,7 +211,7 @@ impl Chain {
         let queue = self.inner.queues.of(&signer.id());
         let _held_until_sent = queue.lock().await;
         loop {
-            match self.send(call, signer).await? {
+            match self.send(birth, call, signer).await? {
                 Err(Refused::ForGood(SubmitError::Refused(full @ Refusal::TooManyInFlight))) => {
                     waiting.because(full);
                     tokio::time::sleep(RETRY_PAUSE).await;
@@ -193,17 +224,18 @@ impl Chain {
     /// Chooses a nonce, signs and sends; waits until the node has accepted or rejected the transaction.
     async fn send(
         &self,
+        birth: Birth,
         call: &Call,
         signer: &Account,
     ) -> Result<Result<Sent, Refused>, SubmitError> {
         let account = signer.id();
-        let birth = self.finalized_head().await?;
+        let newest = self.newest_for(birth).await?;
         let nonce: u32 =
             self.request("system_accountNextIndex", rpc_params![account.to_ss58check()]).await?;
-        let transaction = self.sign(call, signer, birth, nonce).await?;
+        let transaction = self.sign(call, signer, newest, nonce).await?;
         let bytes = transaction.encoded().to_vec();
         let mut watch = self.watch(&bytes).await?;
-        let last = birth.number.saturating_add(MORTALITY);
+        let last = newest.number.saturating_add(MORTALITY);
 
         match watch.next().await {
             Some(Ok(WatchEvent::Invalid { error } | WatchEvent::Error { error })) => {
@@ -212,7 +244,7 @@ impl Chain {
             Some(Ok(WatchEvent::Dropped { error })) => Ok(Err(Refused::Now(error))),
             event => {
                 let watch = event.is_some().then_some(watch);
-                Ok(Ok(Sent { account, nonce, bytes, last, watch }))
+                Ok(Ok(Sent { account, nonce, bytes, last, birth, watch }))
             }
         }
     }
@@ -266,7 +298,13 @@ impl Chain {
                     let IncludedAt { hash, index } = block;
                     sent.stop_watching();
                     patiently(|| self.check_inclusion(hash, index, &sent.bytes)).await?;
-                    return Ok(Fate::Final { block: hash, extrinsic: index });
+                    return Ok(Fate::Included { block: hash, extrinsic: index });
+                }
+                Some(Ok(WatchEvent::BestChainBlockIncluded {
+                    block: Some(IncludedAt { hash, index }),
+                })) if sent.birth == Birth::Best => {
+                    sent.stop_watching();
+                    return Ok(Fate::Included { block: hash, extrinsic: index });
                 }
                 Some(Ok(WatchEvent::BestChainBlockIncluded { block: Some(_) })) => {
                     waiting.becomes(Awaited::Finality);
@@ -294,11 +332,11 @@ impl Chain {
         }
     }
 
-    /// Searches for a transaction in the finalized blocks that may include it, as these become final.
+    /// Searches for a transaction in the blocks that may include it, as these become final, or are made.
     async fn search(&self, sent: Sent) -> Result<Fate, SubmitError> {
         let mut next = sent.last.saturating_sub(MORTALITY).saturating_add(1);
         loop {
-            let head = patiently(|| self.finalized_head()).await?.number;
+            let head = patiently(|| self.newest_for(sent.birth)).await?.number;
             while next <= head.min(sent.last) {
                 let block = patiently(|| self.canonical_hash(next)).await?;
                 let block = block.ok_or_else(|| unknown_number(next))?;
@@ -320,7 +358,7 @@ impl Chain {
         let extrinsics = patiently(|| self.extrinsics(block)).await?;
         let index = extrinsics.iter().position(|bytes| BlakeTwo256::hash(bytes) == transaction);
         Ok(match index.and_then(|index| u32::try_from(index).ok()) {
-            Some(extrinsic) => Fate::Final { block, extrinsic },
+            Some(extrinsic) => Fate::Included { block, extrinsic },
             None => Fate::Lost,
         })
     }

@@ -7,7 +7,6 @@ use epione_primitives::{
     HospitalId, Moment, UserId,
     access::Purpose,
     credential::AttributeId,
-    hospital::HospitalStatus,
     profile::Role,
     sharing::{ConsentVersion, SlotId, Term, fold},
 };
@@ -147,18 +146,15 @@ impl Missing {
 impl Facts {
     async fn of(state: &Snapshot, user: UserId) -> Result<Self, ChainError> {
         let (now, known) = (state.time().await?, state.hospitals().await?);
-        let active: BTreeSet<_> = known
-            .iter()
-            .filter(|(_, it)| it.status == HospitalStatus::Active)
-            .map(|(id, _)| *id)
-            .collect();
+        let serving: BTreeSet<_> =
+            known.iter().filter(|(_, it)| it.status.serves()).map(|(id, _)| *id).collect();
         let registrations = state.registrations(user).await?;
         let in_force = registrations.iter().filter(|(_, it)| it.in_force(now)).map(|(id, _)| *id);
-        let hospitals = in_force.filter(|id| active.contains(id)).collect();
+        let hospitals = in_force.filter(|id| serving.contains(id)).collect();
         let credentials = state.all_credentials(user).await?;
         let confirmed = credentials
             .iter()
-            .filter(|(_, issuer, credential)| credential.in_force(now) && active.contains(issuer));
+            .filter(|(_, issuer, credential)| credential.in_force(now) && serving.contains(issuer));
         let attributes = confirmed.map(|(attribute, issuer, _)| (*attribute, *issuer)).collect();
         let role = state.profile(user).await?.map(|profile| profile.role);
         Ok(Self { user, role, hospitals, attributes })

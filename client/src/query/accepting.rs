@@ -22,7 +22,7 @@ use epione_primitives::{
 
 use super::{
     Queries, QueryError, UnsentGrants,
-    checking::{check_answers, check_end, check_mandate, check_pending, is_active, is_in_force},
+    checking::{check_answers, check_end, check_mandate, check_pending, is_in_force, serves},
     queries,
 };
 use crate::{
@@ -287,7 +287,7 @@ impl Queries {
         if !is_in_force(&state, &query).await? {
             return Err(QueryError::NotInForce { query: id, hospital: query.hospital });
         }
-        if !is_active(&state, mailbox).await? {
+        if !serves(&state, mailbox).await? {
             return Err(QueryError::InactiveMailbox(mailbox));
         }
         // The acceptance will be in a later block than the final one, which is some seconds old.

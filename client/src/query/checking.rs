@@ -2,7 +2,6 @@
 
 use epione_primitives::{
     HospitalId, Moment, UserId,
-    hospital::HospitalStatus,
     limits::MAX_QUERY_ACCESS_MILLIS,
     query::{Query, QueryId},
 };
@@ -57,12 +56,13 @@ pub(super) async fn is_in_force(state: &Snapshot, query: &Query) -> Result<bool,
     let registration = state.registration(query.hospital, query.requester).await?;
     let time = state.time().await?;
     let is_registered = registration.is_some_and(|it| it.in_force(time));
-    Ok(is_registered && is_active(state, query.hospital).await?)
+    Ok(is_registered && serves(state, query.hospital).await?)
 }
 
-pub(super) async fn is_active(state: &Snapshot, hospital: HospitalId) -> Result<bool, ChainError> {
+/// Whether the hospital serves its patients and readers: it is active or leaving.
+pub(super) async fn serves(state: &Snapshot, hospital: HospitalId) -> Result<bool, ChainError> {
     let hospital = state.hospital(hospital).await?;
-    Ok(hospital.is_some_and(|it| it.status == HospitalStatus::Active))
+    Ok(hospital.is_some_and(|it| it.status.serves()))
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ async fn a_node_is_read_at_finalized_blocks() {
     assert_eq!(hospitals.len(), 1);
     assert_eq!(hospitals[0].1.agent, agent().id());
     assert_eq!(state.benched().await.unwrap(), []);
+    assert_eq!(state.unready().await.unwrap(), []);
+    assert_eq!(state.replacement(HospitalId(0)).await.unwrap(), None);
     let of = state.hospital_of(&agent().id()).await.unwrap();
     assert_eq!(of, Some((HospitalId(0), Duty::Agent)));
     assert_eq!(state.height().await.unwrap(), 0);

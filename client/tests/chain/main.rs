@@ -5,6 +5,7 @@
 mod blocks;
 mod calls;
 mod consortium;
+mod council;
 mod grants;
 mod mandates;
 mod node;

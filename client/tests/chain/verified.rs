@@ -242,12 +242,16 @@ async fn what_the_client_computes_from_proofs_is_what_the_runtime_says() {
     same!(states, hospital, HospitalId(7));
     same!(states, hospital_of, &agent().id());
     same!(states, benched);
+    same!(states, unready);
+    same!(states, replacement, HOSPITAL);
     same!(states, user_of, &account("//Doctor").id());
     same!(states, user_of, &account("//Stranger").id());
     same!(states, profile, doctor);
     same!(states, registration, HOSPITAL, patient);
     assert_eq!(same!(states, registrations, patient).len(), 1);
     assert_eq!(same!(states, members, HOSPITAL, None, 64).len(), 2);
+    assert!(same!(states, session_keys, HOSPITAL).is_some());
+    assert_eq!(same!(states, session_keys, HospitalId(7)), None);
     assert_eq!(same!(states, members, HOSPITAL, None, 1).len(), 1);
     assert_eq!(same!(states, recovery, patient), None);
     assert!(same!(states, recoveries, None, 64).is_empty());

@@ -12,6 +12,7 @@ mod attacks_on_queries;
 mod attacks_on_signatures;
 mod attacks_on_wraps;
 mod bodies;
+mod claim_part_vectors;
 mod dealing_vectors;
 mod development_keys;
 mod disk_keystore;

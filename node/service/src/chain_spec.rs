@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use epione_primitives::{
     BlockNumber,
-    limits::{CUSTODIAN_BLOCKS, DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS},
+    limits::{
+        CUSTODIAN_BLOCKS, DAY_BLOCKS, RECOVERY_BLOCKS, REPLACEMENT_BLOCKS, RETENTION_BLOCKS,
+        UPGRADE_BLOCKS,
+    },
 };
 use sc_chain_spec::{ChainType, GenericChainSpec, Properties};
 use serde_json::{Value, json};
@@ -106,7 +109,7 @@ struct Delay {
     end: BlockNumber,
 }
 
-const DELAYS: [Delay; 3] = [
+const DELAYS: [Delay; 4] = [
     Delay {
         name: ("councilRoot", "upgradeDelay"),
         stored: ("CouncilRoot", "UpgradeDelay"),
@@ -127,6 +130,13 @@ const DELAYS: [Delay; 3] = [
         stored: ("Custody", "Delay"),
         of: "claims of custodians",
         least: CUSTODIAN_BLOCKS,
+        end: RETENTION_BLOCKS,
+    },
+    Delay {
+        name: ("hospitals", "replacementDelay"),
+        stored: ("Hospitals", "ReplacementDelay"),
+        of: "replacements of governance accounts",
+        least: REPLACEMENT_BLOCKS,
         end: RETENTION_BLOCKS,
     },
 ];

@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use epione_node_service::chain_spec::{EmbeddedRuntime, load};
 use epione_primitives::limits::{
-    CUSTODIAN_BLOCKS, DAY_BLOCKS, RECOVERY_BLOCKS, RETENTION_BLOCKS, UPGRADE_BLOCKS,
+    CUSTODIAN_BLOCKS, DAY_BLOCKS, RECOVERY_BLOCKS, REPLACEMENT_BLOCKS, RETENTION_BLOCKS,
+    UPGRADE_BLOCKS,
 };
 use epione_runtime::genesis;
 use jsonrpsee::{core::client::ClientT, rpc_params, ws_client::WsClientBuilder};
@@ -18,6 +19,7 @@ use crate::process::{Node, command, development};
 const UPGRADE: (&str, &str) = ("councilRoot", "upgradeDelay");
 const RECOVERY: (&str, &str) = ("profiles", "recoveryDelay");
 const CUSTODIAN: (&str, &str) = ("custody", "delay");
+const REPLACEMENT: (&str, &str) = ("hospitals", "replacementDelay");
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../chain-specs");
 
 #[test]
@@ -102,7 +104,7 @@ fn live(pallet: &str, name: &str, delay: Value) -> Value {
     let mut spec: Value = serde_json::from_str(&local).unwrap();
     spec["chainType"] = "Live".into();
     let patch = &mut spec["genesis"]["runtimeGenesis"]["patch"];
-    for (pallet, name) in [UPGRADE, RECOVERY, CUSTODIAN] {
+    for (pallet, name) in [UPGRADE, RECOVERY, CUSTODIAN, REPLACEMENT] {
         patch[pallet][name] = Value::Null;
     }
     patch[pallet][name] = delay;
@@ -140,6 +142,11 @@ fn a_live_chain_cannot_have_the_short_recovery_delay_of_the_presets() {
 #[test]
 fn a_live_chain_cannot_have_the_short_delay_of_custodians_of_the_presets() {
     check_bounds(CUSTODIAN, CUSTODIAN_BLOCKS, RETENTION_BLOCKS);
+}
+
+#[test]
+fn a_live_chain_cannot_have_the_short_delay_of_replacements_of_the_presets() {
+    check_bounds(REPLACEMENT, REPLACEMENT_BLOCKS, RETENTION_BLOCKS);
 }
 
 #[test]

@@ -134,6 +134,9 @@ impl Caller {
         }
         let most = if duty.is_some() { HOSPITAL_NONCES } else { USER_NONCES };
         check_nonce(state, &request, most).await?;
+        if let Some((hospital, Duty::Agent)) = duty {
+            state.heard.note(hospital, crate::now());
+        }
         Ok(Self { request, user, duty, state: finalized, identity })
     }
 
@@ -158,10 +161,22 @@ impl Caller {
 
     /// The hospital whose agent the caller is, if the hospital is active.
     pub async fn active_hospital(&self) -> Result<Option<HospitalId>, ApiError> {
+        self.hospital_with(|status| status == HospitalStatus::Active).await
+    }
+
+    /// The hospital whose agent the caller is, if the hospital is active or leaving. A leaving one needs segments to
+    /// repair what it serves.
+    pub async fn serving_hospital(&self) -> Result<Option<HospitalId>, ApiError> {
+        self.hospital_with(HospitalStatus::serves).await
+    }
+
+    async fn hospital_with(
+        &self,
+        has: impl Fn(HospitalStatus) -> bool,
+    ) -> Result<Option<HospitalId>, ApiError> {
         let Some((id, Duty::Agent)) = self.duty else { return Ok(None) };
         let hospital = self.state.hospital(id).await?;
-        let active = hospital.is_some_and(|hospital| hospital.status == HospitalStatus::Active);
-        Ok(active.then_some(id))
+        Ok(hospital.is_some_and(|hospital| has(hospital.status)).then_some(id))
     }
 
     /// Rejects every caller but the governance of this worker's hospital.

@@ -1,12 +1,12 @@
-//! Access grants: content keys and links to read committed records of this hospital, for requesters whom its policies
-//! allow to.
+//! Access grants: content keys and links to read committed records of this hospital, or of a removed one whose
+//! custodian it is, for requesters whom its policies allow to.
 //!
 //! The worker decides about the request that the requester signed by the last finalized block, seals the grant, and has
 //! the chain record the release. The chain decides once more. The worker sends the grant only when the chain's receipt
 //! is finalized.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,7 +29,7 @@ use epione_envelope::{
     sealing_keys::SealingPublicKey,
 };
 use epione_primitives::{
-    Hash, RecordPointer, UserId,
+    Hash, RecordPointer,
     access::{Denial, SectionClass},
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_SEGMENTS},
     release::{Release, ReleasedRecord, Right, SectionSet},
@@ -37,7 +37,7 @@ use epione_primitives::{
 };
 
 use super::{
-    ApiError, AppState,
+    ApiError, AppState, answered,
     asked::{self, Asked},
     caller::{Caller, signed},
     deliverable::{self, Needed},
@@ -46,7 +46,7 @@ use super::{
     recipient, refusals,
     rights::{Decided, Rights},
 };
-use crate::{chain::CallError, hospital_keys::HospitalKeysError};
+use crate::chain::{CallError, Identity};
 
 /// Grants keys and temporary links to read committed records of one patient, as far as the hospital's policies allow.
 /// Responds when the chain's receipt is finalized.
@@ -241,47 +241,6 @@ async fn check_emergencies(asked: &Asked) -> Result<(), ApiError> {
     }
 }
 
-async fn patient_keys(
-    state: &AppState,
-    caller: &Caller,
-    patient: UserId,
-) -> Result<PatientKeys, ApiError> {
-    let hospital = caller.identity.hospital;
-    let registration =
-        caller.state.registration(hospital, patient).await?.ok_or_else(|| {
-            ApiError::not_found("The patient was never registered at this hospital.")
-        })?;
-    Ok(state.hospital_keys.patient_keys(caller.identity, patient, &registration).await?)
-}
-
-/// A record that is committed on chain, of this patient and this hospital.
-async fn committed(
-    state: &AppState,
-    caller: &Caller,
-    patient: UserId,
-    pointer: RecordPointer,
-) -> Result<Record, ApiError> {
-    let hospital = caller.identity.hospital;
-    let not_here = || {
-        ApiError::not_found(format!(
-            "Record {pointer} is not a committed record of this patient at hospital {hospital}: send the request \
-             to the hospital that created the record."
-        ))
-    };
-    let entry = caller.state.record(pointer).await?.ok_or_else(not_here)?;
-    let header = caller.state.header(pointer.height).await?.ok_or_else(not_here)?;
-    if entry.patient != patient || header.announcer != hospital {
-        return Err(not_here());
-    }
-    let bytes = state.view.record_bytes(pointer).await?.ok_or(HospitalKeysError::NoBody)?;
-    let record = Record::decode_exactly(&bytes).map_err(|error| ApiError::internal(&error))?;
-    if record.patient() == patient && record.hospital() == hospital {
-        Ok(record)
-    } else {
-        Err(not_here())
-    }
-}
-
 /// The content of a grant.
 #[derive(Default)]
 struct Granted {
@@ -294,11 +253,11 @@ struct Granted {
     some_are_private: bool,
 }
 
-/// With which keys records are opened, and as far as which rights allow.
+/// With which keys a record is opened, and as far as which rights allow.
 struct Grounds<'a> {
-    genesis: Hash,
+    identity: Identity,
     rights: &'a Rights,
-    patient_keys: PatientKeys,
+    patient_keys: &'a PatientKeys,
 }
 
 /// What the rights allow of the requested records, in one release.
@@ -327,11 +286,17 @@ async fn collect_by(
     shared: &[SectionSet],
 ) -> Result<Granted, ApiError> {
     let Asked { caller, request, .. } = asked;
-    let patient_keys = patient_keys(state, caller, request.patient).await?;
-    let grounds = Grounds { genesis: caller.identity.genesis, rights, patient_keys };
-    let mut granted = Granted::default();
+    let (mut granted, mut opened) = (Granted::default(), HashMap::new());
     for (requested, &shared) in request.records.iter().zip(shared) {
-        let record = committed(state, caller, request.patient, requested.pointer).await?;
+        let pointer = requested.pointer;
+        let record = answered::committed(state, caller, request.patient, pointer).await?;
+        let patient_keys = match opened.entry(record.hospital()) {
+            Entry::Occupied(keys) => keys.into_mut(),
+            Entry::Vacant(new) => {
+                new.insert(answered::patient_keys(state, caller, pointer, &record).await?)
+            }
+        };
+        let grounds = Grounds { identity: caller.identity, rights, patient_keys };
         granted.add(requested, shared, &record, &grounds)?;
     }
     Ok(granted)
@@ -387,14 +352,16 @@ impl Granted {
         grounds: &Grounds<'_>,
     ) -> Result<(), ApiError> {
         let pointer = requested.pointer;
+        let Grounds { identity: Identity { genesis, hospital }, rights, patient_keys } = *grounds;
         check_sections(requested, record)?;
+        answered::check_version(hospital, pointer, record, patient_keys)?;
         let mut sections = SectionSet::default();
         let all = (0..).zip(record.sections());
         for (index, section) in all.filter(|(index, _)| requested.sections.contains(*index)) {
             let class = class_of(index, shared);
-            let Some(right) = right_to(section, class, grounds.rights) else { continue };
+            let Some(right) = right_to(section, class, rights) else { continue };
             let key = record
-                .content_key(grounds.genesis, index, &grounds.patient_keys)
+                .content_key(genesis, index, patient_keys)
                 .map_err(|error| ApiError::internal(&error))?;
             let place = GrantedSection { pointer, record: record.id(), section: index };
             self.keys.push((place, key));

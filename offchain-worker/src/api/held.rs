@@ -56,7 +56,8 @@ pub(super) async fn held(
         }
         let _slot = state.request_slot(holder).await?;
         let hashes = list.json::<HeldRequest>()?.hashes().map_err(unlisted)?;
-        Ok(Json(HeldAnswer::new(&state.holdings.held(&hashes).await?)))
+        let held = HeldAnswer::new(&state.holdings.held(&hashes).await?);
+        Ok(Json(held.in_maintenance(state.maintenance.is_on().await)))
     })
     .await
 }
@@ -91,7 +92,7 @@ impl KnownPeers {
     }
 }
 
-/// Rejects every caller but agents of active hospitals.
+/// Rejects every caller but agents of active and leaving hospitals.
 async fn check_peer(state: &AppState, parts: &Parts) -> Result<Authenticated, ApiError> {
     let (identity, request) = authenticate(state, parts).await?;
     if state.shared.peers.knows(&request.account) {
@@ -99,7 +100,7 @@ async fn check_peer(state: &AppState, parts: &Parts) -> Result<Authenticated, Ap
         return Ok(request);
     }
     let caller = Caller::of_authenticated(state, identity, request).await?;
-    if caller.active_hospital().await?.is_none() {
+    if caller.serving_hospital().await?.is_none() {
         return Err(ApiError::forbidden("Only agents of active hospitals may send this request."));
     }
     state.shared.peers.learn(caller.request.account.clone());

@@ -11,7 +11,7 @@ use std::{
 use codec::Encode;
 use epione_envelope::grant::AccessGrant;
 use epione_primitives::{
-    AccountId, Hash, Moment, UserId,
+    AccountId, Hash, HospitalId, Moment, UserId,
     release::{Release, Request},
 };
 
@@ -119,6 +119,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Requests of one requester in emergencies.
 const EMERGENCIES_PER_MINUTE: u32 = 30;
 const EMERGENCIES_PER_DAY: u32 = 300;
+/// Parts of claims for one custodian. Its worker asks once for each claim of up to 64 patients, and again if too few
+/// members answered; each claim takes some blocks.
+const CLAIM_PARTS_PER_MINUTE: u32 = 30;
+const CLAIM_PARTS_PER_DAY: u32 = 2_000;
 /// With this number of requesters, the worker forgets those without a recent receipt.
 const MANY: usize = 1_024;
 
@@ -142,13 +146,13 @@ impl Rate {
     }
 }
 
-/// The rates of new receipts of each requester.
-pub(super) struct Rates {
+/// The rates of new receipts of each requester, or of what else each `K` asks for.
+pub(super) struct Rates<K = UserId> {
     minute: Rate,
     day: Rate,
     /// Until when each requester has used up the rates of the minute and of the day, at the pace of one receipt per
     /// interval.
-    used: Mutex<HashMap<UserId, (Instant, Instant)>>,
+    used: Mutex<HashMap<K, (Instant, Instant)>>,
 }
 
 impl Rates {
@@ -156,14 +160,23 @@ impl Rates {
     pub fn of_emergencies() -> Self {
         Self::new(EMERGENCIES_PER_MINUTE, EMERGENCIES_PER_DAY)
     }
+}
 
+impl Rates<HospitalId> {
+    /// For parts of claims. The chain records one for each claim; the worker bounds its work for the others.
+    pub fn of_claim_parts() -> Self {
+        Self::new(CLAIM_PARTS_PER_MINUTE, CLAIM_PARTS_PER_DAY)
+    }
+}
+
+impl<K: Copy + Eq + std::hash::Hash> Rates<K> {
     pub fn new(per_minute: u32, per_day: u32) -> Self {
         let (minute, day) = (Rate::new(MINUTE, per_minute), Rate::new(DAY, per_day));
         Self { minute, day, used: Mutex::default() }
     }
 
     /// Counts a receipt. If the rate is used up, returns how long the requester must wait.
-    pub fn count(&self, requester: UserId, now: Instant) -> Result<(), Duration> {
+    pub fn count(&self, requester: K, now: Instant) -> Result<(), Duration> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() >= MANY {
             used.retain(|_, (minute, day)| *minute > now || *day > now);
@@ -192,6 +205,22 @@ mod tests {
         rates.count(other, now).unwrap();
         rates.count(one, now + wait).unwrap();
         rates.count(one, now + wait).unwrap_err();
+    }
+
+    #[test]
+    fn the_parts_of_a_claim_have_a_rate_of_a_minute_and_of_a_day() {
+        let (rates, begun) = (Rates::of_claim_parts(), Instant::now());
+        let minutes = (0..24 * 60_u32).flat_map(|minute| [minute; 60]);
+        let mut counted = [0_u32; 2];
+        for minute in minutes {
+            let is_counted = rates.count(HospitalId(1), begun + minute * MINUTE).is_ok();
+            counted[usize::from(minute > 0)] += u32::from(is_counted);
+        }
+        assert_eq!(counted[0], CLAIM_PARTS_PER_MINUTE);
+        // A day's parts at once, and those of a day after that.
+        let most = 2 * CLAIM_PARTS_PER_DAY;
+        assert!((CLAIM_PARTS_PER_DAY..=most).contains(&counted[1]), "{counted:?}");
+        rates.count(HospitalId(2), begun).unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! in `transfer::wire`. The router is a function, so that tests run it in process.
 
 mod accounts;
+mod answered;
 mod asked;
 mod caller;
 mod connections;
@@ -23,6 +24,7 @@ mod partials;
 mod problem;
 mod queries;
 mod range;
+mod reach;
 mod recipient;
 mod recoveries;
 mod refusals;
@@ -50,13 +52,16 @@ use axum::{
     middleware,
     routing::{get, post, put},
 };
+use epione_primitives::HospitalId;
 use url::Url;
 
 use crate::{
     chain::{ChainCalls, ChainView},
     config::{Discovery, Limits, Transfer},
+    heard::Heard,
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces},
+    maintenance::Maintenance,
     metrics::Metrics,
     repair::Repair,
     store::{Reserve, Store},
@@ -84,6 +89,9 @@ pub struct Services {
     /// Which segments are stored here, for other hospitals.
     pub holdings: Holdings,
     pub transfer: Transfer,
+    pub maintenance: Maintenance,
+    /// Which hospitals' workers sent requests.
+    pub heard: Heard,
 }
 
 /// The state of every handler. Clones share it.
@@ -101,9 +109,11 @@ struct Shared {
     issued: issued::IssuedGrants,
     rates: issued::Rates,
     emergencies: issued::Rates,
+    claim_parts: issued::Rates<HospitalId>,
     unavailable: deliverable::Unavailable,
     readiness: status::Readiness,
     peers: held::KnownPeers,
+    reaches: reach::Reaches,
     accounts: accounts::Accounts,
     uploads: visits::Uploads,
     query_news: queries::news::Newsroom,
@@ -117,9 +127,10 @@ impl AppState {
         let Limits { grants_per_minute, grants_per_day, .. } = services.limits;
         let rates = issued::Rates::new(grants_per_minute, grants_per_day);
         let emergencies = issued::Rates::of_emergencies();
+        let claim_parts = issued::Rates::of_claim_parts();
         let (refusals, repairs, issued, readiness, peers) = Default::default();
         let unavailable = Default::default();
-        let (accounts, uploads, query_news, followed) = Default::default();
+        let (reaches, accounts, uploads, query_news, followed) = Default::default();
         let shared = Shared {
             services,
             links,
@@ -129,9 +140,11 @@ impl AppState {
             issued,
             rates,
             emergencies,
+            claim_parts,
             unavailable,
             readiness,
             peers,
+            reaches,
             accounts,
             uploads,
             query_news,
@@ -166,6 +179,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/segments/held", post(held::held))
         .route("/v1/segments/{hash}", get(segments::serve))
         .route("/v1/offers", post(offers::offer))
+        .route("/v1/reach", post(reach::reach))
         .route("/v1/users", post(users::register))
         .route("/v1/users/suspend", post(registrations::suspend))
         .route("/v1/users/reinstate", post(registrations::reinstate))

@@ -8,8 +8,8 @@ use utoipa::{
 };
 
 use super::{
-    counts, grants, held, offers, partials, queries, recoveries, registrations, segments, status,
-    users, visits,
+    counts, grants, held, offers, partials, queries, reach, recoveries, registrations, segments,
+    status, users, visits,
 };
 
 #[derive(OpenApi)]
@@ -33,6 +33,7 @@ use super::{
         segments::serve,
         held::held,
         offers::offer,
+        reach::reach,
         users::register,
         registrations::suspend,
         registrations::reinstate,

@@ -22,6 +22,7 @@ use crate::{
     chain::{CallError, ViewError},
     hospital_keys::HospitalKeysError,
     journal::JournalError,
+    maintenance::RETRY_AFTER as RETRY_LATER,
     store::StoreError,
 };
 
@@ -167,6 +168,20 @@ impl ApiError {
     pub fn concerns_all_calls(&self) -> bool {
         let kind = self.0.kind.strip_prefix(PREFIX);
         matches!(kind, Some("timed-out" | "quota" | "node"))
+    }
+
+    /// The worker takes no new visits for now.
+    pub fn maintenance() -> Self {
+        Self::unavailable(
+            "maintenance",
+            "The hospital's worker is in maintenance",
+            format!(
+                "It takes no new visits until its operator ends maintenance. Visits that it acknowledged are not \
+                 affected, and records can be read. Nothing of this visit was stored. Submit it again in {RETRY_LATER} \
+                 seconds, or ask the hospital's operator when."
+            ),
+        )
+        .ends_after(RETRY_LATER)
     }
 
     pub fn too_large(detail: impl Into<String>) -> Self {

@@ -17,7 +17,10 @@ use epione_primitives::{
 use tokio::time::timeout;
 
 use super::{AppState, limits::Holder, problem::Chained};
-use crate::chain::{CallError, FinalState, ViewError};
+use crate::{
+    chain::{CallError, FinalState, ViewError},
+    custody_state::answers_for,
+};
 
 /// A refused request.
 #[derive(Clone, Debug)]
@@ -39,7 +42,7 @@ enum Noted {
     HospitalLimit,
     /// No such patient exists, to whose list it could be added.
     NoPatient,
-    /// A requested record is not one of this patient at this hospital, so this hospital had nothing to refuse.
+    /// A requested record is not one of this patient for which this hospital answers, so it had nothing to refuse.
     Elsewhere,
     /// Too many requests wait for transactions.
     Busy,
@@ -152,14 +155,15 @@ async fn submit(state: &AppState, refusal: Refusal) -> Result<Noted, CallError> 
     }
 }
 
-/// Whether all requested records are of the requested patient and hospital. The chain records no other refusal.
+/// Whether all requested records are of the requested patient, and of a hospital for which the requested one answers.
+/// The chain records no other refusal.
 async fn are_here(state: &dyn FinalState, request: &Request) -> Result<bool, ViewError> {
     for ReleasedRecord { pointer, .. } in &request.records {
         let entry = state.record(*pointer).await?;
         let header = state.header(pointer.height).await?;
-        let is_here = entry.is_some_and(|entry| entry.patient == request.patient)
-            && header.is_some_and(|header| header.announcer == request.hospital);
-        if !is_here {
+        let is_patients = entry.is_some_and(|entry| entry.patient == request.patient);
+        let Some(header) = header.filter(|_| is_patients) else { return Ok(false) };
+        if !answers_for(state, request.hospital, header.announcer).await? {
             return Ok(false);
         }
     }

@@ -272,9 +272,9 @@ async fn check_in_force(
     ))
 }
 
-/// Accepts agents of active hospitals.
+/// Accepts agents of active and leaving hospitals.
 async fn check_agent(caller: &Caller) -> Result<Asker, ApiError> {
-    match caller.active_hospital().await? {
+    match caller.serving_hospital().await? {
         Some(id) => Ok(Asker::Hospital(id)),
         None => Err(ApiError::forbidden(
             "Only agents of active hospitals may request segments by name. Users request them by the links of a \

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::{ApiError, AppState, limits::within, problem::Chained};
-use crate::chain::ViewError;
+use crate::{chain::ViewError, maintenance::moment};
 
 /// How long a readiness report is reused, so that frequent requests do not burden the disk.
 const FRESH: Duration = Duration::from_secs(2);
@@ -33,6 +33,8 @@ pub(super) struct ReadinessReport {
     /// Whether another request would get a place. Callers can take all places: that makes the worker busy, but not
     /// unready, because a load balancer or a supervisor that then stops it would help them.
     places: String,
+    /// Maintenance is no failure either: the worker still answers looks.
+    maintenance: String,
 }
 
 impl ReadinessReport {
@@ -112,7 +114,8 @@ async fn examine(state: &AppState) -> ReadinessReport {
         state.view.identity().await?;
         state.view.finalized().await?.time().await
     };
-    let (head, store, journal) = tokio::join!(head, state.store.probe(), state.journal.probe());
+    let (head, store, journal, since) =
+        tokio::join!(head, state.store.probe(), state.journal.probe(), state.maintenance.since());
     let chain = head.as_ref().map_or_else(|_| unknown(), |time| freshness(*time));
     ReadinessReport {
         node: part::<ViewError>(head.map(drop)),
@@ -120,6 +123,7 @@ async fn examine(state: &AppState) -> ReadinessReport {
         store: part(store),
         journal: part(journal),
         places: places(&state.shared.slots.full()),
+        maintenance: since.map_or_else(|| "ok".into(), maintenance),
     }
 }
 
@@ -145,6 +149,10 @@ fn places(full: &[&str]) -> String {
     format!("all places are taken: limits.{}", full.join(", limits."))
 }
 
+fn maintenance(since: Moment) -> String {
+    format!("on since {}: the worker takes no new visits", moment(since))
+}
+
 fn part<E: std::error::Error + 'static>(examined: Result<(), E>) -> String {
     match examined {
         Ok(()) => "ok".into(),
@@ -157,6 +165,11 @@ fn part<E: std::error::Error + 'static>(examined: Result<(), E>) -> String {
 
 /// `GET /metrics`, for operators: metrics in Prometheus' text format.
 pub(super) async fn metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
+    let since = state.maintenance.since().await;
+    let seconds = since.map_or(0, |since| crate::now().saturating_sub(since) / 1_000);
+    // A moment that has just begun is not mistaken for none.
+    let shown = if since.is_some() { seconds.max(1) } else { 0 };
+    state.metrics.maintenance_seconds.set(i64::try_from(shown).unwrap_or(i64::MAX));
     let text = state.metrics.render().map_err(|error| ApiError::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

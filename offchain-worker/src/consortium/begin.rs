@@ -2,7 +2,7 @@
 
 use epione_primitives::{
     BlockNumber, HospitalId,
-    consortium::{Ceremony, Epoch, Phase, has_joined_lately},
+    consortium::{Ceremony, Epoch, Phase, are_enough_seats, has_joined_lately},
     limits::MAX_SEATS,
 };
 
@@ -41,6 +41,9 @@ pub(super) fn decide(
     };
     if seats.len() > MAX_SEATS as usize {
         return Begin::No(Idle::TooManySeats);
+    }
+    if !are_enough_seats(seats.len(), view.active.len()) {
+        return Begin::No(Idle::SmallCommittee);
     }
     let resharing = view.key.current.as_ref().filter(|_| !view.key.renewal_decided);
     if resharing.is_some_and(|epoch| active_members(view, epoch) < usize::from(epoch.threshold)) {

@@ -145,6 +145,11 @@ pub enum Idle {
         "there are more active hospitals than seats: the council chooses those that get a share"
     )]
     TooManySeats,
+    #[error(
+        "so few of the hospitals that the council chose for the seats are active that those that may be malicious \
+         could open everything, so no ceremony can begin: the council chooses other seats"
+    )]
+    SmallCommittee,
 }
 
 impl Idle {

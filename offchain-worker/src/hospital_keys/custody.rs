@@ -13,9 +13,10 @@ use epione_envelope::{
     profile::ProfileContext,
     sealing_keys::{SealingPublicKey, Wrap},
 };
-use epione_primitives::{AccountId, Hash};
+use epione_primitives::{AccountId, Hash, HospitalId, UserId};
 
 use super::{HospitalKeys, HospitalKeysError, Keys, Opened, blocking};
+use crate::chain::Identity;
 
 impl HospitalKeys {
     /// The hospital's part of a claim, signed by the agent.
@@ -110,6 +111,16 @@ impl HospitalKeys {
         })
         .await
     }
+}
+
+/// What a patient key that this hospital has opened as a custodian is sealed for. `profile` is the profile body at the
+/// removed hospital whose newest key it is.
+pub fn inherited_context(
+    Identity { genesis, hospital: custodian }: Identity,
+    departed: HospitalId,
+    (patient, profile): (UserId, Hash),
+) -> InheritedContext {
+    InheritedContext { genesis, departed, custodian, patient, profile }
 }
 
 fn seal_inherited(

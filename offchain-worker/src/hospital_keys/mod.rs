@@ -10,6 +10,8 @@
 
 mod custody;
 
+pub use custody::inherited_context;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -103,6 +103,9 @@ metrics! {
     reviews_open: IntGauge = "reviews_open", "Emergencies of all hospitals that wait for a verdict.";
     reviews_expired: IntGauge = "reviews_expired",
         "Emergencies of all hospitals that expired without a verdict.";
+    unready: IntGauge = "unready",
+        "1 while this hospital does not validate until the worker says that it is ready: it is new, or made no block in \
+         a whole session.";
     recoveries_open: IntGaugeVec = "recoveries_open" ["by"],
         "Users for whom new keys are proposed, to which nobody has objected yet: by another hospital, for users of this \
          hospital, or by this hospital's own agent.";
@@ -190,6 +193,8 @@ metrics! {
     store_writable: IntGauge = "store_writable" from 1, "1 if the storage accepted the last test write.";
     store_lost: IntGauge = "store_lost",
         "1 if another worker has claimed the storage: this worker writes and deletes nothing any more.";
+    maintenance_seconds: IntGauge = "maintenance_seconds",
+        "Seconds for which the worker has been in maintenance mode, in which it takes no new visits; 0 if it is not.";
     journal_writable: IntGauge = "journal_writable" from 1, "1 if the journal accepted the last test write.";
     quarantined: IntGauge = "quarantined", "Damaged objects in quarantine.";
     scrub_finished_at: IntGauge = "scrub_finished_at",

@@ -73,7 +73,7 @@ impl Claimant {
     }
 
     fn compare(&self, mark: &Mark) -> Standing {
-        if mark.line("") != Some(self.hospital.as_str()) {
+        if !mark.is_of(&self.hospital) {
             return Standing::Foreign;
         }
         match (mark.line("instance "), mark.line("run ")) {
@@ -103,6 +103,11 @@ enum Standing {
 pub struct Mark(String);
 
 impl Mark {
+    /// Whether it names this hospital: the line with which the hospital's worker claims a storage.
+    pub fn is_of(&self, hospital: &str) -> bool {
+        self.line("") == Some(hospital)
+    }
+
     /// The rest of the first line with this beginning.
     fn line(&self, beginning: &str) -> Option<&str> {
         self.0.lines().find_map(|line| line.strip_prefix(beginning))
@@ -165,6 +170,12 @@ impl Store {
     /// may be another worker's.
     pub(super) fn await_claim(&self) {
         self.ownership.awaited.store(self.traits.shared, Ordering::Relaxed);
+    }
+
+    /// The mark of the worker that owns a shared storage; none before a worker has claimed it, and of a storage that is
+    /// not shared. Claims nothing.
+    pub async fn owner(&self) -> Result<Option<Mark>, StoreError> {
+        if self.traits.shared { self.mark().await } else { Ok(None) }
     }
 
     /// Claims a shared storage, unless it has another owner: another hospital is [`StoreError::Foreign`].

@@ -166,7 +166,9 @@ fn report(context: &Context, error: &TaskError, pause: Duration) {
 async fn step(own: &OwnBlocks, seedings: &mut Seedings) -> Result<Pause, TaskError> {
     let context = &own.context;
     // Until the chain was read, it is not known which batches it has.
-    context.look()?;
+    let (_, snapshot) = context.look()?;
+    // What is queued then becomes outdated, and its authors are told so.
+    let leaves = context.is_leaving(&snapshot).await?;
     if context.processed.borrow().as_ref().is_some_and(|processed| processed.stray) {
         return Ok(Pause::For(IDLE));
     }
@@ -174,14 +176,15 @@ async fn step(own: &OwnBlocks, seedings: &mut Seedings) -> Result<Pause, TaskErr
     seedings.forget_all_but(&batches);
     for batch in batches.iter().filter(|batch| batch.announcement.is_none()) {
         // A batch that is still being offered does not delay later ones.
-        if seedings.is_ready(context, batch).await? && send(own, batch).await? == Sent::Yes {
+        let is_ready = leaves || seedings.is_ready(context, batch).await?;
+        if is_ready && send(own, batch, leaves).await? == Sent::Yes {
             return Ok(Pause::No);
         }
     }
     // One for all that is decided in this step, so that the reasons agree with each other.
     let head = context.chain()?.finalized_head().await?;
     set_outdated_aside(context, head).await?;
-    if batches.len() >= MAX_PENDING_ANNOUNCEMENTS as usize {
+    if leaves || batches.len() >= MAX_PENDING_ANNOUNCEMENTS as usize {
         return Ok(Pause::For(IDLE));
     }
     pack_next(own, head.number).await
@@ -334,12 +337,12 @@ async fn check_again(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     Yes,
-    /// It waits until a transaction that was sent before is certain.
+    /// It waits until a transaction that was sent before is certain, or because the hospital is leaving.
     Waits,
 }
 
-/// Sends a batch, unless the chain has it.
-async fn send(own: &OwnBlocks, batch: &Batch) -> Result<Sent, TaskError> {
+/// Sends a batch, unless the chain has it or the hospital leaves.
+async fn send(own: &OwnBlocks, batch: &Batch, leaves: bool) -> Result<Sent, TaskError> {
     let context = &own.context;
     let chain = context.chain()?;
     let head = chain.finalized_head().await?;
@@ -350,6 +353,9 @@ async fn send(own: &OwnBlocks, batch: &Batch) -> Result<Sent, TaskError> {
     let is_under_way = batch.sent_until.is_some_and(|until| until >= head.number);
     if is_too_late(context, batch, head.number).await? {
         return give_up(own, batch, is_under_way).await;
+    }
+    if leaves {
+        return Ok(Sent::Waits);
     }
     let body = context.task_journal.body(batch.id).await?;
     // The chain may still include a batch that was sent, so its visits are not queued again.

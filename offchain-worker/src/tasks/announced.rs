@@ -57,7 +57,7 @@ pub async fn react(jobs: &JobContext, id: AnnouncementId) -> Result<Next, TaskEr
         .ballot(id)
         .await?
         .ok_or(TaskError::Inconsistent("an announcement has no ballot"))?;
-    if !may_vote(&ballot, context.hospital) {
+    if !may_vote(&ballot, context.hospital) || context.is_leaving(&snapshot).await? {
         return Ok(Next::Wait);
     }
     let (subject, verdict) = judge(jobs, &chain, id, &announcement, &entries, &ballot).await?;

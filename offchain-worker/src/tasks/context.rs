@@ -6,7 +6,7 @@ use epione_client::{
     chain::{BlockRef, Chain, ChainError, Snapshot, SubmitError},
     signer::Account,
 };
-use epione_primitives::{AnnouncementId, BlockNumber, Hash, HospitalId};
+use epione_primitives::{AnnouncementId, BlockNumber, Hash, HospitalId, hospital::HospitalStatus};
 use tokio::sync::watch;
 
 use super::{
@@ -129,6 +129,12 @@ impl Context {
         let head = self.processed.borrow().as_ref().map(|processed| processed.head.hash);
         let snapshot = chain.at(head.ok_or(TaskError::NodeAway)?);
         Ok((chain, snapshot))
+    }
+
+    /// Whether this hospital is leaving: it neither announces nor votes, and serves its readers.
+    pub async fn is_leaving(&self, snapshot: &Snapshot) -> Result<bool, TaskError> {
+        let own = snapshot.hospital(self.hospital).await?;
+        Ok(own.is_some_and(|it| it.status == HospitalStatus::Leaving))
     }
 
     /// Number of the newest finalized block that was processed.

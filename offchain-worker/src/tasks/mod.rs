@@ -18,6 +18,7 @@ pub mod offers;
 pub mod own_blocks;
 pub mod pack;
 pub mod placement;
+pub mod readiness;
 pub mod recoveries;
 pub mod replay;
 pub mod reviews;

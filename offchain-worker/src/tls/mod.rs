@@ -277,6 +277,14 @@ fn read_files(
     })
 }
 
+/// The first certificate of `[tls]`, which is the server's own.
+pub(crate) fn first_certificate(files: &config::Tls) -> Result<CertificateDer<'static>, TlsError> {
+    CertificateDer::from_pem_slice(&read(&files.certificate)?).map_err(|error| TlsError::File {
+        path: files.certificate.clone(),
+        reason: error.to_string(),
+    })
+}
+
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let mut bytes = Zeroizing::new(Vec::new());
     let outcome = File::open(path).and_then(|file| {

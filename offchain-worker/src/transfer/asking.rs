@@ -27,21 +27,36 @@ pub enum Offered {
     Declined,
 }
 
+/// A hospital's answer which segments it stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldList {
+    /// One for each segment of the question, in its order.
+    pub held: Vec<bool>,
+    /// Whether the hospital asks the others to fetch elsewhere first.
+    pub maintenance: bool,
+}
+
+impl HeldList {
+    /// None if the answer is about another number of segments.
+    fn of(answer: &HeldAnswer, count: usize) -> Option<Self> {
+        Some(Self { held: answer.bits(count)?, maintenance: answer.maintenance })
+    }
+}
+
 impl Courier {
-    /// Which of these segments the peer says it stores, in their order. At most
-    /// [`MAX_NAMED`](super::wire::MAX_NAMED).
+    /// Which of these segments the peer says it stores. At most [`MAX_NAMED`](super::wire::MAX_NAMED).
     pub async fn held(
         &self,
         genesis: Hash,
         peer: &Peer,
         hashes: &[[u8; 32]],
-    ) -> Result<Vec<bool>, PeerFault> {
+    ) -> Result<HeldList, PeerFault> {
         let question = HeldRequest::new(hashes);
         let (status, answer) = self.ask(genesis, peer, &["segments", "held"], &question).await?;
         match status {
             StatusCode::OK => serde_json::from_slice::<HeldAnswer>(&answer)
                 .ok()
-                .and_then(|answer| answer.bits(hashes.len()))
+                .and_then(|answer| HeldList::of(&answer, hashes.len()))
                 .ok_or(PeerFault::Nonsense),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Err(PeerFault::Busy),
             other => Err(PeerFault::Refused(other.as_u16())),
@@ -82,7 +97,9 @@ impl Courier {
 }
 
 /// The status, and the body of a success. The body's size is bounded.
-async fn answer(request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), PeerFault> {
+pub(super) async fn answer(
+    request: reqwest::RequestBuilder,
+) -> Result<(StatusCode, Vec<u8>), PeerFault> {
     let mut response = request.send().await.map_err(|error| fault(&error))?;
     let status = response.status();
     let mut body = Vec::new();

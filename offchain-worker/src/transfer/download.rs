@@ -44,6 +44,8 @@ pub enum PeerFault {
     BrokenPromise,
     #[error("its response does not match the API's description")]
     Nonsense,
+    #[error("the worker of another hospital, or of another chain, answers at its address")]
+    OtherWorker,
     #[error("it is busy")]
     Busy,
     #[error("it sends much more slowly than another hospital")]
@@ -69,6 +71,7 @@ impl PeerFault {
             Self::Absent => "absent",
             Self::BrokenPromise => "broken-promise",
             Self::Nonsense => "nonsense",
+            Self::OtherWorker => "other-worker",
             Self::Busy => "busy",
             Self::Slow => "slow",
         }
@@ -170,7 +173,7 @@ impl Courier {
 }
 
 /// The URL of an API path below a worker's URL.
-fn extended(base: &Url, path: &[&str]) -> Option<Url> {
+pub(super) fn extended(base: &Url, path: &[&str]) -> Option<Url> {
     let mut url = base.clone();
     url.path_segments_mut().ok()?.pop_if_empty().push("v1").extend(path);
     url.set_query(None);

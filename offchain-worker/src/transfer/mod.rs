@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod asking;
+mod contact;
 mod download;
 mod fetch;
 mod flights;
@@ -22,7 +23,8 @@ mod shelf;
 pub mod wire;
 
 pub use arrivals::Arrivals;
-pub use asking::Offered;
+pub use asking::{HeldList, Offered};
+pub use contact::{Contact, contact};
 pub use download::{Courier, PeerFault, Timings};
 pub use fetch::{FetchBounds, FetchError, Fetcher};
 pub use holdings::Holdings;

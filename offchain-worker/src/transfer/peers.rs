@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use crate::node::NodeHandle;
 use epione_client::{Endpoint, chain::ChainError};
-use epione_primitives::{
-    AccountId, Hash, HospitalId,
-    hospital::{Hospital, HospitalStatus},
-};
+use epione_primitives::{AccountId, Hash, HospitalId, hospital::Hospital};
 use futures::{FutureExt, future::BoxFuture};
 
 /// Another hospital's worker.
@@ -22,7 +19,7 @@ pub struct Peer {
 pub struct Roll {
     /// Hash of the chain's first block.
     pub genesis: Hash,
-    /// This hospital, while it is active.
+    /// This hospital, while it is active or leaving.
     pub own: Option<HospitalId>,
     pub peers: Vec<Peer>,
 }
@@ -58,9 +55,9 @@ impl ChainRoster {
     async fn read(&self, first: Option<HospitalId>) -> Result<Roll, RosterError> {
         let chain = self.node.borrow().clone().ok_or(RosterError::NodeAway)?;
         let hospitals = chain.finalized().await?.hospitals().await?;
-        let own = hospitals.iter().find(|(_, hospital)| {
-            hospital.agent == self.agent && hospital.status == HospitalStatus::Active
-        });
+        let own = hospitals
+            .iter()
+            .find(|(_, hospital)| hospital.agent == self.agent && hospital.status.serves());
         let own = own.map(|(id, _)| *id);
         let peers = in_asking_order(hospitals, &self.agent, first);
         Ok(Roll { genesis: chain.genesis_hash(), own, peers })
@@ -73,7 +70,7 @@ impl Roster for ChainRoster {
     }
 }
 
-/// `first`, then the active hospitals, beginning with the one whose number follows this hospital's, so that not all
+/// `first`, then the active and leaving hospitals, beginning with the one whose number follows this hospital's, so that not all
 /// hospitals ask the same one second.
 fn in_asking_order(
     hospitals: Vec<(HospitalId, Hospital)>,
@@ -84,7 +81,7 @@ fn in_asking_order(
     let mut endpoints: HashMap<HospitalId, Endpoint> = HashMap::new();
     let mut order = Vec::new();
     for (id, hospital) in hospitals {
-        let wanted = hospital.status == HospitalStatus::Active || first == Some(id);
+        let wanted = hospital.status.serves() || first == Some(id);
         if Some(id) == own || !wanted {
             continue;
         }
@@ -110,7 +107,7 @@ fn in_asking_order(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use epione_primitives::AccountId;
+    use epione_primitives::{AccountId, hospital::HospitalStatus};
 
     fn hospital(id: u8, url: &str, status: HospitalStatus) -> Hospital {
         Hospital {
@@ -149,8 +146,9 @@ mod tests {
 
     #[test]
     fn only_the_announcer_is_asked_while_suspended() {
-        use HospitalStatus::{Active, Removed, Suspended};
-        assert_eq!(order(0, Some(1), &[Active, Suspended, Suspended, Removed, Active]), [1, 4]);
+        use HospitalStatus::{Active, Leaving, Removed, Suspended};
+        let statuses = [Active, Suspended, Suspended, Removed, Active, Leaving];
+        assert_eq!(order(0, Some(1), &statuses), [1, 4, 5]);
     }
 
     #[test]

@@ -164,9 +164,9 @@ impl Seeder {
         let mut missing: Vec<[u8; 32]> = segments.iter().map(|segment| segment.hash).collect();
         loop {
             let asked = missing.len().min(MAX_NAMED);
-            if let Ok(held) = self.courier.held(genesis, peer, &missing[..asked]).await {
+            if let Ok(list) = self.courier.held(genesis, peer, &missing[..asked]).await {
                 let before = missing.len();
-                let mut held = held.into_iter();
+                let mut held = list.held.into_iter();
                 missing.retain(|_| !held.next().unwrap_or(false));
                 let arrived = before - missing.len();
                 if missing.is_empty() {

@@ -27,6 +27,20 @@ pub struct HeldAnswer {
     /// One bit for each segment in the order of the request, the lowest bit of each byte first. The bytes are in
     /// hexadecimal.
     pub held: String,
+    /// Whether the hospital's worker is in maintenance mode: it still serves segments, but others should be asked
+    /// first. Absent: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
+}
+
+/// Whether the worker that was asked could connect to the worker of the calling hospital.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReachReply {
+    /// It connected to the address that the chain names, the server proved the TLS key that the chain names, and said
+    /// that it is the hospital's worker. False for every other reason: why is not said, so that nobody learns which
+    /// ports of the asked hospital's network are open.
+    pub reached: bool,
 }
 
 /// Segments of a block that the calling hospital will announce soon, so that other hospitals can fetch them now.
@@ -86,7 +100,13 @@ impl HeldAnswer {
         for (index, _) in held.iter().enumerate().filter(|(_, held)| **held) {
             bytes[index / 8] |= 1 << (index % 8);
         }
-        Self { held: hex::encode(bytes) }
+        Self { held: hex::encode(bytes), maintenance: false }
+    }
+
+    /// The same answer of a worker that may be in maintenance mode.
+    #[must_use]
+    pub fn in_maintenance(self, maintenance: bool) -> Self {
+        Self { maintenance, ..self }
     }
 
     /// The bits for a number of segments; none if the answer has another number.
@@ -127,6 +147,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_answer_names_maintenance_only_while_it_lasts() {
+        let answer = HeldAnswer::new(&[true]);
+        assert_eq!(serde_json::to_string(&answer).unwrap(), r#"{"held":"01"}"#);
+        let busy = answer.clone().in_maintenance(true);
+        let text = serde_json::to_string(&busy).unwrap();
+        assert_eq!(text, r#"{"held":"01","maintenance":true}"#);
+        for it in [answer, busy] {
+            let text = serde_json::to_string(&it).unwrap();
+            assert_eq!(serde_json::from_str::<HeldAnswer>(&text).unwrap(), it);
+        }
+    }
+
+    #[test]
     fn bits_survive_encoding_and_decoding() {
         for count in [1, 7, 8, 9, 64, MAX_NAMED] {
             let held: Vec<bool> = (0..count).map(|index| index % 3 == 0).collect();
@@ -134,7 +167,7 @@ mod tests {
             assert_eq!(answer.bits(count), Some(held));
             assert_eq!(answer.bits(count + 8), None);
         }
-        assert_eq!(HeldAnswer { held: "zz".into() }.bits(8), None);
+        assert_eq!(HeldAnswer { held: "zz".into(), maintenance: false }.bits(8), None);
     }
 
     #[test]

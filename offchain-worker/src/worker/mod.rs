@@ -6,7 +6,8 @@ mod start;
 
 pub(crate) use open::{Opened, open};
 pub(crate) use start::{
-    KEEPS, bind, claim, context, identify, jobs, keep_claim, own_blocks, release, scrubber,
+    KEEPS, bind, claim, context, identify, jobs, keep_claim, own_blocks, owner_line, release,
+    scrubber,
 };
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use crate::{
     config::Config,
     descriptors,
     journal::Nonces,
+    maintenance::moment,
     node,
     tls::Tls,
 };
@@ -37,6 +39,10 @@ pub async fn run(
     let (node_sender, node) = watch::channel(None);
     let opened = open(config, node).await?;
     let state = AppState::new(services(&opened).await?);
+    if let Some(since) = opened.maintenance.since().await {
+        let since = moment(since);
+        tracing::warn!(since, "maintenance mode is on: the worker takes no new visits");
+    }
     let (config, tls) = (opened.config.clone(), opened.tls.clone());
     let store = opened.storage.store.clone();
     let (stop, stopped) = watch::channel(false);
@@ -122,6 +128,8 @@ async fn services(opened: &Opened) -> anyhow::Result<Services> {
         renewal_delay: config.renewal_delay,
         holdings: exchange.holdings.clone(),
         transfer: config.transfer.clone(),
+        maintenance: opened.maintenance.clone(),
+        heard: opened.heard.clone(),
     })
 }
 

@@ -10,9 +10,11 @@ use tokio::task::spawn_blocking;
 use crate::{
     chain::NodeChain,
     config::{Config, Transfer},
+    heard::Heard,
     hospital_keys::HospitalKeys,
     journal::Journal,
     keys::{self, TlsKeys},
+    maintenance::{Maintenance, Switch},
     metrics::Metrics,
     node::{HighWater, NodeHandle},
     store::{Reserve, Store},
@@ -35,6 +37,9 @@ pub(crate) struct Opened {
     pub storage: Storage,
     pub exchange: Exchange,
     pub hospital_keys: Arc<HospitalKeys>,
+    pub maintenance: Maintenance,
+    /// Which hospitals' workers sent requests to this one.
+    pub heard: Heard,
     /// Absent: plain HTTP.
     pub tls: Option<Arc<Tls>>,
 }
@@ -81,7 +86,9 @@ pub(crate) async fn open(config: Config, node: NodeHandle) -> anyhow::Result<Ope
     let exchange = Exchange::new(&config.transfer, &agent, &node, &storage, &metrics);
     let chain = ChainAccess::new(agent, node, &storage.task_journal).await?;
     let hospital_keys = Arc::new(HospitalKeys::new(current, earlier, chain.view.clone()));
-    Ok(Opened { config, metrics, chain, storage, exchange, hospital_keys, tls })
+    let maintenance = Maintenance::new(Switch::of(&config.data_dir));
+    let heard = Heard::default();
+    Ok(Opened { config, metrics, chain, storage, exchange, hospital_keys, maintenance, heard, tls })
 }
 
 async fn load_keys(config: &Config) -> anyhow::Result<AllKeys> {

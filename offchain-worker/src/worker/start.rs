@@ -15,7 +15,7 @@ use crate::{
     chain::{ChainCalls, ChainView, Identity, NodeChain, ViewError},
     config::Config,
     consortium::{Member, Participant},
-    control,
+    control::{self, About, Desk},
     metrics::Metrics,
     millis, storage_origin,
     store::{Claimant, Claimed, Mark, RENEWAL, SILENCE, Store, StoreError},
@@ -29,6 +29,7 @@ use crate::{
         own_blocks::OwnBlocks,
         pack::BlockBounds,
         placement::Placing,
+        readiness::Readiness,
         rewrap::Rewrap,
         scrub::{Scrubber, Sweeper},
         sections::Indexer,
@@ -71,7 +72,14 @@ pub(super) async fn work(opened: Opened) -> anyhow::Result<()> {
 fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     watch_over_members(&mut tasks, &opened);
-    let Opened { config, metrics, chain, storage, exchange, .. } = opened;
+    let Opened { config, metrics, chain, storage, exchange, maintenance, heard, .. } = opened;
+    let about = About {
+        identity,
+        journal: storage.journal.clone(),
+        metrics: metrics.clone(),
+        maintenance,
+        heard,
+    };
     let (processed_sender, processed) = watch::channel::<Option<Processed>>(None);
     let view = Arc::clone(&chain.view);
     let context = Arc::new(context(chain, &storage, metrics, identity, processed));
@@ -98,10 +106,22 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
         }
     });
     tasks.spawn(tasks::jobs::run(jobs, JobKind::Keep, KEEPS));
+    let readiness = readiness(&context, Arc::clone(&view));
+    tasks.spawn(async move { tasks::readiness::run(&readiness).await });
     let ceremonies = ceremonies(&context, view, identity);
     tasks.spawn(async move { tasks::consortium::run(&ceremonies).await });
-    look_after(&mut tasks, context, &storage, &exchange, config);
+    look_after(&mut tasks, context, &storage, &exchange, config, about);
     tasks
+}
+
+/// What decides whether the hospital is ready to validate.
+fn readiness(context: &Context, chain: Arc<NodeChain>) -> Readiness {
+    Readiness {
+        view: chain.clone(),
+        calls: chain,
+        task_journal: context.task_journal.clone(),
+        metrics: context.metrics.clone(),
+    }
 }
 
 /// The hospital's part in the ceremonies of the consortium key.
@@ -174,6 +194,7 @@ fn look_after(
     storage: &Storage,
     exchange: &Exchange,
     config: Config,
+    about: About,
 ) {
     let sweeper = Sweeper {
         context: Arc::clone(&context),
@@ -186,7 +207,7 @@ fn look_after(
     let scrubber = scrubber(&context, storage, exchange, &config);
     let (requests, requested) = mpsc::channel(1);
     let progress = scrubber.progress.subscribe();
-    tasks.spawn(control::serve(config.control_path(), requests, progress));
+    tasks.spawn(control::serve(config.control_path(), Desk { scrubs: requests, progress, about }));
     tasks.spawn(async move {
         tasks::scrub::run(&context, &scrubber, &config.scrub, requested).await;
     });
@@ -312,11 +333,15 @@ impl Silence {
     }
 }
 
+/// The line that names a hospital in the mark of its storage.
+pub(crate) fn owner_line(identity: Identity) -> String {
+    format!("hospital {} of the chain {:?}", identity.hospital, identity.genesis)
+}
+
 /// Waits for the storage, and claims it for this worker. Another worker of this hospital may have used it: if that one
 /// still runs, this is an error.
 pub(crate) async fn claim(storage: &Storage, identity: Identity) -> anyhow::Result<()> {
-    let owner = format!("hospital {} of the chain {:?}", identity.hospital, identity.genesis);
-    let claimant = Claimant::new(owner, storage.journal.instance().await?)?;
+    let claimant = Claimant::new(owner_line(identity), storage.journal.instance().await?)?;
     let store = &storage.store;
     let mut silence = Silence::default();
     loop {

@@ -5,6 +5,7 @@ use epione_primitives::{
     consortium::{EpochId, KeyId, Phase},
 };
 use epione_threshold::MixingSecret;
+use epione_worker::consortium::Idle;
 
 use super::{
     chain::SCHEDULE,
@@ -148,6 +149,25 @@ async fn a_committee_without_present_members_takes_over() {
         world.round().await;
         assert!(world.hospitals[0].held().await.shares.is_empty());
     }
+}
+
+/// Of seven active hospitals, two may be malicious, and two of the three that are left would open everything.
+#[tokio::test]
+async fn a_committee_that_lost_a_hospital_waits_until_the_council_chooses_again() {
+    let mut world = World::new(8).await;
+    world.choose(&[0, 1, 2, 3]);
+    let first = world.first_epoch().await;
+    world.chain.set_active(HospitalId(0), false);
+    world.rest(3 * SCHEDULE.phase).await;
+    assert_eq!(world.chain.current().unwrap().id, first.id);
+    assert_eq!(world.chain.ceremony().unwrap().id, first.ceremony, "no ceremony began");
+    for hospital in &world.hospitals[1..4] {
+        assert_eq!(hospital.idle, Some(Idle::SmallCommittee));
+    }
+    world.choose(&[1, 2, 3, 4]);
+    let second = world.next_epoch(Some(first.id)).await;
+    assert_eq!((second.members.to_vec(), second.threshold), (seats(&[1, 2, 3, 4]), 3));
+    assert_eq!(second.public_key(), first.public_key());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod attacker;
+pub mod council;
 pub mod forger;
 pub mod link;
 pub mod people;

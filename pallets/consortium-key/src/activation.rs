@@ -5,7 +5,7 @@ use epione_primitives::{
     HospitalId,
     consortium::{
         self, CeremonyId, CeremonyResult, CommitmentList, Confirmation, Epoch, EpochId, Joins,
-        KeyId, Phase, SeatSet, Seats, faulty, has_joined_lately,
+        KeyId, Phase, SeatSet, Seats, has_joined_lately,
     },
     limits::MAX_JOINS,
 };
@@ -85,7 +85,7 @@ impl<T: Config> Pallet<T> {
                 ceremony: ceremony.id,
                 members,
                 threshold: ceremony.threshold,
-                faulty: position(faulty(ceremony.seats.len())),
+                faulty: ceremony.faulty(),
                 commitments,
                 mixing: result.mixing,
                 link: result.link,

@@ -6,12 +6,10 @@ use epione_primitives::{
     BlockNumber, Hash, HospitalId,
     consortium::{
         self, Answers, CeremonyId, CommitmentList, DealerContext, Epoch, EpochId, Failure,
-        PastCeremony, Phase, RevealedShare, SeatSet, Seats, faulty, has_joined_lately,
-        most_accused, threshold,
+        PastCeremony, Phase, RevealedShare, SeatSet, Seats, are_enough_seats, faulty,
+        has_joined_lately, most_accused,
     },
-    limits::{
-        MAX_PAST_CEREMONIES, MAX_SEATS, PHASES_BETWEEN_OWN_REASONS, PHASES_BETWEEN_REFRESHES,
-    },
+    limits::{MAX_PAST_CEREMONIES, PHASES_BETWEEN_OWN_REASONS, PHASES_BETWEEN_REFRESHES},
     ports::Hospitals as _,
 };
 use epione_threshold::{Commitments, Index, KnowledgeProof, MixingSecret, Share};
@@ -54,15 +52,12 @@ impl<T: Config> Pallet<T> {
         seats.len() >= LEAST_SEATS && ascends(seats)
     }
 
-    /// Whether the council may choose this committee. So many of its active members must open together that the
-    /// hospitals that may be malicious among all active ones cannot. There may be more hospitals than the largest
-    /// committee can do this for; then it must be that one.
+    /// Whether the council may choose this committee: its active members are enough seats.
     pub(crate) fn can_be_chosen(seats: &Seats) -> bool {
         let is_known = seats.iter().all(|hospital| T::Hospitals::exists(*hospital));
         let active = T::Hospitals::active();
         let seated = seats.iter().filter(|seat| contains(&active, **seat)).count();
-        let is_large = threshold(seated) > faulty(active.len()) || seated == MAX_SEATS as usize;
-        is_known && is_large && Self::is_committee(seats)
+        is_known && are_enough_seats(seated, active.len()) && Self::is_committee(seats)
     }
 
     /// Checks that a hospital may request new shares now.
@@ -164,6 +159,8 @@ impl<T: Config> Pallet<T> {
             None => active.to_vec(),
         };
         ensure!(seats.len() >= LEAST_SEATS, Error::<T>::TooFewSeats);
+        // Since the council chose the committee, some of it may have left, or others may have joined.
+        ensure!(are_enough_seats(seats.len(), active.len()), Error::<T>::WrongCommittee);
         Seats::try_from(seats).map_err(|_| Error::<T>::TooManySeats)
     }
 

@@ -11,8 +11,9 @@
 //! 4. each confirmation is of another enrolled seat; fewer equal ones than the threshold are stored while no epoch
 //!    began;
 //! 5. epochs are numbered without gaps up to the current one; members ascend and are at least as many as the threshold;
-//!    at least as many seats of its ceremony may be faulty as members; the public key stays the same in all epochs of a
-//!    key, and no key comes back; an epoch has a link exactly if the epoch before it has the same key;
+//!    at least as many members may be faulty as of these alone, and fewer than the threshold; the public key stays the
+//!    same in all epochs of a key, and no key comes back; an epoch has a link exactly if the epoch before it has the
+//!    same key;
 //! 6. the past ceremonies ascend, and the newest of them is the newest ceremony if that is over;
 //! 7. new shares are requested, and a new key is decided, only if there is a key; nobody requested or joined in the
 //!    future; a hospital joins by its own ceremony only in one that runs and in which it has a seat.
@@ -24,7 +25,7 @@ use epione_primitives::{
         self, CommitmentList, Epoch, EpochId, Failure, Phase, SeatSet, faulty, most_accused,
         threshold, threshold_of_enrolled,
     },
-    limits::{MAX_FAULTY_SEATS, MAX_SEATS},
+    limits::MAX_SEATS,
 };
 use epione_threshold::Commitments;
 use frame_support::ensure;
@@ -301,7 +302,7 @@ fn check_members(epoch: &Epoch) -> Result<(), TryRuntimeError> {
         "an epoch has too few members, or they do not ascend"
     );
     ensure!(
-        (faulty(members)..=MAX_FAULTY_SEATS as usize).contains(&usize::from(epoch.faulty)),
+        (faulty(members)..usize::from(epoch.threshold)).contains(&usize::from(epoch.faulty)),
         "as many members of an epoch may be faulty as no ceremony allows"
     );
     ensure!(

@@ -330,8 +330,8 @@ pub mod pallet {
         /// It was requested or decided already. The next ceremony does it.
         #[codec(index = 32)]
         AlreadyRequested,
-        /// A committee has 2 to `MAX_SEATS` admitted hospitals, ascending, and so many that as many hospitals as may be
-        /// malicious among the active ones have no share each. Choose more.
+        /// A committee has 2 to `MAX_SEATS` admitted hospitals, ascending, and so many active ones that as many as may
+        /// be malicious of all active hospitals do not open together. Choose more, also if it was enough once.
         #[codec(index = 33)]
         WrongCommittee,
         /// A phase or the refresh is out of its bounds.
@@ -363,14 +363,14 @@ pub mod pallet {
         /// seat any more; the signer's hospital has a seat but no share, or has not confirmed it within a phase; the
         /// epoch is old; or new shares were requested. Without a share, a hospital begins one ([`Joined`]) once a day.
         ///
-        /// The key must be the last argument, and the call must not be wrapped in another call, because the node stores
-        /// the extrinsic's last bytes.
+        /// The key must be the extrinsic's last argument, and not in a wrapped call: the node stores the last bytes.
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`EmptyBody`](Error::EmptyBody),
         /// [`CeremonyRunning`](Error::CeremonyRunning), [`TooEarly`](Error::TooEarly),
         /// [`TooFewSeats`](Error::TooFewSeats), [`TooManySeats`](Error::TooManySeats), [`NotSeat`](Error::NotSeat),
-        /// [`NothingToDo`](Error::NothingToDo), [`JoinedLately`](Error::JoinedLately),
-        /// [`TooFewMembers`](Error::TooFewMembers), or the error of [`Bodies::keep`].
+        /// [`WrongCommittee`](Error::WrongCommittee), [`NothingToDo`](Error::NothingToDo),
+        /// [`JoinedLately`](Error::JoinedLately), [`TooFewMembers`](Error::TooFewMembers), or the error of
+        /// [`Bodies::keep`].
         #[pallet::call_index(0)]
         pub fn begin(origin: OriginFor<T>, key: EnrolmentKey) -> DispatchResult {
             let hospital = Self::agent(origin)?;
@@ -555,9 +555,9 @@ pub mod pallet {
         }
 
         /// Chooses the hospitals that get the seats of the next ceremony, while they are active. None: all active
-        /// hospitals get seats. A running ceremony goes on. The threshold of its active hospitals must be above the
-        /// number of hospitals that may be malicious among all active ones, unless they are as many as there can be.
-        /// Requires root, as which the council dispatches it: who chooses the seats chooses who opens everything.
+        /// hospitals get seats. A running ceremony goes on. The active ones must be enough
+        /// ([`are_enough_seats`](consortium::are_enough_seats)), also when a ceremony begins. Requires root, as which
+        /// the council dispatches it: who chooses the seats chooses who opens everything.
         ///
         /// Fails with [`WrongCommittee`](Error::WrongCommittee).
         #[pallet::call_index(8)]

@@ -242,8 +242,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Ends a credential of the signer's hospital now. It stays readable. Signed by an active hospital's governance
-        /// account.
+        /// Ends a credential of the signer's hospital now. It stays readable. Signed by the governance
+        /// account of an active or leaving hospital.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance) or [`NotInForce`](Error::NotInForce).
         #[pallet::call_index(2)]
@@ -252,7 +252,9 @@ pub mod pallet {
             user: UserId,
             attribute: AttributeId,
         ) -> DispatchResult {
-            let issuer = Self::issuer(origin)?;
+            let who = ensure_signed(origin)?;
+            let issuer =
+                T::Hospitals::serving_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
             let now = T::Time::now();
             Credentials::<T>::try_mutate((user, attribute, issuer), |newest| {
                 let credential = newest

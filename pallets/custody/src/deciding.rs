@@ -3,10 +3,10 @@
 use epione_primitives::{
     HospitalId, UserId,
     consortium::KeyId,
-    custody::{Claim, CustodyLabel},
+    custody::{Appointment, Claim, CustodyLabel},
     limits::CLAIM_BLOCKS,
     opening::WRAP_BYTES,
-    ports::{ConsortiumKey, Hospitals, Mandates, Users},
+    ports::{ConsortiumKey, Custodians, Hospitals, Mandates, Users},
 };
 use epione_threshold::Wrap;
 use frame_support::ensure;
@@ -38,12 +38,16 @@ impl<T: Config> Pallet<T> {
         let appointment = Appointments::<T>::get(departed)
             .filter(|it| it.custodian == custodian && it.since <= claim.block)
             .ok_or(Error::<T>::NotCustodian)?;
-        let first = appointment.since.saturating_add(Delay::<T>::get());
-        ensure!(block >= first, Error::<T>::TooEarly);
+        ensure!(Self::is_delay_over(&appointment), Error::<T>::TooEarly);
         let (key, _) = T::ConsortiumKey::current().ok_or(Error::<T>::NoKey)?;
         patients
             .iter()
             .try_for_each(|patient| Self::check_patient((departed, custodian), *patient, key))
+    }
+
+    /// Whether a custodian acts by now: as many blocks have passed since the appointment as the delay has.
+    fn is_delay_over(appointment: &Appointment) -> bool {
+        Self::block() >= appointment.since.saturating_add(Delay::<T>::get())
     }
 
     fn check_patient(
@@ -57,5 +61,13 @@ impl<T: Config> Pallet<T> {
         let kept = KeptKeys::<T>::get(departed, patient);
         ensure!(kept.is_some_and(|kept| kept.key == key), Error::<T>::NotKept);
         Ok(())
+    }
+}
+
+impl<T: Config> Custodians for Pallet<T> {
+    fn custodian_of(departed: HospitalId) -> Option<HospitalId> {
+        let appointment = Appointments::<T>::get(departed).filter(Self::is_delay_over)?;
+        let is_active = T::Hospitals::active().binary_search(&appointment.custodian).is_ok();
+        is_active.then_some(appointment.custodian)
     }
 }

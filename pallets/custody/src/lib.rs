@@ -16,6 +16,10 @@
 //! What a custodian opened stays open to it. As many members as the threshold says can open a wrap without this pallet,
 //! and nobody sees it.
 //!
+//! From the end of the delay on, the custodian also answers for the records of the removed hospital
+//! ([`Custodians`](epione_primitives::ports::Custodians)), with or without the keys of its patients, until the council
+//! dismisses or replaces it, or it is not active any more. pallet-releases asks for this.
+//!
 //! A removed hospital has no agent. So its wraps do not change any more, and all members make their parts of the same.
 //!
 //! [`deciding`] has the decision. Clients read the storage, with proofs.
@@ -166,7 +170,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active hospital; a leaving one keeps keys and hands out parts, too.
         #[codec(index = 0)]
         NotAgent,
         /// There is no consortium key yet. The hospitals generate one as soon as two of them are active.
@@ -369,7 +373,7 @@ pub mod pallet {
 
         fn hospital_of_agent(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
             let who = ensure_signed(origin)?;
-            T::Hospitals::active_by_agent(&who).ok_or(Error::<T>::NotAgent.into())
+            T::Hospitals::serving_by_agent(&who).ok_or(Error::<T>::NotAgent.into())
         }
 
         /// The epoch of which members have shares now.

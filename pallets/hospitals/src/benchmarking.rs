@@ -4,7 +4,7 @@ use alloc::vec;
 use codec::Encode;
 use epione_primitives::{
     AccountId, BlockNumber, HospitalId,
-    hospital::{Duty, Hospital, HospitalStatus},
+    hospital::{Duty, Hospital, HospitalStatus, Replacement},
     limits::{
         MAX_CONSENT_BLOCKS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
     },
@@ -16,7 +16,10 @@ use frame_support::traits::EnsureOrigin;
 use frame_system::{RawOrigin, pallet_prelude::BlockNumberFor};
 use sp_runtime::{KeyTypeId, SaturatedConversion, traits::Zero};
 
-use crate::{Active, Admitted, Call, Config, Event, Hospitals, Pallet, SealingKey, WorkerUrl};
+use crate::{
+    Active, Admitted, Call, Config, Event, Hospitals, Pallet, Replacements, SealingKey, Unready,
+    WorkerUrl,
+};
 
 /// A hospital whose fields have their maximum length.
 pub(crate) fn largest(governance: AccountId, agent: AccountId) -> Hospital {
@@ -183,6 +186,70 @@ mod benchmarks {
         _(RawOrigin::Signed(caller), largest_key());
 
         assert_last_event::<T>(Event::SealingKeySet { hospital });
+    }
+
+    #[benchmark]
+    fn ready() {
+        let (hospital, _) = fill::<T>(MAX_HOSPITALS);
+        // The longest set.
+        Unready::<T>::put(Active::<T>::get());
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(agent(hospital.0.into())));
+
+        assert_last_event::<T>(Event::Ready { hospital });
+    }
+
+    #[benchmark]
+    fn leave() {
+        let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller));
+
+        assert_last_event::<T>(Event::Leaving { hospital });
+    }
+
+    #[benchmark]
+    fn replace_governance() -> Result<(), BenchmarkError> {
+        let (hospital, _) = fill::<T>(MAX_HOSPITALS);
+        let next = consenting::<T>(hospital, Duty::Governance)?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Root, hospital, next.clone());
+
+        let stored = Replacements::<T>::get(hospital).map(|replacement| replacement.governance);
+        assert_eq!(stored, Some(next.account));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn complete_replacement() {
+        let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
+        let governance = governance(MAX_HOSPITALS);
+        Replacements::<T>::insert(
+            hospital,
+            Replacement { governance: governance.clone(), from: 0 },
+        );
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller), hospital);
+
+        assert_eq!(Hospitals::<T>::get(hospital).map(|entry| entry.governance), Some(governance));
+    }
+
+    #[benchmark]
+    fn object_to_replacement() {
+        let (hospital, caller) = fill::<T>(MAX_HOSPITALS);
+        Replacements::<T>::insert(
+            hospital,
+            Replacement { governance: governance(MAX_HOSPITALS), from: 0 },
+        );
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(caller));
+
+        assert_last_event::<T>(Event::ReplacementWithdrawn { hospital });
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::externalities(2), crate::mock::Test);

@@ -3,12 +3,15 @@
 use alloc::vec::Vec;
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment,
-    hospital::{Duty, Hospital, HospitalStatus},
+    hospital::{Duty, Hospital, HospitalStatus, Replacement},
     ports,
 };
 use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
-use crate::{Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, Pallet};
+use crate::{
+    Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, LeavingHospitals,
+    Pallet, Replacements, Unready,
+};
 
 impl<T: Config> Pallet<T> {
     /// Every hospital ever admitted, ascending by id.
@@ -33,9 +36,31 @@ impl<T: Config> Pallet<T> {
         Benched::<T>::get().into_inner()
     }
 
-    fn active_by(account: &AccountId, duty: Duty) -> Option<HospitalId> {
+    /// The active hospitals that do not validate until their workers say that they are ready, ascending.
+    pub fn unready() -> Vec<HospitalId> {
+        Unready::<T>::get().into_inner()
+    }
+
+    /// The governance account with which the council replaces that of a hospital.
+    pub fn replacement(id: HospitalId) -> Option<Replacement> {
+        Replacements::<T>::get(id)
+    }
+
+    fn account_of(account: &AccountId, duty: Duty) -> Option<HospitalId> {
         let (id, held) = Accounts::<T>::get(account)?;
-        (held == duty && Active::<T>::get().binary_search(&id).is_ok()).then_some(id)
+        (held == duty).then_some(id)
+    }
+
+    fn active_by(account: &AccountId, duty: Duty) -> Option<HospitalId> {
+        let id = Self::account_of(account, duty)?;
+        Active::<T>::get().binary_search(&id).is_ok().then_some(id)
+    }
+
+    fn serving_by(account: &AccountId, duty: Duty) -> Option<HospitalId> {
+        let id = Self::account_of(account, duty)?;
+        let serves = Active::<T>::get().binary_search(&id).is_ok()
+            || LeavingHospitals::<T>::get().binary_search(&id).is_ok();
+        serves.then_some(id)
     }
 }
 
@@ -48,6 +73,14 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
         Self::active_by(account, Duty::Governance)
     }
 
+    fn serving_by_agent(account: &AccountId) -> Option<HospitalId> {
+        Self::serving_by(account, Duty::Agent)
+    }
+
+    fn serving_by_governance(account: &AccountId) -> Option<HospitalId> {
+        Self::serving_by(account, Duty::Governance)
+    }
+
     fn exists(hospital: HospitalId) -> bool {
         Hospitals::<T>::contains_key(hospital)
     }
@@ -56,12 +89,19 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
         Hospitals::<T>::get(hospital).is_some_and(|known| known.status == HospitalStatus::Removed)
     }
 
-    fn active_at(hospital: HospitalId, at: Moment) -> bool {
+    fn served_at(hospital: HospitalId, at: Moment) -> bool {
         ActivePeriods::<T>::get(hospital).iter().any(|period| period.contains(at))
     }
 
     fn active() -> Vec<HospitalId> {
         Active::<T>::get().into_inner()
+    }
+
+    fn serving() -> Vec<HospitalId> {
+        let mut serving = Active::<T>::get().into_inner();
+        serving.extend(LeavingHospitals::<T>::get());
+        serving.sort();
+        serving
     }
 
     fn recipient(hospital: HospitalId) -> Option<(AccountId, Hash)> {

@@ -8,8 +8,9 @@ use frame_support::ensure;
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    Accounts, Active, ActivePeriods, Admitted, Benched, Config, Hospitals, Pallet, Present,
-    ReinstatedIn, Seated, Validators as _,
+    Accounts, Active, ActivePeriods, Admitted, Authored, Benched, Config, Hospitals,
+    LeavingHospitals, Pallet, Present, ReinstatedIn, Replacements, Seated, Unready,
+    Validators as _, Watched,
 };
 
 impl<T: Config> Pallet<T> {
@@ -32,6 +33,15 @@ impl<T: Config> Pallet<T> {
             "the active set differs from the hospitals whose status is active"
         );
         ensure!(active.is_empty() == (admitted == 0), "no hospital is active");
+        let leaving: alloc::vec::Vec<_> = hospitals
+            .iter()
+            .filter(|(_, hospital)| hospital.status == HospitalStatus::Leaving)
+            .map(|(id, _)| *id)
+            .collect();
+        ensure!(
+            LeavingHospitals::<T>::get().into_inner() == leaving,
+            "the leaving set differs from the hospitals whose status is leaving"
+        );
 
         let present =
             hospitals.iter().filter(|(_, known)| known.status != HospitalStatus::Removed).count();
@@ -42,11 +52,11 @@ impl<T: Config> Pallet<T> {
 
         for (id, hospital) in &hospitals {
             let periods = ActivePeriods::<T>::get(id);
-            let is_active = hospital.status == HospitalStatus::Active;
+            let serves = hospital.status.serves();
             let open = periods.iter().filter(|period| period.until.is_none()).count();
             ensure!(
-                open == usize::from(is_active)
-                    && periods.last().is_some_and(|last| last.until.is_none() == is_active),
+                open == usize::from(serves)
+                    && periods.last().is_some_and(|last| last.until.is_none() == serves),
                 "a hospital's periods disagree with its status"
             );
             for (account, duty) in
@@ -78,11 +88,35 @@ impl<T: Config> Pallet<T> {
             benched.is_sorted_by(|a, b| a < b) && benched.iter().all(|id| active.contains(id)),
             "the benched hospitals are not ascending ids of active hospitals"
         );
+        Self::check_liveness(&active)?;
+        ensure!(
+            Replacements::<T>::iter_keys().all(|id| {
+                let known = Hospitals::<T>::get(id);
+                known.is_some_and(|known| known.status != HospitalStatus::Removed)
+            }),
+            "the governance account of a removed or unknown hospital is to be replaced"
+        );
         let session = T::Validators::session();
         ensure!(
             ReinstatedIn::<T>::iter()
                 .all(|(HospitalId(number), since)| number < admitted && since <= session),
             "a hospital was reinstated that was never admitted, or in a session that has not begun"
+        );
+        Ok(())
+    }
+
+    /// Who is ready, who is watched, and who made blocks. `active` is ascending.
+    fn check_liveness(active: &[HospitalId]) -> Result<(), TryRuntimeError> {
+        for set in [Unready::<T>::get(), Watched::<T>::get()] {
+            ensure!(
+                set.is_sorted_by(|a, b| a < b) && set.iter().all(|id| active.contains(id)),
+                "the unready or the watched hospitals are not ascending ids of active hospitals"
+            );
+        }
+        ensure!(
+            Authored::<T>::iter()
+                .all(|(hospital, blocks)| Hospitals::<T>::contains_key(hospital) && blocks > 0),
+            "blocks are counted for no hospital, or none are counted for one"
         );
         Ok(())
     }

@@ -11,6 +11,14 @@
 //! hospitals are benched at a time, so stolen keys cannot take over the council. Offences from before the
 //! council reinstated a hospital do not count again ([`ReinstatedIn`]).
 //!
+//! A hospital validates only after its worker has said that it is ready ([`Unready`]). A validator that makes no block
+//! in a whole session loses its seat as a validator until its worker says so again. It keeps its seat in the council,
+//! and nothing else happens to it.
+//!
+//! A hospital leaves by itself ([`Pallet::leave`]): it takes part in nothing any more, but serves its patients and
+//! readers until the council removes it. Two thirds of the council replace the governance account of a hospital that
+//! lost it, after a delay, and unless the present account objects ([`Replacements`]).
+//!
 //! Nothing is deleted: ids are never reused, and a removed hospital keeps its entry. Accounts are never
 //! reused either: an account keeps its reference when it is rotated out, so its nonce never restarts and
 //! none of its transactions can be replayed.
@@ -23,10 +31,14 @@
 //! 3. [`Accounts`] contains exactly the current accounts of every hospital;
 //! 4. each of those accounts has a provider reference;
 //! 5. [`Seated`] is ascending and contains admitted hospitals only;
-//! 6. [`Benched`] is ascending and contains active hospitals only;
-//! 7. the last of a hospital's [`ActivePeriods`] is open exactly while the hospital is active, and all
+//! 6. [`Benched`] and [`Unready`] are ascending and contain active hospitals only;
+//! 7. the last of a hospital's [`ActivePeriods`] is open exactly while the hospital is active or leaving, and all
 //!    others are closed;
-//! 8. [`ReinstatedIn`] contains admitted hospitals, and no session that has not begun.
+//! 8. [`ReinstatedIn`] contains admitted hospitals, and no session that has not begun;
+//! 9. [`LeavingHospitals`] contains, ascending, exactly the hospitals whose status is leaving;
+//! 10. [`Watched`] is ascending and contains active hospitals only; [`Authored`] contains admitted hospitals, each with
+//!     at least one block;
+//! 11. [`Replacements`] contains hospitals that are not removed.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -37,9 +49,11 @@ extern crate alloc;
 mod benchmarking;
 mod directory;
 mod invariants;
+mod liveness;
 mod membership;
 #[cfg(test)]
 mod mock;
+mod replacement;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -53,10 +67,11 @@ pub use weights::WeightInfo;
 pub mod pallet {
     use alloc::vec::Vec;
     use epione_primitives::{
-        AccountId, Hash, HospitalId, Moment,
-        hospital::{Duty, Founder, Hospital, HospitalStatus},
+        AccountId, BlockNumber, Hash, HospitalId, Moment,
+        hospital::{Duty, Founder, Hospital, HospitalStatus, Replacement},
         limits::{
-            MAX_ACTIVE_PERIODS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES, MAX_URL_BYTES,
+            MAX_ACTIVE_PERIODS, MAX_HOSPITALS, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES,
+            MAX_URL_BYTES, REPLACEMENT_BLOCKS,
         },
         naming::NamedAccount,
         ports::OnHospitalInactive,
@@ -98,7 +113,7 @@ pub mod pallet {
         /// The validators of the current session.
         type Validators: Validators;
 
-        /// What a suspended or removed hospital has open.
+        /// What a hospital has open that is active no longer.
         type OnInactive: OnHospitalInactive;
 
         /// The maximum weight of [`OnInactive`](Config::OnInactive).
@@ -129,7 +144,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type Present<T: Config> = StorageValue<_, u32, ValueQuery>;
 
-    /// When each hospital was active.
+    /// When each hospital served its patients and readers: it was active or leaving.
     #[pallet::storage]
     pub type ActivePeriods<T: Config> =
         StorageMap<_, Twox64Concat, HospitalId, Periods, ValueQuery>;
@@ -153,11 +168,44 @@ pub mod pallet {
     #[pallet::storage]
     pub type ReinstatedIn<T: Config> = StorageMap<_, Twox64Concat, HospitalId, SessionIndex>;
 
+    /// The active hospitals that do not validate until their agents call [`ready`](Pallet::ready), ascending: those that
+    /// were admitted or reinstated since, and those that made no block in a whole session. They keep their seats in the
+    /// council and their votes.
+    #[pallet::storage]
+    pub type Unready<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
+
+    /// The validators that were able to make blocks since the begin of this session, ascending.
+    #[pallet::storage]
+    pub type Watched<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
+
+    /// How many blocks each hospital made in this session.
+    #[pallet::storage]
+    pub type Authored<T: Config> = StorageMap<_, Twox64Concat, HospitalId, u32, ValueQuery>;
+
+    /// The hospitals whose status is leaving, ascending.
+    #[pallet::storage]
+    pub type LeavingHospitals<T: Config> = StorageValue<_, HospitalSet, ValueQuery>;
+
+    /// The governance accounts with which the council replaces those of hospitals that lost them.
+    #[pallet::storage]
+    pub type Replacements<T: Config> = StorageMap<_, Twox64Concat, HospitalId, Replacement>;
+
+    /// Number of blocks between the council's decision on a replacement and the first block that can complete it.
+    #[pallet::storage]
+    pub type ReplacementDelay<T: Config> = StorageValue<_, BlockNumber, ValueQuery, UsualDelay>;
+
+    #[pallet::type_value]
+    pub fn UsualDelay() -> BlockNumber {
+        REPLACEMENT_BLOCKS
+    }
+
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
         /// The first hospitals, which are active from the start. Their ids begin at 0, in this order.
         pub founders: Vec<Founder>,
+        /// Another delay of replacements in blocks, for networks on one machine.
+        pub replacement_delay: Option<u32>,
         #[serde(skip)]
         pub _config: PhantomData<T>,
     }
@@ -173,6 +221,9 @@ pub mod pallet {
                         core::str::from_utf8(&founder.name),
                     );
                 }
+            }
+            if let Some(delay) = self.replacement_delay {
+                ReplacementDelay::<T>::put(delay);
             }
             T::MembershipChanged::initialize_members(&Pallet::<T>::council());
         }
@@ -209,6 +260,21 @@ pub mod pallet {
         /// A hospital committed an offence, and does not validate until the council reinstates it.
         #[codec(index = 8)]
         Benched { hospital: HospitalId },
+        /// A validator made no block in a whole session, and does not validate until its agent says that it is ready.
+        #[codec(index = 9)]
+        Unseated { hospital: HospitalId },
+        /// A hospital is ready, and validates from the session after the next one on, if it has session keys.
+        #[codec(index = 10)]
+        Ready { hospital: HospitalId },
+        /// A hospital leaves: it serves its patients and readers until the council removes it, and does nothing else.
+        #[codec(index = 11)]
+        Leaving { hospital: HospitalId },
+        /// The council replaces the governance account of a hospital, from a block on.
+        #[codec(index = 12)]
+        ReplacementProposed { hospital: HospitalId, governance: AccountId, from: BlockNumber },
+        /// The governance account of a hospital stays: it objected, or the hospital was removed.
+        #[codec(index = 13)]
+        ReplacementWithdrawn { hospital: HospitalId },
     }
 
     #[pallet::error]
@@ -216,7 +282,7 @@ pub mod pallet {
         /// No hospital has this id.
         #[codec(index = 0)]
         UnknownHospital,
-        /// The hospital is suspended or removed.
+        /// The hospital does not take part: it is leaving, suspended or removed.
         #[codec(index = 1)]
         NotActive,
         /// The hospital is neither suspended nor benched, so it cannot be reinstated.
@@ -262,6 +328,19 @@ pub mod pallet {
         /// and credentials.
         #[codec(index = 14)]
         InvalidStorageOrigin,
+        /// The hospital is ready already.
+        #[codec(index = 15)]
+        NotUnready,
+        /// The council has not decided on another governance account of this hospital, or it was withdrawn, or the
+        /// decision is more than `REPLACEMENT_COMPLETION_BLOCKS` older than its delay.
+        #[codec(index = 16)]
+        NoReplacement,
+        /// The delay of the replacement has not passed.
+        #[codec(index = 17)]
+        ReplacementTooEarly,
+        /// The signer is not the agent of an active hospital.
+        #[codec(index = 18)]
+        NotAgent,
     }
 
     #[pallet::hooks]
@@ -275,8 +354,8 @@ pub mod pallet {
     #[pallet::call(weight(<T as Config>::WeightInfo))]
     impl<T: Config> Pallet<T> {
         /// Admits a hospital, which is active immediately. It begins to validate two sessions after its
-        /// governance account has set its session keys. Both accounts consent to the hospital's id, which
-        /// is [`Admitted`] at that moment. Requires the council.
+        /// governance account has set its session keys, and its agent has called [`ready`](Self::ready). Both accounts
+        /// consent to the hospital's id, which is [`Admitted`] at that moment. Requires the council.
         ///
         /// Fails with [`TooManyHospitals`](Error::TooManyHospitals),
         /// [`AccountInUse`](Error::AccountInUse), [`InvalidConsent`](Error::InvalidConsent),
@@ -306,12 +385,13 @@ pub mod pallet {
             Self::check_consent(hospital, Duty::Governance, &governance)?;
             Self::check_consent(hospital, Duty::Agent, &agent)?;
             let (governance, agent) = (governance.account, agent.account);
+            Self::begin_unready(hospital);
             Self::change_council(core::slice::from_ref(&governance), &[]);
             Self::deposit_event(Event::Admitted { hospital, governance, agent });
             Ok(())
         }
 
-        /// Suspends an active hospital until the council reinstates it. The hospital makes no more blocks,
+        /// Suspends an active or leaving hospital until the council reinstates it. The hospital makes no more blocks,
         /// and its open announcements are withdrawn. Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital), [`NotActive`](Error::NotActive)
@@ -323,14 +403,15 @@ pub mod pallet {
         pub fn suspend(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
             T::AdmitOrigin::ensure_origin(origin)?;
             let entry = Self::known(hospital)?;
-            ensure!(entry.status == HospitalStatus::Active, Error::<T>::NotActive);
+            ensure!(entry.status.serves(), Error::<T>::NotActive);
             Self::set_status(hospital, entry, HospitalStatus::Suspended)?;
             Self::deposit_event(Event::Suspended { hospital });
             Ok(())
         }
 
-        /// Makes a suspended hospital active again, or lets a benched one validate again. Offences of this
-        /// session and of earlier ones do not bench it again. Requires the council.
+        /// Makes a suspended hospital active again, which validates after its agent has called [`ready`](Self::ready),
+        /// or lets a benched one validate again. Offences of this session and of earlier ones do not bench it again.
+        /// Requires the council.
         ///
         /// Fails with [`UnknownHospital`](Error::UnknownHospital) or
         /// [`NotSuspended`](Error::NotSuspended).
@@ -343,6 +424,7 @@ pub mod pallet {
             } else {
                 ensure!(entry.status == HospitalStatus::Suspended, Error::<T>::NotSuspended);
                 Self::set_status(hospital, entry, HospitalStatus::Active)?;
+                Self::begin_unready(hospital);
             }
             ReinstatedIn::<T>::insert(hospital, T::Validators::session());
             Self::deposit_event(Event::Reinstated { hospital });
@@ -368,8 +450,8 @@ pub mod pallet {
         }
 
         /// Replaces the governance account, the agent account or both of the signer's hospital. The old
-        /// accounts lose all rights immediately. The session keys stay. The new accounts consent. Signed by
-        /// the governance account.
+        /// accounts lose all rights immediately. The session keys stay, and so does a replacement on which the council
+        /// decided: a thief would avoid it. The new accounts consent. Signed by the governance account.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
         /// [`NothingToRotate`](Error::NothingToRotate), [`AccountInUse`](Error::AccountInUse),
@@ -380,7 +462,7 @@ pub mod pallet {
             governance: Option<NamedAccount>,
             agent: Option<NamedAccount>,
         ) -> DispatchResult {
-            let (hospital, mut entry) = Self::governed_by(ensure_signed(origin)?)?;
+            let (hospital, mut entry) = Self::serving_under(ensure_signed(origin)?)?;
             ensure!(governance.is_some() || agent.is_some(), Error::<T>::NothingToRotate);
             if let Some(next) = agent {
                 Self::hand_over(hospital, Duty::Agent, &mut entry.agent, next)?;
@@ -391,12 +473,7 @@ pub mod pallet {
                 }
                 None => None,
             };
-            Hospitals::<T>::insert(hospital, &entry);
-            let Hospital { governance, agent, .. } = entry;
-            if let Some(outgoing) = outgoing {
-                Self::change_council(core::slice::from_ref(&governance), &[outgoing]);
-            }
-            Self::deposit_event(Event::AccountsRotated { hospital, governance, agent });
+            Self::put_accounts(hospital, entry, outgoing);
             Ok(())
         }
 
@@ -412,7 +489,7 @@ pub mod pallet {
             tls_key: [u8; 32],
             storage_origin: Option<StorageOrigin>,
         ) -> DispatchResult {
-            let (hospital, entry) = Self::governed_by(ensure_signed(origin)?)?;
+            let (hospital, entry) = Self::serving_under(ensure_signed(origin)?)?;
             Self::check_url(&worker_url)?;
             Self::check_storage_origin(storage_origin.as_ref())?;
             let entry = Hospital { worker_url, tls_key, storage_origin, ..entry };
@@ -427,10 +504,89 @@ pub mod pallet {
         /// [`InvalidSealingKey`](Error::InvalidSealingKey).
         #[pallet::call_index(6)]
         pub fn set_sealing_key(origin: OriginFor<T>, sealing_key: SealingKey) -> DispatchResult {
-            let (hospital, entry) = Self::governed_by(ensure_signed(origin)?)?;
+            let (hospital, entry) = Self::serving_under(ensure_signed(origin)?)?;
             Self::check_sealing_key(&sealing_key)?;
             Hospitals::<T>::insert(hospital, Hospital { sealing_key, ..entry });
             Self::deposit_event(Event::SealingKeySet { hospital });
+            Ok(())
+        }
+
+        /// Says that the signer's hospital is ready to validate: its node is at the newest block, and its worker has
+        /// every committed segment. It validates from the session after the next one on, if it has session keys. Nobody
+        /// can check that; a hospital that makes no block in a whole session loses the seat again. Signed by the agent.
+        ///
+        /// Fails with [`NotAgent`](Error::NotAgent) or [`NotUnready`](Error::NotUnready).
+        #[pallet::call_index(7)]
+        pub fn ready(origin: OriginFor<T>) -> DispatchResult {
+            let hospital = Self::run_by(&ensure_signed(origin)?)?;
+            ensure!(Self::end_unready(hospital), Error::<T>::NotUnready);
+            Self::deposit_event(Event::Ready { hospital });
+            Ok(())
+        }
+
+        /// Lets the signer's hospital leave. It makes no more blocks, has no seat in the council and takes part in
+        /// nothing, and its open announcements are withdrawn. It serves its patients and readers until the council
+        /// removes it. Only the council can make it active again, by suspending and reinstating it. Signed by the
+        /// governance account.
+        ///
+        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive) or
+        /// [`LastActive`](Error::LastActive).
+        #[pallet::call_index(8)]
+        #[pallet::weight(
+            <T as Config>::WeightInfo::leave().saturating_add(T::OnInactiveWeight::get())
+        )]
+        pub fn leave(origin: OriginFor<T>) -> DispatchResult {
+            let (hospital, entry) = Self::governed_by(ensure_signed(origin)?)?;
+            Self::set_status(hospital, entry, HospitalStatus::Leaving)?;
+            Self::deposit_event(Event::Leaving { hospital });
+            Ok(())
+        }
+
+        /// Replaces the governance account of a hospital that lost it, after a delay ([`ReplacementDelay`]). It takes
+        /// the place of an earlier decision about the same hospital. The new account consents, as for
+        /// [`rotate_accounts`](Self::rotate_accounts). While the hospital is active, its present account can object;
+        /// if that account is stolen, suspend the hospital first. Requires root: the council dispatches it with two
+        /// thirds.
+        ///
+        /// Fails with [`UnknownHospital`](Error::UnknownHospital), [`AlreadyRemoved`](Error::AlreadyRemoved),
+        /// [`AccountInUse`](Error::AccountInUse), [`InvalidConsent`](Error::InvalidConsent) or
+        /// [`ConsentExpired`](Error::ConsentExpired).
+        #[pallet::call_index(9)]
+        pub fn replace_governance(
+            origin: OriginFor<T>,
+            hospital: HospitalId,
+            governance: NamedAccount,
+        ) -> DispatchResult {
+            ensure_root(origin)?;
+            let Replacement { governance, from } = Self::propose_replacement(hospital, governance)?;
+            Self::deposit_event(Event::ReplacementProposed { hospital, governance, from });
+            Ok(())
+        }
+
+        /// Completes the replacement of a hospital's governance account after its delay, and within
+        /// [`REPLACEMENT_COMPLETION_BLOCKS`](epione_primitives::limits::REPLACEMENT_COMPLETION_BLOCKS) more. The old
+        /// account loses all rights immediately. Agent and session keys stay: rotate them next. Signed by the governance account of any
+        /// active hospital.
+        ///
+        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
+        /// [`NoReplacement`](Error::NoReplacement), [`ReplacementTooEarly`](Error::ReplacementTooEarly) or
+        /// [`AccountInUse`](Error::AccountInUse).
+        #[pallet::call_index(10)]
+        pub fn complete_replacement(origin: OriginFor<T>, hospital: HospitalId) -> DispatchResult {
+            Self::governed_by(ensure_signed(origin)?)?;
+            Self::replace(hospital)?;
+            Ok(())
+        }
+
+        /// Objects to the replacement of the signer's account, which does not happen then. Signed by the present
+        /// governance account of an active hospital. A hospital that the council has suspended cannot object.
+        ///
+        /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive) or
+        /// [`NoReplacement`](Error::NoReplacement).
+        #[pallet::call_index(11)]
+        pub fn object_to_replacement(origin: OriginFor<T>) -> DispatchResult {
+            let (hospital, _) = Self::governed_by(ensure_signed(origin)?)?;
+            ensure!(Self::withdraw_replacement(hospital), Error::<T>::NoReplacement);
             Ok(())
         }
     }

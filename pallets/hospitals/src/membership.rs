@@ -6,7 +6,7 @@ use epione_primitives::{
     hospital::{Duty, Founder, Hospital, HospitalStatus},
     limits::{MAX_ACTIVE_PERIODS, MAX_CONSENT_BLOCKS, MAX_HOSPITALS},
     naming::{NamedAccount, Naming, NamingConsent},
-    ports::OnHospitalInactive as _,
+    ports::{self, OnHospitalInactive as _},
     profile::Period,
 };
 use frame_support::{
@@ -17,8 +17,8 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::{SaturatedConversion, traits::Zero};
 
 use crate::{
-    Accounts, Active, ActivePeriods, Admitted, Config, Error, Hospitals, Pallet, Periods, Present,
-    StorageOrigin, Validators as _,
+    Accounts, Active, ActivePeriods, Admitted, Config, Error, Event, Hospitals, LeavingHospitals,
+    Pallet, Periods, Present, StorageOrigin, Validators as _,
 };
 
 impl<T: Config> Pallet<T> {
@@ -69,21 +69,34 @@ impl<T: Config> Pallet<T> {
 
     /// The active hospital that `signer` governs.
     pub(crate) fn governed_by(signer: AccountId) -> Result<(HospitalId, Hospital), Error<T>> {
-        let Some((id, Duty::Governance)) = Accounts::<T>::get(&signer) else {
-            return Err(Error::<T>::NotGovernance);
-        };
-        let hospital = Self::known(id)?;
+        let (id, hospital) = Self::serving_under(signer)?;
         ensure!(hospital.status == HospitalStatus::Active, Error::<T>::NotActive);
         Ok((id, hospital))
     }
 
-    /// Changes the status of a hospital, and adds it to or removes it from the active set, the council and
-    /// the session's validators. Writes nothing if it fails.
+    /// The active or leaving hospital that `signer` governs.
+    pub(crate) fn serving_under(signer: AccountId) -> Result<(HospitalId, Hospital), Error<T>> {
+        let Some((id, Duty::Governance)) = Accounts::<T>::get(&signer) else {
+            return Err(Error::<T>::NotGovernance);
+        };
+        let hospital = Self::known(id)?;
+        ensure!(hospital.status.serves(), Error::<T>::NotActive);
+        Ok((id, hospital))
+    }
+
+    /// The active hospital whose agent is `signer`.
+    pub(crate) fn run_by(signer: &AccountId) -> Result<HospitalId, Error<T>> {
+        <Self as ports::Hospitals>::active_by_agent(signer).ok_or(Error::<T>::NotAgent)
+    }
+
+    /// Changes the status of a hospital, and adds it to or removes it from the active and the leaving set, the council
+    /// and the session's validators. Writes nothing if it fails.
     pub(crate) fn set_status(
         id: HospitalId,
         mut hospital: Hospital,
         status: HospitalStatus,
     ) -> Result<(), Error<T>> {
+        let before = hospital.status;
         let mut active = Active::<T>::get();
         let governance = [hospital.governance.clone()];
         let change: Option<(&[AccountId], &[AccountId])> =
@@ -99,8 +112,14 @@ impl<T: Config> Pallet<T> {
                 }
                 _ => None,
             };
+        Self::list_leaving(id, status)?;
         hospital.status = status;
         Hospitals::<T>::insert(id, hospital);
+        match (before.serves(), status.serves()) {
+            (false, true) => Self::begin_period(id),
+            (true, false) => Self::end_period(id),
+            _ => {}
+        }
         if let Some((incoming, outgoing)) = change {
             Active::<T>::put(active);
             Self::change_council(incoming, outgoing);
@@ -115,6 +134,7 @@ impl<T: Config> Pallet<T> {
     /// Gives a removed hospital's place to others, and deletes its session keys.
     fn forget_member(id: HospitalId) {
         Present::<T>::mutate(|present| *present = present.saturating_sub(1));
+        Self::withdraw_replacement(id);
         // Its keys may be those of the last validator.
         if Self::another_validates(id) {
             T::Validators::purge_keys(id);
@@ -124,17 +144,33 @@ impl<T: Config> Pallet<T> {
     /// What follows when a hospital becomes active, or is active no longer.
     fn follow_status(id: HospitalId, status: HospitalStatus) {
         if status == HospitalStatus::Active {
-            Self::begin_period(id);
             T::Validators::enable(id);
         } else {
-            Self::end_period(id);
             Self::leave_bench(id);
+            Self::end_unready(id);
+            Self::stop_watching(id);
             T::Validators::disable(id);
             T::OnInactive::on_hospital_inactive(id);
         }
     }
 
-    /// Begins a period in which the hospital is active. Forgets the oldest period if there are too many.
+    /// Adds the hospital to those that are leaving, or removes it from them.
+    fn list_leaving(id: HospitalId, status: HospitalStatus) -> Result<(), Error<T>> {
+        let mut leaving = LeavingHospitals::<T>::get();
+        match (leaving.binary_search(&id), status == HospitalStatus::Leaving) {
+            (Err(position), true) => {
+                leaving.try_insert(position, id).map_err(|_| Error::<T>::TooManyHospitals)?;
+            }
+            (Ok(position), false) => {
+                leaving.remove(position);
+            }
+            _ => return Ok(()),
+        }
+        LeavingHospitals::<T>::put(leaving);
+        Ok(())
+    }
+
+    /// Begins a period in which the hospital serves. Forgets the oldest period if there are too many.
     fn begin_period(id: HospitalId) {
         ActivePeriods::<T>::mutate(id, |periods| {
             let mut all = core::mem::take(periods).into_inner();
@@ -187,10 +223,28 @@ impl<T: Config> Pallet<T> {
         Ok(previous)
     }
 
-    /// Assigns a new account to a hospital, with the reference that lets it transact. An account
-    /// with any reference belongs or belonged to a hospital or a user.
-    fn claim(account: &AccountId, id: HospitalId, duty: Duty) -> Result<(), Error<T>> {
+    /// Stores the accounts of a hospital after one of them has changed. `outgoing` is the governance account that was
+    /// replaced, which loses its seat in the council if the hospital has one.
+    pub(crate) fn put_accounts(id: HospitalId, entry: Hospital, outgoing: Option<AccountId>) {
+        Hospitals::<T>::insert(id, &entry);
+        let Hospital { governance, agent, status, .. } = entry;
+        if let Some(outgoing) = outgoing
+            && status == HospitalStatus::Active
+        {
+            Self::change_council(core::slice::from_ref(&governance), &[outgoing]);
+        }
+        Self::deposit_event(Event::AccountsRotated { hospital: id, governance, agent });
+    }
+
+    /// Checks that an account has no reference: it belongs and belonged to no hospital and no user.
+    pub(crate) fn check_unused(account: &AccountId) -> Result<(), Error<T>> {
         ensure!(frame_system::Pallet::<T>::reference_count(account) == 0, Error::<T>::AccountInUse);
+        Ok(())
+    }
+
+    /// Assigns a new account to a hospital, with the reference that lets it transact.
+    pub(crate) fn claim(account: &AccountId, id: HospitalId, duty: Duty) -> Result<(), Error<T>> {
+        Self::check_unused(account)?;
         frame_system::Pallet::<T>::inc_providers(account);
         Accounts::<T>::insert(account, (id, duty));
         Ok(())

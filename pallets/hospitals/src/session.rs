@@ -1,4 +1,4 @@
-//! The active hospitals as validators, and the bench for those that committed an offence.
+//! The hospitals that are ready as validators, and the bench for those that committed an offence.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -12,7 +12,8 @@ use sp_staking::{
 };
 
 use crate::{
-    Accounts, Active, Benched, Config, Event, HospitalSet, Pallet, ReinstatedIn, Seated, WeightInfo,
+    Accounts, Active, Benched, Config, Event, HospitalSet, Pallet, ReinstatedIn, Seated, Unready,
+    WeightInfo,
 };
 
 /// The hospital of a governance account, whatever the hospital's status. One storage read, as pallet-session
@@ -41,6 +42,8 @@ impl Convert<HospitalId, Option<()>> for FullIdentificationOf {
 pub trait Validators {
     /// The index of the current session.
     fn session() -> SessionIndex;
+    /// The validators of the current session.
+    fn current() -> Vec<HospitalId>;
     /// Whether a hospital has session keys. The others cannot validate yet.
     fn has_keys(hospital: HospitalId) -> bool;
     /// Lets a validator make no more blocks in this session, unless no other validator would be left.
@@ -55,6 +58,10 @@ pub trait Validators {
 impl Validators for () {
     fn session() -> SessionIndex {
         0
+    }
+
+    fn current() -> Vec<HospitalId> {
+        Vec::new()
     }
 
     fn has_keys(_: HospitalId) -> bool {
@@ -82,23 +89,25 @@ impl<T: Config> Pallet<T> {
             && ReinstatedIn::<T>::get(hospital).is_none_or(|reinstated| session > reinstated)
     }
 
-    /// The hospitals that may validate and have session keys, ascending.
-    fn able() -> HospitalSet {
-        let benched = Benched::<T>::get();
+    /// The hospitals that may validate, are ready and have session keys, ascending.
+    pub(crate) fn able() -> HospitalSet {
+        let (benched, unready) = (Benched::<T>::get(), Unready::<T>::get());
         let mut set = Active::<T>::get();
         set.retain(|hospital| {
-            benched.binary_search(hospital).is_err() && T::Validators::has_keys(*hospital)
+            benched.binary_search(hospital).is_err()
+                && unready.binary_search(hospital).is_err()
+                && T::Validators::has_keys(*hospital)
         });
         set
     }
 
-    /// Whether a hospital other than this one may validate and has session keys. Without it, the chain would stop.
+    /// Whether a hospital other than this one is [`able`](Self::able) to validate. Without it, the chain would stop.
     pub(crate) fn another_validates(hospital: HospitalId) -> bool {
         Self::able().into_iter().any(|other| other != hospital)
     }
 
-    /// The hospitals that may validate and have session keys, and whether they differ from the last seated
-    /// set. `None` if there are none: the session pallet then keeps the current validators.
+    /// The hospitals that are able to validate, and whether they differ from the last seated set. `None` if there are
+    /// none: the session pallet then keeps the current validators.
     fn plan() -> Option<(Vec<HospitalId>, bool)> {
         let set = Self::able();
         if set.is_empty() {
@@ -126,6 +135,7 @@ impl<T: Config> Pallet<T> {
             return;
         }
         Benched::<T>::put(benched);
+        Self::stop_watching(hospital);
         T::Validators::disable(hospital);
         Self::deposit_event(Event::Benched { hospital });
     }
@@ -149,9 +159,13 @@ impl<T: Config> pallet_session::SessionManager<HospitalId> for Pallet<T> {
         Self::plan().map(|(set, _)| set)
     }
 
-    fn start_session(_: SessionIndex) {}
+    fn start_session(_: SessionIndex) {
+        Self::watch(&T::Validators::current());
+    }
 
-    fn end_session(_: SessionIndex) {}
+    fn end_session(_: SessionIndex) {
+        Self::unseat_silent();
+    }
 }
 
 impl<T: Config> historical::SessionManager<HospitalId, ()> for Pallet<T> {
@@ -163,9 +177,13 @@ impl<T: Config> historical::SessionManager<HospitalId, ()> for Pallet<T> {
         <Self as pallet_session::SessionManager<_>>::new_session_genesis(index).map(identified)
     }
 
-    fn start_session(_: SessionIndex) {}
+    fn start_session(index: SessionIndex) {
+        <Self as pallet_session::SessionManager<HospitalId>>::start_session(index);
+    }
 
-    fn end_session(_: SessionIndex) {}
+    fn end_session(index: SessionIndex) {
+        <Self as pallet_session::SessionManager<HospitalId>>::end_session(index);
+    }
 }
 
 fn identified(set: Vec<HospitalId>) -> Vec<(HospitalId, ())> {

@@ -10,6 +10,11 @@ pub trait WeightInfo {
     fn rotate_accounts() -> Weight;
     fn set_endpoint() -> Weight;
     fn set_sealing_key() -> Weight;
+    fn ready() -> Weight;
+    fn leave() -> Weight;
+    fn replace_governance() -> Weight;
+    fn complete_replacement() -> Weight;
+    fn object_to_replacement() -> Weight;
 }
 
 /// For mocks: not measured, but all different.
@@ -40,5 +45,25 @@ impl WeightInfo for () {
 
     fn set_sealing_key() -> Weight {
         Weight::from_parts(7_000_000, 0)
+    }
+
+    fn ready() -> Weight {
+        Weight::from_parts(8_000_000, 0)
+    }
+
+    fn leave() -> Weight {
+        Weight::from_parts(9_000_000, 0)
+    }
+
+    fn replace_governance() -> Weight {
+        Weight::from_parts(10_000_000, 0)
+    }
+
+    fn complete_replacement() -> Weight {
+        Weight::from_parts(11_000_000, 0)
+    }
+
+    fn object_to_replacement() -> Weight {
+        Weight::from_parts(12_000_000, 0)
     }
 }

@@ -184,7 +184,7 @@ pub mod pallet {
         /// The signer is neither the current account of the patient nor of the representative.
         #[codec(index = 7)]
         NotParty,
-        /// The hospital does not exist or is not active.
+        /// The hospital does not exist, or is not active, or, for keys that are entrusted to it, does not serve.
         #[codec(index = 8)]
         UnknownHospital,
         /// The patient's registration at the hospital is not in force.
@@ -337,8 +337,9 @@ pub mod pallet {
             until: Moment,
         ) -> DispatchResult {
             let patient = Self::signing_patient(origin)?;
-            let is_active = T::Hospitals::active().binary_search(&hospital).is_ok();
-            ensure!(is_active, Error::<T>::UnknownHospital);
+            // Also a leaving one: its worker keeps the keys before it is removed.
+            let serves = T::Hospitals::serving().binary_search(&hospital).is_ok();
+            ensure!(serves, Error::<T>::UnknownHospital);
             let now = T::Time::now();
             ensure!(T::Users::registered(hospital, patient, now), Error::<T>::NotRegistered);
             Self::ensure_end(now, until, MAX_CUSTODY_MILLIS)?;

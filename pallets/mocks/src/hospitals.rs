@@ -1,4 +1,4 @@
-//! Hospitals that are active or not.
+//! Hospitals that are active, leaving or neither.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -8,6 +8,7 @@ use crate::{agent_account, governance_account};
 
 struct Admitted {
     active: bool,
+    leaving: bool,
     removed: bool,
     sealing_key: Hash,
     governance: AccountId,
@@ -17,7 +18,11 @@ struct Admitted {
 impl Admitted {
     fn new(id: HospitalId, governance: AccountId, agent: AccountId) -> Self {
         let sealing_key = Hash::from_low_u64_be(id.0.into());
-        Self { active: true, removed: false, sealing_key, governance, agent }
+        Self { active: true, leaving: false, removed: false, sealing_key, governance, agent }
+    }
+
+    fn serves(&self) -> bool {
+        self.active || self.leaving
     }
 }
 
@@ -47,12 +52,19 @@ fn change(hospital: HospitalId, change: impl FnOnce(&mut Admitted)) {
 
 /// Suspends an admitted hospital, or reinstates it.
 pub fn set_active(hospital: HospitalId, active: bool) {
-    change(hospital, |known| known.active = active);
+    change(hospital, |known| (known.active, known.leaving) = (active, false));
+}
+
+/// Lets an admitted hospital leave: it serves, but is not active.
+pub fn set_leaving(hospital: HospitalId) {
+    change(hospital, |known| (known.active, known.leaving) = (false, true));
 }
 
 /// Removes an admitted hospital for good.
 pub fn remove_hospital(hospital: HospitalId) {
-    change(hospital, |known| (known.active, known.removed) = (false, true));
+    change(hospital, |known| {
+        (known.active, known.leaving, known.removed) = (false, false, true);
+    });
 }
 
 /// Gives a hospital another agent account. The former one acts for it no more.
@@ -69,20 +81,34 @@ pub fn set_hospital_sealing_key(hospital: HospitalId, hash: Hash) {
 pub struct Hospitals;
 
 impl Hospitals {
-    fn active_with(account: impl Fn(&Admitted) -> bool) -> Option<HospitalId> {
+    fn first_with(holds: impl Fn(&Admitted) -> bool) -> Option<HospitalId> {
         ADMITTED.with_borrow(|admitted| {
-            admitted.iter().find(|(_, known)| known.active && account(known)).map(|(id, _)| *id)
+            admitted.iter().find(|(_, known)| holds(known)).map(|(id, _)| *id)
+        })
+    }
+
+    fn all_with(holds: impl Fn(&Admitted) -> bool) -> Vec<HospitalId> {
+        ADMITTED.with_borrow(|admitted| {
+            admitted.iter().filter(|(_, known)| holds(known)).map(|(id, _)| *id).collect()
         })
     }
 }
 
 impl ports::Hospitals for Hospitals {
     fn active_by_agent(account: &AccountId) -> Option<HospitalId> {
-        Self::active_with(|known| known.agent == *account)
+        Self::first_with(|known| known.active && known.agent == *account)
     }
 
     fn active_by_governance(account: &AccountId) -> Option<HospitalId> {
-        Self::active_with(|known| known.governance == *account)
+        Self::first_with(|known| known.active && known.governance == *account)
+    }
+
+    fn serving_by_agent(account: &AccountId) -> Option<HospitalId> {
+        Self::first_with(|known| known.serves() && known.agent == *account)
+    }
+
+    fn serving_by_governance(account: &AccountId) -> Option<HospitalId> {
+        Self::first_with(|known| known.serves() && known.governance == *account)
     }
 
     fn exists(hospital: HospitalId) -> bool {
@@ -93,15 +119,17 @@ impl ports::Hospitals for Hospitals {
         ADMITTED.with_borrow(|admitted| admitted.get(&hospital).is_some_and(|known| known.removed))
     }
 
-    /// The stand-in forgets when a hospital was suspended: it was never active then.
-    fn active_at(hospital: HospitalId, _: Moment) -> bool {
-        ADMITTED.with_borrow(|admitted| admitted.get(&hospital).is_some_and(|known| known.active))
+    /// The stand-in forgets when a hospital was suspended: it never served then.
+    fn served_at(hospital: HospitalId, _: Moment) -> bool {
+        ADMITTED.with_borrow(|admitted| admitted.get(&hospital).is_some_and(Admitted::serves))
     }
 
     fn active() -> Vec<HospitalId> {
-        ADMITTED.with_borrow(|admitted| {
-            admitted.iter().filter(|(_, known)| known.active).map(|(id, _)| *id).collect()
-        })
+        Self::all_with(|known| known.active)
+    }
+
+    fn serving() -> Vec<HospitalId> {
+        Self::all_with(Admitted::serves)
     }
 
     fn recipient(hospital: HospitalId) -> Option<(AccountId, Hash)> {
@@ -118,7 +146,7 @@ impl ports::Hospitals for Hospitals {
 
     #[cfg(feature = "runtime-benchmarks")]
     fn set_up(governance: AccountId, agent: AccountId) -> HospitalId {
-        Self::active_with(|known| known.agent == agent).unwrap_or_else(|| {
+        Self::first_with(|known| known.active && known.agent == agent).unwrap_or_else(|| {
             ADMITTED.with_borrow_mut(|admitted| {
                 let next = admitted.last_key_value().map_or(0, |(id, _)| id.0 + 1);
                 let id = HospitalId(next);

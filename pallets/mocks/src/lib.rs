@@ -10,6 +10,7 @@ mod bodies;
 mod clock;
 mod consortium;
 mod credentials;
+mod custodians;
 mod hospitals;
 mod mandates;
 mod users;
@@ -19,8 +20,9 @@ pub use bodies::{Bodies, BodyAtTail, Kept, State, state};
 pub use clock::{Clock, Now, pass};
 pub use consortium::{ConsortiumKey, begin_epoch, without_key};
 pub use credentials::{Credentials, add_credential};
+pub use custodians::{Custodians, appoint_custodian, dismiss_custodian};
 pub use hospitals::{
-    Hospitals, admit, remove_hospital, set_active, set_agent, set_hospital_sealing_key,
+    Hospitals, admit, remove_hospital, set_active, set_agent, set_hospital_sealing_key, set_leaving,
 };
 pub use mandates::{
     Mandates, add_representative, authorize, authorize_between, end_custody, entrust,
@@ -35,6 +37,7 @@ pub fn begin(now: Moment) {
     bodies::forget();
     consortium::forget();
     credentials::forget();
+    custodians::forget();
     hospitals::forget();
     mandates::forget();
     users::forget();

@@ -106,9 +106,9 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Whether the user's registration at the hospital is in force, and the hospital active.
+    /// Whether the user's registration at the hospital is in force, and the hospital serves.
     pub(crate) fn is_in_force(user: UserId, hospital: HospitalId) -> bool {
-        T::Hospitals::active().binary_search(&hospital).is_ok()
+        T::Hospitals::serving().binary_search(&hospital).is_ok()
             && T::Users::in_force(user).contains(&hospital)
     }
 

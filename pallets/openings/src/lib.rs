@@ -174,7 +174,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active or leaving hospital.
         #[codec(index = 0)]
         NotAgent,
         /// There is no consortium key yet. The hospitals generate one as soon as two of them are active.
@@ -207,7 +207,7 @@ pub mod pallet {
         /// The signer is not the current account of a user.
         #[codec(index = 10)]
         NotUser,
-        /// The requester's registration at the opening's hospital is not in force, or the hospital is not active. The
+        /// The requester's registration at the opening's hospital is not in force, or the hospital does not serve. The
         /// hospital must register or reinstate the requester, or the requester asks for another hospital.
         #[codec(index = 11)]
         NotInForce,
@@ -427,7 +427,7 @@ pub mod pallet {
 
         fn hospital_of_agent(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
             let who = ensure_signed(origin)?;
-            T::Hospitals::active_by_agent(&who).ok_or(Error::<T>::NotAgent.into())
+            T::Hospitals::serving_by_agent(&who).ok_or(Error::<T>::NotAgent.into())
         }
 
         /// The epoch of which members have shares now.

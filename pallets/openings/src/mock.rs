@@ -4,8 +4,8 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use epione_mocks::{
-    Bodies, Clock, ConsortiumKey, Credentials, Hospitals, Users, add_credential, add_user, admit,
-    agent_account, begin, begin_epoch, governance_account, register, user_account,
+    Bodies, Clock, ConsortiumKey, Credentials, Custodians, Hospitals, Users, add_credential,
+    add_user, admit, agent_account, begin, begin_epoch, governance_account, register, user_account,
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, UserId,
@@ -60,6 +60,7 @@ impl pallet_releases::Config for Test {
     type Users = Users;
     type Policies = Policies;
     type Records = Records;
+    type Custodians = Custodians;
     type Sharing = Sharing;
     type Time = Clock;
     type ReviewBlocks = ReviewBlocks;

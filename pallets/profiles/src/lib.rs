@@ -259,7 +259,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active hospital, or of a leaving one that looks after its users.
         #[codec(index = 0)]
         NotAgent,
         /// The signer is not the current account of a user.
@@ -462,7 +462,7 @@ pub mod pallet {
             previous: Hash,
             body: Vec<u8>,
         ) -> DispatchResult {
-            let hospital = Self::hospital_of_agent(origin)?;
+            let hospital = Self::hospital_in_charge(origin)?;
             let body = Self::checked(&body)?;
             let registration = Self::lasting(hospital, user)?;
             ensure!(registration.body_hash == previous, Error::<T>::AnotherBody);
@@ -479,7 +479,7 @@ pub mod pallet {
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::suspend())]
         pub fn suspend(origin: OriginFor<T>, user: UserId) -> DispatchResult {
-            let hospital = Self::hospital_of_agent(origin)?;
+            let hospital = Self::hospital_in_charge(origin)?;
             let mut registration = Self::registered_at(hospital, user)?;
             ensure!(registration.status == RegistrationStatus::Active, Error::<T>::NotActive);
             let suspended = RegistrationStatus::Suspended;
@@ -514,7 +514,7 @@ pub mod pallet {
         #[pallet::call_index(4)]
         #[pallet::weight(T::WeightInfo::end_registration())]
         pub fn end_registration(origin: OriginFor<T>, user: UserId) -> DispatchResult {
-            let hospital = Self::hospital_of_agent(origin)?;
+            let hospital = Self::hospital_in_charge(origin)?;
             let mut registration = Self::lasting(hospital, user)?;
             let ended = RegistrationStatus::Ended;
             Self::leave_force(hospital, user, &mut registration, ended);

@@ -105,7 +105,7 @@ impl<T: Config> Pallet<T> {
         if Accounts::<T>::get(signer) == Some(user) {
             return Ok(Objection::User);
         }
-        let hospital = T::Hospitals::active_by_agent(signer).ok_or(Error::<T>::NotConcerned)?;
+        let hospital = T::Hospitals::serving_by_agent(signer).ok_or(Error::<T>::NotConcerned)?;
         Self::lasting(hospital, user)?;
         Ok(Objection::Hospital(hospital))
     }

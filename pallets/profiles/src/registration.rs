@@ -24,6 +24,12 @@ impl<T: Config> Pallet<T> {
         Ok(T::Hospitals::active_by_agent(&signer).ok_or(Error::<T>::NotAgent)?)
     }
 
+    /// The active or leaving hospital whose agent signed. A leaving hospital looks after its users, but gets no new ones.
+    pub(crate) fn hospital_in_charge(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
+        let signer = ensure_signed(origin)?;
+        Ok(T::Hospitals::serving_by_agent(&signer).ok_or(Error::<T>::NotAgent)?)
+    }
+
     pub(crate) fn checked(body: &[u8]) -> Result<HashedBody<'_>, Error<T>> {
         ensure!(!body.is_empty(), Error::<T>::EmptyBody);
         ensure!(body.len() <= MAX_PROFILE_BODY_BYTES as usize, Error::<T>::BodyTooLong);

@@ -188,7 +188,7 @@ pub mod pallet {
         /// The signer is not the current account of a user.
         #[codec(index = 0)]
         NotUser,
-        /// The requester's registration at the query's hospital is not in force, or the hospital is not active. The
+        /// The requester's registration at the query's hospital is not in force, or the hospital does not serve. The
         /// hospital must register or reinstate the requester, or the requester asks for another hospital.
         #[codec(index = 1)]
         NotInForce,
@@ -238,7 +238,7 @@ pub mod pallet {
         /// The acceptance must end after this block's time, and at most `MAX_QUERY_ACCESS_MILLIS` after it.
         #[codec(index = 15)]
         WrongUntil,
-        /// The mailbox is not an active hospital. Choose another one.
+        /// The mailbox is neither an active nor a leaving hospital. Choose another one.
         #[codec(index = 16)]
         UnknownHospital,
         /// The patient has not accepted the query, or withdrew the acceptance.
@@ -252,7 +252,7 @@ pub mod pallet {
         /// the requester can ask again.
         #[codec(index = 19)]
         RequesterChanged,
-        /// The signer is not the agent of the active hospital that the patient chose as the mailbox.
+        /// The signer is not the agent of the hospital that the patient chose as the mailbox, or it does not serve.
         #[codec(index = 20)]
         NotMailbox,
         /// The transfer is recorded already, and the acceptance holds in this block. The worker checks the acceptance
@@ -381,7 +381,7 @@ pub mod pallet {
             let latest = at.saturating_add(MAX_QUERY_ACCESS_MILLIS);
             ensure!(at < until && until <= latest, Error::<T>::WrongUntil);
             ensure!(until <= acts_until, Error::<T>::BeyondMandate);
-            ensure!(Self::is_active(mailbox), Error::<T>::UnknownHospital);
+            ensure!(Self::serves(mailbox), Error::<T>::UnknownHospital);
             let (Some(audience), Some(sealing_key)) =
                 (T::Users::account(asked.requester), T::Users::sealing_key(asked.requester))
             else {
@@ -452,7 +452,7 @@ pub mod pallet {
             let asked = Queries::<T>::get(query).ok_or(Error::<T>::UnknownQuery)?;
             let accepted = asked.acceptance().ok_or(Error::<T>::NotAccepted)?;
             let hospital = accepted.mailbox;
-            let is_mailbox = T::Hospitals::active_by_agent(&who) == Some(hospital);
+            let is_mailbox = T::Hospitals::serving_by_agent(&who) == Some(hospital);
             ensure!(is_mailbox, Error::<T>::NotMailbox);
             let (block, at) = (Self::block(), T::Time::now());
             ensure!(at < accepted.until, Error::<T>::Over);
@@ -518,13 +518,13 @@ pub mod pallet {
             Self::answers_until(user, patient).is_some()
         }
 
-        fn is_active(hospital: HospitalId) -> bool {
-            T::Hospitals::active().binary_search(&hospital).is_ok()
+        fn serves(hospital: HospitalId) -> bool {
+            T::Hospitals::serving().binary_search(&hospital).is_ok()
         }
 
-        /// Whether the user's registration at the hospital is in force, and the hospital active.
+        /// Whether the user's registration at the hospital is in force, and the hospital serves.
         fn is_in_force(user: UserId, hospital: HospitalId) -> bool {
-            Self::is_active(hospital) && T::Users::in_force(user).contains(&hospital)
+            Self::serves(hospital) && T::Users::in_force(user).contains(&hospital)
         }
 
         /// Whether all of these are committed records of the patient.

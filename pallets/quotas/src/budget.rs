@@ -1,117 +1,12 @@
-//! What may be used and what was used, as numbers.
+//! What was used, as numbers.
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use epione_primitives::{
     BlockNumber,
     limits::{DAY_BLOCKS, WEIGHT_WINDOW_BLOCKS},
+    quota::Budget,
 };
 use scale_info::TypeInfo;
-
-/// What a transaction is for. When blocks are full, the transactions of a later lane come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub enum Lane {
-    /// Users' own calls, except questions in emergencies, rotations of keys and calls that end access.
-    #[codec(index = 0)]
-    User,
-    /// An agent's calls, except votes: announcements, registrations, relationships, receipts. Of a governance account,
-    /// only issued credentials.
-    #[codec(index = 2)]
-    Record,
-    /// Doctors' questions for openings in emergencies, which must get through although other users of the hospital use
-    /// up its budget. They come before an agent's calls, and after what ends access.
-    #[codec(index = 6)]
-    Emergency,
-    /// Users' rotations of their keys, which must get through after a theft.
-    #[codec(index = 1)]
-    Rotation,
-    /// Users' calls that end access to records, which must get through although a hospital wants to keep the access.
-    /// They come as early as rotations, and have budgets of their own: a patient who ends a lot can still rotate keys.
-    #[codec(index = 5)]
-    Ending,
-    /// An agent's votes in ballots.
-    #[codec(index = 3)]
-    Vote,
-    /// A governance account's other calls, among them those of the council.
-    #[codec(index = 4)]
-    Governance,
-}
-
-impl Lane {
-    pub const ALL: [Self; 7] = [
-        Self::User,
-        Self::Record,
-        Self::Emergency,
-        Self::Rotation,
-        Self::Ending,
-        Self::Vote,
-        Self::Governance,
-    ];
-}
-
-/// What a [`Holder`](crate::Holder) may use in one lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Budget {
-    /// Computation in a window of `WEIGHT_WINDOW_BLOCKS`, in picoseconds.
-    #[codec(compact)]
-    pub ref_time: u64,
-    /// Bytes of transactions, and of what they leave in the state, in a window of `DAY_BLOCKS`.
-    #[codec(compact)]
-    pub bytes: u64,
-}
-
-impl Budget {
-    /// Whether no part of it is below `least`.
-    pub fn covers(&self, least: &Self) -> bool {
-        self.ref_time >= least.ref_time && self.bytes >= least.bytes
-    }
-}
-
-/// The budgets of one lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Share {
-    /// Of each user or duty, with all its accounts together.
-    pub account: Budget,
-    /// Of each hospital, for all signers together for which it answers.
-    pub hospital: Budget,
-}
-
-/// The budgets of all lanes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Limits {
-    pub users: Share,
-    pub emergencies: Share,
-    pub rotations: Share,
-    pub endings: Share,
-    pub records: Share,
-    pub votes: Share,
-    pub governance: Share,
-}
-
-impl Limits {
-    pub fn of(&self, lane: Lane) -> &Share {
-        match lane {
-            Lane::User => &self.users,
-            Lane::Emergency => &self.emergencies,
-            Lane::Rotation => &self.rotations,
-            Lane::Ending => &self.endings,
-            Lane::Record => &self.records,
-            Lane::Vote => &self.votes,
-            Lane::Governance => &self.governance,
-        }
-    }
-
-    /// Whether no limit is below its counterpart in `least`.
-    pub fn covers(&self, least: &Self) -> bool {
-        Lane::ALL.into_iter().all(|lane| {
-            let (share, least) = (self.of(lane), least.of(lane));
-            share.account.covers(&least.account) && share.hospital.covers(&least.hospital)
-        })
-    }
-}
 
 /// What a transaction uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

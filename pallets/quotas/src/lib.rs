@@ -39,8 +39,9 @@ pub mod pruning;
 mod tests;
 pub mod weights;
 
-pub use budget::{Budget, Cost, Lane, Limits, Share, Usage};
+pub use budget::{Cost, Usage};
 pub use debiting::{Debit, Exhausted, Holder};
+pub use epione_primitives::quota::{Budget, Lane, Limits, Share};
 pub use pallet::*;
 pub use weights::WeightInfo;
 

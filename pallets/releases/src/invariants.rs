@@ -14,7 +14,7 @@ use frame_support::{
 use sp_runtime::TryRuntimeError;
 
 use crate::{
-    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview,
+    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, ExpiryCursor, NextReview, OfDeparted,
     OpeningTallies, OwnReadCount, OwnReads, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals,
     Reviews, Tallies, Unjustified, Usages, VisitorsFrom, requests::Answer, shape,
 };
@@ -22,6 +22,7 @@ use crate::{
 impl<T: Config> Pallet<T> {
     pub fn check_state() -> Result<(), TryRuntimeError> {
         Self::check_receipts()?;
+        Self::check_departed()?;
         Self::check_refusals()?;
         Self::check_notes()?;
         Self::check_answers()?;
@@ -80,6 +81,19 @@ impl<T: Config> Pallet<T> {
                 .is_some_and(|review| review.patient == patient && review.subject == own),
         };
         ensure!(reviewed, "an emergency has no review");
+        Ok(())
+    }
+
+    fn check_departed() -> Result<(), TryRuntimeError> {
+        for (grant, departed) in OfDeparted::<T>::iter() {
+            ensure!(
+                !departed.is_empty() && departed.is_sorted_by(|one, next| one < next),
+                "the removed hospitals of a grant do not ascend, or there is none"
+            );
+            let by_another =
+                Self::receipt(grant).is_some_and(|receipt| !departed.contains(&receipt.hospital));
+            ensure!(by_another, "the grant of a custodian has no receipt of another hospital");
+        }
         Ok(())
     }
 

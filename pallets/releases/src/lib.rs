@@ -16,6 +16,10 @@
 //! registration was in force judges it. A requester whose last reviewed emergency was found unjustified has none for 30
 //! days.
 //!
+//! When the council has removed a hospital, its custodian (pallet-custody) answers for its records: the request names
+//! the custodian, whose policies and registrations decide, and whose limits count. Such a grant is in force only while
+//! the custodian is ([`OfDeparted`]). What the removed hospital answered stays as it is.
+//!
 //! A patient reads own records by the own key, without any of this. Such a reading leaves nothing on the chain, unless
 //! the patient notes it ([`Call::note`]): for the patient's own records, and as no proof for anybody else.
 //!
@@ -46,7 +50,8 @@
 //! 9. the requesters of one hospital cause at most their share of another hospital's emergencies;
 //! 10. each receipt and each refusal is the only answer to its request, and each answer is one of them;
 //! 11. a patient's notes are numbered without gaps, and name the patient's records as a note can;
-//! 12. whose emergency was unjustified has a review that was closed so, at that moment.
+//! 12. whose emergency was unjustified has a review that was closed so, at that moment;
+//! 13. the removed hospitals of a grant ascend, there is at least one, and the grant has a receipt of another hospital.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -75,7 +80,8 @@ pub mod weights;
 
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId, Moment, Signature, UserId,
-    ports::{AccessPolicies, Hospitals, Records, Sharing, Users},
+    limits::MAX_RELEASED_RECORDS,
+    ports::{AccessPolicies, Custodians, Hospitals, Records, Sharing, Users},
     profile::Role,
     release::{
         OwnRead, Receipt, RefusedAccess, Release, ReleasedRecords, Request, Review, ReviewId,
@@ -109,6 +115,8 @@ pub mod pallet {
         type Policies: AccessPolicies;
         /// Finds the patient and hospital of a record.
         type Records: Records;
+        /// Finds the hospital that answers for the records of a removed one.
+        type Custodians: Custodians;
         /// Finds the sections of a record that its patient shares with a requester.
         type Sharing: Sharing;
         /// The chain's clock, in milliseconds.
@@ -142,6 +150,17 @@ pub mod pallet {
     /// The patient and the number of the receipt of a grant, by the grant's hash.
     #[pallet::storage]
     pub type ByGrant<T: Config> = StorageMap<_, Blake2_128Concat, Hash, (UserId, u32)>;
+
+    /// The removed hospitals whose records a grant of their custodian releases, by the grant's hash: ascending, none
+    /// twice. Other grants have no entry. Nothing is ever changed or deleted.
+    #[pallet::storage]
+    pub type OfDeparted<T: Config> = StorageMap<
+        _,
+        Blake2_128Concat,
+        Hash,
+        BoundedVec<HospitalId, ConstU32<MAX_RELEASED_RECORDS>>,
+        ValueQuery,
+    >;
 
     /// The answer to a request, by the request's hash. While a block still accepts the request, for
     /// `MAX_REQUEST_AGE_MILLIS`, it prevents a second answer. Afterwards it leads to the grant, as long as the receipt
@@ -265,7 +284,7 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active or leaving hospital.
         #[codec(index = 0)]
         NotAgent,
         /// No user has the requester's id.
@@ -289,7 +308,8 @@ pub mod pallet {
         /// A record belongs to another patient.
         #[codec(index = 7)]
         RecordOfAnotherPatient,
-        /// A record belongs to another hospital. Only that hospital can release it.
+        /// A record belongs to another hospital. Only that hospital can release it, or the custodian after the council
+        /// removed that hospital.
         #[codec(index = 8)]
         RecordOfAnotherHospital,
         /// A release needs at least one right.
@@ -411,8 +431,9 @@ pub mod pallet {
         /// Records what an access grant releases, if the requester asked for it, and the hospital's policies allow each
         /// of its rights now. Opens a review if the release is an emergency.
         ///
-        /// Signed by the agent of the hospital of the records. [`Release`] and [`Request`] document the rules of a
-        /// release and its request. The call fails with the error of the first broken rule.
+        /// Signed by the agent of the hospital of the records, or of the custodian of their removed hospital, whose
+        /// policies decide then. [`Release`] and [`Request`] document the rules of a release and its request. The call
+        /// fails with the error of the first broken rule.
         #[pallet::call_index(0)]
         #[pallet::weight(crate::weights::of_record::<T>(release))]
         pub fn record(origin: OriginFor<T>, release: Release) -> DispatchResult {
@@ -426,7 +447,7 @@ pub mod pallet {
             let open = Right::open(&release.rights, classes.private);
             ensure!(open, Error::<T>::ClassMismatch);
             ensure!(!ByGrant::<T>::contains_key(release.grant), Error::<T>::AlreadyRecorded);
-            Self::ensure_records_of(&release.request, &release.records)?;
+            let departed = Self::ensure_records_of(&release.request, &release.records)?;
             let grounds = question.grounds::<T>(&release.rights).ok_or(Error::<T>::NotAllowed)?;
             let emergency = release.request.emergency.is_some();
             if emergency {
@@ -434,15 +455,15 @@ pub mod pallet {
             }
             Self::count_receipt(&question, emergency)?;
 
-            Self::store_receipt(release, grounds, &question)
+            Self::store_receipt(release, grounds, departed, &question)
         }
 
         /// Records that a requester was refused what they asked for, if the hospital's policies refuse the requester
         /// some right now: to read, or in an emergency to break the glass. Only rights to sections of the classes that
         /// occur in the request count: the others were not needed.
         ///
-        /// Signed by the agent of the hospital of the requested records. The signature is the requester's, over
-        /// [`Request::signed_bytes`].
+        /// Signed by the agent of the hospital of the requested records, or of its custodian. The signature is the
+        /// requester's, over [`Request::signed_bytes`].
         ///
         /// Fails with [`NotAgent`](Error::NotAgent), [`NoRecords`](Error::NoRecords),
         /// [`RecordsOutOfOrder`](Error::RecordsOutOfOrder), [`NoSections`](Error::NoSections),
@@ -527,7 +548,7 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         fn agents_hospital(origin: OriginFor<T>) -> Result<HospitalId, DispatchError> {
             let who = ensure_signed(origin)?;
-            T::Hospitals::active_by_agent(&who).ok_or_else(|| Error::<T>::NotAgent.into())
+            T::Hospitals::serving_by_agent(&who).ok_or_else(|| Error::<T>::NotAgent.into())
         }
 
         fn patient(origin: OriginFor<T>) -> Result<UserId, DispatchError> {

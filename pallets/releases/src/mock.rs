@@ -1,10 +1,12 @@
 //! A runtime with releases. Stand-ins replace the other pallets, and each test states their answers.
 
-pub use epione_mocks::{Now, Users, pass, register, set_active};
+pub use epione_mocks::{
+    Now, Users, appoint_custodian, dismiss_custodian, pass, register, remove_hospital, set_active,
+};
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use epione_mocks::{Clock, Hospitals, admit, agent_account, begin, governance_account};
+use epione_mocks::{Clock, Custodians, Hospitals, admit, agent_account, begin, governance_account};
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, RecordPointer, Signature, UserId,
     access::{AccessRequest, Action, Decision, Denial, PolicyName, Purpose, SectionClass},
@@ -47,6 +49,7 @@ impl pallet_releases::Config for Test {
     type Users = Users;
     type Policies = Policies;
     type Records = Records;
+    type Custodians = Custodians;
     type Sharing = Sharing;
     type Time = Clock;
     type ReviewBlocks = ReviewBlocks;

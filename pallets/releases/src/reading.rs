@@ -4,14 +4,15 @@ use alloc::vec::Vec;
 use epione_primitives::{
     Hash, HospitalId, UserId,
     limits::page,
+    ports::Custodians,
     release::{OwnRead, Receipt, RefusedAccess, Review, ReviewId, Right, Tally},
 };
 use frame_support::traits::Time;
 
 use crate::{
-    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, NextReview, OwnReadCount, OwnReads,
-    Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies, classes::Classes,
-    requests::Answer, rights::Question,
+    ByGrant, ByRequest, Config, Emergencies, EmergencyCount, NextReview, OfDeparted, OwnReadCount,
+    OwnReads, Pallet, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies,
+    classes::Classes, requests::Answer, rights::Question,
 };
 
 impl<T: Config> Pallet<T> {
@@ -31,15 +32,19 @@ impl<T: Config> Pallet<T> {
 
     /// Whether a grant is recorded, the policies still allow its requester the same, and its rights open its sections
     /// ([`Right::open`]) with the classes that they have for the requester now. A grant of an emergency that the other
-    /// hospitals found unjustified is no longer in force, whatever the policies allow.
+    /// hospitals found unjustified is no longer in force, whatever the policies allow. Neither is a grant of a hospital
+    /// that is not the custodian any more of a removed hospital whose records it releases.
     pub fn is_in_force(grant: Hash) -> bool {
         let Some(Receipt { release, review, .. }) = Self::receipt(grant) else {
             return false;
         };
         let unjustified = review.is_some_and(Self::was_unjustified);
         let question = Question::of(&release.request, T::Time::now());
+        let is_custodian =
+            |departed| T::Custodians::custodian_of(departed) == Some(question.hospital);
         let sections = Classes::of_sections::<T>(&question, &release.records);
         !unjustified
+            && OfDeparted::<T>::get(grant).into_iter().all(is_custodian)
             && Right::open(&release.rights, sections.private)
             && question.grounds::<T>(&release.rights).is_some()
     }

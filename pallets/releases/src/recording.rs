@@ -1,37 +1,44 @@
 //! Storing releases and refusals, within the daily limits.
 
+use alloc::collections::BTreeSet;
 use epione_primitives::{
     BlockNumber, HospitalId,
     limits::{MAX_EMERGENCIES_PER_DAY, MAX_REFUSALS_PER_DAY},
-    ports::{Records, Users},
+    ports::{Custodians, Records, Users},
     release::{
         Receipt, RefusedAccess, Release, ReleasedRecord, Request, ReviewSubject, Tally, Usage,
         Visitors,
     },
 };
 use frame_support::{ensure, traits::Get};
-use sp_runtime::{ArithmeticError, DispatchResult, SaturatedConversion};
+use sp_runtime::{ArithmeticError, BoundedVec, DispatchResult, SaturatedConversion};
 
 use crate::{
-    ByGrant, ByRequest, Config, Error, Event, OpeningTallies, Pallet, ReceiptCount, Receipts,
-    RefusalCount, Refusals, Tallies, Usages, VisitorsFrom,
+    ByGrant, ByRequest, Config, Error, Event, OfDeparted, OpeningTallies, Pallet, ReceiptCount,
+    Receipts, RefusalCount, Refusals, Tallies, Usages, VisitorsFrom,
     requests::Answer,
     rights::{Grounds, Question},
 };
 
 impl<T: Config> Pallet<T> {
-    /// Checks that each of these records belongs to the patient and the hospital of the request.
+    /// Checks that each of these records belongs to the patient of the request, and that the hospital of the request
+    /// answers for it. Returns the removed hospitals for which it does so as their custodian.
     pub(crate) fn ensure_records_of(
         request: &Request,
         records: &[ReleasedRecord],
-    ) -> Result<(), Error<T>> {
+    ) -> Result<BTreeSet<HospitalId>, Error<T>> {
+        let mut departed = BTreeSet::new();
         for record in records {
             let (patient, announcer) =
                 T::Records::owner(record.pointer).ok_or(Error::<T>::UnknownRecord)?;
             ensure!(patient == request.patient, Error::<T>::RecordOfAnotherPatient);
-            ensure!(announcer == request.hospital, Error::<T>::RecordOfAnotherHospital);
+            let answers = T::Custodians::answers_for(request.hospital, announcer);
+            ensure!(answers, Error::<T>::RecordOfAnotherHospital);
+            if announcer != request.hospital {
+                departed.insert(announcer);
+            }
         }
-        Ok(())
+        Ok(departed)
     }
 
     pub(crate) fn tally_emergency(question: &Question) -> Result<(), Error<T>> {
@@ -155,6 +162,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn store_receipt(
         release: Release,
         Grounds { version, policies }: Grounds,
+        departed: BTreeSet<HospitalId>,
         question: &Question,
     ) -> DispatchResult {
         let &Question { requester, patient, hospital, at, .. } = question;
@@ -162,6 +170,11 @@ impl<T: Config> Pallet<T> {
         let receipt = ReceiptCount::<T>::get(patient);
         ReceiptCount::<T>::insert(patient, after(receipt)?);
         ByGrant::<T>::insert(grant, (patient, receipt));
+        if !departed.is_empty() {
+            // There are at most as many of them as released records.
+            let departed = BoundedVec::truncate_from(departed.into_iter().collect());
+            OfDeparted::<T>::insert(grant, departed);
+        }
         ByRequest::<T>::insert(release.request.hash(), Answer::Granted(grant));
         Self::deposit_event(Event::Released {
             hospital,

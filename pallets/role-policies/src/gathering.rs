@@ -23,8 +23,8 @@ impl<T: Config> Pallet<T> {
     ///
     /// Reads the hospital, two roles, one value of relationships, the hospital's newest version and one policy set; the
     /// patient's registration there, and the requester's there and at the hospitals that the set names, with the
-    /// periods in which those were active; the requester's credentials that the set names, with the periods in which
-    /// their issuers were active; whether the requester represents the patient, and for a submission whether the
+    /// periods in which those served; the requester's credentials that the set names, with the periods in which
+    /// their issuers served; whether the requester represents the patient, and for a submission whether the
     /// hospital is authorized; the requester's other registrations, if they are related to the patient, represent the
     /// patient, have a named credential, or read shared sections, but are registered at none of these; for a moment
     /// before the newest set, when one version began for each halving of their number; for a moment before the newest
@@ -71,20 +71,20 @@ impl<T: Config> Pallet<T> {
         let requester_at: Vec<_> = places(policies, role, hospital)
             .into_iter()
             .filter(|place| T::Users::registered(*place, requester, at))
-            .filter(|place| T::Hospitals::active_at(*place, at))
+            .filter(|place| T::Hospitals::served_at(*place, at))
             .collect();
         let mut related = Self::kinds_in_force((patient, requester, hospital), at);
         let mut represents_patient = T::Mandates::represents(requester, patient, at);
         let mut credentials = credentials(policies, role, hospital);
         credentials.retain(|(attribute, issuer)| {
             T::Credentials::holds(requester, *attribute, *issuer, at)
-                && T::Hospitals::active_at(*issuer, at)
+                && T::Hospitals::served_at(*issuer, at)
         });
-        // None of these, and no consent, counts for a requester who is registered at no active hospital.
+        // None of these, and no consent, counts for a requester who is registered at no hospital that served then.
         let mut class = class;
         let is_registered = || {
             let mut hospitals = T::Users::hospitals(requester, at).into_iter();
-            hospitals.any(|place| T::Hospitals::active_at(place, at))
+            hospitals.any(|place| T::Hospitals::served_at(place, at))
         };
         let matters = !related.is_empty()
             || represents_patient

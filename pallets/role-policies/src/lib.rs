@@ -347,13 +347,13 @@ pub mod pallet {
         /// Replaces the policies of the signer's hospital from now on. Earlier versions stay
         /// readable and go on deciding about the moments at which they were in force.
         ///
-        /// Signed by an active hospital's governance account.
+        /// Signed by the governance account of an active or leaving hospital.
         #[pallet::call_index(2)]
         #[pallet::weight(T::WeightInfo::set_policies(policies.len() as u32))]
         pub fn set_policies(origin: OriginFor<T>, policies: Policies) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let hospital =
-                T::Hospitals::active_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
+                T::Hospitals::serving_by_governance(&who).ok_or(Error::<T>::NotGovernance)?;
             let since = T::Time::now();
             flaws::check(&policies, since).map_err(Error::<T>::from)?;
             let mut named = flaws::named_hospitals(&policies);
@@ -379,7 +379,7 @@ pub mod pallet {
             kind: RelationshipKind,
             now: Moment,
         ) -> DispatchResult {
-            if T::Hospitals::active_by_agent(who) == Some(hospital) {
+            if T::Hospitals::serving_by_agent(who) == Some(hospital) {
                 return Ok(());
             }
             let user = T::Users::by_account(who).ok_or(Error::<T>::NeitherAgentNorPatient)?;

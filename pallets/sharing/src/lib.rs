@@ -89,7 +89,7 @@ pub mod pallet {
     #[pallet::config]
     pub trait Config: frame_system::Config<AccountId = AccountId> {
         type WeightInfo: WeightInfo;
-        /// Which hospitals are active.
+        /// Which hospitals serve.
         type Hospitals: Hospitals;
         /// Finds the user of an account, and where a requester is registered.
         type Users: Users;
@@ -220,7 +220,7 @@ pub mod pallet {
         /// slot.
         #[codec(index = 12)]
         NotPlaced,
-        /// The signer is not the agent of an active hospital.
+        /// The signer is not the agent of an active or leaving hospital.
         #[codec(index = 13)]
         NotAgent,
         /// The slot's consent in force has another version.
@@ -361,7 +361,7 @@ pub mod pallet {
             records: PlacedRecords,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
-            let hospital = T::Hospitals::active_by_agent(&who).ok_or(Error::<T>::NotAgent)?;
+            let hospital = T::Hospitals::serving_by_agent(&who).ok_or(Error::<T>::NotAgent)?;
             Self::ensure_slot(slot)?;
             ensure!(are_ordered(&records), Error::<T>::InvalidRecords);
             let given = Self::consent_in_force(patient, slot, T::Time::now())

@@ -114,12 +114,12 @@ impl<T: Config> Pallet<T> {
         Consents::<T>::get(patient, slot).filter(|version| version.in_force(at))
     }
 
-    /// Whether the requester is registered at any active hospital now. Reads two values, however many registrations the
-    /// requester ever had.
+    /// Whether the requester is registered now at any hospital that serves. Reads three values, however many
+    /// registrations the requester ever had.
     fn is_registered(requester: UserId) -> bool {
-        let active = T::Hospitals::active();
+        let serving = T::Hospitals::serving();
         let mut hospitals = T::Users::in_force(requester).into_iter();
-        hospitals.any(|hospital| active.binary_search(&hospital).is_ok())
+        hospitals.any(|hospital| serving.binary_search(&hospital).is_ok())
     }
 
     /// Whether a leaf of an audience holds for a requester at a moment. Reads two values at most.
@@ -128,19 +128,19 @@ impl<T: Config> Pallet<T> {
             Term::User(user) => user == requester,
             Term::Hospital(hospital) => {
                 T::Users::registered(hospital, requester, at)
-                    && T::Hospitals::active_at(hospital, at)
+                    && T::Hospitals::served_at(hospital, at)
             }
             Term::Role(role) => T::Users::role(requester) == Some(role),
             Term::Credential { attribute, issuer } => {
                 T::Credentials::holds(requester, attribute, issuer, at)
-                    && T::Hospitals::active_at(issuer, at)
+                    && T::Hospitals::served_at(issuer, at)
             }
             Term::AtLeast { .. } => false,
         }
     }
 
     /// The slots with such consents that share with a requester for a purpose now. Admits nobody who is registered at
-    /// no active hospital, whatever the audience: nobody vouches for such a user any more.
+    /// no serving hospital, whatever the audience: nobody vouches for such a user any more.
     ///
     /// Reads the consent of each slot, two values for each leaf of those that are in force for this purpose, and where
     /// the requester is registered if one of them includes the requester.

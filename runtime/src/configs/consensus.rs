@@ -1,17 +1,21 @@
 //! Block authoring, finality, and reports of offences.
 
 use epione_primitives::{
-    AccountId,
+    AccountId, BlockNumber,
     limits::{MAX_HOSPITALS, SLOT_MILLIS},
 };
-use frame_support::traits::{ConstBool, ConstU32, ConstU64, FindAuthor};
+use frame_support::{
+    dispatch::DispatchClass,
+    traits::{ConstBool, ConstU32, ConstU64, FindAuthor, Get},
+};
+use pallet_authorship::EventHandler;
 use pallet_session::historical::IdentificationTuple;
 use sp_consensus_aura::sr25519::AuthorityId as AuraId;
 use sp_runtime::ConsensusEngineId;
 use sp_session::MembershipProof;
 
 use crate::{
-    Aura, Historical, Hospitals, Runtime, RuntimeEvent, Session, configs::SESSION_BLOCKS,
+    Aura, Historical, Hospitals, Runtime, RuntimeEvent, Session, System, configs::SESSION_BLOCKS,
     equivocations::Reports,
 };
 
@@ -30,7 +34,20 @@ impl pallet_aura::Config for Runtime {
 
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = AuthorsGovernance;
-    type EventHandler = ();
+    type EventHandler = AuthorsCount;
+}
+
+/// Counts the blocks that each hospital made, of which the session's end learns who is silent.
+pub struct AuthorsCount;
+
+impl EventHandler<AccountId, BlockNumber> for AuthorsCount {
+    /// pallet-authorship calls this when a block begins, and counts no weight.
+    fn note_author(author: AccountId) {
+        Hospitals::note_author(&author);
+        // The session's validators, the hospital twice (its entry and its account), and the count.
+        let weight = <Runtime as frame_system::Config>::DbWeight::get().reads_writes(4, 1);
+        System::register_extra_weight_unchecked(weight, DispatchClass::Mandatory);
+    }
 }
 
 /// Identifies a block's author by the governance account of its hospital.

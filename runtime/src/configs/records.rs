@@ -10,8 +10,8 @@ use epione_primitives::{
 use frame_support::traits::ConstU32;
 
 use crate::{
-    Approvals, ConsortiumKey, Credentials, ExtrinsicTail, Hospitals, IndexLinks, LiteBlocks,
-    Mandates, Profiles, Releases, RolePolicies, Runtime, Sharing, Timestamp,
+    Approvals, ConsortiumKey, Credentials, Custody, ExtrinsicTail, Hospitals, IndexLinks,
+    LiteBlocks, Mandates, Profiles, Releases, RolePolicies, Runtime, Sharing, Timestamp,
     configs::CouncilMajority, weights,
 };
 
@@ -64,6 +64,7 @@ impl pallet_releases::Config for Runtime {
     type Users = Profiles;
     type Policies = RolePolicies;
     type Records = LiteBlocks;
+    type Custodians = Custody;
     type Sharing = Sharing;
     type Time = Timestamp;
     type ReviewBlocks = ConstU32<REVIEW_BLOCKS>;

@@ -61,6 +61,10 @@ impl Validators for SessionValidators {
         Session::current_index()
     }
 
+    fn current() -> Vec<HospitalId> {
+        Session::validators()
+    }
+
     fn has_keys(hospital: HospitalId) -> bool {
         NextKeys::<Runtime>::contains_key(hospital)
     }

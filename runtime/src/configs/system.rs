@@ -2,17 +2,14 @@
 
 use epione_primitives::{
     AccountId, BlockNumber, Hash, Moment, Nonce,
-    limits::{BLOCK_BYTES, SLOT_MILLIS},
+    limits::{BLOCK_BYTES, BLOCK_PICOSECONDS, SLOT_MILLIS},
 };
 use frame_support::{
     derive_impl,
     dispatch::DispatchClass,
     parameter_types,
     traits::ConstU64,
-    weights::{
-        Weight,
-        constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_SECOND},
-    },
+    weights::{Weight, constants::ParityDbWeight},
 };
 use frame_system::limits::{BlockLength, BlockWeights};
 use sp_runtime::{Perbill, traits::AccountIdLookup};
@@ -27,7 +24,7 @@ use crate::{
 /// with their entries. The rest is for upgrades and inherents.
 pub const NORMAL_SHARE: Perbill = Perbill::from_percent(75);
 /// Two seconds of computation in a slot of three seconds. Proof size has no limit, because only parachains need it.
-pub const BLOCK_WEIGHT: Weight = Weight::from_parts(2 * WEIGHT_REF_TIME_PER_SECOND, u64::MAX);
+pub const BLOCK_WEIGHT: Weight = Weight::from_parts(BLOCK_PICOSECONDS, u64::MAX);
 
 parameter_types! {
     pub const Version: RuntimeVersion = VERSION;

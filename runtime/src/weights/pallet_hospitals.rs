@@ -24,6 +24,8 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
     fn admit() -> Weight {
         Weight::from_parts(433_537_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(104, 9))
+            // By hand: the unready hospitals.
+            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
             .saturating_add(open_motions::<T>())
     }
 
@@ -31,8 +33,8 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
     fn suspend() -> Weight {
         Weight::from_parts(414_899_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(102, 4))
-            // By hand: the bench, and the session keys of up to 100 hospitals.
-            .saturating_add(T::DbWeight::get().reads(101))
+            // By hand: the bench, the session keys of up to 100 hospitals, and the unready, watched and leaving ones.
+            .saturating_add(T::DbWeight::get().reads_writes(104, 3))
             .saturating_add(open_motions::<T>())
     }
 
@@ -40,8 +42,8 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
     fn reinstate() -> Weight {
         Weight::from_parts(407_789_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(102, 4))
-            // By hand: the session of the reinstatement.
-            .saturating_add(T::DbWeight::get().reads_writes(1, 1))
+            // By hand: the session of the reinstatement, the unready and the leaving hospitals.
+            .saturating_add(T::DbWeight::get().reads_writes(3, 2))
             .saturating_add(open_motions::<T>())
     }
 
@@ -49,8 +51,9 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
     fn remove() -> Weight {
         Weight::from_parts(415_520_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(102, 4))
-            // By hand: the bench, and the session keys of up to 100 hospitals, twice.
-            .saturating_add(T::DbWeight::get().reads(202))
+            // By hand: the bench, and the session keys of up to 100 hospitals, twice; the unready, watched and leaving
+            // ones, and a replacement.
+            .saturating_add(T::DbWeight::get().reads_writes(206, 4))
             .saturating_add(open_motions::<T>())
     }
 
@@ -69,5 +72,31 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
     /// At least 23_415 ns.
     fn set_sealing_key() -> Weight {
         Weight::from_parts(28_322_000, 0).saturating_add(T::DbWeight::get().reads_writes(2, 1))
+    }
+    /// An estimate until it is measured.
+    fn ready() -> Weight {
+        Weight::from_parts(40_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 1))
+    }
+
+    /// An estimate until it is measured: as a suspension.
+    fn leave() -> Weight {
+        <Self as pallet_hospitals::WeightInfo>::suspend()
+            .saturating_add(T::DbWeight::get().reads(1))
+    }
+
+    /// An estimate until it is measured. A rotation checks two signatures; this checks one.
+    fn replace_governance() -> Weight {
+        Weight::from_parts(150_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(5, 2))
+    }
+
+    /// An estimate until it is measured: a rotation reads and changes as much.
+    fn complete_replacement() -> Weight {
+        <Self as pallet_hospitals::WeightInfo>::rotate_accounts()
+            .saturating_add(T::DbWeight::get().reads_writes(3, 1))
+    }
+
+    /// An estimate until it is measured.
+    fn object_to_replacement() -> Weight {
+        Weight::from_parts(40_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(3, 2))
     }
 }

@@ -26,8 +26,11 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             // By hand: the consents of 16 slots, and two values for each of their 256 leaves.
             .saturating_add(Weight::from_parts(300_000_000, 0))
             .saturating_add(T::DbWeight::get().reads(528))
-            // By hand: the third of these reads, the sections that the patient shares.
-            .saturating_add(T::DbWeight::get().reads(3_u64.saturating_mul(r.into())))
+            // By hand: the third of these reads, the sections that the patient shares; the fourth, the custodians of
+            // the removed hospitals of the records.
+            .saturating_add(T::DbWeight::get().reads(4_u64.saturating_mul(r.into())))
+            // By hand: the custodians' delay, the active hospitals, and the removed hospitals of a grant.
+            .saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
 
     /// `r`: 1 to 64.
@@ -46,8 +49,11 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             // By hand: the request's signature, and the answers to requests.
             .saturating_add(Weight::from_parts(80_000_000, 0))
             .saturating_add(T::DbWeight::get().reads_writes(2, 1))
-            // By hand: the third of these reads, the sections that the patient shares.
-            .saturating_add(T::DbWeight::get().reads(3_u64.saturating_mul(r.into())))
+            // By hand: the third of these reads, the sections that the patient shares; the fourth, the custodians of
+            // the removed hospitals of the records.
+            .saturating_add(T::DbWeight::get().reads(4_u64.saturating_mul(r.into())))
+            // By hand: the custodians' delay, the active hospitals, and the removed hospitals of a grant.
+            .saturating_add(T::DbWeight::get().reads_writes(2, 1))
     }
 
     /// At least 1_058_189 ns.
@@ -66,6 +72,8 @@ impl<T: frame_system::Config> pallet_releases::WeightInfo for Measured<T> {
             // By hand: of 64 requested records the entries, the headers, and what the patient shares.
             .saturating_add(Weight::from_parts(900_000_000, 0))
             .saturating_add(T::DbWeight::get().reads(192))
+            // By hand: the custodians of the removed hospitals of 64 records, their delay, and the active hospitals.
+            .saturating_add(T::DbWeight::get().reads(66))
     }
 
     /// At least 35_403 ns.

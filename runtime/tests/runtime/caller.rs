@@ -328,6 +328,66 @@ fn a_suspended_hospitals_accounts_are_rejected() {
     });
 }
 
+fn about_hospitals() -> [pallet_hospitals::Call<Runtime>; 3] {
+    use pallet_hospitals::Call;
+    [Call::leave {}, Call::complete_replacement { hospital: B }, Call::object_to_replacement {}]
+}
+
+#[test]
+fn only_an_agent_says_that_its_hospital_is_ready_and_only_governance_lets_it_leave() {
+    local(|_| {
+        let ready = || pallet_hospitals::Call::<Runtime>::ready {};
+        assert_eq!(refused("Alice//agent", ready()), None);
+        assert_eq!(refused("Alice", ready()), Some(CallNotForRole));
+        for call in about_hospitals() {
+            assert_eq!(refused("Alice//agent", call), Some(CallNotForRole));
+        }
+        register("Alice//agent", *PATIENT, Role::Patient);
+        for call in about_hospitals().into_iter().chain([ready()]) {
+            assert_eq!(refused(&user_seed(*PATIENT), call), Some(CallNotForRole));
+        }
+    });
+}
+
+#[test]
+fn a_leaving_hospital_serves_its_patients_and_takes_part_in_nothing() {
+    local(|_| {
+        register("Bob//agent", *PATIENT, Role::Patient);
+        apply("Bob", pallet_hospitals::Call::<Runtime>::leave {}).unwrap().unwrap();
+        let [keep, claim, hand_out] = parts_of_custody();
+        let serves = [refuse(), relate(), place_by_kind(), transfer(), keep, hand_out];
+        for call in serves.into_iter().chain(parts_of_openings()) {
+            assert_eq!(refused("Bob//agent", call.clone()), None, "{call:?}");
+        }
+        let object = pallet_profiles::Call::<Runtime>::object { user: *PATIENT };
+        assert_eq!(refused("Bob//agent", object), None);
+        let ready = RuntimeCall::from(pallet_hospitals::Call::ready {});
+        let propose = pallet_profiles::Call::complete_recovery { user: *PATIENT, decision: None };
+        for call in [approve(), announce(), claim, ready, propose.into()] {
+            let mixed = batch(vec![relate(), approve()]);
+            assert_eq!(refused("Bob//agent", call.clone()), Some(HospitalLeaving), "{call:?}");
+            assert_eq!(refused("Bob//agent", mixed), Some(HospitalLeaving));
+        }
+
+        let [issue, revoke] = about_credentials();
+        for call in [set_policies(), revoke] {
+            assert_eq!(refused("Bob", call.clone()), None, "{call:?}");
+        }
+        let motion = pallet_collective::Call::propose {
+            threshold: 2,
+            proposal: Box::new(suspend_itself()),
+            length_bound: 100,
+        };
+        for call in [issue, judge(), RuntimeCall::Council(motion)] {
+            assert_eq!(refused("Bob", call.clone()), Some(HospitalLeaving), "{call:?}");
+        }
+        for call in about_hospitals() {
+            assert_eq!(refused("Bob", call), Some(HospitalLeaving));
+        }
+        assert_eq!(refused(&user_seed(*PATIENT), relate()), None, "its users go on");
+    });
+}
+
 #[test]
 fn a_batch_can_contain_only_the_roles_calls_without_bodies() {
     local(|_| {

@@ -62,6 +62,8 @@ pub fn user_seed(user: UserId) -> String {
 pub struct Chain {
     parent: Hash,
     slot: u64,
+    /// The hospitals whose nodes make no blocks.
+    pub silent: Vec<HospitalId>,
 }
 
 /// Runs a test on the preset `local`, in its first block.
@@ -72,7 +74,7 @@ pub fn local(test: impl FnOnce(&mut Chain)) {
     let executor = WasmExecutor::<sp_io::SubstrateHostFunctions>::builder().build();
     state.register_extension(ReadRuntimeVersionExt::new(executor));
     state.execute_with(|| {
-        let mut chain = Chain { parent: System::block_hash(0), slot: 1_000 };
+        let mut chain = Chain { parent: System::block_hash(0), slot: 1_000, silent: Vec::new() };
         chain.begin();
         test(&mut chain);
         chain.end();
@@ -98,14 +100,19 @@ fn merge(into: &mut Value, patch: Value) {
 }
 
 impl Chain {
-    /// Begins a block in the next slot of a validator that is not disabled.
+    /// Begins a block in the next slot of a validator that is neither disabled nor silent.
     fn begin(&mut self) {
-        let authorities = pallet_aura::Authorities::<Runtime>::get().len() as u64;
+        let validators = Session::validators();
         let disabled = Session::disabled_validators();
-        self.slot += 1;
-        while disabled.contains(&((self.slot % authorities) as u32)) {
-            self.slot += 1;
+        let makes_none = |slot: u64| {
+            let index = (slot % validators.len() as u64) as usize;
+            disabled.contains(&(index as u32)) || self.silent.contains(&validators[index])
+        };
+        let mut next = self.slot + 1;
+        while makes_none(next) {
+            next += 1;
         }
+        self.slot = next;
         let slot = DigestItem::PreRuntime(sp_consensus_aura::AURA_ENGINE_ID, self.slot.encode());
         let header = Header::new(
             System::block_number() + 1,

@@ -2,7 +2,7 @@
 
 use codec::Encode;
 use epione_primitives::{
-    Hash,
+    Hash, HospitalId,
     hospital::{Duty, HospitalStatus},
     limits::{MAX_ENTRIES, MAX_PENDING_ANNOUNCEMENTS, UPGRADE_BLOCKS},
     profile::Role,
@@ -25,7 +25,7 @@ use sp_runtime::{
 
 use crate::{
     caller::refused,
-    chain::{A, B, PATIENT, announcement, apply, local, register},
+    chain::{A, B, PATIENT, account, announcement, apply, key, local, register},
     possession::named,
 };
 
@@ -270,6 +270,8 @@ fn calls_that_change_the_council_declare_the_weight_of_all_open_motions() {
         Weights::reinstate(),
         Weights::remove(),
         Weights::rotate_accounts(),
+        Weights::leave(),
+        Weights::complete_replacement(),
     ] {
         assert!(least.all_lte(declared), "{declared:?}");
         assert!(declared.all_lte(MAX_PROPOSAL_WEIGHT), "the council could not close the motion");
@@ -411,6 +413,121 @@ fn a_hospital_with_the_largest_open_announcements_can_be_suspended() {
         assert_eq!(PendingEntries::<Runtime>::iter_keys().count(), 0);
         assert_eq!(Pending::<Runtime>::get(B), 0);
         chain.next_block();
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+/// Number of blocks between decision and replacement in the preset `local`.
+const REPLACEMENT_DELAY: u32 = 20;
+
+/// Bob's hospital gets the governance account Bob//next.
+fn replace_governance() -> pallet_hospitals::Call<Runtime> {
+    let governance = named("Bob//next", B, Duty::Governance);
+    pallet_hospitals::Call::replace_governance { hospital: B, governance }
+}
+
+fn complete_replacement() -> pallet_hospitals::Call<Runtime> {
+    pallet_hospitals::Call::complete_replacement { hospital: B }
+}
+
+fn object_to_replacement() -> pallet_hospitals::Call<Runtime> {
+    pallet_hospitals::Call::object_to_replacement {}
+}
+
+fn replace_as_root() -> council_root::Call<Runtime> {
+    council_root::Call::dispatch { call: Box::new(replace_governance().into()) }
+}
+
+#[test]
+fn two_thirds_replace_a_lost_governance_account_after_the_delay() {
+    local(|chain| {
+        pass_by(&["Alice", "Charlie", "Dave"], 0, replace_as_root());
+        let early = pallet_hospitals::Error::<Runtime>::ReplacementTooEarly;
+        assert_eq!(apply("Alice", complete_replacement()), Ok(Err(early.into())));
+        assert_eq!(refused("Bob//next", complete_replacement()), Some(Refusal::UnknownAccount));
+        chain.reach(System::block_number() + REPLACEMENT_DELAY);
+        apply("Dave", complete_replacement()).unwrap().unwrap();
+        assert_eq!(refused("Bob", suspend()), Some(Refusal::UnknownAccount));
+        let members = pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get();
+        assert_eq!(members.len(), 4);
+        assert!(members.contains(&account(&key("Bob//next"))));
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+#[test]
+fn a_majority_below_two_thirds_does_not_replace_an_account() {
+    local(|_| {
+        let motion = proposal(more_than_half(4) - 1, replace_as_root());
+        assert_eq!(refused("Alice", motion), Some(Refusal::WrongThreshold));
+        assert_eq!(refused("Alice", replace_governance()), Some(Refusal::CallNotForRole));
+        // As a motion of its own, more than half is enough to pass it, but it needs root.
+        pass(replace_governance());
+        assert_eq!(pallet_hospitals::Replacements::<Runtime>::get(B), None);
+    });
+}
+
+#[test]
+fn the_council_does_not_take_over_an_active_hospital_whose_account_objects() {
+    local(|chain| {
+        pass_by(&["Alice", "Charlie", "Dave"], 0, replace_as_root());
+        for seed in ["Alice", "Charlie"] {
+            let none = pallet_hospitals::Error::<Runtime>::NoReplacement;
+            assert_eq!(apply(seed, object_to_replacement()), Ok(Err(none.into())));
+        }
+        assert_eq!(refused("Bob//agent", object_to_replacement()), Some(Refusal::CallNotForRole));
+        apply("Bob", object_to_replacement()).unwrap().unwrap();
+        chain.reach(System::block_number() + REPLACEMENT_DELAY);
+        let none = pallet_hospitals::Error::<Runtime>::NoReplacement;
+        assert_eq!(apply("Alice", complete_replacement()), Ok(Err(none.into())));
+    });
+}
+
+#[test]
+fn a_thief_of_a_governance_account_cannot_object_after_the_suspension() {
+    local(|chain| {
+        pass_by(&["Alice", "Charlie", "Dave"], 0, replace_as_root());
+        pass_by(&["Alice", "Charlie", "Dave"], 1, suspend());
+        assert_eq!(refused("Bob", object_to_replacement()), Some(Refusal::HospitalNotActive));
+        chain.reach(System::block_number() + REPLACEMENT_DELAY);
+        apply("Alice", complete_replacement()).unwrap().unwrap();
+        let reinstate = pallet_hospitals::Call::<Runtime>::reinstate { hospital: B };
+        pass_by(&["Alice", "Charlie"], 2, reinstate);
+        let members = pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get();
+        assert!(members.contains(&account(&key("Bob//next"))));
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+/// Each hospital leaves by itself, and the votes that the rest needs follow from those that remain.
+#[test]
+fn hospitals_that_leave_do_not_lock_the_council() {
+    local(|chain| {
+        let leave = || pallet_hospitals::Call::<Runtime>::leave {};
+        for seed in ["Charlie", "Dave"] {
+            apply(seed, leave()).unwrap().unwrap();
+        }
+        chain.next_block();
+        assert_eq!(refused("Dave", proposal(3, suspend())), Some(Refusal::HospitalLeaving));
+        pass_by(&["Alice", "Bob"], 0, pallet_hospitals::Call::remove { hospital: HospitalId(3) });
+        assert_eq!(Hospitals::hospital(HospitalId(3)).unwrap().status, HospitalStatus::Removed);
+        apply("Bob", leave()).unwrap().unwrap();
+        let last = pallet_hospitals::Error::<Runtime>::LastActive;
+        assert_eq!(apply("Alice", leave()), Ok(Err(last.into())));
+        chain.next_block();
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+/// A vote counts no longer when its hospital leaves, so nobody votes and is gone.
+#[test]
+fn a_hospital_that_leaves_takes_its_votes_along() {
+    local(|_| {
+        let call = RuntimeCall::from(suspend());
+        let hash = BlakeTwo256::hash_of(&call);
+        apply("Dave", proposal(3, call)).unwrap().unwrap();
+        vote(&["Dave", "Charlie"], hash, 0, true);
+        apply("Dave", pallet_hospitals::Call::<Runtime>::leave {}).unwrap().unwrap();
         assert_eq!(invariants::check(), Ok(()));
     });
 }

@@ -89,6 +89,18 @@ fn new_keys_wait_for_three_days_unless_the_genesis_says_otherwise() {
 }
 
 #[test]
+fn replacements_of_governance_accounts_wait_for_a_day_unless_the_genesis_says_otherwise() {
+    for (set, expected) in [(None, DAY_BLOCKS), (Some(20), 20)] {
+        let mut config = configuration(genesis::LOCAL);
+        config.hospitals.replacement_delay = set;
+        let storage = config.build_storage().unwrap();
+        sp_io::TestExternalities::new(storage).execute_with(|| {
+            assert_eq!(pallet_hospitals::ReplacementDelay::<Runtime>::get(), expected);
+        });
+    }
+}
+
+#[test]
 fn the_consortium_key_has_short_phases_in_the_presets_and_long_ones_elsewhere() {
     for preset in [genesis::DEV, genesis::LOCAL] {
         let storage = configuration(preset).build_storage().unwrap();

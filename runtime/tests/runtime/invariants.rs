@@ -99,6 +99,13 @@ fn an_account_with_two_owners_is_found() {
 }
 
 #[test]
+fn an_open_announcement_of_a_hospital_that_is_not_active_is_found() {
+    finds("a hospital that is not active has an open announcement", || {
+        pallet_hospitals::Active::<Runtime>::mutate(|active| active.retain(|id| *id != A));
+    });
+}
+
+#[test]
 fn a_ballot_of_another_hospital_is_found() {
     finds("a ballot was not opened by the announcer of its block", || {
         pallet_approvals::Ballots::<Runtime>::mutate(AnnouncementId(1), |ballot| {

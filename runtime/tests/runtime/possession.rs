@@ -14,7 +14,7 @@ use crate::chain::{
 };
 
 /// The hospital that is admitted next.
-const NEXT: HospitalId = HospitalId(4);
+pub const NEXT: HospitalId = HospitalId(4);
 const UNTIL: u32 = 100;
 
 /// An account that consents to a duty at a hospital.
@@ -23,7 +23,7 @@ pub fn named(seed: &str, hospital: HospitalId, duty: Duty) -> NamedAccount {
     NamedAccount { account: account(&key(seed)), until: UNTIL, consent }
 }
 
-fn admit(governance: NamedAccount, agent: NamedAccount) -> DispatchResult {
+pub fn admit(governance: NamedAccount, agent: NamedAccount) -> DispatchResult {
     Hospitals::admit(
         council(),
         b"Eve".to_vec().try_into().unwrap(),

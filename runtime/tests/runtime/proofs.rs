@@ -19,8 +19,11 @@ use epione_primitives::{
     sharing::SlotId,
 };
 use epione_proofs::{Authorities, FinalizedHead, StorageKey};
-use epione_runtime::{Grandpa, Header, Hospitals, Runtime, genesis};
+use epione_runtime::{
+    Grandpa, Header, Hospitals, Runtime, RuntimeOrigin, System, council_root, genesis,
+};
 use frame_support::{__private::metadata::v14::RuntimeMetadataV14, traits::Get};
+use pallet_collective::Instance1;
 use scale_info::TypeDef;
 use sp_consensus_grandpa::localized_payload;
 use sp_core::{Pair, ed25519};
@@ -128,6 +131,8 @@ fn the_client_computes_the_keys_of_hospitals_users_and_policies() {
     same!(keys::admitted(), pallet_hospitals::Admitted);
     same!(keys::benched(), pallet_hospitals::Benched);
     same!(keys::hospital(B), pallet_hospitals::Hospitals, B);
+    same!(keys::replacement(B), pallet_hospitals::Replacements, B);
+    same!(keys::unready(), pallet_hospitals::Unready);
     same!(keys::hospital_account(&account), pallet_hospitals::Accounts, account.clone());
 
     same!(keys::earlier_pages(patient, B), pallet_profiles::EarlierPages, patient, B);
@@ -186,6 +191,7 @@ fn the_client_computes_the_keys_of_records_and_receipts() {
 
     same!(keys::answer(hash), pallet_releases::ByRequest, hash);
     same!(keys::by_grant(hash), pallet_releases::ByGrant, hash);
+    same!(keys::of_departed(hash), pallet_releases::OfDeparted, hash);
     same!(keys::emergencies(patient), pallet_releases::EmergencyCount, patient);
     same!(keys::emergency(patient, 2), pallet_releases::Emergencies, patient, 2_u32);
     same!(keys::next_review(), pallet_releases::NextReview);
@@ -283,6 +289,31 @@ fn the_client_computes_the_keys_of_custody() {
     same!(keys::custodian_delay(), pallet_custody::Delay);
     same!(keys::claims(), pallet_custody::ClaimCount);
     same!(keys::claim_part(id, B), pallet_custody::HandedOutBy, id, B);
+}
+
+#[test]
+fn the_client_computes_the_keys_of_the_council() {
+    type Members = pallet_collective::Members<Runtime, Instance1>;
+    type Motions = pallet_collective::Proposals<Runtime, Instance1>;
+    type Calls = pallet_collective::ProposalOf<Runtime, Instance1>;
+    type Proposers = pallet_collective::CostOf<Runtime, Instance1>;
+    type Votes = pallet_collective::Voting<Runtime, Instance1>;
+    let motion = Hash::repeat_byte(7);
+    assert_eq!(keys::council_members().as_bytes(), Members::hashed_key());
+    assert_eq!(keys::motions().as_bytes(), Motions::hashed_key());
+    assert_eq!(keys::motion_call(motion).as_bytes(), Calls::hashed_key_for(motion));
+    assert_eq!(keys::motion_proposer(motion).as_bytes(), Proposers::hashed_key_for(motion));
+    assert_eq!(keys::motion_votes(motion).as_bytes(), Votes::hashed_key_for(motion));
+    same!(keys::authorized_at(), council_root::AuthorizedAt);
+    same!(keys::upgrade_delay(), council_root::UpgradeDelay);
+    same!(keys::quota_limits(), pallet_quotas::CurrentLimits);
+    // The authorized upgrade is private.
+    local(|_| {
+        let authorized = || sp_io::storage::get(keys::authorized_upgrade().as_bytes());
+        assert_eq!(authorized(), None);
+        System::authorize_upgrade(RuntimeOrigin::root(), motion).unwrap();
+        assert_eq!(authorized().unwrap().to_vec(), (motion, true).encode());
+    });
 }
 
 /// `KNOWN_ANCESTORS` of the client.

@@ -4,21 +4,22 @@
 use std::sync::LazyLock;
 
 use epione_primitives::{
-    Hash, RecordPointer, UserId,
+    AnnouncementId, Hash, RecordPointer, UserId,
     access::{AccessRequest, Action, Purpose, RelationshipKind, SectionClass},
     api::{
         runtime_decl_for_profiles_api::ProfilesApi, runtime_decl_for_releases_api::ReleasesApi,
         runtime_decl_for_role_policies_api::RolePoliciesApi,
     },
+    block::Stage,
     limits::MAX_HOSPITAL_RECEIPTS,
     profile::Role,
     release::{Release, ReleasedRecord, Right, SectionSet, Usage},
 };
-use epione_runtime::{Runtime, System};
+use epione_runtime::{Hospitals, LiteBlocks, Runtime, System, invariants};
 use sp_runtime::DispatchError;
 
 use crate::chain::{
-    A, B, Chain, PATIENT, announcement, apply, approve, key, local, register, request,
+    A, B, Chain, PATIENT, announcement, apply, approve, council, key, local, register, request,
     sign_request, user, user_seed,
 };
 
@@ -241,5 +242,41 @@ fn the_members_of_a_hospital_are_listed_in_pages() {
         both.sort();
         assert_eq!(all, both);
         assert!(Runtime::members(B, None, 64).is_empty());
+    });
+}
+
+#[test]
+fn a_leaving_hospital_records_releases_and_the_decisions_stand_after_its_removal() {
+    local(|chain| {
+        committed(chain);
+        apply("Alice", pallet_hospitals::Call::<Runtime>::leave {}).unwrap().unwrap();
+        chain.next_block();
+        assert!(Runtime::decide(reading(), None).is_allowed(), "its readers go on");
+        record("Alice//agent", &[FIRST]).unwrap();
+        let recorded_at = pallet_timestamp::Now::<Runtime>::get();
+        assert!(Runtime::is_in_force(GRANT));
+        let announced = apply("Alice//agent", announcement(A, &[*PATIENT], 2));
+        assert!(announced.is_err(), "it announces nothing");
+
+        chain.next_block();
+        Hospitals::remove(council(), A).unwrap();
+        assert!(!Runtime::decide(reading(), None).is_allowed());
+        assert!(Runtime::decide(reading(), Some(recorded_at)).is_allowed());
+        chain.next_block();
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+/// The visit that a hospital announced before it left does not commit.
+#[test]
+fn a_hospital_that_leaves_has_nothing_open() {
+    local(|chain| {
+        register("Alice//agent", *PATIENT, Role::Patient);
+        apply("Alice//agent", announcement(A, &[*PATIENT], 1)).unwrap().unwrap();
+        apply("Alice", pallet_hospitals::Call::<Runtime>::leave {}).unwrap().unwrap();
+        let (announced, _) = LiteBlocks::announcement(AnnouncementId(0)).unwrap();
+        assert_eq!(announced.stage, Stage::Withdrawn);
+        chain.next_block();
+        assert_eq!(invariants::check(), Ok(()));
     });
 }

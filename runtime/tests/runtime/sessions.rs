@@ -1,18 +1,32 @@
-//! The validators change if and only if the hospitals or their keys change.
+//! The validators change if and only if the hospitals, their keys or their readiness change.
 
 use codec::Encode;
-use epione_primitives::HospitalId;
+use epione_primitives::{HospitalId, hospital::Duty};
 use epione_runtime::{
     Grandpa, Historical, Hospitals, Runtime, Session, SessionKeys, configs::SESSION_BLOCKS,
+    invariants,
 };
 use sp_runtime::traits::OpaqueKeys;
 
-use crate::chain::{B, account, apply, council, key, local};
+use crate::{
+    chain::{B, account, apply, council, key, local},
+    possession::{NEXT, admit, named},
+};
 
 const ALL: [HospitalId; 4] = [HospitalId(0), HospitalId(1), HospitalId(2), HospitalId(3)];
 
+const WITHOUT_B: [HospitalId; 3] = [HospitalId(0), HospitalId(2), HospitalId(3)];
+
 fn validators() -> Vec<HospitalId> {
     pallet_session::Validators::<Runtime>::get()
+}
+
+fn ready(agent: &str) {
+    apply(agent, pallet_hospitals::Call::<Runtime>::ready {}).unwrap().unwrap();
+}
+
+fn seats() -> usize {
+    pallet_collective::Members::<Runtime, pallet_collective::Instance1>::get().len()
 }
 
 #[test]
@@ -62,6 +76,7 @@ fn a_hospital_that_is_reinstated_within_the_session_makes_blocks_again() {
         chain.next_block();
         Hospitals::reinstate(council(), B).unwrap();
         assert!(Session::disabled_validators().is_empty());
+        ready("Bob//agent");
         chain.reach(2 * SESSION_BLOCKS + 1);
         assert_eq!(validators(), ALL);
         assert_eq!(Grandpa::current_set_id(), 0);
@@ -124,5 +139,106 @@ fn keys_without_a_proof_of_possession_are_refused() {
             apply("Bob", call),
             Ok(Err(pallet_session::Error::<Runtime>::InvalidProof.into()))
         );
+    });
+}
+
+/// Sets session keys that the account's own node generated.
+fn set_keys(seed: &str) {
+    let generated = SessionKeys::generate(&account(&key(seed)).encode(), None);
+    let (keys, proof) = (generated.keys, generated.proof.encode());
+    apply(seed, pallet_session::Call::<Runtime>::set_keys { keys, proof }).unwrap().unwrap();
+}
+
+#[test]
+fn an_admitted_hospital_validates_two_sessions_after_its_worker_is_ready() {
+    local(|chain| {
+        admit(named("Eve", NEXT, Duty::Governance), named("Eve//agent", NEXT, Duty::Agent))
+            .unwrap();
+        set_keys("Eve");
+        assert_eq!(seats(), 5, "it votes in the council at once");
+        chain.reach(3 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), ALL);
+        assert_eq!(Grandpa::current_set_id(), 0);
+
+        ready("Eve//agent");
+        chain.reach(5 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), [ALL.to_vec(), vec![NEXT]].concat());
+        assert_eq!(Grandpa::current_set_id(), 1);
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+#[test]
+fn a_silent_validator_is_unseated_and_seated_again_after_its_worker_is_ready() {
+    local(|chain| {
+        chain.silent = vec![B];
+        chain.reach(SESSION_BLOCKS + 1);
+        assert_eq!(Hospitals::unready(), [B]);
+        assert_eq!(validators(), ALL);
+        chain.reach(2 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), WITHOUT_B);
+        assert_eq!(Grandpa::grandpa_authorities().len(), 3);
+        assert_eq!((Grandpa::current_set_id(), seats()), (1, 4));
+        chain.reach(3 * SESSION_BLOCKS + 1);
+        assert_eq!(Grandpa::current_set_id(), 1, "the set changes once");
+        assert_eq!(invariants::check(), Ok(()));
+
+        chain.silent.clear();
+        ready("Bob//agent");
+        chain.reach(5 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), ALL);
+        assert_eq!(Grandpa::current_set_id(), 2);
+        assert_eq!(Hospitals::unready(), []);
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+#[test]
+fn two_silent_validators_of_four_are_not_both_unseated() {
+    local(|chain| {
+        chain.silent = vec![B, HospitalId(2)];
+        chain.reach(4 * SESSION_BLOCKS + 1);
+        assert_eq!(Hospitals::unready(), [B]);
+        assert_eq!(validators(), WITHOUT_B);
+    });
+}
+
+/// A hospital that says that it is ready and makes no blocks changes the set at most twice in three sessions.
+#[test]
+fn a_hospital_that_is_ready_in_words_only_is_unseated_again_and_benches_nobody() {
+    local(|chain| {
+        chain.silent = vec![B];
+        for session in 1..=6 {
+            chain.reach(session * SESSION_BLOCKS + 1);
+            if Hospitals::unready() == [B] {
+                ready("Bob//agent");
+            }
+        }
+        assert!(Grandpa::current_set_id() <= 4, "{}", Grandpa::current_set_id());
+        assert_eq!((Hospitals::benched(), seats()), (vec![], 4));
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+#[test]
+fn an_equivocation_of_an_unready_hospital_still_counts() {
+    local(|chain| {
+        chain.silent = vec![B];
+        chain.reach(SESSION_BLOCKS + 1);
+        assert_eq!(Hospitals::unready(), [B]);
+        assert!(Hospitals::answers_for(B, 0));
+    });
+}
+
+#[test]
+fn a_leaving_hospital_makes_no_more_blocks_and_stops_validating() {
+    local(|chain| {
+        apply("Bob", pallet_hospitals::Call::<Runtime>::leave {}).unwrap().unwrap();
+        assert_eq!(Session::disabled_validators(), [1], "it makes no more blocks");
+        chain.reach(2 * SESSION_BLOCKS + 1);
+        assert_eq!(validators(), WITHOUT_B);
+        assert_eq!((Grandpa::current_set_id(), seats()), (1, 3));
+        assert_eq!(Hospitals::unready(), []);
+        assert_eq!(invariants::check(), Ok(()));
     });
 }

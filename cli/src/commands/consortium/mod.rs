@@ -59,7 +59,7 @@ fn minutes(blocks: BlockNumber) -> u64 {
 }
 
 /// How long this many blocks take: `7 blocks, about 1 minute`.
-fn lasting(blocks: BlockNumber) -> String {
+pub(super) fn lasting(blocks: BlockNumber) -> String {
     let minutes = minutes(blocks);
     let time = match minutes {
         0..=120 => counted(minutes, "minute", "minutes"),

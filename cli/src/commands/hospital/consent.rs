@@ -7,7 +7,7 @@ use codec::Encode;
 use epione_primitives::{
     AccountId, BlockNumber, HospitalId, hospital::Duty, limits::MAX_CONSENT_BLOCKS, naming::Naming,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     context::{Context, Output},
@@ -30,7 +30,7 @@ pub struct ConsentArgs {
 }
 
 /// A named account, as `hospitals.admit` and `hospitals.rotateAccounts` need it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountConsent {
     pub hospital: HospitalId,

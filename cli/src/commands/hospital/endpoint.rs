@@ -42,7 +42,7 @@ pub struct SetEndpointArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsKey(pub [u8; 32]);
 
-fn tls_key(text: &str) -> Result<TlsKey, String> {
+pub(in crate::commands) fn tls_key(text: &str) -> Result<TlsKey, String> {
     let mut key = [0; 32];
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut key)
         .map_err(|error| format!("a key has 64 hexadecimal digits ({error})"))?;
@@ -50,7 +50,7 @@ fn tls_key(text: &str) -> Result<TlsKey, String> {
 }
 
 /// A worker's address, which everybody can read on the chain.
-pub(super) fn worker_url(text: &str) -> Result<Url, String> {
+pub(in crate::commands) fn worker_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("everybody can read it on the chain: leave out name and password".into());

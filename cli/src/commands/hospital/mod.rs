@@ -19,6 +19,7 @@ mod worker_settings;
 pub use application::read as read_application;
 pub use consent::{AccountConsent, ConsentArgs, consent};
 pub use endpoint::{EndpointSet, SetEndpointArgs, StorageOrigin, TlsKey, set_endpoint};
+pub(super) use endpoint::{tls_key, worker_url};
 pub use init::{InitArgs, Initialized, init};
 pub use join::{JoinArgs, Joined, Stage, join};
 pub use leave::{LeaveArgs, Left, leave};
@@ -31,7 +32,7 @@ use crate::{context::Context, failure::Failure, show};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Lists the hospitals: which are active, benched, suspended or removed
+    /// Lists the hospitals: which are active, unready, benched, leaving, suspended or removed, with custodians
     List,
     /// Makes the keys, the settings and the application of a new hospital, in a new folder
     ///

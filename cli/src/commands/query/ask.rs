@@ -17,7 +17,6 @@ use epione_client::{
 use epione_envelope::query::MAX_TERMS_BYTES;
 use epione_primitives::{
     BlockNumber, HospitalId, QueryId, UserId, access,
-    hospital::HospitalStatus,
     limits::{MAX_QUERY_BLOCKS, SLOT_MILLIS},
 };
 use serde::Serialize;
@@ -140,15 +139,15 @@ pub(in crate::commands) async fn asking_hospital(
     }
 }
 
-/// The active hospitals at which a registration of the user is in force.
+/// The active and leaving hospitals at which a registration of the user is in force.
 async fn in_force(state: &Snapshot, user: UserId) -> Result<Vec<HospitalId>, Failure> {
     let (time, hospitals) = (state.time().await?, state.hospitals().await?);
-    let is_active = |wanted: HospitalId| {
+    let serves = |wanted: HospitalId| {
         let found = hospitals.iter().find(|(id, _)| *id == wanted);
-        found.is_some_and(|(_, hospital)| hospital.status == HospitalStatus::Active)
+        found.is_some_and(|(_, hospital)| hospital.status.serves())
     };
     let registrations = state.registrations(user).await?;
-    let in_force = registrations.iter().filter(|(id, it)| it.in_force(time) && is_active(*id));
+    let in_force = registrations.iter().filter(|(id, it)| it.in_force(time) && serves(*id));
     Ok(in_force.map(|(id, _)| *id).collect())
 }
 

@@ -1,7 +1,7 @@
 //! The hospital whose worker keeps the sealed keys of an acceptance, if the patient names none.
 
 use epione_client::{query::Considered, signer::Account};
-use epione_primitives::{HospitalId, hospital::HospitalStatus};
+use epione_primitives::HospitalId;
 
 use crate::{
     commands::answering::{answering, first_answering},
@@ -54,10 +54,10 @@ pub(super) async fn reachable(
     let registrations = state.registrations(considered.query.patient).await?;
     let registered: Vec<_> = registrations.iter().map(|(id, _)| *id).collect();
     let known = state.hospitals().await?;
-    let active = known.iter().filter(|(_, it)| it.status == HospitalStatus::Active);
-    let active: Vec<_> = active.map(|(id, _)| *id).collect();
+    let serving = known.iter().filter(|(_, it)| it.status.serves());
+    let serving: Vec<_> = serving.map(|(id, _)| *id).collect();
     let Candidates { own, others } =
-        Candidates::of(usual, &registered, &active, considered.query.hospital);
+        Candidates::of(usual, &registered, &serving, considered.query.hospital);
     let answers = async |hospital: HospitalId| {
         answering(hospital, account.clone(), context).await.map(|_| hospital)
     };

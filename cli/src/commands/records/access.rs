@@ -6,11 +6,14 @@ use epione_client::{
     worker::WorkerClient,
 };
 use epione_envelope::keystore::ActorKeys;
-use epione_primitives::{HospitalId, UserId, hospital::HospitalStatus, release::SectionSet};
+use epione_primitives::{HospitalId, UserId, release::SectionSet};
 
 use super::{GetArgs, Receipt, receipts};
 use crate::{
-    commands::answering::{answering, first_answering},
+    commands::{
+        answering::{answering, first_answering},
+        custodian,
+    },
     context::Context,
     failure::Failure,
     identity, progress,
@@ -45,7 +48,7 @@ impl<'a> Access<'a> {
         Ok(Self { args, context, keys, user })
     }
 
-    /// Opens these sections of records of one hospital: at most as many records as one grant covers.
+    /// Opens these sections of records that one hospital wrote: at most as many records as one grant covers.
     pub async fn open(
         &self,
         hospital: HospitalId,
@@ -71,11 +74,11 @@ impl<'a> Access<'a> {
         receipts::of_grants(self.args.patient, reader.grants(), self.context).await
     }
 
-    /// Reads by a grant of the records' hospital, or of the one that --from names.
+    /// Reads by a grant of the records' hospital, of its custodian if it was removed, or of the one that --from names.
     async fn granted_reader(&self, hospital: HospitalId) -> Result<Reader, Failure> {
         let hospital = match &self.args.from {
             Some(named) => self.context.hospital(named).await?,
-            None => hospital,
+            None => custodian::answering_for(hospital, self.context).await?,
         };
         let worker = self.context.worker(hospital, self.account()).await?;
         self.reader(worker).await
@@ -106,12 +109,16 @@ impl<'a> Access<'a> {
         identity::account(&self.keys)
     }
 
-    /// The first worker that answers: of the records' own hospital, then of the other active ones.
+    /// The first worker that answers: of the records' own hospital, then of the other active and leaving ones. A
+    /// hospital that does not serve is asked last: its worker may be gone.
     async fn any_worker(&self, own: HospitalId) -> Result<WorkerClient, Failure> {
         let known = self.context.chain().await?.finalized().await?.hospitals().await?;
-        let active = known.iter().filter(|(_, it)| it.status == HospitalStatus::Active);
-        let others = active.map(|(id, _)| *id).filter(|id| *id != own);
-        let hospitals = std::iter::once(own).chain(others);
+        let serving = known.iter().filter(|(_, it)| it.status.serves());
+        let mut hospitals: Vec<_> = serving.map(|(id, _)| *id).collect();
+        match hospitals.iter().position(|id| *id == own) {
+            Some(at) => hospitals[..=at].rotate_right(1),
+            None => hospitals.push(own),
+        }
         let attempt =
             async |hospital: HospitalId| answering(hospital, self.account(), self.context).await;
         first_answering(hospitals, attempt)

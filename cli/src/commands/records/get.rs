@@ -23,14 +23,15 @@ use super::{
     note::{self, Read},
     wanted::{Wanted, unknown},
 };
-use crate::{context::Context, failure::Failure, interrupt};
+use crate::{commands::custodian, context::Context, failure::Failure, interrupt};
 
 /// Reads whole records. Nothing unverified is written.
 pub async fn get(args: &GetArgs, context: &Context) -> Result<Retrieved, Failure> {
     let access = Access::of(args, context).await?;
     let Wanted { by_hospital, unknown: absent, failed, more } = Wanted::of(args, context).await?;
+    let custodians = custodian::of(&by_hospital.keys().copied().collect(), context).await?;
     let is_new = make_folder(&args.out)?;
-    let retrieved = Retrieved { failed, ..Retrieved::of(args.patient, more) };
+    let retrieved = Retrieved { failed, custodians, ..Retrieved::of(args.patient, more) };
     let mut retrieval = Retrieval { args, context, access, retrieved, read: Vec::new() };
     for pointer in absent {
         retrieval.retrieved.fails(pointer, unknown(args.patient, pointer, context));

@@ -28,13 +28,17 @@ pub use request::{Emergency, GetArgs, Purpose};
 pub(super) use sections::parse_numbers;
 pub(super) use wanted::unknown;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use clap::{Args, Subcommand};
 use epione_client::reader::{self, RecordSummary};
 use epione_primitives::{UserId, release::SectionSet, sharing::SlotId};
 use serde::Serialize;
 
+use super::custodian::{self, Custodian};
 use crate::{
     context::{Context, Output},
     failure::Failure,
@@ -83,6 +87,9 @@ pub struct Listing {
     /// The records that cannot be read, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedRecord>,
+    /// The custodians of the removed hospitals among those of the records.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub custodians: Vec<Custodian>,
     /// Whether the limit left out older ones.
     pub more: bool,
 }
@@ -117,6 +124,9 @@ impl fmt::Display for Listing {
         if !self.failed.is_empty() {
             let (all, failed) = (self.records.len() + self.failed.len(), self.failed.len());
             writeln!(f, "{}; {failed} NOT READ, see above", counted(all, "record", "records"))?;
+        }
+        for custodian in &self.custodians {
+            writeln!(f, "{custodian}")?;
         }
         if self.more { write!(f, "{}", listing::MORE) } else { Ok(()) }
     }
@@ -158,7 +168,9 @@ pub async fn list(args: &ListArgs, context: &Context) -> Result<Listing, Failure
             Err(error) => failed.push(FailedRecord { pointer, failure: error.into() }),
         }
     }
-    Ok(Listing { patient: args.patient, records, failed, more })
+    let hospitals: BTreeSet<_> = records.iter().map(|record| record.hospital).collect();
+    let custodians = custodian::of(&hospitals, context).await?;
+    Ok(Listing { patient: args.patient, records, failed, custodians, more })
 }
 
 #[cfg(test)]
@@ -173,8 +185,13 @@ mod tests {
         let pointer = RecordPointer { height: 7, index: 2 };
         let failure = Failure::new("a later format", "update epione");
         let failed = vec![FailedRecord { pointer, failure }];
-        let listing =
-            Listing { patient: UserId([1; 32]), records: Vec::new(), failed, more: false };
+        let listing = Listing {
+            patient: UserId([1; 32]),
+            records: Vec::new(),
+            failed,
+            custodians: Vec::new(),
+            more: false,
+        };
         assert!(!listing.passed());
         let text = listing.to_string();
         assert!(text.contains("7/2  NOT READ: a later format\n  help: update epione\n"), "{text}");
@@ -203,7 +220,15 @@ mod tests {
         };
         let records = vec![record(&[&[2], &[], &[0, 2]]), record(&[&[]])];
         let (patient, failed) = (UserId([1; 32]), Vec::new());
-        let text = Listing { patient, records, failed, more: false }.to_string();
+        let custodian = Custodian {
+            departed: HospitalId(0),
+            custodian: HospitalId(1),
+            from: 70,
+            answers: true,
+        };
+        let custodians = vec![custodian];
+        let text = Listing { patient, records, failed, custodians, more: false }.to_string();
+        assert!(text.contains("\nhospital 0 was removed: hospital 1 is its custodian"), "{text}");
         assert!(text.contains("previous none  3 sections  slot 0: 2  slot 2: 0,2\n"), "{text}");
         assert!(text.contains("previous none  1 section\n"), "{text}");
     }

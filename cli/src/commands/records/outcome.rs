@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Noted, Receipt, files::RetrievedRecord, in_slots};
 use crate::{
+    commands::custodian::Custodian,
     context::Output,
     failure::Failure,
     listing,
@@ -23,6 +24,9 @@ pub struct Retrieved {
     pub records: Vec<RetrievedRecord>,
     /// The records that were not read, and why.
     pub failed: Vec<FailedRecord>,
+    /// The custodians of the removed hospitals among those of the records.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub custodians: Vec<Custodian>,
     /// Whether the limit left out older records.
     pub more: bool,
     /// The receipts on the chain, one for each grant; none with the patient's own key.
@@ -53,6 +57,7 @@ impl Retrieved {
             patient,
             records,
             failed,
+            custodians: Vec::new(),
             more,
             receipts,
             receipts_failure: None,
@@ -114,6 +119,9 @@ impl fmt::Display for Retrieved {
         }
         for FailedRecord { pointer, failure } in &self.failed {
             fmt_failure(&pointer.to_string(), failure, f)?;
+        }
+        for custodian in &self.custodians {
+            writeln!(f, "{custodian}")?;
         }
         for receipt in &self.receipts {
             writeln!(f, "{receipt}")?;

@@ -54,7 +54,8 @@ pub struct GetArgs {
     /// the earlier key; may be repeated
     #[arg(long, value_name = "FILE", requires = "own_key", conflicts_with_all = ["purpose", "emergency"])]
     pub earlier_keys: Vec<KeySource>,
-    /// Hospital whose worker to use [default: the record's hospital; with --own-key, any hospital whose worker answers]
+    /// Hospital whose worker to use [default: the record's hospital, or its custodian if it was removed; with
+    /// --own-key, any hospital whose worker answers]
     #[arg(long, value_name = "HOSPITAL")]
     pub from: Option<HospitalRef>,
     #[command(flatten)]

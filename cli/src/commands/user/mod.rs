@@ -232,7 +232,7 @@ async fn given_or_signed(
     }
 }
 
-fn read_sealing_key(text: &str) -> Result<SealingPublicKey, Failure> {
+pub(super) fn read_sealing_key(text: &str) -> Result<SealingPublicKey, Failure> {
     let text = text.strip_prefix("0x").unwrap_or(text);
     let wrong = |reason: String| {
         Failure::usage(

@@ -161,7 +161,8 @@ impl fmt::Display for Proposed {
 fn council(user: UserId, recovery: &Recovery) -> String {
     let decision = recovery.decision();
     format!(
-        "the council can complete the recovery: profiles.completeRecovery({user}, {decision:?})"
+        "the council can complete the recovery: profiles.completeRecovery({user}, {decision:?}), which a hospital's \
+         governance proposes with `epione council propose complete-recovery {user}`"
     )
 }
 

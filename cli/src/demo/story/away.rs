@@ -1,73 +1,39 @@
 //! A researcher opens a shared section while the hospital of the record and the patient are away: the other hospitals
-//! open it together. A researcher without the attribute that the consent requires is refused, and so is the first one
-//! after the attribute is revoked.
-
-use std::time::Duration;
+//! open it together, also after another hospital left. A researcher without the attribute that the consent requires is
+//! refused, and so is the first one after the attribute is revoked.
 
 use epione_devnet::{Devnet, Service};
-use epione_primitives::{
-    HospitalId, access,
-    opening::OpeningId,
-    profile::Role,
-    release::{ReleasedRecord, SectionSet},
-    sharing::SlotId,
-};
+use epione_primitives::{HospitalId, access, opening::OpeningId};
 
-use super::{A, B, Cast, FIRST, Person, Story, broken, check};
+use super::{
+    A, B, C, Cast, FIRST, Person, Story, broken, check,
+    leaving::Prepared,
+    standing::{self, ATTRIBUTE, REPORT, shared},
+};
 use crate::{
     commands::{
-        consent::{self, AttributeAt, AudienceArgs, GiveArgs, SlotArgs},
-        credential::{self, AttributeRef},
+        consortium::status,
+        credential,
         opening::{self, AskArgs},
-        query::Part,
         records::{self, PartArgs},
-        section,
     },
-    context::{Common, Context, HospitalRef},
+    context::{Common, Context},
     demo::{Args, input::Original, report::RetrievedFile},
     failure::Failure,
 };
 
-/// Another slot than the one of the earlier consents.
-const SLOT: SlotId = SlotId(1);
-/// The report of the first visit.
-const REPORT: u16 = 3;
-const ATTRIBUTE: &str = "cardiology";
-const DAY: Duration = Duration::from_secs(86_400);
-/// Pause between two looks at the chain.
-const POLL: Duration = Duration::from_millis(500);
-/// Long enough that only a hang exceeds it.
-const PATIENCE: Duration = Duration::from_secs(600);
-
 impl Story {
-    /// The patient has new keys by now. Kills A's node and worker: no chapter after this one may need them.
+    /// Kills A's node and worker: no chapter after this one may need them.
     pub(super) async fn away(
         &mut self,
         (args, context, cast): (&Args, &Context, &Cast),
-        patient: &Person,
+        prepared: &Prepared,
         network: &mut Devnet,
         originals: &[Original],
     ) -> Result<(), Failure> {
         self.chapter(
-            "A researcher opens a shared section while its hospital and the patient are away",
+            "A researcher opens a section shared before, while its hospital and the patient are away",
         );
-        let (given, confirmed) = tokio::join!(give(patient, context), confirm(cast, context));
-        let (given, _) = (given?, confirmed?);
-        given.sentences.iter().take(1).for_each(|sentence| self.line(sentence));
-        let share = section::ShareArgs {
-            sections: section::SectionArgs {
-                signer: patient.keys.clone(),
-                records: vec![shared()],
-                slot: SLOT,
-            },
-            yes: true,
-        };
-        section::share(&share, context).await?;
-        wrapped(context).await?;
-        self.line(
-            "A's worker has wrapped the section's key: any three of the four hospitals open it",
-        );
-
         let at_b = network.state().hospital(B).ok_or_else(|| broken("B is up"))?;
         let node = Some(at_b.node_url.clone());
         let elsewhere = Context::new(Common { node, ..context.common().clone() }).with_devnet()?;
@@ -80,8 +46,8 @@ impl Story {
         self.not_admitted(&cast.rival, rival)?;
         let asked = opening::ask(&asking(cast, &cast.researcher), &elsewhere).await?;
         let opened = records::get_opened(&reading(args, cast, asked.opening), &elsewhere).await?;
-        let others: Vec<_> = (B.0..4).map(HospitalId).collect();
-        check(opened.hospitals == others, "the three other hospitals opened the section")?;
+        let others = [B, C];
+        check(opened.hospitals == others, "the two other hospitals opened the section")?;
         let file = only_shared(&opened.retrieved, originals)?;
         self.line(format!(
             "{}: hospitals {} opened {} together, every byte as it was submitted",
@@ -92,9 +58,25 @@ impl Story {
         self.report.retrieved_files.push(file);
         let show = opening::ShowArgs { opening: asked.opening.0 };
         let shown = opening::show(&show, &elsewhere).await?;
-        check(shown.handed_out.len() == 3, "the patient can see who handed out a part")?;
+        let handed_out: Vec<_> =
+            shown.handed_out.iter().map(|part| (part.hospital, part.epoch)).collect();
+        let Prepared { wrap, key } = prepared;
+        check(
+            handed_out == others.map(|hospital| (hospital, key.epoch)),
+            "the patient can see who handed out a part, and of which epoch",
+        )?;
+        let is_same = standing::wrap(&elsewhere).await?.as_ref() == Some(wrap);
+        check(is_same && wrap.epoch < key.epoch, "nobody has wrapped the section again")?;
+        let now = status(&elsewhere).await?.key.ok_or_else(|| broken("there is a key"))?;
+        let is_same =
+            (now.key, now.epoch, &now.public_key) == (key.key, key.epoch, &key.public_key);
+        check(is_same, "the key and its epoch have not changed")?;
+        self.line(format!(
+            "the wrap is still that of epoch {}, before D left; the parts are of epoch {} of the same key",
+            wrap.epoch, key.epoch
+        ));
 
-        let revoked = credential::revoke(&credential(cast)?, &elsewhere).await?;
+        let revoked = credential::revoke(&standing::of_researcher(cast)?, &elsewhere).await?;
         self.line(format!("B revokes the attribute, chain block {}", revoked.block));
         let again = opening::ask(&asking(cast, &cast.researcher), &elsewhere).await;
         self.not_admitted(&cast.researcher, again)
@@ -117,69 +99,6 @@ impl Story {
         self.report.refuse(who.label, failure.error);
         Ok(())
     }
-}
-
-fn shared() -> Part {
-    Part(ReleasedRecord { pointer: FIRST, sections: SectionSet(1 << REPORT) })
-}
-
-/// A standing consent for researchers with an attribute that B confirms.
-async fn give(patient: &Person, context: &Context) -> Result<consent::Given, Failure> {
-    let attribute = format!("{ATTRIBUTE}@{B}").parse::<AttributeAt>();
-    let attribute = attribute.map_err(|error| broken(&error))?;
-    let give = GiveArgs {
-        signer: patient.keys.clone(),
-        audience: AudienceArgs {
-            roles: vec![Role::Researcher],
-            attributes: vec![attribute],
-            ..AudienceArgs::default()
-        },
-        purposes: vec![access::Purpose::Research],
-        kinds: Vec::new(),
-        recorded_from: None,
-        recorded_to: None,
-        until: None,
-        span: Some(DAY),
-        standing: true,
-        slot: SlotArgs { slot: Some(SLOT), earlier_keys: Vec::new(), yes: true },
-    };
-    consent::give(&give, context).await
-}
-
-/// B confirms the attribute of its researcher.
-async fn confirm(cast: &Cast, context: &Context) -> Result<credential::Changed, Failure> {
-    let issue =
-        credential::IssueArgs { credential: credential(cast)?, until: None, span: Some(DAY) };
-    credential::issue(&issue, context).await
-}
-
-/// The researcher's credential of B.
-fn credential(cast: &Cast) -> Result<credential::RevokeArgs, Failure> {
-    let attribute = ATTRIBUTE.parse::<AttributeRef>().map_err(|error| broken(&error))?;
-    Ok(credential::RevokeArgs {
-        user: cast.researcher.id,
-        attribute,
-        signer: None,
-        hospital: Some(HospitalRef::Id(B)),
-    })
-}
-
-/// Waits until A's worker has wrapped the section.
-async fn wrapped(context: &Context) -> Result<(), Failure> {
-    let chain = context.chain().await?;
-    let waiting = async {
-        loop {
-            let wraps = chain.finalized().await?.wraps(FIRST).await?;
-            let is_there =
-                wraps.iter().any(|(slot, it)| *slot == SLOT && it.sections.contains(REPORT));
-            if is_there {
-                return Ok::<_, Failure>(());
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    waited.map_err(|_| broken("A's worker wraps the shared section"))?
 }
 
 fn asking(cast: &Cast, who: &Person) -> AskArgs {

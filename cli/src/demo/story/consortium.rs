@@ -27,7 +27,7 @@ impl Story {
         );
         let Scene { args, network, program, context, .. } = scene;
         let begun = Instant::now();
-        let key = made(context).await?;
+        let key = key_when(context, "the workers make a key", |_| true).await?;
         self.line(format!("the key was there after {} ms of waiting", millis(begun.elapsed())));
         let members: Vec<_> = key.members.iter().map(|member| member.hospital).collect();
         check(members.len() == usize::from(HOSPITALS), "each hospital has a share")?;
@@ -53,25 +53,38 @@ impl Story {
             check(succeeded && is_same, "each hospital's node proves the same key")?;
         }
         self.line("the node of each hospital proves the same key; no hospital has its secret half");
-        let KeyShown { key, epoch, threshold, public_key, .. } = key;
-        self.report.consortium_key =
-            Some(ConsortiumKey { key, epoch, threshold, public_key, members });
+        self.report.consortium_key = Some(reported(&key));
         Ok(())
     }
 }
 
-/// Waits until the ceremony of the network is done.
-async fn made(context: &Context) -> Result<KeyShown, Failure> {
+/// The key as the report has it.
+pub(super) fn reported(key: &KeyShown) -> ConsortiumKey {
+    ConsortiumKey {
+        key: key.key,
+        epoch: key.epoch,
+        threshold: key.threshold,
+        public_key: key.public_key.clone(),
+        members: key.members.iter().map(|member| member.hospital).collect(),
+    }
+}
+
+/// Waits until the ceremonies of the workers have made a key, or shares, as the story needs them. `claim` says what
+/// they make.
+pub(super) async fn key_when(
+    context: &Context,
+    claim: &str,
+    is_made: impl Fn(&KeyShown) -> bool,
+) -> Result<KeyShown, Failure> {
     let until = Instant::now() + PATIENCE;
     loop {
         let status = status(context).await?;
-        if let Some(key) = status.key {
+        if let Some(key) = status.key.filter(&is_made) {
             return Ok(key);
         }
         if Instant::now() > until {
             let ceremony = status.ceremony.map_or("none began".into(), |it| it.to_string());
-            let claim = format!("the workers make a key within {PATIENCE:?}; {ceremony}");
-            return Err(broken(&claim));
+            return Err(broken(&format!("{claim} within {PATIENCE:?}; {ceremony}")));
         }
         tokio::time::sleep(POLL).await;
     }

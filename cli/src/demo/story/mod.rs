@@ -7,11 +7,13 @@ mod consortium;
 mod emergency;
 mod evidence;
 mod keys;
+mod leaving;
 mod query;
 mod reading;
 mod referral;
 mod revocation;
 mod sharing;
+mod standing;
 mod visits;
 
 use std::{fs, time::Instant};
@@ -34,10 +36,11 @@ use crate::{
 };
 use cast::{Cast, Person};
 
-/// The main hospital of the story, and two others.
+/// The main hospital of the story, and the three others.
 const A: HospitalId = HospitalId(0);
 const B: HospitalId = HospitalId(1);
 const C: HospitalId = HospitalId(2);
+const D: HospitalId = HospitalId(3);
 /// The record of the first visit.
 const FIRST: RecordPointer = RecordPointer { height: 1, index: 0 };
 
@@ -105,7 +108,8 @@ impl Story {
         self.consortium_key(scene).await?;
         self.periods_end(scene, [referral, insurance]).await?;
         self.look_back(scene).await?;
-        self.away((args, &context, &cast), &rotated, network, &first).await?;
+        let prepared = self.leave(scene, &rotated).await?;
+        self.away((args, &context, &cast), &prepared, network, &first).await?;
         Ok(self.report)
     }
 

@@ -353,14 +353,14 @@ pub(super) const WORDS: &[Words] = &[
         "ConsortiumKey",
         &["TooManySeats", "WrongCommittee"],
         "nothing was changed: the council must choose from 2 to 31 admitted hospitals, ascending by number, of which \
-         more must open together than may be malicious among all active ones (fewer than a third), by a motion with \
-         `councilRoot.dispatch` of `consortiumKey.seat`",
+         more must open together than may be malicious among all active ones (fewer than a third): `epione council \
+         propose consortium-key seat --help`",
     ),
     (
         "ConsortiumKey",
         &["TooFewSeats"],
-        "nothing was changed: the council must admit or reinstate a hospital first, or choose other seats by a motion \
-         with `councilRoot.dispatch` of `consortiumKey.seat`",
+        "nothing was changed: the council must admit or reinstate a hospital first, or choose other seats: `epione \
+         council propose consortium-key seat --help`",
     ),
     (
         "ConsortiumKey",

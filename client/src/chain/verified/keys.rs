@@ -35,6 +35,11 @@ pub(super) fn events() -> StorageKey {
     value("System", "Events")
 }
 
+/// The session keys that a hospital has set.
+pub(super) fn session_keys(hospital: HospitalId) -> StorageKey {
+    value("Session", "NextKeys").twox_64_concat(&hospital)
+}
+
 pub(crate) fn now() -> StorageKey {
     FinalizedHead::time_key()
 }
@@ -42,11 +47,6 @@ pub(crate) fn now() -> StorageKey {
 /// The validators of the next session with their keys.
 pub(super) fn queued_validators() -> StorageKey {
     value("Session", "QueuedKeys")
-}
-
-/// The session keys that a hospital set last.
-pub(super) fn session_keys(hospital: HospitalId) -> StorageKey {
-    value("Session", "NextKeys").twox_64_concat(&hospital)
 }
 
 /// The validators of the current session.
@@ -74,6 +74,10 @@ pub(crate) fn hospital(id: HospitalId) -> StorageKey {
 
 pub(super) fn hospital_account(account: &AccountId) -> StorageKey {
     value("Hospitals", "Accounts").blake2_128_concat(account)
+}
+
+pub(super) fn replacement(hospital: HospitalId) -> StorageKey {
+    value("Hospitals", "Replacements").twox_64_concat(&hospital)
 }
 
 /// The active hospitals that do not validate until their workers are ready.
@@ -275,6 +279,11 @@ pub(super) fn emergency(patient: UserId, number: u32) -> StorageKey {
 
 pub(super) fn next_review() -> StorageKey {
     value("Releases", "NextReview")
+}
+
+/// The removed hospitals whose records a grant of their custodian releases.
+pub(super) fn of_departed(grant: Hash) -> StorageKey {
+    value("Releases", "OfDeparted").blake2_128_concat(&grant)
 }
 
 pub(super) fn own_read(patient: UserId, number: u32) -> StorageKey {
@@ -564,4 +573,44 @@ pub(super) fn entrusted_by(hospital: HospitalId, patient: UserId) -> StorageKey 
 
 pub(super) fn kept_key(hospital: HospitalId, patient: UserId) -> StorageKey {
     value("Custody", "KeptKeys").twox_64_concat(&hospital).blake2_128_concat(&patient)
+}
+
+// The council, and what it decides.
+
+pub(super) fn authorized_at() -> StorageKey {
+    value("CouncilRoot", "AuthorizedAt")
+}
+
+pub(super) fn authorized_upgrade() -> StorageKey {
+    value("System", "AuthorizedUpgrade")
+}
+
+pub(super) fn council_members() -> StorageKey {
+    value("Council", "Members")
+}
+
+/// The call of a motion.
+pub(super) fn motion_call(motion: Hash) -> StorageKey {
+    value("Council", "ProposalOf").identity(&motion)
+}
+
+pub(super) fn motion_proposer(motion: Hash) -> StorageKey {
+    value("Council", "CostOf").identity(&motion)
+}
+
+pub(super) fn motion_votes(motion: Hash) -> StorageKey {
+    value("Council", "Voting").identity(&motion)
+}
+
+/// The hashes of the live motions.
+pub(super) fn motions() -> StorageKey {
+    value("Council", "Proposals")
+}
+
+pub(super) fn quota_limits() -> StorageKey {
+    value("Quotas", "CurrentLimits")
+}
+
+pub(super) fn upgrade_delay() -> StorageKey {
+    value("CouncilRoot", "UpgradeDelay")
 }

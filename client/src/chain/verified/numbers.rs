@@ -9,12 +9,21 @@ pub(super) const SPEC_VERSION: u32 = 1;
 pub(super) const TRANSACTION_VERSION: u32 = 1;
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 56] = [
+pub(super) const CALLS: [Numbered; 65] = [
+    ("System", "apply_authorized_upgrade", [0, 11]),
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
     ("Hospitals", "set_sealing_key", [6, 6]),
+    ("Hospitals", "ready", [6, 7]),
     ("Hospitals", "leave", [6, 8]),
+    ("Hospitals", "replace_governance", [6, 9]),
+    ("Hospitals", "complete_replacement", [6, 10]),
+    ("Hospitals", "object_to_replacement", [6, 11]),
     ("Session", "set_keys", [7, 0]),
+    ("Council", "propose", [9, 2]),
+    ("Council", "vote", [9, 3]),
+    ("Council", "close", [9, 6]),
+    ("Council", "release_proposal_cost", [9, 8]),
     ("Profiles", "register", [10, 0]),
     ("Profiles", "update", [10, 1]),
     ("Profiles", "suspend", [10, 2]),
@@ -69,10 +78,16 @@ pub(super) const CALLS: [Numbered; 56] = [
 ];
 
 /// The events on which clients and workers act, and the two outcomes of a transaction.
-pub(super) const EVENTS: [Numbered; 26] = [
+pub(super) const EVENTS: [Numbered; 33] = [
     ("System", "ExtrinsicSuccess", [0, 0]),
     ("System", "ExtrinsicFailed", [0, 1]),
+    ("System", "CodeUpdated", [0, 2]),
     ("Hospitals", "AccountsRotated", [6, 4]),
+    ("Council", "Proposed", [9, 0]),
+    ("Council", "Approved", [9, 2]),
+    ("Council", "Disapproved", [9, 3]),
+    ("Council", "Executed", [9, 4]),
+    ("Council", "Closed", [9, 6]),
     ("Profiles", "Registered", [10, 0]),
     ("Profiles", "Updated", [10, 1]),
     ("Profiles", "KeysRotated", [10, 5]),
@@ -88,6 +103,7 @@ pub(super) const EVENTS: [Numbered; 26] = [
     ("Approvals", "Approved", [13, 1]),
     ("Approvals", "Rejected", [13, 2]),
     ("Approvals", "Closed", [13, 3]),
+    ("CouncilRoot", "Dispatched", [16, 0]),
     ("Releases", "ReviewOpened", [17, 2]),
     ("Sharing", "Changed", [19, 0]),
     ("Queries", "Asked", [20, 0]),

@@ -10,7 +10,7 @@ use epione_envelope::{
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId,
-    consortium::{Epoch, EpochId, KeyId, faulty},
+    consortium::{Epoch, EpochId, KeyId},
     opening::{HandedOut, OpeningId},
 };
 use epione_threshold::{Commitments, Index, Partial, Point};
@@ -151,7 +151,7 @@ impl<'a> Collected<'a> {
             .map(|(hospital, part)| (Index::of_hospital(hospital.0), &part.partial))
             .collect();
         let shared = Partial::combine(&chosen)?;
-        let most = faulty(epoch.members.len());
+        let most = usize::from(epoch.faulty);
         let (mut keys, mut liars) = (Vec::with_capacity(shared.len()), BTreeMap::new());
         for ((position, section), shared) in
             self.expected.sections.iter().enumerate().zip(shared.iter())

@@ -4,9 +4,12 @@
 //! by the state after its last finalized block: before the chain records that the hospital hands out its part, and just
 //! before the worker does so, each time. The chain alone checks the delay after the appointment.
 
+use std::time::{Duration, Instant};
+
 use axum::{
     Json,
     extract::{Request, State},
+    http::StatusCode,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use codec::Encode;
@@ -63,6 +66,9 @@ pub(in crate::api) async fn part(
         })?;
         let found = caller.state.claim(id).await?.filter(|it| it.custodian == custodian);
         let claim = found.ok_or_else(unknown)?;
+        // Before wraps are checked: that costs multiplications of points, for each patient of the claim.
+        let counted = state.shared.claim_parts.count(custodian, Instant::now());
+        counted.map_err(too_often)?;
         let (account, identity) = (caller.request.account.clone(), caller.identity);
         let asked = Asked { id, claim, account, identity };
         let finalized = caller.state.as_ref();
@@ -245,6 +251,17 @@ fn unknown() -> ApiError {
     ApiError::not_found(
         "Your hospital has no claim of this number on the chain. Claim first, then wait until the claim is final.",
     )
+}
+
+fn too_often(wait: Duration) -> ApiError {
+    let seconds = wait.as_secs() + 1;
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too-many-parts",
+        "Your hospital requests parts of claims too often",
+        format!("Nothing was handed out. Try again in {seconds} seconds, and claim for several patients at a time."),
+    )
+    .ends_after(seconds)
 }
 
 fn refused(why: &str) -> ApiError {

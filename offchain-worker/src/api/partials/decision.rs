@@ -5,7 +5,6 @@ use epione_envelope::opening::wraps_hash;
 use epione_primitives::{
     Hash, HospitalId, RecordPointer,
     consortium::{Epoch, KeyId},
-    hospital::HospitalStatus,
     limits::{MAX_SLOTS, OPENING_BLOCKS},
     opening::{Opening, Wrapped, slot_of},
     release::{ReleasedRecord, ReviewId, ReviewStatus, ReviewedEmergency, SectionSet},
@@ -92,15 +91,15 @@ async fn check_requester(finalized: &dyn FinalState, opening: &Opening) -> Resul
     }
 }
 
-/// The epoch whose shares are in use, if this hospital is active and a member.
+/// The epoch whose shares are in use, if this hospital serves and is a member.
 pub(super) async fn own_epoch(
     finalized: &dyn FinalState,
     here: HospitalId,
 ) -> Result<Epoch, ApiError> {
     let hospital = finalized.hospital(here).await?;
-    let is_active = hospital.is_some_and(|it| it.status == HospitalStatus::Active);
+    let serves = hospital.is_some_and(|it| it.status.serves());
     let epoch = finalized.current_epoch().await?.filter(|epoch| epoch.seat(here).is_some());
-    epoch.filter(|_| is_active).ok_or_else(not_member)
+    epoch.filter(|_| serves).ok_or_else(not_member)
 }
 
 /// The sections of an opening with their wraps under this key, if all of them may be opened now.

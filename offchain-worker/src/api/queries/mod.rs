@@ -18,7 +18,6 @@ pub use webhook::notify;
 
 use epione_primitives::{
     HospitalId, UserId,
-    hospital::HospitalStatus,
     profile::RegistrationStatus,
     query::{Acceptance, Query, QueryId},
 };
@@ -62,7 +61,7 @@ fn unknown() -> ApiError {
     )
 }
 
-/// Whether a requester's registration is in force at the hospital for which they ask, and that hospital is active.
+/// Whether a requester's registration is in force at the hospital for which they ask, and that hospital serves.
 /// Registrations at other hospitals do not count: the patient, or the chain, decided for this one.
 pub(super) async fn is_registered(
     state: &dyn FinalState,
@@ -71,6 +70,6 @@ pub(super) async fn is_registered(
 ) -> Result<bool, ViewError> {
     let registration = state.registration(hospital, requester).await?;
     let hospital = state.hospital(hospital).await?;
-    let is_active = hospital.is_some_and(|it| it.status == HospitalStatus::Active);
-    Ok(is_active && registration.is_some_and(|it| it.status == RegistrationStatus::Active))
+    let serves = hospital.is_some_and(|it| it.status.serves());
+    Ok(serves && registration.is_some_and(|it| it.status == RegistrationStatus::Active))
 }

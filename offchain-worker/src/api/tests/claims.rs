@@ -1,5 +1,7 @@
 //! Claims of a custodian: who gets this hospital's part, and when not. The cryptography is real.
 
+use std::time::{Duration, Instant};
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use epione_client::api::{ClaimPartReply, ClaimPartRequest};
 use epione_envelope::{
@@ -255,4 +257,21 @@ async fn nothing_is_handed_out_for_a_transplanted_wrap() {
         assert_eq!(claimed.ask().await.refusal(), (500, "internal".into()), "{what}");
     }
     assert!(claimed.world.chain.facts().custody.parts.is_empty());
+}
+
+/// The custodian would otherwise let the other members check wraps without a bound.
+#[tokio::test]
+async fn a_custodian_requests_parts_at_a_rate_of_its_own() {
+    let claimed = Claimed::new().await;
+    let rates = &claimed.world.state.shared.claim_parts;
+    // As if the rate of the next hour were used up: so the test does not depend on how long a request takes.
+    rates.count(ELSEWHERE, Instant::now() + Duration::from_secs(3_600)).unwrap();
+    let refused = claimed.ask().await;
+    assert_eq!(refused.refusal(), (429, "too-many-parts".into()));
+    assert!(refused.headers.contains_key("retry-after"), "{refused:?}");
+    assert!(claimed.world.chain.facts().custody.parts.is_empty());
+    // Another hospital's is not used, and those who have no claim use none.
+    rates.count(HOSPITAL, Instant::now()).unwrap();
+    let unknown = ask(&claimed.world, &claimed.world.other_agent, ClaimId(1)).await;
+    assert_eq!(unknown.refusal(), (404, "not-found".into()));
 }

@@ -47,9 +47,10 @@ async fn only_agents_of_other_active_hospitals_make_offers() {
         assert_eq!(reply.refusal(), (403, "forbidden".into()));
     }
     assert_eq!(offer(&world, &Actor::new("Nobody"), &offered).await.status, 401);
-    let suspended = HospitalStatus::Suspended;
-    world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = suspended;
-    assert_eq!(offer(&world, &world.other_agent, &offered).await.status, 403);
+    for status in [HospitalStatus::Suspended, HospitalStatus::Leaving] {
+        world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = status;
+        assert_eq!(offer(&world, &world.other_agent, &offered).await.status, 403);
+    }
     assert_eq!(used(&world).await, 0);
 }
 

@@ -445,7 +445,7 @@ async fn a_suspended_hospital_hands_out_nothing() {
     };
     set(HospitalStatus::Suspended);
     opened.assert_refused(409, "not-member", "suspended").await;
-    set(HospitalStatus::Active);
+    set(HospitalStatus::Leaving);
     assert_eq!(opened.ask().await.status, 200);
 }
 

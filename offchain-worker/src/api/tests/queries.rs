@@ -297,8 +297,12 @@ async fn a_requester_whose_registration_ended_gets_nothing_although_another_hosp
     // The query may be for the other hospital, which is active until the council suspends it.
     world.chain.facts().queries.get_mut(&QUERY).unwrap().hospital = ELSEWHERE;
     assert_eq!(collect_own(&world).await.status, 200);
-    let suspended = HospitalStatus::Suspended;
-    world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = suspended;
+    let set = |status| {
+        world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = status;
+    };
+    set(HospitalStatus::Leaving);
+    assert_eq!(collect_own(&world).await.status, 200);
+    set(HospitalStatus::Suspended);
     assert_eq!(collect_own(&world).await.refusal(), (403, "forbidden".into()));
     assert_eq!(transfers(&world), 1);
 }

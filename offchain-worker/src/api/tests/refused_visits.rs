@@ -8,6 +8,7 @@ use epione_primitives::{
     BlockNumber, Hash,
     access::{Condition, Denial},
     block::SignedAt,
+    hospital::HospitalStatus,
     limits::MAX_SUBMISSION_AGE_BLOCKS,
     profile::{RegistrationStatus, Role},
     release::SectionSet,
@@ -57,6 +58,20 @@ async fn a_visit_needs_sections_with_content() {
     let mut text = request(&world).await;
     text.sections[0].content = ContentUpload::Text(" \n".into());
     assert_refused(&world, &text, 400, "empty-section").await;
+}
+
+/// Nobody would ever commit it.
+#[tokio::test]
+async fn a_leaving_hospital_acknowledges_no_visit() {
+    let world = World::new().await;
+    let visit = request(&world).await;
+    let set = |status| {
+        world.chain.facts().hospitals.get_mut(&HOSPITAL).unwrap().status = status;
+    };
+    set(HospitalStatus::Leaving);
+    assert_refused(&world, &visit, 403, "forbidden").await;
+    set(HospitalStatus::Active);
+    assert_eq!(send(&world, &visit).await.status, 202);
 }
 
 #[tokio::test]

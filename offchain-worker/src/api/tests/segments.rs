@@ -51,10 +51,11 @@ async fn agents_of_active_hospitals_fetch_segments_and_users_do_not() {
         assert_eq!(reply.refusal(), (403, "forbidden".into()));
     }
     assert_eq!(unsigned(&world, &target(&segment)).await.status, 401);
-    let suspended = HospitalStatus::Suspended;
-    world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = suspended;
-    let reply = Raw::get(&target(&segment)).send(&world, &world.other_agent).await;
-    assert_eq!(reply.status, 403);
+    for (status, answer) in [(HospitalStatus::Leaving, 200), (HospitalStatus::Suspended, 403)] {
+        world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = status;
+        let reply = Raw::get(&target(&segment)).send(&world, &world.other_agent).await;
+        assert_eq!(reply.status, answer, "{status:?}");
+    }
 }
 
 #[tokio::test]

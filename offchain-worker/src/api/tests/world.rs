@@ -38,8 +38,10 @@ use super::fake::{ELSEWHERE, FakeChain, FakePeers, HOSPITAL, genesis};
 use crate::{
     api::{AppState, Services, operators_router, router, serve::listen},
     config::{Discovery, Limits, Transfer},
+    heard::Heard,
     hospital_keys::HospitalKeys,
     journal::{Journal, Nonces, visits},
+    maintenance::{Maintenance, Switch},
     metrics::Metrics,
     store::{Reserve, Store},
     transfer::Holdings,
@@ -113,6 +115,7 @@ struct Parts {
     /// The hospital's earlier sealing keys.
     earlier: Vec<SealingKeyPair>,
     limits: Limits,
+    maintenance: Maintenance,
 }
 
 impl Parts {
@@ -138,6 +141,8 @@ impl Parts {
             renewal_delay: RENEWAL_DELAY,
             holdings: Holdings::new(self.store.clone()),
             transfer: Transfer::default(),
+            maintenance: self.maintenance.clone(),
+            heard: Heard::default(),
         })
     }
 }
@@ -180,7 +185,10 @@ impl World {
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let earlier = Vec::new();
-        let parts = Parts { chain, store, journal, metrics, peers, agent, earlier, limits };
+        let folder = tempfile::tempdir().unwrap();
+        let maintenance = Maintenance::new(Switch::of(folder.path()));
+        let parts =
+            Parts { chain, store, journal, metrics, peers, agent, earlier, limits, maintenance };
         let state = parts.worker(&base).await;
         let handle = Handle::new();
         let server = axum_server::from_tcp(listener).unwrap().handle(handle.clone());
@@ -206,7 +214,7 @@ impl World {
             stranger: Actor::new("Stranger"),
             patient: Actor::new("Patient"),
             other_agent,
-            folder: tempfile::tempdir().unwrap(),
+            folder,
             state,
             handle,
         };
@@ -231,6 +239,17 @@ impl World {
         let sealing_key_hash = actor.keys.sealing.public().hash();
         let profile = Profile { role, account, sealing_key_hash, version: 1, since: 0 };
         self.chain.register(HOSPITAL, actor.user, profile, body.unwrap().encode());
+    }
+
+    /// Switches maintenance mode on or off, and lets the worker look.
+    pub async fn set_maintenance(&self, on: bool) {
+        let switch = Switch::of(self.folder.path());
+        if on {
+            switch.on(crate::now()).unwrap();
+        } else {
+            switch.off().unwrap();
+        }
+        self.state.maintenance.forget().await;
     }
 
     /// What operators get.
@@ -298,6 +317,7 @@ impl World {
             agent,
             earlier,
             limits: self.limits.clone(),
+            maintenance: Maintenance::new(Switch::of(self.folder.path())),
         };
         let router = router(parts.worker(&base).await);
         let server = axum_server::from_tcp(listener).unwrap();

@@ -4,9 +4,10 @@ use axum::http::StatusCode;
 use epione_client::api::{ContentUpload, VisitRequest};
 use epione_envelope::record::SignedDraft;
 use epione_primitives::{
-    AccountId, BlockNumber,
+    AccountId, BlockNumber, HospitalId,
     access::{AccessRequest, Action, Decision, Denial, Purpose, SectionClass},
     block::SignedAt,
+    hospital::HospitalStatus,
     limits::{MAX_SEGMENTS, MAX_SUBMISSION_AGE_BLOCKS, SEGMENT_BYTES},
     profile::{RegistrationStatus, Role},
 };
@@ -131,12 +132,29 @@ pub(super) async fn check_freshness(state: &AppState, signed_at: SignedAt) -> Re
     Ok(())
 }
 
+/// Checks that the hospital announces visits. A leaving one does not: a visit that it accepted would never be committed.
+pub(super) async fn check_announcing(
+    finalized: &dyn FinalState,
+    here: HospitalId,
+) -> Result<(), ApiError> {
+    let hospital = finalized.hospital(here).await?;
+    if hospital.is_some_and(|it| it.status == HospitalStatus::Leaving) {
+        return Err(ApiError::forbidden(
+            "This hospital is leaving: it serves its patients and readers, and announces no visits any more. Submit the \
+             visit at another hospital at which its patient is registered.",
+        ));
+    }
+    Ok(())
+}
+
 /// Checks that a visit whose media took long to arrive can still be announced.
 pub(super) async fn check_announceable(
     state: &AppState,
-    signed_at: SignedAt,
+    finalized: &dyn FinalState,
+    terms: &VisitTerms,
 ) -> Result<(), ApiError> {
-    let head = state.view.head().await?;
+    check_announcing(finalized, terms.hospital).await?;
+    let (head, signed_at) = (state.view.head().await?, terms.signed_at);
     if signed_at.number < signed_since(head) {
         return Err(signed_long_ago(head.saturating_sub(signed_at.number)));
     }

@@ -20,7 +20,7 @@ pub(super) async fn conclude(
 ) -> Result<Visit, ApiError> {
     let finalized = state.view.finalized().await?;
     authorize(&*finalized, terms).await?;
-    check_announceable(state, terms.signed_at).await?;
+    check_announceable(state, &*finalized, terms).await?;
     queue(state, terms, ingest).await
 }
 

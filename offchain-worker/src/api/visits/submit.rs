@@ -12,8 +12,8 @@ use epione_primitives::{AccountId, Hash};
 
 use super::{
     admission::{
-        authorize, check_addressed, check_freshness, check_signatures, check_sizes, check_staff,
-        check_standing_authorization,
+        authorize, check_addressed, check_announcing, check_freshness, check_signatures,
+        check_sizes, check_staff, check_standing_authorization,
     },
     draft::{command_of, draft_of},
     fresh_keys,
@@ -39,7 +39,8 @@ use crate::{
 /// patient, signers, extraction policy or sections differ, the response is 409, and nothing is stored.
 ///
 /// `signedAt` must name one of the last 200 finalized blocks. Author, nurse and patient must have signed with the
-/// accounts that they had after that block, and must have been registered at the hospital then.
+/// accounts that they had after that block, and must have been registered at the hospital then. In maintenance mode,
+/// the response to a new visit is 503 (`maintenance`); a visit that the worker knows is finished.
 #[utoipa::path(
     post,
     path = "/v1/visits",
@@ -84,8 +85,12 @@ async fn accept(
     if let Some(known) = known(state, &terms).await? {
         return Ok(known);
     }
+    check_announcing(&*caller.state, terms.hospital).await?;
     authorize(&*caller.state, &terms).await?;
     check_freshness(state, terms.signed_at).await?;
+    if state.maintenance.is_on().await {
+        return Err(ApiError::maintenance());
+    }
     let author = check_signatures(state, &terms, &draft).await?;
     check_standing_authorization(state, &terms).await?;
     let keys = fresh_keys::of(state, caller, visit.patient).await?;

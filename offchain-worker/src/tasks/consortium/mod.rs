@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use epione_client::chain::{Call, DispatchFailure};
-use epione_primitives::{BlockNumber, Hash, consortium::Phase};
+use epione_primitives::{BlockNumber, Hash, consortium::Phase, refusal::Refusal};
 use futures::future::join_all;
 
 use crate::{
@@ -164,6 +164,10 @@ impl Ceremonies {
             }
             Err(CallError::Failed(failure)) if is_overtaken(&failure) => {
                 tracing::debug!(call = name, %failure, "a call came too late, or was needless");
+                Ok(())
+            }
+            Err(CallError::Refused(Refusal::HospitalLeaving)) => {
+                tracing::debug!(call = name, "a leaving hospital takes part in no ceremony");
                 Ok(())
             }
             Err(error) => Err(error),

@@ -252,6 +252,24 @@ async fn an_operator_learns_why_a_hospital_that_joined_lately_begins_nothing() {
 
 /// Otherwise a full disk or a reader of the journal would take a member from each ceremony.
 #[tokio::test]
+async fn an_operator_learns_that_the_council_must_choose_a_larger_committee() {
+    let with_committee = |others: u16| {
+        let mut view = with_epoch();
+        view.key.refresh_requested = true;
+        view.key.committee = Some(seats());
+        view.active.extend((20..20 + others).map(HospitalId));
+        view
+    };
+    // Of six active hospitals, one may be malicious; of seven, two: as many as open together.
+    for (others, expected) in [(4, None), (5, Some(Idle::SmallCommittee))] {
+        let mut scene = Scene::new(with_committee(others), 207).await;
+        scene.step().await.unwrap();
+        assert_eq!(scene.memory.idle.filter(|why| why.needs_operator()), expected, "{others}");
+        assert_eq!(scene.names() == ["begin"], expected.is_none(), "{others}");
+    }
+}
+
+#[tokio::test]
 async fn a_hospital_takes_part_also_if_the_log_of_the_journal_cannot_be_emptied() {
     let mut judging = begun();
     let ceremony = &mut judging.state.as_mut().unwrap().ceremony;

@@ -18,7 +18,7 @@ use std::{
 use epione_client::{chain::calls::custody, signer::Account, worker::WorkerClient};
 use epione_envelope::{
     Zeroizing,
-    custody::{ClaimPartContext, InheritedContext, SealedClaimPart},
+    custody::{ClaimPartContext, SealedClaimPart},
     keys::PatientKey,
     opening::PartialContent,
     profile::ProfileContext,
@@ -38,7 +38,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use crate::{
     backoff::Backoff,
     chain::{CallError, ChainCalls, ChainView, FinalState, Identity, ViewError},
-    hospital_keys::{HospitalKeys, HospitalKeysError},
+    hospital_keys::{HospitalKeys, HospitalKeysError, inherited_context},
     journal::{
         Journal, JournalError,
         inherited::{self, InheritedKey},
@@ -562,15 +562,6 @@ fn decoded(content: &PartialContent) -> Option<Partial> {
     bytes.extend_from_slice(&content.proof);
     content.values.iter().for_each(|value| bytes.extend_from_slice(value));
     Partial::decode(&bytes)
-}
-
-fn inherited_context(
-    identity: Identity,
-    departed: HospitalId,
-    (patient, profile): (UserId, epione_primitives::Hash),
-) -> InheritedContext {
-    let Identity { genesis, hospital: custodian } = identity;
-    InheritedContext { genesis, departed, custodian, patient, profile }
 }
 
 #[cfg(test)]

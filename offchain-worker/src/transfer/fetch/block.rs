@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     super::{
-        Arrivals, PeerFault,
+        Arrivals, HeldList, PeerFault,
         flights::Flight,
         plan::{Errand, Plan, Question},
     },
@@ -19,7 +19,7 @@ use crate::shares::Refused;
 /// How often a waiting block is checked.
 const TICK: Duration = Duration::from_millis(100);
 
-type Answered = (Question, Result<Vec<bool>, PeerFault>);
+type Answered = (Question, Result<HeldList, PeerFault>);
 
 /// The fetch of one block.
 pub(super) struct BlockFetch<'a> {
@@ -92,10 +92,15 @@ impl<'a> BlockFetch<'a> {
         }
     }
 
-    fn note(&mut self, question: &Question, answer: Result<Vec<bool>, PeerFault>) {
+    fn note(&mut self, question: &Question, answer: Result<HeldList, PeerFault>) {
         let now = Instant::now();
         match answer {
-            Ok(held) => self.plan.answered(question, &held, now),
+            Ok(list) => {
+                self.plan.answered(question, &list.held, now);
+                if list.maintenance {
+                    self.plan.spare(question, now);
+                }
+            }
             Err(fault) => {
                 self.fetcher.metrics.peer_fetches.with_label_values(&[fault.label()]).inc();
                 let dropped = self.plan.unanswered(question, &fault, now);

@@ -196,8 +196,10 @@ impl Fetcher {
         let mut stored = Vec::new();
         for named in segments.chunks(MAX_NAMED) {
             let answer = timeout(ANSWER_LIMIT, self.courier.held(genesis, &peer, named)).await;
-            let Ok(Ok(held)) = answer else { break };
-            stored.extend(named.iter().zip(held).filter(|(_, held)| *held).map(|(hash, _)| *hash));
+            let Ok(Ok(list)) = answer else { break };
+            stored.extend(
+                named.iter().zip(list.held).filter(|(_, held)| *held).map(|(hash, _)| *hash),
+            );
         }
         stored
     }

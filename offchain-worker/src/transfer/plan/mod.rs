@@ -406,6 +406,14 @@ impl Plan {
         }
     }
 
+    /// The hospital is in maintenance: for a while it is asked for no segment that another one has, like a slow one. It
+    /// is asked again which segments it has, so it is spared as long as it says so. The announcer is asked in any case:
+    /// it finishes what it has announced.
+    pub fn spare(&mut self, question: &Question, now: Instant) {
+        let source = &mut self.sources[question.source];
+        source.slow_until = source.slow_until.max(now + SLOW_FOR);
+    }
+
     /// Records that a question was not answered. Returns whether the hospital is dropped.
     pub fn unanswered(&mut self, question: &Question, fault: &PeerFault, now: Instant) -> bool {
         let cap = self.rules.ask_every.1;

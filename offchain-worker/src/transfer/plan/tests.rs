@@ -316,6 +316,35 @@ fn a_slow_hospital_is_asked_for_nothing_that_another_has() {
     assert_eq!(errands(&mut plan, now), [(1, 2), (2, 2), (4, 2), (5, 2)]);
 }
 
+/// All hospitals say that they have all segments, and one that it is in maintenance.
+fn all_claim_all_but_spare(plan: &mut Plan, spared: u16, now: Instant) {
+    for question in plan.questions(now) {
+        let held = vec![true; question.wanted.len()];
+        plan.answered(&question, &held, now);
+        if question.peer.hospital.0 == spared {
+            plan.spare(&question, now);
+        }
+    }
+}
+
+#[test]
+fn a_hospital_in_maintenance_is_asked_for_nothing_that_another_has() {
+    let now = Instant::now();
+    let mut plan = plan(0, 3, 6, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER), (3, ANNOUNCER)]);
+    all_claim_all_but_spare(&mut plan, 1, now);
+    assert_eq!(errands(&mut plan, now), [(1, 2), (2, 2), (4, 2), (5, 2)]);
+}
+
+#[test]
+fn a_hospital_in_maintenance_is_asked_if_no_other_has_a_segment() {
+    let now = Instant::now();
+    let mut plan = plan(0, 2, 4, now);
+    assert_eq!(errands(&mut plan, now), [(0, ANNOUNCER), (2, ANNOUNCER)]);
+    all_claim_all_but_spare(&mut plan, 1, now);
+    assert_eq!(errands(&mut plan, now), [(1, 1), (3, 1)]);
+}
+
 #[test]
 fn a_hospital_that_is_slow_once_keeps_its_share() {
     let now = Instant::now();

@@ -1,6 +1,6 @@
 //! Hospitals with real stores, journals and APIs on loopback. Only the chain is a fake.
 
-use std::{collections::HashSet, sync::Mutex};
+use std::{collections::HashSet, path::Path, sync::Mutex};
 
 use axum::{extract::Request, middleware, middleware::Next};
 use epione_primitives::{BlockNumber, block::SignedAt};
@@ -16,8 +16,10 @@ use crate::{
     },
     chain::{Answer, ChainView, FinalState, Identity, PastStates, QueryNews},
     config::{Discovery, Limits, Transfer},
+    heard::Heard,
     hospital_keys::HospitalKeys,
     journal::Nonces,
+    maintenance::{Maintenance, Switch},
     store::Reserve,
     tasks::offers::OfferFetcher,
 };
@@ -212,6 +214,9 @@ impl Region {
             renewal_delay: Duration::ZERO,
             holdings: holdings.clone(),
             transfer: self.transfer.clone(),
+            // There is no switch in a folder that does not exist.
+            maintenance: Maintenance::new(Switch::of(Path::new("/nowhere"))),
+            heard: Heard::default(),
         });
         let fetcher = Fetcher::new(
             roster.clone(),

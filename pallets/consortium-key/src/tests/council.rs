@@ -96,6 +96,39 @@ fn only_active_hospitals_make_a_committee_large() {
     });
 }
 
+/// Each of these changes needs fewer votes than the choice of a committee, and a hospital may also leave on its own.
+#[test]
+fn a_committee_that_became_too_small_gets_no_new_shares_until_the_council_chooses_again() {
+    run_with(8, || {
+        let mut members = Members::default();
+        assert_ok!(seat(0..4));
+        members.hold(0);
+        let before = current();
+        assert_eq!((before.members.len(), before.threshold), (4, 3));
+
+        // Of seven active ones, two may be malicious, and two of three seats would open.
+        set_active(HospitalId(0), false);
+        pass(PHASE);
+        assert_noop!(begin(1), Error::<Test>::WrongCommittee);
+        assert_eq!((current().id, current().threshold), (before.id, 3));
+        assert_ok!(seat(1..5));
+        assert_ok!(begin(1));
+        members.complete();
+        let second = current();
+        assert_eq!((second.members, second.threshold), (hospitals(1..5), 3));
+
+        // Of ten active ones, three may be malicious, and three of four seats would open.
+        admit((8..11).map(HospitalId));
+        pass(REFRESH);
+        assert_noop!(begin(1), Error::<Test>::WrongCommittee);
+        assert_ok!(by_council(Call::seat { committee: None }));
+        assert_ok!(begin(1));
+        members.complete();
+        assert_eq!((current().members.len(), current().threshold), (10, 7));
+        assert_eq!(current().public_key(), before.public_key());
+    });
+}
+
 /// Of seven hospitals two may be malicious. They could both have seats, and nobody knows who is absent.
 #[test]
 fn an_absent_seat_of_a_committee_lets_no_fewer_open_than_a_third_of_all_hospitals() {
@@ -116,6 +149,23 @@ fn an_absent_seat_of_a_committee_lets_no_fewer_open_than_a_third_of_all_hospital
         members.learn();
         assert_eq!((current().members, current().threshold), (hospitals(0..3), 3));
     });
+}
+
+/// One of these six may be malicious, and have one of the three seats. Of three hospitals, none may be.
+#[test]
+fn a_small_committee_keeps_its_earlier_shares_although_a_malicious_hospital_says_that_it_has_one() {
+    for (count, faulty) in [(6, 1), (3, 0)] {
+        run_with(count, || {
+            assert_ok!(seat(0..3));
+            Members::default().hold(0);
+            let mut epoch = current();
+            assert_eq!((epoch.threshold, epoch.faulty), (2, faulty));
+            epoch.confirmed = set(&[0, 1]);
+            assert_eq!(epoch.replaces_earlier_shares(), faulty == 0);
+            epoch.confirmed = set(&[0, 1, 2]);
+            assert!(epoch.replaces_earlier_shares());
+        });
+    }
 }
 
 #[test]

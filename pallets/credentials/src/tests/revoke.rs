@@ -40,6 +40,17 @@ fn only_the_hospital_that_issued_a_credential_revokes_it() {
 }
 
 #[test]
+fn a_hospital_that_leaves_revokes_and_issues_nothing() {
+    run(|| {
+        assert_ok!(issue(governance(ISSUER), DOCTOR, CARDIOLOGY, START + 50));
+        epione_mocks::set_leaving(ISSUER);
+        let issued = issue(governance(ISSUER), DOCTOR, ONCOLOGY, START + 50);
+        assert_noop!(issued, Error::<Test>::NotGovernance);
+        assert_ok!(revoke(governance(ISSUER), DOCTOR, CARDIOLOGY));
+    });
+}
+
+#[test]
 fn what_is_not_in_force_is_not_revoked() {
     run(|| {
         let never = || revoke(governance(ISSUER), DOCTOR, CARDIOLOGY);

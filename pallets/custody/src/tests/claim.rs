@@ -69,6 +69,9 @@ fn no_other_hospital_claims() {
         }
         set_active(HEIR, false);
         assert_noop!(claim(&[PATIENT]), Error::<Test>::NotAgent);
+        // A hospital that leaves inherits nothing.
+        epione_mocks::set_leaving(HEIR);
+        assert_noop!(claim(&[PATIENT]), Error::<Test>::NotAgent);
         set_active(HEIR, true);
         assert_ok!(appoint(THIRD));
         assert_noop!(claim(&[PATIENT]), Error::<Test>::NotCustodian);

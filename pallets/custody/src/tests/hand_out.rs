@@ -65,6 +65,7 @@ fn only_agents_of_active_members_hand_out() {
         without_key();
         assert_noop!(hand_out(THIRD, claim), Error::<Test>::NoKey);
         begin_epoch(KEY, EpochId(6), [HEIR, THIRD]);
+        epione_mocks::set_leaving(THIRD);
         assert_ok!(hand_out(THIRD, claim));
     });
 }
@@ -107,6 +108,7 @@ fn a_custodian_who_is_appointed_again_claims_again() {
 #[test]
 fn the_suspension_and_the_removal_of_the_custodian_count() {
     prevents(Error::CustodianChanged, || set_active(HEIR, false));
+    prevents(Error::CustodianChanged, || epione_mocks::set_leaving(HEIR));
     prevents(Error::CustodianChanged, || remove_hospital(HEIR));
 }
 

@@ -2,6 +2,7 @@
 
 mod appoint;
 mod claim;
+mod custodian;
 mod hand_out;
 mod invariants;
 mod keep;

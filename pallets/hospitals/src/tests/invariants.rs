@@ -2,11 +2,12 @@
 
 use epione_primitives::{
     HospitalId,
-    hospital::{Duty, HospitalStatus},
+    hospital::{Duty, HospitalStatus, Replacement},
 };
 
 use crate::{
-    Accounts, Active, ActivePeriods, Admitted, Benched, Hospitals as Entries, Present, Seated,
+    Accounts, Active, ActivePeriods, Admitted, Authored, Benched, HospitalSet,
+    Hospitals as Entries, LeavingHospitals, Present, Replacements, Seated, Unready, Watched,
     mock::*,
 };
 
@@ -87,4 +88,30 @@ fn a_reinstatement_in_a_session_that_has_not_begun_is_found() {
 fn a_benched_hospital_that_is_not_active_is_found() {
     let damage = || Benched::<Test>::put(crate::HospitalSet::truncate_from(vec![HospitalId(9)]));
     assert!(after(damage).contains("benched"));
+}
+
+#[test]
+fn a_leaving_set_that_disagrees_with_a_status_is_found() {
+    let damage = || LeavingHospitals::<Test>::put(HospitalSet::truncate_from(vec![HospitalId(1)]));
+    assert!(after(damage).contains("the leaving set"));
+}
+
+#[test]
+fn an_unready_or_watched_hospital_that_is_not_active_is_found() {
+    let set = || HospitalSet::truncate_from(vec![HospitalId(9)]);
+    assert!(after(|| Unready::<Test>::put(set())).contains("unready"));
+    assert!(after(|| Watched::<Test>::put(set())).contains("watched"));
+}
+
+#[test]
+fn blocks_of_no_hospital_are_found() {
+    assert!(after(|| Authored::<Test>::insert(HospitalId(9), 1)).contains("blocks"));
+    assert!(after(|| Authored::<Test>::insert(HospitalId(0), 0)).contains("blocks"));
+}
+
+#[test]
+fn a_replacement_at_a_hospital_that_was_not_admitted_is_found() {
+    let replacement = Replacement { governance: stranger(0), from: 0 };
+    let damage = || Replacements::<Test>::insert(HospitalId(9), replacement);
+    assert!(after(damage).contains("is to be replaced"));
 }

@@ -31,14 +31,14 @@ fn a_hospital_that_is_reinstated_within_the_session_makes_blocks_again() {
 }
 
 #[test]
-fn the_chain_remembers_when_a_hospital_was_active() {
+fn the_chain_remembers_when_a_hospital_served() {
     chain(3, || {
         Now::set(10);
         assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
         Now::set(20);
         assert_ok!(Hospitals::reinstate(council(), HospitalId(1)));
-        let active = |at| Hospitals::active_at(HospitalId(1), at);
-        assert_eq!([0, 9, 10, 19, 20, 99].map(active), [true, true, false, false, true, true]);
+        let served = |at| Hospitals::served_at(HospitalId(1), at);
+        assert_eq!([0, 9, 10, 19, 20, 99].map(served), [true, true, false, false, true, true]);
     });
 }
 

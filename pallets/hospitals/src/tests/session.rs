@@ -37,6 +37,7 @@ fn an_unchanged_set_of_hospitals_plans_no_new_validators() {
 fn an_admitted_hospital_validates_two_sessions_after_it_set_its_keys() {
     chain(2, || {
         admit(2);
+        assert_ok!(Hospitals::ready(RuntimeOrigin::signed(entry(2).agent)));
         next_session();
         next_session();
         assert_eq!(validators(), vec![0, 1]);
@@ -58,6 +59,7 @@ fn a_suspended_hospital_leaves_and_a_reinstated_one_returns() {
         assert_eq!(validators(), vec![0, 2]);
 
         assert_ok!(Hospitals::reinstate(council(), HospitalId(1)));
+        assert_ok!(Hospitals::ready(RuntimeOrigin::signed(agent(1))));
         next_session();
         next_session();
         assert_eq!(validators(), vec![0, 1, 2]);

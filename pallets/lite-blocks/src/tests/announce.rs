@@ -149,6 +149,11 @@ fn only_an_active_hospitals_agent_announces() {
             announce(nobody, visits(1, &[PATIENT])).map_err(|failed| failed.error),
             Error::<Test>::NotAgent
         );
+        epione_mocks::set_leaving(HOME);
+        assert_noop!(
+            announce(agent(HOME), visits(1, &[PATIENT])).map_err(|failed| failed.error),
+            Error::<Test>::NotAgent
+        );
     });
 }
 

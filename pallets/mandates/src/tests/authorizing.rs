@@ -54,6 +54,9 @@ fn a_patient_authorizes_active_hospitals_at_which_they_are_registered() {
         assert_noop!(authorize(AWAY, UNTIL), Error::<Test>::NotRegistered);
         set_active(HOME, false);
         assert_noop!(authorize(HOME, UNTIL), Error::<Test>::UnknownHospital);
+        // It announces nothing any more.
+        epione_mocks::set_leaving(HOME);
+        assert_noop!(authorize(HOME, UNTIL), Error::<Test>::UnknownHospital);
         set_active(HOME, true);
         end_registration(HOME, CHILD);
         assert_noop!(authorize(HOME, UNTIL), Error::<Test>::NotRegistered);

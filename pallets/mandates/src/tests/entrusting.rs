@@ -63,6 +63,9 @@ fn keys_are_entrusted_at_active_hospitals_at_which_the_patient_is_registered() {
         assert_noop!(entrust(HOME, UNTIL), Error::<Test>::NotRegistered);
         register(HOME, CHILD, 0);
         assert_ok!(entrust(HOME, UNTIL));
+        // Its worker keeps them as long as it has a share of the consortium key.
+        epione_mocks::set_leaving(HOME);
+        assert_ok!(entrust(HOME, UNTIL));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use epione_mocks::{
     Users, add_credential, begin_epoch, end_registration, governance_account, pass, set_active,
-    without_key,
+    set_leaving, without_key,
 };
 use epione_primitives::{
     AccountId, Hash,
@@ -58,6 +58,9 @@ fn only_agents_of_active_members_hand_out() {
         }
         set_active(THIRD, false);
         assert_noop!(hand_out(THIRD, opening), Error::<Test>::NotAgent);
+        // A hospital that leaves has its share until the others make new ones.
+        set_leaving(THIRD);
+        assert_ok!(hand_out(THIRD, opening));
         // A hospital that left has no share any more.
         begin_epoch(KEY, EpochId(6), [HOME, AWAY]);
         set_active(THIRD, true);

@@ -43,3 +43,18 @@ fn only_an_active_registration_is_suspended() {
         assert_noop!(Profiles::suspend(by(A), alice()), Error::<Test>::NotActive);
     });
 }
+
+#[test]
+fn a_hospital_that_leaves_looks_after_its_users_and_gets_no_new_ones() {
+    chain(|| {
+        alice_at_a();
+        let governance = RuntimeOrigin::signed(epione_mocks::governance_account(A.0));
+        assert_ok!(Hospitals::leave(governance));
+        let previous = registration(A).body_hash;
+        assert_ok!(Profiles::update(by(A), alice(), previous, b"new".to_vec()));
+        assert_ok!(Profiles::suspend(by(A), alice()));
+        assert_noop!(Profiles::reinstate(by(A), alice()), Error::<Test>::NotAgent);
+        assert_ok!(Profiles::end_registration(by(A), alice()));
+        assert_noop!(register(A, consent(1, A, alice())), Error::<Test>::NotAgent);
+    });
+}

@@ -1,6 +1,6 @@
 use epione_mocks::{
     Users, agent_account, end_registration, governance_account, pass, register, set_active,
-    user_account,
+    set_leaving, user_account,
 };
 use epione_primitives::{AccountId, Hash, HospitalId, QueryId, query::Transfer};
 use frame_support::{assert_noop, assert_ok};
@@ -52,7 +52,9 @@ fn nobody_but_the_agent_of_the_active_mailbox_transfers() {
         }
         set_active(HOME, false);
         assert_noop!(transfer(agent(HOME), id), Error::<Test>::NotMailbox);
-        set_active(HOME, true);
+        // A hospital that leaves serves requesters, and its own ask for it.
+        set_leaving(HOME);
+        set_leaving(AWAY);
         assert_ok!(transfer(agent(HOME), id));
     });
 }

@@ -9,12 +9,12 @@ use epione_primitives::{
         Usage, Visitors,
     },
 };
-use frame_support::{assert_err, assert_ok, traits::Hooks};
+use frame_support::{BoundedVec, assert_err, assert_ok, traits::Hooks};
 
 use crate::{
-    ByGrant, ByRequest, Emergencies, EmergencyCount, ExpiryCursor, NextReview, OpeningTallies,
-    OwnReadCount, OwnReads, ReceiptCount, Receipts, RefusalCount, Refusals, Reviews, Tallies,
-    Unjustified, Usages, VisitorsFrom, mock::*, requests::Answer,
+    ByGrant, ByRequest, Emergencies, EmergencyCount, ExpiryCursor, NextReview, OfDeparted,
+    OpeningTallies, OwnReadCount, OwnReads, ReceiptCount, Receipts, RefusalCount, Refusals,
+    Reviews, Tallies, Unjustified, Usages, VisitorsFrom, mock::*, requests::Answer,
 };
 
 /// A reading (receipt 0), three emergencies (receipts 1 to 3), a refusal and a note. The first review has
@@ -105,6 +105,20 @@ fn changed_receipts_are_found() {
     detected("an emergency has no review", || {
         edit_receipt(1, |receipt| receipt.review = Some(ReviewId(1)));
     });
+}
+
+#[test]
+fn wrong_removed_hospitals_of_a_grant_are_found() {
+    fn departed(grant: Hash, hospitals: &[HospitalId]) {
+        OfDeparted::<Test>::insert(grant, BoundedVec::truncate_from(hospitals.to_vec()));
+    }
+    let order = "the removed hospitals of a grant do not ascend, or there is none";
+    detected(order, || departed(grant(0), &[]));
+    detected(order, || departed(grant(0), &[NORTH, AWAY]));
+    detected(order, || departed(grant(0), &[AWAY, AWAY]));
+    let receipt = "the grant of a custodian has no receipt of another hospital";
+    detected(receipt, || departed(grant(0), &[HOME]));
+    detected(receipt, || departed(Hash::repeat_byte(99), &[AWAY]));
 }
 
 fn edit_note(change: fn(&mut OwnRead)) {

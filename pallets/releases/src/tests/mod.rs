@@ -1,4 +1,5 @@
 mod classes;
+mod custodian;
 mod emergency;
 mod expiry;
 mod invariants;

@@ -86,6 +86,9 @@ fn only_the_agent_of_an_active_hospital_records() {
         }
         set_active(HOME, false);
         refused(reading(1), Error::NotAgent);
+        // A hospital that leaves serves its readers.
+        epione_mocks::set_leaving(HOME);
+        assert_ok!(record(agent(HOME), reading(1)));
     });
 }
 

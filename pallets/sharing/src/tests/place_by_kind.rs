@@ -46,6 +46,8 @@ fn another_hospitals_agent_places_nothing() {
         set_active(HOME, false);
         let suspended = place_by_kind(agent(HOME), 1, &[part(SECOND, &[0])]);
         assert_eq!(suspended, Err(Error::<Test>::NotAgent.into()));
+        epione_mocks::set_leaving(HOME);
+        assert_ok!(place_by_kind(agent(HOME), 1, &[part(SECOND, &[0])]));
     });
 }
 

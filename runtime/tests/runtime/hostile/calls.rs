@@ -96,6 +96,10 @@ pub enum Deed {
     RotateAccounts,
     SetEndpoint,
     SetSealingKey,
+    SayReady,
+    Leave,
+    CompleteReplacement,
+    ObjectToReplacement,
     SetSessionKeys,
     PurgeSessionKeys,
     Batch,
@@ -171,6 +175,10 @@ impl Deed {
         Self::RotateAccounts,
         Self::SetEndpoint,
         Self::SetSealingKey,
+        Self::SayReady,
+        Self::Leave,
+        Self::CompleteReplacement,
+        Self::ObjectToReplacement,
         Self::SetSessionKeys,
         Self::PurgeSessionKeys,
         Self::Batch,
@@ -324,6 +332,12 @@ fn governing(deed: Deed, signer: &str, [a, b, c]: [u8; 3]) -> RuntimeCall {
             let sealing_key = body(a).try_into().unwrap_or_default();
             pallet_hospitals::Call::set_sealing_key { sealing_key }.into()
         }
+        Deed::SayReady => pallet_hospitals::Call::ready {}.into(),
+        Deed::Leave => pallet_hospitals::Call::leave {}.into(),
+        Deed::CompleteReplacement => {
+            pallet_hospitals::Call::complete_replacement { hospital: hospital(a) }.into()
+        }
+        Deed::ObjectToReplacement => pallet_hospitals::Call::object_to_replacement {}.into(),
         Deed::SetSessionKeys => set_session_keys(signer, a),
         Deed::PurgeSessionKeys => RuntimeCall::Session(pallet_session::Call::purge_keys {}),
         Deed::ActOnHospital => act_on_hospital(a, b),

@@ -46,6 +46,7 @@ fn end_block(chain: &mut Chain) {
     chain.next_block();
     assert_eq!(invariants::check(), Ok(()), "before block {}", System::block_number());
     oracle::no_honest_hospital_is_benched();
+    oracle::honest_hospitals_keep_their_seats();
 }
 
 /// Goes on without transactions until the next session has begun.

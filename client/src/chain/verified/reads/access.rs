@@ -21,7 +21,7 @@ use epione_proofs::{StateError, StorageKey};
 use super::{
     BLAKE2_128, ChainError, Gap, Known, TWOX_64, VerifiedState,
     credentials::held,
-    hospitals::{active_at, exists},
+    hospitals::{exists, served_at},
     keys,
     mandates::{authorizes, represents},
     profiles::{registered, registered_anywhere, role},
@@ -187,7 +187,7 @@ fn gather(
     )?;
     let mut requester_at = Vec::new();
     for place in places {
-        if registered(known, place, requester, at)? && active_at(known, place, at)? {
+        if registered(known, place, requester, at)? && served_at(known, place, at)? {
             requester_at.push(place);
         }
     }

@@ -8,7 +8,7 @@ use epione_primitives::{
 };
 use epione_proofs::StateError;
 
-use super::{ChainError, Gap, Known, TWOX_64, VerifiedState, hospitals::active_at, keys};
+use super::{ChainError, Gap, Known, TWOX_64, VerifiedState, hospitals::served_at, keys};
 
 /// A user, an attribute and its issuer.
 type Key = (UserId, AttributeId, HospitalId);
@@ -100,7 +100,7 @@ pub(super) fn held(
     let (mut held, mut missing) = (Vec::new(), false);
     for (attribute, issuer) in named {
         match holds(known, (user, attribute, issuer), at) {
-            Ok(true) if active_at(known, issuer, at)? => held.push((attribute, issuer)),
+            Ok(true) if served_at(known, issuer, at)? => held.push((attribute, issuer)),
             Ok(_) => {}
             Err(Gap::Missing) => missing = true,
             Err(other) => return Err(other),

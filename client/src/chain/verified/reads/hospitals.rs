@@ -2,12 +2,13 @@
 
 use epione_primitives::{
     AccountId, HospitalId, Moment,
-    hospital::{Duty, Hospital},
+    hospital::{Duty, Hospital, Replacement},
     profile::Period,
 };
 use epione_proofs::StorageKey;
 
 use super::{ChainError, Gap, Known, VerifiedState, keys};
+use crate::application::SessionKeys;
 
 /// Hospitals that are requested before their number is known.
 const FIRST_HOSPITALS: u16 = 16;
@@ -28,6 +29,13 @@ impl VerifiedState {
         self.value(keys::hospital(id)).await
     }
 
+    pub(in crate::chain) async fn session_keys(
+        &self,
+        id: HospitalId,
+    ) -> Result<Option<SessionKeys>, ChainError> {
+        self.value(keys::session_keys(id)).await
+    }
+
     pub(in crate::chain) async fn hospital_of(
         &self,
         account: &AccountId,
@@ -37,6 +45,17 @@ impl VerifiedState {
 
     pub(in crate::chain) async fn benched(&self) -> Result<Vec<HospitalId>, ChainError> {
         Ok(self.value(keys::benched()).await?.unwrap_or_default())
+    }
+
+    pub(in crate::chain) async fn unready(&self) -> Result<Vec<HospitalId>, ChainError> {
+        Ok(self.value(keys::unready()).await?.unwrap_or_default())
+    }
+
+    pub(in crate::chain) async fn replacement(
+        &self,
+        id: HospitalId,
+    ) -> Result<Option<Replacement>, ChainError> {
+        self.value(keys::replacement(id)).await
     }
 }
 
@@ -64,7 +83,7 @@ pub(super) fn exists(known: &mut Known, hospital: HospitalId) -> Result<bool, Ga
     Ok(known.value::<Hospital>(keys::hospital(hospital))?.is_some())
 }
 
-pub(super) fn active_at(known: &mut Known, hospital: HospitalId, at: Moment) -> Result<bool, Gap> {
+pub(super) fn served_at(known: &mut Known, hospital: HospitalId, at: Moment) -> Result<bool, Gap> {
     let periods: Vec<Period> = known.value_or_default(keys::active_periods(hospital))?;
     Ok(periods.iter().any(|period| period.contains(at)))
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod consortium;
+mod council;
 mod credentials;
 mod custody;
 mod hospitals;

@@ -8,7 +8,7 @@ use epione_primitives::{
 
 use super::{
     BLAKE2_128, ChainError, Gap, Known, VerifiedState, after_hash,
-    hospitals::{active_at, admitted},
+    hospitals::{admitted, served_at},
     keys,
 };
 
@@ -141,7 +141,7 @@ pub(super) fn registered_anywhere(
         .collect();
     known.need(in_force.iter().map(|hospital| keys::active_periods(*hospital)))?;
     for hospital in in_force {
-        if active_at(known, hospital, at)? {
+        if served_at(known, hospital, at)? {
             return Ok(true);
         }
     }

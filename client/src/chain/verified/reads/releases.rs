@@ -3,7 +3,7 @@
 
 use codec::Decode;
 use epione_primitives::{
-    Hash, HospitalId, Moment, UserId,
+    BlockNumber, Hash, HospitalId, Moment, UserId,
     access::{AccessRequest, Decision},
     limits::page,
     release::{
@@ -15,6 +15,7 @@ use epione_proofs::StorageKey;
 use super::{
     ChainError, Gap, Known, VerifiedState,
     access::decide,
+    custody::custodian_of,
     keys,
     sharing::{admitting, placed},
 };
@@ -44,7 +45,9 @@ impl VerifiedState {
     }
 
     pub(in crate::chain) async fn is_in_force(&self, grant: Hash) -> Result<bool, ChainError> {
-        self.compute([keys::by_grant(grant), keys::now()], |known| is_in_force(known, grant)).await
+        let block = self.head().number;
+        let hints = [keys::by_grant(grant), keys::of_departed(grant), keys::now()];
+        self.compute(hints, |known| is_in_force(known, grant, block)).await
     }
 
     pub(in crate::chain) async fn receipts(
@@ -167,8 +170,9 @@ fn receipt(known: &mut Known, grant: Hash) -> Result<Option<Receipt>, Gap> {
 }
 
 /// Whether a grant is recorded, the other hospitals did not find it unjustified, its rights open its sections with the
-/// classes that they have now, and the policies still allow each right.
-fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
+/// classes that they have now, the policies still allow each right, and after the block of this number its hospital is
+/// the custodian of each removed hospital whose records it releases.
+fn is_in_force(known: &mut Known, grant: Hash, block: BlockNumber) -> Result<bool, Gap> {
     let Some(Receipt { release, hospital, review, .. }) = receipt(known, grant)? else {
         return Ok(false);
     };
@@ -180,6 +184,9 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
         matches!(review.status, ReviewStatus::Closed { justified: false, .. })
     });
     if unjustified {
+        return Ok(false);
+    }
+    if !is_custodian_of_all(known, grant, hospital, block)? {
         return Ok(false);
     }
     let now = known.value_or_default(keys::now())?;
@@ -197,6 +204,22 @@ fn is_in_force(known: &mut Known, grant: Hash) -> Result<bool, Gap> {
             cosigned: false,
         };
         if !matches!(decide(known, &request, now)?, Decision::Allow { .. }) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a hospital is the custodian of each removed hospital whose records a grant releases, if there is any.
+fn is_custodian_of_all(
+    known: &mut Known,
+    grant: Hash,
+    hospital: HospitalId,
+    block: BlockNumber,
+) -> Result<bool, Gap> {
+    let departed: Vec<HospitalId> = known.value_or_default(keys::of_departed(grant))?;
+    for departed in departed {
+        if custodian_of(known, departed, block)? != Some(hospital) {
             return Ok(false);
         }
     }
@@ -363,6 +386,47 @@ mod tests {
             assert_eq!(Right::open(&[text(shared)], some_are_private), !expected);
             // Another action's right to private sections does not help.
             assert_eq!(Right::open(&[text(private), shared_media], some_are_private), !expected);
+        }
+    }
+
+    /// The chain ends such a grant with the appointment. A worker whose node is on another machine must, too.
+    #[test]
+    fn a_grant_is_of_a_custodian_of_all_its_removed_hospitals_or_of_none() {
+        use epione_primitives::{
+            AccountId,
+            custody::Appointment,
+            hospital::{Hospital, HospitalStatus},
+        };
+        let (grant, custodian) = (Hash::repeat_byte(1), HospitalId(1));
+        let entry = Hospital {
+            name: Default::default(),
+            governance: AccountId::new([1; 32]),
+            agent: AccountId::new([2; 32]),
+            worker_url: Default::default(),
+            sealing_key: Default::default(),
+            tls_key: [0; 32],
+            storage_origin: None,
+            status: HospitalStatus::Active,
+        };
+        let appointment = |custodian| Appointment { custodian, since: 10 }.encode();
+        for (departed, second, block, expected) in [
+            (None, None, 30, true),
+            (Some(vec![2_u16]), None, 30, true),
+            (Some(vec![2]), None, 29, false),
+            (Some(vec![2, 3]), None, 30, false),
+            (Some(vec![2, 3]), Some(HospitalId(4)), 30, false),
+            (Some(vec![2, 3]), Some(custodian), 30, true),
+        ] {
+            let mut known = Known::default();
+            known.learn(keys::of_departed(grant), departed.as_ref().map(Encode::encode));
+            known.learn(keys::custodian_delay(), Some(20_u32.encode()));
+            known.learn(keys::appointment(HospitalId(2)), Some(appointment(custodian)));
+            known.learn(keys::appointment(HospitalId(3)), second.map(appointment));
+            for id in [custodian, HospitalId(4)] {
+                known.learn(keys::hospital(id), Some(entry.encode()));
+            }
+            let found = is_custodian_of_all(&mut known, grant, custodian, block);
+            assert_eq!(found, Ok(expected), "{departed:?} {second:?} {block}");
         }
     }
 

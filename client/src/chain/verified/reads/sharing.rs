@@ -12,7 +12,7 @@ use epione_proofs::StateError;
 
 use super::{
     ChainError, Gap, Known, TWOX_64, VerifiedState, after_hash, credentials,
-    hospitals::active_at,
+    hospitals::served_at,
     keys,
     profiles::{registered, registered_anywhere, role},
 };
@@ -226,12 +226,12 @@ fn holds(known: &mut Known, term: &Term, requester: UserId, at: Moment) -> Resul
     Ok(match *term {
         Term::User(user) => user == requester,
         Term::Hospital(hospital) => {
-            registered(known, hospital, requester, at)? && active_at(known, hospital, at)?
+            registered(known, hospital, requester, at)? && served_at(known, hospital, at)?
         }
         Term::Role(required) => role(known, requester)? == Some(required),
         Term::Credential { attribute, issuer } => {
             credentials::holds(known, (requester, attribute, issuer), at)?
-                && active_at(known, issuer, at)?
+                && served_at(known, issuer, at)?
         }
         Term::AtLeast { .. } => false,
     })

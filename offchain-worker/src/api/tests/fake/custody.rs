@@ -163,6 +163,17 @@ pub fn record(facts: &mut Facts, id: ClaimId, hospital: HospitalId) -> Result<()
     Ok(())
 }
 
+/// The custodian that answers for the records of a removed hospital.
+pub fn custodian_of(facts: &Facts, departed: HospitalId) -> Option<HospitalId> {
+    let appointment = facts.custody.appointments.get(&departed)?;
+    let is_active = facts
+        .hospitals
+        .get(&appointment.custodian)
+        .is_some_and(|custodian| custodian.status == HospitalStatus::Active);
+    let is_over = facts.head >= appointment.since.saturating_add(facts.custody.delay);
+    (is_active && is_over).then_some(appointment.custodian)
+}
+
 impl CustodyState for FakeChain {
     fn entrusted(
         &self,
@@ -188,6 +199,10 @@ impl CustodyState for FakeChain {
 
     fn appointments(&self) -> Answer<'_, Vec<(HospitalId, Appointment)>> {
         self.answer(|facts| facts.custody.appointments.iter().map(|(id, it)| (*id, *it)).collect())
+    }
+
+    fn custodian_of(&self, departed: HospitalId) -> Answer<'_, Option<HospitalId>> {
+        self.answer(|facts| custodian_of(facts, departed))
     }
 
     fn custodian_delay(&self) -> Answer<'_, BlockNumber> {

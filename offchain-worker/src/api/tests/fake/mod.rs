@@ -63,6 +63,8 @@ pub struct Facts {
     /// New keys that hospitals proposed.
     pub recoveries: BTreeMap<UserId, Recovery>,
     pub hospitals: HashMap<HospitalId, Hospital>,
+    /// The hospitals that do not validate yet.
+    pub unready: Vec<HospitalId>,
     /// Pairs of professional and patient.
     pub related: HashSet<(UserId, UserId)>,
     pub bodies: HashMap<Hash, Vec<u8>>,
@@ -326,6 +328,10 @@ impl FinalState for FakeChain {
 
     fn hospital(&self, id: HospitalId) -> Answer<'_, Option<Hospital>> {
         self.answer(|facts| facts.hospitals.get(&id).cloned())
+    }
+
+    fn unready(&self) -> Answer<'_, Vec<HospitalId>> {
+        self.answer(|facts| facts.unready.clone())
     }
 
     fn hospital_of<'a>(&'a self, account: &'a AccountId) -> Answer<'a, Option<(HospitalId, Duty)>> {

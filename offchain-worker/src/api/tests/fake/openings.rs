@@ -8,7 +8,6 @@ use epione_envelope::keys::ContentKey;
 use epione_primitives::{
     Hash, HospitalId, RecordPointer, UserId,
     consortium::{CeremonyId, Epoch, EpochId, KeyId, SeatSet},
-    hospital::HospitalStatus,
     limits::OPENING_BLOCKS,
     opening::{HandedOut, Opening, OpeningId, WRAP_BYTES, WrapLabel, Wrapped, slot_of},
     ports::HashedBody,
@@ -267,13 +266,10 @@ pub fn hand_out(facts: &mut Facts, id: OpeningId) -> Result<(), DispatchFailure>
     if !is_audience {
         return refused("RequesterChanged");
     }
-    let is_active = |id| {
-        let found = facts.hospitals.get(&id);
-        found.is_some_and(|hospital| hospital.status == HospitalStatus::Active)
-    };
+    let serves = |id| facts.hospitals.get(&id).is_some_and(|hospital| hospital.status.serves());
     let registration = facts.registrations.get(&(hospital, requester));
     let is_registered = registration.is_some_and(|it| it.status == RegistrationStatus::Active);
-    if !is_registered || !is_active(hospital) {
+    if !is_registered || !serves(hospital) {
         return refused("NotInForce");
     }
     if is_unjustified(facts, &opening) {
@@ -283,7 +279,7 @@ pub fn hand_out(facts: &mut Facts, id: OpeningId) -> Result<(), DispatchFailure>
         return refused("NotAdmitted");
     }
     let epoch = facts.openings.epoch().filter(|epoch| epoch.seat(HOSPITAL).is_some()).cloned();
-    let Some(epoch) = epoch.filter(|_| is_active(HOSPITAL)) else { return refused("NotMember") };
+    let Some(epoch) = epoch.filter(|_| serves(HOSPITAL)) else { return refused("NotMember") };
     for record in &opening.records {
         if !record.sections.is_subset_of(slots::shared(facts, record.pointer, slots)) {
             return refused("NotPlaced");

@@ -246,6 +246,13 @@ pub fn page(
 pub fn execute(facts: &mut Facts, call: &Call) -> Result<(), DispatchFailure> {
     let mut arguments = call.arguments.as_slice();
     match (call.pallet, call.name) {
+        ("Hospitals", "ready") => {
+            let before = facts.unready.len();
+            facts.unready.retain(|hospital| *hospital != HOSPITAL);
+            if facts.unready.len() == before {
+                return Err(failure("Hospitals", "NotUnready"));
+            }
+        }
         ("Profiles", "update") => {
             let (user, previous, body) = <(UserId, Hash, Vec<u8>)>::decode(&mut arguments).unwrap();
             let registration = facts.registrations.get_mut(&(HOSPITAL, user)).unwrap();

@@ -77,7 +77,7 @@ pub(super) fn act_on_hospital(a: u8, b: u8) -> RuntimeCall {
 
 /// What only root may do, as root or by the signer.
 pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
-    let call: RuntimeCall = match a % 10 {
+    let call: RuntimeCall = match a % 11 {
         0 => frame_system::Call::set_code { code: vec![b; 100] }.into(),
         1 => frame_system::Call::kill_prefix { prefix: vec![b % 2; 1], subkeys: 1_000 }.into(),
         2 => frame_system::Call::authorize_upgrade { code_hash: Hash::repeat_byte(b) }.into(),
@@ -97,6 +97,10 @@ pub(super) fn act_as_root(a: u8, b: u8) -> RuntimeCall {
             pallet_custody::Call::appoint { departed, custodian }.into()
         }
         8 => pallet_custody::Call::dismiss { departed: hospital(b) }.into(),
+        9 => {
+            let (hospital, governance) = (hospital(b), named(b, Duty::Governance));
+            pallet_hospitals::Call::replace_governance { hospital, governance }.into()
+        }
         _ => frame_system::Call::remark { remark: vec![b; 1_000] }.into(),
     };
     if b.is_multiple_of(2) {

@@ -1,0 +1,98 @@
+//! Consents of accounts that a motion names: `epione hospital consent --json` signs them. The chain verifies them when
+//! the motion's call is dispatched, days later. So the proposer's client verifies them before, and every member's shows
+//! whether they are valid.
+
+use std::path::Path;
+
+use codec::DecodeAll;
+use epione_primitives::{
+    HospitalId, Signature,
+    hospital::Duty,
+    naming::{NamedAccount, Naming, NamingConsent},
+};
+
+use super::{read_file, state::Council};
+use crate::{commands::hospital::AccountConsent, failure::Failure, wording::word};
+
+/// Bytes of a file with a consent, at most.
+const MAX_FILE_BYTES: u64 = 16 * 1024;
+
+/// The consent in a file, for this hospital and duty.
+pub(super) fn read(
+    path: &Path,
+    hospital: HospitalId,
+    duty: Duty,
+    council: &Council,
+) -> Result<NamedAccount, Failure> {
+    let bytes = read_file(path, MAX_FILE_BYTES)?;
+    named(&bytes, hospital, duty, council).map_err(|reason| {
+        Failure::new(
+            format!("{}: {reason}; nothing was sent", path.display()),
+            format!(
+                "let the holder of the key sign again: `epione hospital consent --json --hospital {hospital} --duty \
+                 {} --as FILE`",
+                word(&duty)
+            ),
+        )
+    })
+}
+
+fn named(
+    bytes: &[u8],
+    hospital: HospitalId,
+    duty: Duty,
+    council: &Council,
+) -> Result<NamedAccount, String> {
+    let consent: AccountConsent = serde_json::from_slice(bytes).map_err(|error| {
+        format!("it is no consent of `epione hospital consent --json` ({error})")
+    })?;
+    if (consent.hospital, consent.duty) != (hospital, duty) {
+        return Err(format!(
+            "it is the consent to be the {} of hospital {}, not the {} of hospital {hospital}",
+            word(&consent.duty),
+            consent.hospital,
+            word(&duty)
+        ));
+    }
+    let signature = hex::decode(consent.consent.trim_start_matches("0x"))
+        .map_err(|error| format!("its signature is not hexadecimal ({error})"))?;
+    let signature = Signature::decode_all(&mut &signature[..])
+        .map_err(|error| format!("its signature cannot be read ({error})"))?;
+    let (account, until) = (consent.account, consent.until);
+    let named = NamedAccount { account, until, consent: signature };
+    match fault(council, hospital, duty, &named) {
+        Some(fault) => Err(fault),
+        None => Ok(named),
+    }
+}
+
+/// Why the chain would not accept a consent now.
+fn fault(
+    council: &Council,
+    hospital: HospitalId,
+    duty: Duty,
+    named: &NamedAccount,
+) -> Option<String> {
+    let NamedAccount { account, until, consent } = named;
+    let naming = Naming::Hospital { hospital, duty, until: *until };
+    if !NamingConsent::new(council.genesis, naming).is_signed_by(account, consent) {
+        return Some(format!(
+            "the key of {account} did not sign that it becomes the {} of hospital {hospital}",
+            word(&duty)
+        ));
+    }
+    (*until < council.at.number).then(|| format!("the consent was valid until block {until}"))
+}
+
+/// A consent in words.
+pub(super) fn stated(
+    council: &Council,
+    hospital: HospitalId,
+    duty: Duty,
+    named: &NamedAccount,
+) -> String {
+    match fault(council, hospital, duty, named) {
+        Some(fault) => format!("THE CHAIN WILL REFUSE IT: {fault}"),
+        None => format!("its holder consents, until block {}", named.until),
+    }
+}

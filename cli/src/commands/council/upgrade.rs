@@ -1,0 +1,143 @@
+//! `epione council apply-upgrade`: the code of a runtime that the council authorized.
+
+use std::{fmt, path::PathBuf};
+
+use clap::Args;
+use epione_client::chain::{AuthorizedUpgrade, calls::council};
+use epione_primitives::{BlockNumber, Hash, limits::BLOCK_BYTES};
+use serde::Serialize;
+use sp_core::hashing::blake2_256;
+
+use super::{Signing, in_block, read_file, state::Council};
+use crate::{
+    commands::consortium::lasting,
+    confirmation::confirm,
+    context::{Context, Output},
+    failure::Failure,
+};
+
+#[derive(Clone, Debug, Args)]
+pub struct ApplyUpgradeArgs {
+    /// File with the code of the new runtime (WebAssembly), as it was built
+    #[arg(value_name = "CODE")]
+    pub code: PathBuf,
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// A runtime that is in force from the next block on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    pub code_hash: Hash,
+    /// The chain block that replaced the runtime.
+    pub block: BlockNumber,
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// The command that goes on.
+    pub next: String,
+}
+
+impl Output for Applied {}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code_hash, block, is_final, next } = self;
+        let block = in_block(*block, *is_final);
+        write!(
+            f,
+            "the runtime with the hash {code_hash:?} is in force after {block}\nnext, with the version of epione for \
+             this runtime:\n  {next}"
+        )
+    }
+}
+
+/// The code of a runtime, and its hash.
+pub(super) fn code(path: &std::path::Path) -> Result<(Vec<u8>, Hash), Failure> {
+    let code = read_file(path, BLOCK_BYTES.into())?;
+    let hash = Hash::from(blake2_256(&code));
+    Ok((code, hash))
+}
+
+/// Checks that the council authorized this code, and that the delay has passed.
+fn check(
+    hash: Hash,
+    authorized: Option<AuthorizedUpgrade>,
+    block: BlockNumber,
+) -> Result<(), Failure> {
+    let Some(AuthorizedUpgrade { code_hash, first: Some(first), .. }) = authorized else {
+        return Err(Failure::new(
+            "the council has authorized no upgrade; nothing was sent",
+            "propose it first: `epione council propose upgrade --code FILE`",
+        ));
+    };
+    if code_hash != hash {
+        return Err(Failure::new(
+            format!(
+                "the council authorized the code with the hash {code_hash:?}, and this code has the hash {hash:?}; \
+                 nothing was sent"
+            ),
+            "build the code that the council authorized, from the same sources and with the same tools",
+        ));
+    }
+    let next = block.saturating_add(1);
+    if next < first {
+        let left = lasting(first.saturating_sub(next));
+        return Err(Failure::new(
+            format!("the upgrade may be applied from block {first} on; nothing was sent"),
+            format!("wait for {left}"),
+        ));
+    }
+    Ok(())
+}
+
+/// Replaces the runtime.
+pub async fn apply_upgrade(args: &ApplyUpgradeArgs, context: &Context) -> Result<Applied, Failure> {
+    let ApplyUpgradeArgs { code: path, signing } = args;
+    let (code, hash) = code(path)?;
+    let council = Council::read(signing.era, context).await?;
+    let chain = context.chain().await?;
+    let authorized = chain.at(council.at.hash).authorized_upgrade().await?;
+    check(hash, authorized, council.at.number)?;
+    let (hospital, account) = council.member(signing, context).await?;
+    let statement = format!(
+        "{} replaces the runtime by the code with the hash {hash:?}, which the council authorized.\n  Every node \
+         executes it from the next block on. Workers and clients must have the version for it.",
+        council.hospital(hospital)
+    );
+    confirm(context, &statement, signing.yes).await?;
+    let birth = signing.era.birth(context)?;
+    let sent = chain.submit_from(birth, &council::apply_upgrade(&code), &account).await?;
+    if !sent.has_upgraded() {
+        return Err(Failure::new(
+            format!("the chain did not accept the code in block {}", sent.block.number),
+            "nothing was changed: the code must be of this chain and have a higher version; the council must authorize \
+             code that is",
+        ));
+    }
+    Ok(Applied {
+        code_hash: hash,
+        block: sent.block.number,
+        is_final: signing.era.is_final(),
+        next: context.command(["hospital", "list"]).to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_authorized_code_is_sent_and_not_too_early() {
+        let hash = Hash::repeat_byte(1);
+        let authorized = |first| Some(AuthorizedUpgrade { code_hash: hash, checks: true, first });
+        check(hash, authorized(Some(100)), 99).unwrap();
+        let early = check(hash, authorized(Some(100)), 59).unwrap_err();
+        assert!(early.error.contains("block 100") && early.help.contains("40 blocks"), "{early}");
+        let other = check(Hash::repeat_byte(2), authorized(Some(100)), 99).unwrap_err();
+        assert!(other.error.contains("0x0101") && other.error.contains("0x0202"), "{other}");
+        for none in [None, authorized(None)] {
+            assert!(check(hash, none, 99).unwrap_err().help.contains("propose upgrade"));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Validators that make no blocks.
+
+use epione_primitives::{HospitalId, hospital::HospitalStatus};
+use frame_support::assert_ok;
+
+use crate::{Authored, Event, mock::*};
+
+fn unready() -> Vec<u16> {
+    Hospitals::unready().into_iter().map(|HospitalId(number)| number).collect()
+}
+
+#[test]
+fn a_validator_that_makes_no_block_in_a_session_is_unseated_and_keeps_its_seat_in_the_council() {
+    chain(4, || {
+        Silent::set(vec![2]);
+        next_session();
+
+        let unseated = Event::<Test>::Unseated { hospital: HospitalId(2) };
+        assert!(System::read_events_for_pallet::<Event<Test>>().contains(&unseated));
+        assert_eq!(unready(), vec![2]);
+        assert_eq!(entry(2).status, HospitalStatus::Active);
+        assert_eq!(council_members().len(), 4);
+        assert_eq!(Inactive::get(), vec![]);
+        next_session();
+        assert_eq!(validators(), vec![0, 1, 3]);
+    });
+}
+
+#[test]
+fn an_unseated_hospital_validates_again_after_its_agent_is_ready() {
+    chain(4, || {
+        Silent::set(vec![2]);
+        next_session();
+        next_session();
+        Silent::set(vec![]);
+        assert_ok!(Hospitals::ready(RuntimeOrigin::signed(agent(2))));
+        next_session();
+        next_session();
+        assert_eq!(validators(), vec![0, 1, 2, 3]);
+        assert_eq!(unready(), Vec::<u16>::new());
+    });
+}
+
+#[test]
+fn one_block_in_a_session_is_enough() {
+    chain(4, || {
+        Silent::set(vec![2]);
+        Hospitals::note_author(&governance(2));
+        next_session();
+        assert_eq!(unready(), Vec::<u16>::new());
+        assert_eq!(Authored::<Test>::iter().count(), 0, "the next session counts from zero");
+        next_session();
+        assert_eq!(unready(), vec![2]);
+    });
+}
+
+#[test]
+fn blocks_count_for_the_hospital_also_after_it_rotated_its_account() {
+    chain(4, || {
+        Silent::set(vec![2]);
+        Hospitals::note_author(&governance(2));
+        let next = named(9, 2, epione_primitives::hospital::Duty::Governance);
+        let signer = RuntimeOrigin::signed(governance(2));
+        assert_ok!(Hospitals::rotate_accounts(signer, Some(next), None));
+        next_session();
+        assert_eq!(unready(), Vec::<u16>::new());
+    });
+}
+
+#[test]
+fn two_thirds_of_the_hospitals_stay_validators_however_many_are_silent() {
+    for (hospitals, unseated) in [(1, 0), (2, 0), (3, 1), (4, 1), (6, 2), (7, 2), (10, 3)] {
+        chain(hospitals, || {
+            Silent::set((0..hospitals).collect());
+            for _ in 0..4 {
+                next_session();
+            }
+            assert_eq!(unready(), (0..unseated).collect::<Vec<_>>(), "of {hospitals}");
+            assert_eq!(validators().len(), usize::from(hospitals - unseated));
+        });
+    }
+}
+
+#[test]
+fn hospitals_that_are_benched_or_not_ready_yet_count_as_lost() {
+    chain(7, || {
+        crate::Benched::<Test>::put(crate::HospitalSet::truncate_from(vec![
+            HospitalId(0),
+            HospitalId(1),
+        ]));
+        Silent::set(vec![2, 3]);
+        next_session();
+        assert_eq!(unready(), Vec::<u16>::new(), "five of seven validate, and four are too few");
+    });
+}
+
+#[test]
+fn a_hospital_that_was_hindered_in_the_session_is_not_unseated() {
+    chain(4, || {
+        Silent::set(vec![1]);
+        assert_ok!(Hospitals::suspend(council(), HospitalId(1)));
+        assert_ok!(Hospitals::reinstate(council(), HospitalId(1)));
+        assert_ok!(Hospitals::ready(RuntimeOrigin::signed(agent(1))));
+        next_session();
+        assert_eq!(unready(), Vec::<u16>::new());
+        next_session();
+        assert_eq!(unready(), vec![1], "but after a whole session it is");
+    });
+}
+
+#[test]
+fn a_hospital_that_becomes_ready_late_in_a_session_gets_the_next_one() {
+    chain(4, || {
+        Silent::set(vec![1]);
+        next_session();
+        assert_eq!(unready(), vec![1]);
+        // It is still a validator in this session, and has made no block in it.
+        assert_ok!(Hospitals::ready(RuntimeOrigin::signed(agent(1))));
+        next_session();
+        assert_eq!(unready(), Vec::<u16>::new());
+    });
+}
+
+#[test]
+fn an_account_that_is_no_governance_account_makes_no_blocks() {
+    chain(2, || {
+        for account in [agent(0), stranger(0)] {
+            Hospitals::note_author(&account);
+        }
+        assert_eq!(Authored::<Test>::iter().count(), 0);
+    });
+}
