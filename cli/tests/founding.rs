@@ -154,18 +154,23 @@ impl Consortium {
         chain.submit(&call, &member.governance()).await.unwrap();
     }
 
-    /// The council decides: these members vote for a motion, and the first of them proposes and closes it.
+    /// A member proposes a motion.
+    fn propose(&self, motion: &[u8], member: usize) {
+        let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
+        let proposal = [&Compact(3_u32).encode()[..], motion, &length].concat();
+        self.runtime.block_on(self.submit(member, "propose", proposal));
+    }
+
+    /// These members vote for a motion, and the first of them closes it.
     fn decide(&self, index: u32, motion: &[u8], voters: [usize; 3]) {
+        let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
+        let hash = Hash::from(sp_core::blake2_256(motion));
+        let closed = [(hash, Compact(index), MOTION_WEIGHT).encode(), length].concat();
         self.runtime.block_on(async {
-            let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
-            let hash = Hash::from(sp_core::blake2_256(motion));
-            let proposal = [&Compact(3_u32).encode()[..], motion, &length].concat();
-            self.submit(voters[0], "propose", proposal).await;
             for voter in voters {
                 self.submit(voter, "vote", (hash, Compact(index), true).encode()).await;
             }
-            let closed = (hash, Compact(index), MOTION_WEIGHT).encode();
-            self.submit(voters[0], "close", [closed, length].concat()).await;
+            self.submit(voters[0], "close", closed).await;
         });
     }
 
@@ -319,11 +324,17 @@ impl Consortium {
 
     /// The fifth sets its session keys, and its worker reports that it is ready. The session after the next one has its
     /// seat: that would take twenty minutes.
-    fn fifth_joins(&mut self, application: &Application) {
+    fn fifth_joins(&mut self, application: &Application, genesis: &str) {
         let (governance, agent) = application.admitted_accounts().unwrap();
         let statement = application.statement();
         let about = (&statement.name, governance, agent, &statement.worker_url);
         let admit = (ADMIT, about, &statement.sealing_key, statement.tls_key).encode();
+        let file = self.place.application("Fifth");
+        let signer = self.members[0].dir.join("governance.json");
+        let propose = ["council", "propose", "admit", "--application", &file, "--yes"];
+        let by = ["--as", signer.to_str().unwrap(), "--node", &self.members[0].node_url];
+        let proposed = self.place.run(&[&propose[..], &by, &["--genesis", genesis]].concat());
+        assert_eq!(proposed["hash"], json!(Hash::from(sp_core::blake2_256(&admit))));
         self.decide(0, &admit, [0, 1, 2]);
 
         let admitted = self.reaches(4, &["unready", "ready", "queued", "seated"]);
@@ -348,7 +359,9 @@ impl Consortium {
         assert_eq!(left["hospital"], 0, "{left}");
         self.first_becomes("leaving", 1, genesis);
         self.place.refusal(&["hospital", "leave", "--dir", dir, "--yes"]);
-        self.decide(1, &(REMOVE, HospitalId(0)).encode(), [1, 2, 3]);
+        let remove = (REMOVE, HospitalId(0)).encode();
+        self.propose(&remove, 1);
+        self.decide(1, &remove, [1, 2, 3]);
         self.first_becomes("removed", 4, genesis);
     }
 
@@ -382,7 +395,7 @@ fn four_hospitals_found_a_chain_a_fifth_joins_and_the_first_leaves() {
     let genesis = consortium.assemble();
     consortium.found(&genesis);
     let application = consortium.fifth_applies(&genesis);
-    consortium.fifth_joins(&application);
+    consortium.fifth_joins(&application, &genesis);
     consortium.visit_at_the_fifth(&genesis);
     consortium.first_leaves(&genesis);
     consortium.rotate_every_key(1);

@@ -95,8 +95,8 @@ impl Stage {
             Self::Installed => "start the node and the worker",
             Self::Syncing => "the node is fetching blocks; this takes minutes to hours",
             Self::Applying => {
-                "hand application.json to a member: its governance proposes the admission, and more than half of the \
-                 hospitals vote for it"
+                "hand application.json to a member: its governance proposes the admission (epione council propose \
+                 admit --application FILE), and more than half of the hospitals vote for it"
             }
             Self::Unready => {
                 "the worker fetches every committed segment, and then reports that it is ready; its log and /readyz \
