@@ -49,7 +49,7 @@ pub fn founders(mut applications: Vec<Application>) -> Result<Vec<Application>, 
     for application in &applications {
         let statement = &application.statement;
         let name = &statement.name;
-        if statement.admission.is_some() {
+        if statement.consents.is_some() {
             return Err(FoundingError::Joins(name.clone()));
         }
         for (what, key) in statement.keys() {

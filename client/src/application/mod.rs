@@ -61,13 +61,13 @@ pub struct Statement {
     pub session_proof: Vec<u8>,
     /// Absent from a founder, whose chain does not exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admission: Option<Admission>,
+    pub consents: Option<Consents>,
 }
 
 /// The consents of both accounts to belong to a hospital of an existing chain.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Admission {
+pub struct Consents {
     pub genesis: Hash,
     /// The number that the chain gives to the next hospital.
     pub hospital: HospitalId,
@@ -81,7 +81,7 @@ pub struct Admission {
     pub agent: Vec<u8>,
 }
 
-impl Admission {
+impl Consents {
     /// Signs both consents.
     pub fn sign(
         genesis: Hash,
@@ -228,7 +228,7 @@ impl Application {
         }
         check_signatures(&statement, &signatures)?;
         let application = Self { statement, signatures, address };
-        application.admission()?;
+        application.named_accounts()?;
         Ok(application)
     }
 
@@ -260,13 +260,13 @@ impl Application {
     /// What `hospitals.admit` needs of the accounts; none if the application is a founder's.
     pub fn admitted_accounts(&self) -> Option<(NamedAccount, NamedAccount)> {
         // Checked when the application was made.
-        self.admission().ok().flatten()
+        self.named_accounts().ok().flatten()
     }
 
-    fn admission(&self) -> Result<Option<(NamedAccount, NamedAccount)>, ApplicationError> {
-        let Some(admission) = &self.statement.admission else { return Ok(None) };
-        let governance = admission.named(Duty::Governance, &self.statement.governance)?;
-        let agent = admission.named(Duty::Agent, &self.statement.agent)?;
+    fn named_accounts(&self) -> Result<Option<(NamedAccount, NamedAccount)>, ApplicationError> {
+        let Some(consents) = &self.statement.consents else { return Ok(None) };
+        let governance = consents.named(Duty::Governance, &self.statement.governance)?;
+        let agent = consents.named(Duty::Agent, &self.statement.agent)?;
         Ok(Some((governance, agent)))
     }
 

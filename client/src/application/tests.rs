@@ -44,7 +44,7 @@ impl Hospital {
             session: self.session.public(),
             session_proof: self.session.prove(&governance),
             governance,
-            admission: None,
+            consents: None,
         }
     }
 
@@ -193,8 +193,8 @@ fn consents_are_of_the_accounts_and_for_the_number() {
     let (governance, agent) = (Account::from(&hospital.governance), Account::from(&hospital.agent));
     let (genesis, until) = (Hash::repeat_byte(3), 900);
     let mut statement = hospital.statement("North");
-    let admission = Admission::sign(genesis, HospitalId(4), until, &governance, &agent);
-    statement.admission = Some(admission.clone());
+    let consents = Consents::sign(genesis, HospitalId(4), until, &governance, &agent);
+    statement.consents = Some(consents.clone());
     let application = hospital.sign(statement.clone()).unwrap();
     assert_eq!(reread(&application, |_| {}), Ok(application.clone()));
     let (named, named_agent) = application.admitted_accounts().unwrap();
@@ -204,13 +204,13 @@ fn consents_are_of_the_accounts_and_for_the_number() {
     assert_eq!((named.account, named.until), (governance.id(), until));
     assert_eq!(named_agent.account, agent.id());
     for wrong in [
-        Admission { hospital: HospitalId(5), ..admission.clone() },
-        Admission { until: until + 1, ..admission.clone() },
-        Admission { genesis: Hash::repeat_byte(4), ..admission.clone() },
-        Admission { agent: admission.governance.clone(), ..admission.clone() },
-        Admission { governance: Vec::new(), ..admission },
+        Consents { hospital: HospitalId(5), ..consents.clone() },
+        Consents { until: until + 1, ..consents.clone() },
+        Consents { genesis: Hash::repeat_byte(4), ..consents.clone() },
+        Consents { agent: consents.governance.clone(), ..consents.clone() },
+        Consents { governance: Vec::new(), ..consents },
     ] {
-        statement.admission = Some(wrong);
+        statement.consents = Some(wrong);
         let refused = hospital.sign(statement.clone()).unwrap_err();
         assert!(matches!(refused, ApplicationError::Consent(_)), "{refused}");
     }
@@ -292,8 +292,7 @@ fn whoever_joins_an_existing_chain_founds_no_other_one() {
     let hospital = Hospital::new();
     let (governance, agent) = (Account::from(&hospital.governance), Account::from(&hospital.agent));
     let mut statement = hospital.statement("North");
-    statement.admission =
-        Some(Admission::sign(Hash::zero(), HospitalId(4), 9, &governance, &agent));
+    statement.consents = Some(Consents::sign(Hash::zero(), HospitalId(4), 9, &governance, &agent));
     let refused = founders(vec![hospital.sign(statement).unwrap()]);
     assert_eq!(refused, Err(FoundingError::Joins("North".into())));
 }

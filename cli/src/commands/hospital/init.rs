@@ -221,7 +221,7 @@ impl Keys {
             session: self.session.public(),
             session_proof: self.session.prove(&governance.id()),
             governance: governance.id(),
-            admission: None,
+            consents: None,
         };
         let signers =
             Signers { governance: &governance, agent: &agent, tls: &tls, node: &self.node };

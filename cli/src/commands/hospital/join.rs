@@ -8,7 +8,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use clap::Args;
 use epione_client::{
     Account,
-    application::{Admission, Application, Signers},
+    application::{Application, Consents, Signers},
     chain::{Seat, Snapshot, calls::session},
     private,
 };
@@ -260,13 +260,13 @@ impl Run<'_> {
         joined.hospital = Some(hospital);
         joined.application = Some(self.folder.application_file());
         let statement = application.statement();
-        let valid = statement.admission.as_ref().filter(|admission| {
-            admission.genesis == self.genesis
-                && admission.hospital == hospital
-                && admission.until > head.saturating_add(DAY_BLOCKS)
+        let valid = statement.consents.as_ref().filter(|consents| {
+            consents.genesis == self.genesis
+                && consents.hospital == hospital
+                && consents.until > head.saturating_add(DAY_BLOCKS)
         });
         joined.until = Some(match valid {
-            Some(admission) => admission.until,
+            Some(consents) => consents.until,
             None => {
                 let until = head.saturating_add(MAX_CONSENT_BLOCKS);
                 self.renew(application, hospital, until).await?;
@@ -299,8 +299,8 @@ impl Run<'_> {
         let keys = self.folder.open_worker_keys()?;
         let (agent, node) = (identity::account(&keys), self.folder.open_node_key()?);
         let tls = tls::key(&keys.account, 0);
-        statement.admission =
-            Some(Admission::sign(self.genesis, hospital, until, &governance, &agent));
+        statement.consents =
+            Some(Consents::sign(self.genesis, hospital, until, &governance, &agent));
         let signers = Signers { governance: &governance, agent: &agent, tls: &tls, node: &node };
         let renewed = Application::sign(statement, &signers).map_err(|error| {
             Failure::new(
