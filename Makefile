@@ -15,7 +15,7 @@ PALLETS := hospitals profiles credentials mandates role-policies lite-blocks app
 	openings custody releases quotas consortium-key
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
-SLOWEST := one_hospital chain queries consents visit releases kills four_hospitals one_hospital_slow access reading \
+SLOWEST := founding one_hospital chain queries consents visit releases kills four_hospitals one_hospital_slow access reading \
 	hostile one_hospital_away consortium_key readiness standing openings home_down insurer lies lies_to_senders demo durability discovery crash_loop waiting lite
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(sort $(filter-out $(SLOWEST),$(INTEGRATION)))

@@ -201,6 +201,27 @@ impl Context {
         Arc::clone(&self.chain)
     }
 
+    /// The same run, about a chain and a node that a file names, unless the user named another node.
+    ///
+    /// Fails if the user named another chain, or a devnet.
+    pub fn aimed_at(mut self, node: &str, genesis: Hash) -> Result<Self, Failure> {
+        if self.common.devnet.is_some() {
+            return Err(Failure::usage(
+                "the folder of a hospital and a devnet are two different chains",
+                "leave out --devnet and EPIONE_DEVNET, or --dir",
+            ));
+        }
+        if let Some(given) = self.common.genesis.filter(|given| *given != genesis) {
+            return Err(Failure::usage(
+                format!("the first block of the folder's chain is {genesis:?}, not {given:?}"),
+                "find out which of the two is right, and correct --genesis, EPIONE_GENESIS or --dir",
+            ));
+        }
+        self.common.genesis = Some(genesis);
+        self.common.node.get_or_insert_with(|| node.to_owned());
+        Ok(self)
+    }
+
     /// The connection to the node, made at the first call. What the node says is verified, unless the user trusts it.
     pub async fn chain(&self) -> Result<&Chain, Failure> {
         self.chain.get_or_try_init(|| self.connect()).await
@@ -470,6 +491,22 @@ mod tests {
         let common = Common { trust_node: true, ..Common::default() };
         let printed = common.complete(Invocation::new(["hospital", "list"])).to_string();
         assert_eq!(printed, "epione hospital list --trust-node");
+    }
+
+    #[test]
+    fn a_folder_names_the_chain_and_the_user_may_name_the_node() {
+        let genesis = Hash::repeat_byte(7);
+        let aimed = |common| Context::new(common).aimed_at("ws://127.0.0.1:9944", genesis);
+        let plain = aimed(Common::default()).unwrap();
+        assert_eq!(plain.node_url(), "ws://127.0.0.1:9944");
+        assert_eq!(plain.common().genesis, Some(genesis));
+        let other = Common { node: Some("ws://127.0.0.1:1".into()), ..Common::default() };
+        assert_eq!(aimed(other).unwrap().node_url(), "ws://127.0.0.1:1");
+        let wrong = Common { genesis: Some(Hash::repeat_byte(8)), ..Common::default() };
+        let refused = aimed(wrong).err().unwrap();
+        assert!(refused.error.contains(&format!("{genesis:?}")), "{refused}");
+        let devnet = Common { devnet: Some("net".into()), ..Common::default() };
+        assert!(aimed(devnet).is_err());
     }
 
     #[test]

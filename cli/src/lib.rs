@@ -18,6 +18,7 @@ pub mod invocation;
 pub mod kept;
 pub mod listing;
 pub mod names;
+pub mod node_program;
 pub mod pins;
 pub mod piped;
 pub mod progress;

@@ -1,5 +1,5 @@
-//! The commands of the guides to sharing and to the council are commands that the program understands. Without a
-//! network.
+//! The commands of guides are commands that the program understands, and what is deployed fits what it writes. Without
+//! a network.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,13 +10,22 @@ use epione_cli::{Cli, arguments::Arguments};
 
 const GUIDE: &str = include_str!("../../docs/sharing.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
+const DEPLOYING: &str = include_str!("../../deploy/README.md");
+const NODE_UNIT: &str = include_str!("../../deploy/systemd/epione-node.service");
+const WORKER_UNIT: &str = include_str!("../../deploy/systemd/epione-worker.service");
+const START: &str = include_str!("../../deploy/container/node");
+const COMPOSE: &str = include_str!("../../deploy/container/compose.yaml");
+const NGINX: &str = include_str!("../../deploy/nginx/epione-worker.conf");
+const PROMETHEUS: &str = include_str!("../../deploy/prometheus/prometheus.yml");
 
 /// The commands in a document's blocks of shell commands. A line that ends with a backslash continues in the next one.
 fn commands(document: &str) -> Vec<String> {
     let blocks = document.split("```sh\n").skip(1);
     let blocks = blocks.map(|block| block.split("```").next().unwrap());
     blocks
-        .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|block| {
+            block.replace("\\\n", " ").lines().map(|it| it.trim().to_owned()).collect::<Vec<_>>()
+        })
         .filter(|line| line.starts_with("epione "))
         .collect()
 }
@@ -97,6 +106,51 @@ fn the_operators_guide_lists_what_can_be_proposed() {
         }
     }
     assert_eq!(listed, 18);
+}
+
+#[test]
+fn the_program_understands_every_command_of_the_guide_to_deploying() {
+    let commands = commands(DEPLOYING);
+    for command in &commands {
+        if let Err(error) = Arguments::read(words(command)) {
+            panic!("{command}: {error}");
+        }
+    }
+    for step in ["hospital init", "genesis assemble", "hospital join", "hospital peers add"] {
+        let begins = format!("epione {step} ");
+        assert!(commands.iter().any(|it| it.starts_with(&begins)), "{step}");
+    }
+}
+
+#[test]
+fn what_is_deployed_fits_what_init_writes() {
+    let cli = Cli::command();
+    let hospital = cli.find_subcommand("hospital").unwrap();
+    let init = hospital.find_subcommand("init").unwrap();
+    let usual = |name: &str| {
+        let option = init.get_arguments().find(|it| it.get_long() == Some(name)).unwrap();
+        option.get_default_values()[0].to_str().unwrap().to_owned()
+    };
+    assert!(NGINX.contains(&format!("server {};", usual("listen"))));
+    assert!(PROMETHEUS.contains(&format!("\"{}\"", usual("operators-listen"))));
+    assert!(PROMETHEUS.contains(&format!("127.0.0.1:{}\"", usual("node-metrics-port"))));
+    let peers = usual("node-listen");
+    let port = peers.rsplit('/').next().unwrap();
+    assert!(COMPOSE.contains(&format!("\"{port}:{port}\"")));
+    // Neither the node's RPC nor metrics leave the machine.
+    for private in [usual("rpc-port"), usual("node-metrics-port"), "8601".into()] {
+        assert!(!COMPOSE.contains(&private) && !NGINX.contains(&format!("listen {private}")));
+    }
+    for start in [NODE_UNIT, START] {
+        assert!(start.contains("epione-node $EPIONE_NODE_FLAGS $EPIONE_NODE_PEERS\n"), "{start}");
+        assert!(start.contains("node.env") && start.contains("peers.env"), "{start}");
+    }
+    for unit in [NODE_UNIT, WORKER_UNIT] {
+        for hardened in ["User=epione", "NoNewPrivileges=yes", "ProtectSystem=strict"] {
+            assert!(unit.contains(hardened), "{hardened}: {unit}");
+        }
+    }
+    assert!(WORKER_UNIT.contains("epione-worker run --config /var/lib/epione/worker.toml"));
 }
 
 #[test]

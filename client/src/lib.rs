@@ -17,6 +17,7 @@
 //! | [`query`] | node and worker: a requester asks a patient for sections, and the patient answers |
 //! | [`opening`] | node: sections that hospitals open together while the patient is away, and why they do not |
 //! | [`consent`] | node and worker: a patient's consents in words and as FHIR, what they cover, and the log of them |
+//! | [`application`] | files: what a hospital hands to the others to found or join a chain, and a new chain from it |
 //! | [`council`] | none: what the council can decide, as calls and as JSON, and how a motion stands |
 //! | [`naming`] | none: signs that a call may name an account |
 //! | [`api`], [`request`] | the worker's API: JSON shapes and request signatures, shared with the worker |
@@ -26,6 +27,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
+pub mod application;
 pub mod chain;
 pub mod consent;
 pub mod council;

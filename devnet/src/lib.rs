@@ -70,6 +70,7 @@ pub use layout::{Layout, Location, Locations, prefixed};
 pub use logs::{tail, tails};
 pub use network::Devnet;
 pub use plan::Plan;
+pub use ports::{Ports, Reserved, choose as reserve_ports};
 pub use probe::{NodeView, Probe};
 pub use process::Process;
 pub use record::ProcessRecord;

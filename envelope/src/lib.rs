@@ -79,6 +79,7 @@ pub mod segment;
 pub mod signature;
 mod suite;
 mod text;
+pub mod tls;
 
 pub use error::{ExtractionError, FormatError, OpenError, SealError, SignatureError};
 pub use zeroize::Zeroizing;

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use epione_envelope::tls;
 use epione_primitives::{Hash, Moment};
 use serde::Serialize;
 use tokio::{
@@ -29,7 +30,7 @@ use crate::{
         Journal, JournalError,
         inherited::{self, InheritedKey},
     },
-    keys::{self, TLS_GENERATIONS, TlsKeys},
+    keys::{self, TlsKeys},
     maintenance::{self, Switch},
     now, upkeep, worker,
 };
@@ -79,7 +80,7 @@ struct TlsKeyOptions {
     #[command(flatten)]
     file: ConfigFile,
     /// Number of the key. To replace the key in use, choose a higher number
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..i64::from(TLS_GENERATIONS)))]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..i64::from(tls::GENERATIONS)))]
     generation: u16,
 }
 

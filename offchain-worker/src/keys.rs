@@ -3,17 +3,14 @@
 use std::{fmt, fs, io, path::PathBuf};
 
 use epione_envelope::{
-    account::{AccountKey, Scheme},
+    account::AccountKey,
     development,
     keystore::{self, ActorKeys, KeystoreError},
+    tls::{self, GENERATIONS},
 };
 use zeroize::Zeroizing;
 
 use crate::config::Keystore;
-
-/// The number of TLS keys that are derived from one keystore.
-pub const TLS_GENERATIONS: u16 = 64;
-const TLS_CONTEXT: &str = "epione 2026-11-20 TLS key of a hospital's worker";
 
 /// Bytes of a password file, at most.
 const MAX_PASSWORD_BYTES: u64 = 4_096;
@@ -100,7 +97,7 @@ impl TlsKeys {
     /// The key with this public half, and its generation.
     pub fn find(&self, public: &[u8; 32]) -> Option<(u16, AccountKey)> {
         self.roots.iter().find_map(|root| {
-            let mut all = (0..TLS_GENERATIONS).map(|n| (n, root.generation(n)));
+            let mut all = (0..GENERATIONS).map(|n| (n, root.generation(n)));
             all.find(|(_, key)| key.public() == *public)
         })
     }
@@ -117,12 +114,7 @@ impl Root {
     fn generation(&self, generation: u16) -> AccountKey {
         match &self.development {
             Some(key) if generation == 0 => key.clone(),
-            _ => {
-                let material =
-                    Zeroizing::new([self.agent.seed(), &generation.to_le_bytes()[..]].concat());
-                let seed = Zeroizing::new(blake3::derive_key(TLS_CONTEXT, &material));
-                AccountKey::from_seed(Scheme::Ed25519, &seed)
-            }
+            _ => tls::key(&self.agent, generation),
         }
     }
 }
@@ -131,7 +123,11 @@ impl Root {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use epione_envelope::{account::Signer, keystore::Cost, sealing_keys::SealingSuite};
+    use epione_envelope::{
+        account::{Scheme, Signer},
+        keystore::Cost,
+        sealing_keys::SealingSuite,
+    };
 
     use super::*;
 
@@ -162,11 +158,11 @@ mod tests {
         assert!(keys.find(&old).is_none());
         keys.and_earlier(&stored, &before).unwrap();
         assert_eq!(keys.find(&old).unwrap().0, 3);
-        for generation in [0, 1, TLS_GENERATIONS - 1] {
+        for generation in [0, 1, GENERATIONS - 1] {
             let public = keys.generation(generation).public();
             assert_eq!(keys.find(&public).unwrap().0, generation);
         }
-        assert!(keys.find(&keys.generation(TLS_GENERATIONS).public()).is_none());
+        assert!(keys.find(&keys.generation(GENERATIONS).public()).is_none());
         assert_ne!(keys.generation(0).public(), now.account.public());
         assert!(!format!("{keys:?}").contains(&hex::encode(now.account.seed())));
     }

@@ -15,6 +15,7 @@ pub mod disclosure;
 pub mod discover;
 pub mod doctor;
 pub mod evidence;
+pub mod genesis;
 pub mod hospital;
 pub mod keys;
 pub mod lite;
@@ -102,9 +103,12 @@ pub enum Command {
     /// Confirms attributes of users as a hospital, and lists what hospitals confirm
     #[command(subcommand)]
     Credential(credential::Command),
-    /// Lists the hospitals, and changes a hospital's entry on the chain
+    /// Founds a hospital, joins it to a chain, changes its entry and its keys, and lets it leave
     #[command(subcommand)]
     Hospital(hospital::Command),
+    /// Makes a new chain from the applications of its founders
+    #[command(subcommand)]
+    Genesis(genesis::Command),
     /// Shows the key of which the hospitals have shares, and requests new shares
     #[command(subcommand)]
     Consortium(consortium::Command),
@@ -160,6 +164,9 @@ impl Command {
             Self::Query(command) => Some(command.when_interrupted(&again)),
             Self::Opening(command) => Some(command.when_interrupted(&again)),
             Self::Mandate(command) if command.is_reading() => reads(),
+            Self::Hospital(command) if command.is_reading() => reads(),
+            Self::Hospital(command) => command.when_interrupted(&again).or_else(changes),
+            Self::Genesis(_) => Some(format!("to try again, run: {again}")),
             Self::Consortium(command) if command.is_reading() => reads(),
             Self::Council(command) if command.is_reading() => reads(),
             Self::Consent(command) => Some(command.when_interrupted(&again)),
@@ -179,7 +186,6 @@ impl Command {
                 policy::Command::Check(_) | policy::Command::Show(_) | policy::Command::Explain(_),
             )
             | Self::Credential(credential::Command::Attributes | credential::Command::List(_))
-            | Self::Hospital(hospital::Command::List)
             | Self::VerifyDisclosure(_)
             | Self::VerifyEvidence(_)
             | Self::Discover(_)
@@ -195,8 +201,7 @@ impl Command {
             | Self::Policy(policy::Command::Set(_))
             | Self::Credential(_)
             | Self::Consortium(_)
-            | Self::Council(_)
-            | Self::Hospital(_) => changes(),
+            | Self::Council(_) => changes(),
         }
     }
 
@@ -239,7 +244,8 @@ impl Command {
             Self::Section(command) => command.run(&context.with_devnet()?).await,
             Self::Policy(command) => command.run(context).await,
             Self::Credential(command) => command.run(&context.with_devnet()?).await,
-            Self::Hospital(command) => command.run(&context.with_devnet()?).await,
+            Self::Hospital(command) => command.run(context.with_devnet()?).await,
+            Self::Genesis(command) => command.run(&context).await,
             Self::Consortium(command) => command.run(&context.with_devnet()?).await,
             Self::Council(command) => command.run(&context.with_devnet()?).await,
             Self::Block(command) => command.run(&context.with_devnet()?).await,

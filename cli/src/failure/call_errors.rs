@@ -105,7 +105,7 @@ const WORDS: &[Words] = &[
     (
         "Session",
         &["InvalidProof", "DuplicatedKey"],
-        "nothing was changed: generate new session keys at the node",
+        "nothing was changed: make new session keys, `epione hospital rotate session --help`",
     ),
     ("Session", &["NoAssociatedValidatorId", "NoAccount"], BY_GOVERNANCE),
     ("Session", &["NoKeys"], "nothing was changed: the hospital has no session keys"),

@@ -5,6 +5,7 @@
 
 pub mod lane;
 pub mod lie;
+pub mod place;
 pub mod proxy;
 pub mod reading;
 pub mod worker;

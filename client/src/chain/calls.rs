@@ -527,6 +527,17 @@ pub mod hospitals {
     }
 }
 
+/// Calls about validators, by the hospital's governance.
+pub mod session {
+    use super::Call;
+    use crate::application::SessionKeys;
+
+    /// `proof` shows that the signer has both keys ([`SessionPair::prove`](crate::application::SessionPair::prove)).
+    pub fn set_keys(keys: &SessionKeys, proof: &[u8]) -> Call {
+        Call::new("Session", "set_keys", (keys, proof))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -1,7 +1,7 @@
 //! What an operator asks about a node and its chain: how far the node is, which runtime the chain has, and which session
 //! keys belong to a hospital. Only the session keys are proven.
 
-use codec::{Decode, Encode};
+use codec::Encode;
 use epione_primitives::{Hash, HospitalId, Moment};
 use serde::Deserialize;
 use sp_core::Bytes;
@@ -11,6 +11,7 @@ use super::{
     BlockRef, Chain, ChainError, HeaderReply, Snapshot, TIMESTAMP_NOW, decode, error,
     verified::BUILT_VERSIONS,
 };
+use crate::application::SessionKeys;
 
 /// The versions of a chain's runtime, as the node says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -25,15 +26,6 @@ impl RuntimeVersion {
     /// The runtime that was built from the same source as this program.
     pub const BUILT: Self =
         Self { spec_version: BUILT_VERSIONS.0, transaction_version: BUILT_VERSIONS.1 };
-}
-
-/// The public keys with which a validator makes and finalizes blocks, as `session.setKeys` encodes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct SessionKeys {
-    /// Sr25519.
-    pub aura: [u8; 32],
-    /// Ed25519.
-    pub grandpa: [u8; 32],
 }
 
 impl Chain {
@@ -84,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_is_asked_for_its_best_block_its_runtime_and_its_keys() {
-        let keys = SessionKeys { aura: [1; 32], grandpa: [2; 32] };
+        let keys = SessionKeys { aura: [1; 32].into(), grandpa: [2; 32].into() };
         let encoded = format!("0x{}{}", "01".repeat(32), "02".repeat(32));
         let node = FakeNode::new(move |method, params| match method {
             "chain_getBlockHash" => json!(Hash::repeat_byte(7)),
@@ -106,7 +98,7 @@ mod tests {
         let version = chain.runtime_version().await.unwrap();
         assert_eq!((version.spec_version, version.transaction_version), (3, 2));
         assert!(chain.has_session_keys(&keys).await.unwrap());
-        let other = SessionKeys { grandpa: [3; 32], ..keys };
+        let other = SessionKeys { grandpa: [3; 32].into(), ..keys };
         assert!(!chain.has_session_keys(&other).await.unwrap());
     }
 }

@@ -55,6 +55,9 @@ pub enum Action {
     /// Writes the chain specifications of the presets, without their runtime, to a folder.
     ExportPresets(ExportPresets),
 
+    /// Prints the hash of a chain's first block, which identifies the chain, without starting a node.
+    GenesisHash(GenesisHash),
+
     /// Prints the best and finalized blocks of the database.
     ChainInfo(sc_cli::ChainInfoCmd),
 
@@ -78,6 +81,13 @@ pub enum Action {
 pub struct ExportPresets {
     /// The folder, which is created if needed. `dev.json` and `local.json` in it are overwritten.
     pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct GenesisHash {
+    /// A path to a chain specification, or the name of a preset.
+    #[arg(long, value_name = "CHAIN")]
+    pub chain: String,
 }
 
 impl Cli {

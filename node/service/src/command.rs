@@ -7,7 +7,8 @@ use sc_cli::{Result, SubstrateCli};
 
 use crate::{
     chain_spec::{self, EmbeddedRuntime},
-    cli::{Action, Cli, ExportPresets},
+    cli::{Action, Cli, ExportPresets, GenesisHash},
+    first_block,
     service::{self, Components},
 };
 
@@ -31,6 +32,7 @@ fn act(cli: &Cli, action: &Action) -> Result<()> {
             .sync_run(|config| command.run(config.chain_spec, config.network)),
         Action::ExportChainSpec(command) => command.run(cli.load_spec(&command.chain)?),
         Action::ExportPresets(command) => export_presets(&cli.runtime, command),
+        Action::GenesisHash(command) => print_genesis_hash(&cli.runtime, command),
         Action::ChainInfo(command) => {
             cli.create_runner(command)?.sync_run(|config| command.run::<Block>(&config))
         }
@@ -69,5 +71,11 @@ fn export_presets(runtime: &EmbeddedRuntime, command: &ExportPresets) -> Result<
         fs::write(&path, chain_spec::without_code(runtime, &id)?)?;
         println!("wrote {}", path.display());
     }
+    Ok(())
+}
+
+fn print_genesis_hash(runtime: &EmbeddedRuntime, command: &GenesisHash) -> Result<()> {
+    let spec = chain_spec::load(runtime, &command.chain)?;
+    println!("{:?}", first_block::hash(&spec)?);
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod chain_spec;
 pub mod cli;
 pub mod command;
 mod finality;
+mod first_block;
 pub mod lite_blocks;
 mod newest_justification;
 mod rpc;

@@ -8,11 +8,12 @@ use epione_primitives::limits::{
     UPGRADE_BLOCKS,
 };
 use epione_runtime::genesis;
+use jsonrpsee::{core::client::ClientT, rpc_params, ws_client::WsClientBuilder};
 use serde_json::{Value, json};
 use sp_core::hexdisplay::HexDisplay;
 use sp_io::hashing::twox_128;
 
-use crate::process::command;
+use crate::process::{Node, command, development};
 
 /// The short delays of the presets, by pallet and name in the genesis.
 const UPGRADE: (&str, &str) = ("councilRoot", "upgradeDelay");
@@ -47,6 +48,32 @@ fn a_file_without_a_runtime_gets_the_nodes_runtime() {
     let from_preset =
         command().args(["export-chain-spec", "--raw", "--chain=local"]).output().unwrap();
     assert!(output.stdout == from_preset.stdout, "both lead to the same genesis");
+}
+
+/// The hash that `epione-node genesis-hash` prints.
+fn genesis_hash(chain: &str) -> String {
+    let output = command().args(["genesis-hash", "--chain", chain]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn the_hash_of_the_first_block_is_the_one_of_a_running_node() {
+    let node = Node::start(development());
+    let client = WsClientBuilder::default().build(&node.rpc_url).await.unwrap();
+    let running: String = client.request("chain_getBlockHash", rpc_params![0]).await.unwrap();
+    assert_eq!(genesis_hash("dev"), running);
+    assert_ne!(genesis_hash("local"), running);
+}
+
+#[test]
+fn a_raw_specification_has_the_hash_of_the_plain_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = folder.path().join("raw.json");
+    let export = ["export-chain-spec", "--raw", "--chain=local", "--output"];
+    let output = command().args(export).arg(&raw).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(genesis_hash(raw.to_str().unwrap()), genesis_hash("local"));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::{fmt::Display, path::Path, time::Duration};
 
 use epione_client::{
-    chain::{Chain, ChainError, NodeHealth, RuntimeVersion, SessionKeys},
+    application::SessionKeys,
+    chain::{Chain, ChainError, NodeHealth, RuntimeVersion},
     endpoint::{is_loopback, without_userinfo},
 };
 use epione_primitives::{BlockNumber, Hash};
@@ -226,7 +227,7 @@ const RENEW: &str = "check whether node_url and the node's base path are this ho
 
 fn of_files(named: &SessionKeys, keys: &[(String, [u8; 32])], keystore: &Path) -> Finding {
     const CHECK: &str = "session-keys";
-    let wanted = [("aura", named.aura), ("gran", named.grandpa)];
+    let wanted = [("aura", named.aura.0), ("gran", named.grandpa.0)];
     let has =
         |kind: &str, key: &[u8; 32]| keys.iter().any(|(it, public)| it == kind && public == key);
     let missing: Vec<_> = wanted.iter().filter(|(kind, key)| !has(*kind, key)).collect();
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn session_keys_that_the_chain_does_not_have_are_found_in_the_keystore() {
-        let named = SessionKeys { aura: [1; 32], grandpa: [2; 32] };
+        let named = SessionKeys { aura: [1; 32].into(), grandpa: [2; 32].into() };
         let folder = Path::new("/keys");
         let judged = |keys: &[(&str, u8)]| {
             let keys: Vec<_> =

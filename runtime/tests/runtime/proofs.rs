@@ -116,6 +116,9 @@ fn the_client_computes_the_keys_of_the_sdks_pallets() {
     same!(keys::block_hash(9), frame_system::BlockHash, 9_u32);
     same!(keys::current_set(), pallet_grandpa::CurrentSetId);
     same!(keys::now(), pallet_timestamp::Now);
+    same!(keys::queued_validators(), pallet_session::QueuedKeys);
+    same!(keys::session_keys(B), pallet_session::NextKeys, B);
+    same!(keys::validators(), pallet_session::Validators);
     // The pallet's events are private.
     let events = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
     assert_eq!(keys::events().to_string(), events);

@@ -1,6 +1,6 @@
 //! What a member proposes, on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use epione_client::council::{Admission, Proposal};
@@ -17,7 +17,7 @@ use url::Url;
 use super::{MotionRef, Signing, consents, quotas, quotas::QuotaChange, state::Council, upgrade};
 use crate::{
     commands::{
-        hospital::{TlsKey, tls_key, worker_url},
+        hospital::{TlsKey, read_application, tls_key, worker_url},
         user::read_sealing_key,
     },
     context::{Context, HospitalRef, genesis_hash},
@@ -63,24 +63,48 @@ pub enum What {
 
 #[derive(Clone, Debug, Args)]
 pub struct AdmitArgs {
+    /// Application of the hospital, to which `epione hospital join` added its consents: it has everything below
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["name", "governance", "agent", "url", "tls_key", "sealing_key"]
+    )]
+    pub application: Option<PathBuf>,
+    #[command(flatten)]
+    pub described: Described,
+}
+
+/// A hospital without an application.
+#[derive(Clone, Debug, Args)]
+pub struct Described {
     /// Name of the hospital
-    #[arg(long, value_name = "NAME")]
-    pub name: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "application")]
+    pub name: Option<String>,
     /// Consent of its governance account: a file with what `epione hospital consent --json --duty governance` printed
-    #[arg(long, value_name = "CONSENT")]
-    pub governance: PathBuf,
+    #[arg(long, value_name = "CONSENT", required_unless_present = "application")]
+    pub governance: Option<PathBuf>,
     /// Consent of its agent account: a file with what `epione hospital consent --json --duty agent` printed
-    #[arg(long, value_name = "CONSENT")]
-    pub agent: PathBuf,
+    #[arg(long, value_name = "CONSENT", required_unless_present = "application")]
+    pub agent: Option<PathBuf>,
     /// Address of its worker: https://host:port
-    #[arg(long, value_name = "URL", value_parser = worker_url)]
-    pub url: Url,
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = worker_url,
+        required_unless_present = "application"
+    )]
+    pub url: Option<Url>,
     /// Public key that `epione-worker tls-key` prints, in 64 hexadecimal digits
-    #[arg(long, value_name = "HEX", value_parser = tls_key)]
-    pub tls_key: TlsKey,
+    #[arg(
+        long,
+        value_name = "HEX",
+        value_parser = tls_key,
+        required_unless_present = "application"
+    )]
+    pub tls_key: Option<TlsKey>,
     /// Public sealing key of its worker in hexadecimal, as `epione keys show --json` prints it
-    #[arg(long, value_name = "HEX")]
-    pub sealing_key: String,
+    #[arg(long, value_name = "HEX", required_unless_present = "application")]
+    pub sealing_key: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -307,19 +331,53 @@ impl What {
 }
 
 fn admission(args: &AdmitArgs, council: &Council) -> Result<Admission, Failure> {
-    let next = council.next_hospital();
-    let url = args.url.as_str().trim_end_matches('/');
-    let sealing_key = read_sealing_key(&args.sealing_key)?;
-    let sealing_key = BoundedVec::try_from(sealing_key.as_bytes().to_vec())
-        .map_err(|_| Failure::usage("the sealing key is too long", "copy sealingKey again"))?;
+    match &args.application {
+        Some(file) => applied(file, council),
+        None => described(&args.described, council),
+    }
+}
+
+fn applied(file: &Path, council: &Council) -> Result<Admission, Failure> {
+    let application = read_application(file)?;
+    let [governance, agent] = consents::of(&application, file, council.next_hospital(), council)?;
+    let statement = application.statement();
     Ok(Admission {
-        name: bounded(&args.name, "the name")?,
-        governance: consents::read(&args.governance, next, Duty::Governance, council)?,
-        agent: consents::read(&args.agent, next, Duty::Agent, council)?,
-        worker_url: bounded(url, "the URL")?,
-        sealing_key,
-        tls_key: args.tls_key.0,
+        name: bounded(&statement.name, "the name")?,
+        governance,
+        agent,
+        worker_url: bounded(&statement.worker_url, "the URL")?,
+        sealing_key: sealing_key(statement.sealing_key.clone())?,
+        tls_key: statement.tls_key.0,
     })
+}
+
+fn described(args: &Described, council: &Council) -> Result<Admission, Failure> {
+    let Described { name, governance, agent, url, tls_key, sealing_key: key } = args;
+    let (Some(name), Some(governance), Some(agent)) = (name, governance, agent) else {
+        return Err(incomplete());
+    };
+    let (Some(url), Some(tls_key), Some(key)) = (url, tls_key, key) else {
+        return Err(incomplete());
+    };
+    let next = council.next_hospital();
+    let url = url.as_str().trim_end_matches('/');
+    Ok(Admission {
+        name: bounded(name, "the name")?,
+        governance: consents::read(governance, next, Duty::Governance, council)?,
+        agent: consents::read(agent, next, Duty::Agent, council)?,
+        worker_url: bounded(url, "the URL")?,
+        sealing_key: sealing_key(read_sealing_key(key)?.as_bytes().to_vec())?,
+        tls_key: tls_key.0,
+    })
+}
+
+fn incomplete() -> Failure {
+    Failure::usage("the hospital is not described completely", "give its --application FILE")
+}
+
+fn sealing_key<const MAX: u32>(bytes: Vec<u8>) -> Result<BoundedVec<u8, ConstU32<MAX>>, Failure> {
+    BoundedVec::try_from(bytes)
+        .map_err(|_| Failure::usage("the sealing key is too long", "copy sealingKey again"))
 }
 
 /// A text that the chain stores.

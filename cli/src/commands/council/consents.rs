@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use codec::DecodeAll;
+use epione_client::application::Application;
 use epione_primitives::{
     HospitalId, Signature,
     hospital::Duty,
@@ -35,6 +36,30 @@ pub(super) fn read(
             ),
         )
     })
+}
+
+/// The consents of governance and agent in an application, for this hospital.
+pub(super) fn of(
+    application: &Application,
+    path: &Path,
+    hospital: HospitalId,
+    council: &Council,
+) -> Result<[NamedAccount; 2], Failure> {
+    let refused = |reason: String| {
+        Failure::new(
+            format!("{}: {reason}; nothing was sent", path.display()),
+            "let the hospital renew it: `epione hospital join --help`",
+        )
+    };
+    let (governance, agent) = application
+        .admitted_accounts()
+        .ok_or_else(|| refused("its accounts have not consented to join a chain".into()))?;
+    for (duty, named) in [(Duty::Governance, &governance), (Duty::Agent, &agent)] {
+        if let Some(fault) = fault(council, hospital, duty, named) {
+            return Err(refused(fault));
+        }
+    }
+    Ok([governance, agent])
 }
 
 fn named(

@@ -77,10 +77,21 @@ fn only_lists_change_nothing() {
         &["propose", "name-attribute", "Cardiology"],
         &["propose", "set-quotas"],
         &["propose", "set-quotas", "--set", "records.account.bytes"],
+        &["propose", "admit"],
         &["propose", "admit", "--name", "St. Mary"],
+        &["propose", "admit", "--name", "St. Mary", "--application", "application.json"],
     ] {
         assert!(parse(wrong).is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn an_application_is_enough_to_admit_a_hospital() {
+    let words = ["propose", "admit", "--application", "application.json"];
+    let Ok(Command::Propose(args)) = parse(&words) else { panic!("{words:?}") };
+    let What::Admit(admit) = &args.what else { panic!("{:?}", args.what) };
+    assert_eq!(admit.application, Some("application.json".into()));
+    assert!(admit.described.name.is_none() && admit.described.sealing_key.is_none());
 }
 
 #[test]

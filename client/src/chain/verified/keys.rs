@@ -44,6 +44,16 @@ pub(crate) fn now() -> StorageKey {
     FinalizedHead::time_key()
 }
 
+/// The validators of the next session with their keys.
+pub(super) fn queued_validators() -> StorageKey {
+    value("Session", "QueuedKeys")
+}
+
+/// The validators of the current session.
+pub(super) fn validators() -> StorageKey {
+    value("Session", "Validators")
+}
+
 // pallet-hospitals
 
 pub(super) fn active_periods(hospital: HospitalId) -> StorageKey {
@@ -70,6 +80,7 @@ pub(super) fn replacement(hospital: HospitalId) -> StorageKey {
     value("Hospitals", "Replacements").twox_64_concat(&hospital)
 }
 
+/// The active hospitals that do not validate until their workers are ready.
 pub(super) fn unready() -> StorageKey {
     value("Hospitals", "Unready")
 }

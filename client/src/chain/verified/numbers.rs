@@ -9,7 +9,7 @@ pub(super) const SPEC_VERSION: u32 = 1;
 pub(super) const TRANSACTION_VERSION: u32 = 1;
 
 /// The calls that members sign.
-pub(super) const CALLS: [Numbered; 64] = [
+pub(super) const CALLS: [Numbered; 65] = [
     ("System", "apply_authorized_upgrade", [0, 11]),
     ("Hospitals", "rotate_accounts", [6, 4]),
     ("Hospitals", "set_endpoint", [6, 5]),
@@ -19,6 +19,7 @@ pub(super) const CALLS: [Numbered; 64] = [
     ("Hospitals", "replace_governance", [6, 9]),
     ("Hospitals", "complete_replacement", [6, 10]),
     ("Hospitals", "object_to_replacement", [6, 11]),
+    ("Session", "set_keys", [7, 0]),
     ("Council", "propose", [9, 2]),
     ("Council", "vote", [9, 3]),
     ("Council", "close", [9, 6]),

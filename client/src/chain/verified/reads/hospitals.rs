@@ -8,7 +8,7 @@ use epione_primitives::{
 use epione_proofs::StorageKey;
 
 use super::{ChainError, Gap, Known, VerifiedState, keys};
-use crate::chain::SessionKeys;
+use crate::application::SessionKeys;
 
 /// Hospitals that are requested before their number is known.
 const FIRST_HOSPITALS: u16 = 16;

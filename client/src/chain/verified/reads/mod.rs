@@ -14,6 +14,7 @@ mod profiles;
 mod queries;
 mod recoveries;
 mod releases;
+mod seats;
 mod sharing;
 
 pub(in crate::chain) use queries::claimed_pending;

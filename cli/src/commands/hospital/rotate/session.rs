@@ -1,0 +1,42 @@
+//! New session keys. The node reads its keystore whenever it signs, so that it needs no restart.
+
+use epione_client::{application::SessionPair, chain::calls::session};
+use epione_primitives::BlockNumber;
+
+use super::{RotateArgs, Rotated, Rotation};
+use crate::{confirmation::confirm, context::Context, failure::Failure};
+
+/// The runtime's `SESSION_BLOCKS`. Keys that are set in one session are used from the session after the next one on.
+const SESSION_BLOCKS: BlockNumber = 200;
+
+pub async fn rotate(args: &RotateArgs, context: Context) -> Result<Rotated, Failure> {
+    let rotation = Rotation::begin(args, context).await?;
+    let Rotation { folder, context, hospital, governance, .. } = &rotation;
+    let chain = context.chain().await?;
+    let before = chain.finalized().await?.seat(*hospital).await?.keys;
+    let pair = SessionPair::generate();
+    let keys = pair.public();
+    let asked = format!(
+        "hospital {hospital} makes blocks with new session keys, aura {:?} and grandpa {:?}, from the session after \
+         the next one on",
+        keys.aura, keys.grandpa
+    );
+    confirm(context, &asked, args.yes).await?;
+    // Before they are on the chain: keys that the node lacks would cost the hospital its seat.
+    folder.add_session_keys(&pair)?;
+    let call = session::set_keys(&keys, &pair.prove(&governance.id()));
+    let block = chain.submit(&call, governance).await?.block.number;
+    let mut rotated = rotation.rotated("pair of session keys", Some(block));
+    if let Some(before) = before {
+        let names = before.file_names().into_iter();
+        let old = names.map(|name| folder.keystore().join(name));
+        rotated.keep = old.filter(|path| path.exists()).collect();
+        let last = block.saturating_add(2 * SESSION_BLOCKS);
+        rotated.steps.push(format!(
+            "the previous keys make blocks for up to two more sessions: delete their files only after block {last} is \
+             final. Never use one set of keys in two nodes"
+        ));
+    }
+    rotated.steps.push("the node needs no restart".into());
+    Ok(rotated)
+}
