@@ -5,7 +5,7 @@
 pub(super) type Numbered = (&'static str, &'static str, [u8; 2]);
 
 /// The versions of the runtime and of its transactions.
-pub(super) const SPEC_VERSION: u32 = 1;
+pub(super) const SPEC_VERSION: u32 = 2;
 pub(super) const TRANSACTION_VERSION: u32 = 1;
 
 /// The calls that members sign.
