@@ -52,9 +52,23 @@ pub(super) fn of(
             "let the hospital renew it: `epione hospital join --help`",
         )
     };
-    let (governance, agent) = application
-        .admitted_accounts()
-        .ok_or_else(|| refused("its accounts have not consented to join a chain".into()))?;
+    let consents = application.statement().consents.as_ref();
+    let (Some(consents), Some((governance, agent))) = (consents, application.admitted_accounts())
+    else {
+        return Err(refused("its accounts have not consented to join a chain".into()));
+    };
+    if consents.genesis != council.genesis {
+        return Err(refused(format!(
+            "its accounts consented to join another chain, whose first block is {:?}",
+            consents.genesis
+        )));
+    }
+    if consents.hospital != hospital {
+        return Err(refused(format!(
+            "its accounts consented to be hospital {}, and the next one is hospital {hospital}",
+            consents.hospital
+        )));
+    }
     for (duty, named) in [(Duty::Governance, &governance), (Duty::Agent, &agent)] {
         if let Some(fault) = fault(council, hospital, duty, named) {
             return Err(refused(fault));
