@@ -36,7 +36,7 @@ WASM := build --release --locked --target $(WASM_TARGET) -p epione-proofs-wasm -
 TESTS := $(addprefix test-program-,$(PROGRAMS)) test-polkadot-js test-proofs-wasm test-units test-docs test-benchmarks
 RESULTS := $(CARGO_TARGET_DIR)/test-results
 
-.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js test-proofs-wasm build-wasm lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing soak-consortium simulation clean
+.PHONY: help setup build build-tests demo test test-units test-docs test-benchmarks test-polkadot-js test-proofs-wasm build-wasm lint chain-specs weights soak build-soak soak-setup soak-large soak-large-s3 soak-links soak-crashes soak-hostile soak-lite soak-looks soak-sharing soak-consortium drill drills simulation clean
 
 help: ## Shows this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -135,6 +135,13 @@ soak-sharing: build-soak
 
 soak-consortium: build-soak
 	$(RELEASE)/epione-soak consortium --repetitions 5 --count 10 --max-blocks 2
+
+# The drills of docs/consortium.md. Each takes from 15 minutes to two hours; all of them take most of a day.
+drill: soak-setup ## Runs one drill, NAME=...; `make drill` lists them. Results in benchmarks/results/drills/.
+	$(if $(NAME),$(RELEASE)/epione-soak drill $(NAME),@$(RELEASE)/epione-soak drills)
+
+drills: soak-setup ## Runs every drill, one after the other, for most of a day.
+	@scripts/drills $(RELEASE)/epione-soak
 
 # Its few dependencies are compiled within a minute, so nothing else is built first.
 simulation: setup ## Simulates 30 to 10,000 hospitals within a minute; results in benchmarks/results/scale.md.

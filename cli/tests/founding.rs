@@ -164,7 +164,7 @@ impl Consortium {
     /// These members vote for a motion, and the first of them closes it.
     fn decide(&self, index: u32, motion: &[u8], voters: [usize; 3]) {
         let length = Compact(u32::try_from(motion.len()).unwrap()).encode();
-        let hash = Hash::from(sp_core::blake2_256(motion));
+        let hash = Hash::from(sp_crypto_hashing::blake2_256(motion));
         let closed = [(hash, Compact(index), MOTION_WEIGHT).encode(), length].concat();
         self.runtime.block_on(async {
             for voter in voters {
@@ -334,7 +334,7 @@ impl Consortium {
         let propose = ["council", "propose", "admit", "--application", &file, "--yes"];
         let by = ["--as", signer.to_str().unwrap(), "--node", &self.members[0].node_url];
         let proposed = self.place.run(&[&propose[..], &by, &["--genesis", genesis]].concat());
-        assert_eq!(proposed["hash"], json!(Hash::from(sp_core::blake2_256(&admit))));
+        assert_eq!(proposed["hash"], json!(Hash::from(sp_crypto_hashing::blake2_256(&admit))));
         self.decide(0, &admit, [0, 1, 2]);
 
         let admitted = self.reaches(4, &["unready", "ready", "queued", "seated"]);

@@ -108,6 +108,35 @@ pub fn settle(
     Ok(settled.collect())
 }
 
+/// Removes all but the first founders, and their session keys.
+pub fn keep_founders(spec: &mut Value, count: usize) -> Result<(), DevnetError> {
+    for (pallet, field) in [("hospitals", "founders"), ("session", "keys")] {
+        let not_a_list = || DevnetError::ChainSpec(format!("{pallet}.{field} is not a list"));
+        entry(spec, pallet, field)?.as_array_mut().ok_or_else(not_a_list)?.truncate(count);
+    }
+    Ok(())
+}
+
+/// Entries of the preset that runtimes before do not know: pallet and field.
+const NEW: [(&str, &str); 1] = [("hospitals", "replacementDelay")];
+
+/// Lets the chain begin with another runtime. Returns the runtime that the preset has.
+pub fn begin_with(spec: &mut Value, runtime: &[u8]) -> Result<Vec<u8>, DevnetError> {
+    let unusable = || DevnetError::ChainSpec("it contains no runtime in hexadecimal".into());
+    let code = spec.pointer_mut("/genesis/runtimeGenesis/code").ok_or_else(unusable)?;
+    let before = code.as_str().and_then(|digits| hex::decode(digits.strip_prefix("0x")?).ok());
+    let before = before.ok_or_else(unusable)?;
+    *code = json!(format!("0x{}", hex::encode(runtime)));
+    for (pallet, field) in NEW {
+        if let Some(Value::Object(entries)) =
+            spec.pointer_mut(&format!("/genesis/runtimeGenesis/patch/{pallet}"))
+        {
+            entries.remove(field);
+        }
+    }
+    Ok(before)
+}
+
 /// A founder of the same form as the preset's.
 fn founder(seed: &str) -> Result<hospital::Founder, DevnetError> {
     let keys = development::keys(&format!("//{seed}")).map_err(underivable)?;
@@ -199,6 +228,31 @@ mod tests {
         let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
         assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 16);
         assert_eq!(patch["session"]["keys"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn hospitals_that_join_later_are_not_in_the_first_block() {
+        let mut spec = spec();
+        let all = settle(&mut spec, &vec!["https://x".to_owned(); 5], 5, None).unwrap();
+        keep_founders(&mut spec, 4).unwrap();
+        assert_eq!(all.len(), 5);
+        let patch = &spec["genesis"]["runtimeGenesis"]["patch"];
+        assert_eq!(patch["hospitals"]["founders"].as_array().unwrap().len(), 4);
+        assert_eq!(patch["session"]["keys"].as_array().unwrap().len(), 4);
+        assert!(keep_founders(&mut json!({}), 4).is_err());
+    }
+
+    #[test]
+    fn a_chain_can_begin_with_the_runtime_before() {
+        let mut spec = spec();
+        assert!(begin_with(&mut spec, &[1]).is_err(), "there is no runtime to return");
+        spec["genesis"]["runtimeGenesis"]["code"] = json!("0x0a0b");
+        spec["genesis"]["runtimeGenesis"]["patch"]["hospitals"]["replacementDelay"] = json!(20);
+        assert_eq!(begin_with(&mut spec, &[1, 2]).unwrap(), [10, 11]);
+        let genesis = &spec["genesis"]["runtimeGenesis"];
+        assert_eq!(genesis["code"], json!("0x0102"));
+        let hospitals = genesis["patch"]["hospitals"].as_object().unwrap();
+        assert_eq!(hospitals.keys().collect::<Vec<_>>(), ["founders"]);
     }
 
     #[test]

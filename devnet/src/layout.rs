@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     net::{IpAddr, Ipv4Addr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::Storage;
@@ -17,6 +17,13 @@ pub struct Layout {
     /// How many hospitals have a node and are validators; all, if absent. The workers of the other hospitals share
     /// these nodes in turn.
     pub nodes: Option<u16>,
+    /// How many hospitals the chain begins with; all, if absent. Nothing of the others is started: the council can
+    /// admit them later.
+    pub founders: Option<u16>,
+    /// A file with the runtime with which the chain begins; the node's own runtime, if absent.
+    pub runtime: Option<PathBuf>,
+    /// Further arguments of every node.
+    pub node_arguments: Vec<String>,
     /// Settings of every worker, as in its configuration file. They override the network's own choices, except those
     /// that hold the network together: addresses, keys and folders.
     pub worker_settings: toml::Table,
@@ -57,6 +64,11 @@ impl Layout {
     /// How many of so many hospitals have a node; at least one.
     pub(crate) fn nodes_of(&self, hospitals: u16) -> usize {
         usize::from(self.nodes.unwrap_or(hospitals).clamp(1, hospitals))
+    }
+
+    /// How many of so many hospitals found the chain; at least one.
+    pub(crate) fn founders_of(&self, hospitals: u16) -> usize {
+        usize::from(self.founders.unwrap_or(hospitals).clamp(1, hospitals))
     }
 }
 
@@ -118,6 +130,12 @@ mod tests {
     fn a_network_has_at_least_one_node_and_no_more_than_hospitals() {
         let nodes = |nodes| Layout { nodes, ..Layout::default() }.nodes_of(4);
         assert_eq!((nodes(None), nodes(Some(0)), nodes(Some(2)), nodes(Some(9))), (4, 1, 2, 4));
+    }
+
+    #[test]
+    fn a_chain_has_at_least_one_founder_and_no_more_than_hospitals() {
+        let founders = |founders| Layout { founders, ..Layout::default() }.founders_of(5);
+        assert_eq!((founders(None), founders(Some(0)), founders(Some(4))), (5, 1, 4));
     }
 
     #[test]

@@ -60,21 +60,21 @@ impl Devnet {
             self.state.s3_server = Some(server.start()?);
             self.save()?;
         }
-        let nodes = names(self.plan.validators(), Service::Node);
+        let nodes = names(self.plan.founding_validators(), Service::Node);
         say(&format!("waiting until {nodes} have compiled the runtime and answer"));
         self.start_nodes().await?;
-        for hospital in ids(self.plan.sites()) {
+        for hospital in ids(self.plan.founders()) {
             self.start_process(hospital, Service::Worker)?;
         }
         say("waiting until the nodes are connected and each has finalized a block");
-        for site in self.plan.validators() {
+        for site in self.plan.founding_validators() {
             let (probe, url) = (&self.probe, site.addresses().node_url());
             let ask = async || probe.node(&url).await.filter(|view| view.finalized > 0);
             self.processes.wait(site.id(), Service::Node, FINALITY_PATIENCE, ask).await?;
         }
-        let workers = names(self.plan.sites(), Service::Worker);
+        let workers = names(self.plan.founders(), Service::Worker);
         say(&format!("waiting until {workers} are ready"));
-        for site in self.plan.sites() {
+        for site in self.plan.founders() {
             let (probe, url) = (&self.probe, site.addresses().operators_url());
             let ask = async || probe.worker_is_ready(&url).await.then_some(());
             self.processes.wait(site.id(), Service::Worker, WORKER_PATIENCE, ask).await?;
@@ -85,10 +85,10 @@ impl Devnet {
 
     /// Starts all nodes, and checks that they have the same first block.
     async fn start_nodes(&mut self) -> Result<(), DevnetError> {
-        for hospital in ids(self.plan.validators()) {
+        for hospital in ids(self.plan.founding_validators()) {
             self.start_process(hospital, Service::Node)?;
         }
-        for site in self.plan.validators() {
+        for site in self.plan.founding_validators() {
             let (probe, url) = (&self.probe, site.addresses().node_url());
             let ask = async || probe.genesis(&url).await;
             let genesis = self.processes.wait(site.id(), Service::Node, NODE_PATIENCE, ask).await?;
@@ -138,6 +138,16 @@ impl Devnet {
 
     pub fn directory(&self) -> &Path {
         self.claim.directory()
+    }
+
+    /// Files and addresses of every hospital.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The files and addresses of one hospital.
+    pub fn site(&self, hospital: HospitalId) -> Option<&Site> {
+        self.plan.sites().iter().find(|site| site.id() == hospital)
     }
 
     /// Kills a process as `kill -9` and power cuts do, and waits until it has ended. Does nothing if it does not run.

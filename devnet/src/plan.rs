@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -27,6 +28,12 @@ pub struct Plan {
     sites: Vec<Site>,
     /// The first so many hospitals have a node.
     nodes: usize,
+    /// The first so many hospitals found the chain.
+    founders: usize,
+    /// Further arguments of every node.
+    node_arguments: Vec<String>,
+    /// The file of the node's runtime, if the chain begins with another one.
+    next_runtime: Option<PathBuf>,
     binaries: Binaries,
     s3: Option<S3Server>,
     _reserved: Vec<Reserved>,
@@ -60,13 +67,28 @@ impl Plan {
         let mut spec = chain_spec::preset(&binaries.node).await?;
         let storage = s3.as_ref().map(S3Server::origin);
         let founders = chain_spec::settle(&mut spec, &urls, nodes, storage.as_deref())?;
+        let founding = layout.founders_of(*hospitals);
+        chain_spec::keep_founders(&mut spec, founding)?;
+        let next_runtime = match &layout.runtime {
+            None => None,
+            Some(runtime) => Some(replace_runtime(&mut spec, runtime, directory)?),
+        };
         let chain = write_chain(&binaries.node, &spec, directory).await?;
         let sites = (0..)
             .map(HospitalId)
             .zip(founders.into_iter().zip(addresses))
             .map(|(id, (founder, addresses))| Site::new(id, founder, addresses, directory));
-        let (sites, binaries) = (sites.collect(), binaries.clone());
-        Ok(Self { chain, sites, nodes, binaries, s3, _reserved: reserved })
+        Ok(Self {
+            chain,
+            sites: sites.collect(),
+            nodes,
+            founders: founding,
+            node_arguments: layout.node_arguments.clone(),
+            next_runtime,
+            binaries: binaries.clone(),
+            s3,
+            _reserved: reserved,
+        })
     }
 
     async fn write_sites(&mut self, options: &Options) -> Result<(), DevnetError> {
@@ -95,6 +117,25 @@ impl Plan {
         &self.sites[..self.nodes]
     }
 
+    /// The hospitals with which the chain begins.
+    pub fn founders(&self) -> &[Site] {
+        &self.sites[..self.founders]
+    }
+
+    /// The founders that have a node of their own.
+    pub(crate) fn founding_validators(&self) -> &[Site] {
+        &self.sites[..self.founders.min(self.nodes)]
+    }
+
+    /// The file of the node's runtime, if the chain begins with another one.
+    pub fn next_runtime(&self) -> Option<&Path> {
+        self.next_runtime.as_deref()
+    }
+
+    pub(crate) fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
     /// What to record of the network, of which nothing runs yet.
     pub fn state(&self) -> State {
         State::new(self.sites.iter().map(|site| site.state(self.s3.as_ref())).collect())
@@ -102,16 +143,21 @@ impl Plan {
 
     /// The node of a hospital, not started; `None` if the hospital shares another hospital's node.
     pub fn node(&self, site: &Site) -> Option<Process> {
-        let others = self.validators().iter().filter(|other| other.id() != site.id());
-        let bootnodes = others.map(|other| format!("--bootnodes={}", other.peer_address()));
         self.validators().iter().any(|other| other.id() == site.id()).then(|| {
-            let arguments = self.node_arguments(site).into_iter().chain(bootnodes).collect();
-            self.process(site, Service::Node, arguments)
+            let addresses = site.addresses();
+            let place = NodePlace {
+                base: site.home().join("node"),
+                key: site.node_key(),
+                listen: addresses.node_listen(),
+                rpc_port: addresses.rpc_port(),
+                address: addresses.locations.node.address,
+            };
+            self.process(site, Service::Node, self.node_arguments(site, &place))
         })
     }
 
-    fn node_arguments(&self, site: &Site) -> Vec<String> {
-        let addresses = site.addresses();
+    /// The arguments of a node with a hospital's session keys.
+    pub(crate) fn node_arguments(&self, site: &Site, place: &NodePlace) -> Vec<String> {
         let mut arguments: Vec<String> = if usize::from(site.id().0) < NAMED {
             vec![format!("--{}", site.label())]
         } else {
@@ -123,22 +169,25 @@ impl Plan {
         arguments.extend([
             "--validator".into(),
             format!("--chain={}", self.chain.display()),
-            format!("--base-path={}", site.home().join("node").display()),
-            format!("--node-key-file={}", site.node_key().display()),
-            format!("--listen-addr={}", addresses.node_listen()),
-            format!("--rpc-port={}", addresses.rpc_port()),
+            format!("--base-path={}", place.base.display()),
+            format!("--node-key-file={}", place.key.display()),
+            format!("--listen-addr={}", place.listen),
+            format!("--rpc-port={}", place.rpc_port),
             "--allow-private-ip".into(),
             "--no-mdns".into(),
             "--no-telemetry".into(),
             "--no-prometheus".into(),
         ]);
-        if !addresses.locations.node.address.is_loopback() {
+        if !place.address.is_loopback() {
             arguments.extend(["--unsafe-rpc-external".into(), "--rpc-cors=all".into()]);
         }
         if self.nodes == 1 {
             // A validator without peers considers itself offline and authors no blocks.
             arguments.push("--force-authoring".into());
         }
+        let others = self.validators().iter().filter(|other| other.id() != site.id());
+        arguments.extend(others.map(|other| format!("--bootnodes={}", other.peer_address())));
+        arguments.extend(self.node_arguments.iter().cloned());
         arguments
     }
 
@@ -164,6 +213,33 @@ impl Plan {
     }
 }
 
+/// The files and addresses of a node.
+pub(crate) struct NodePlace {
+    pub base: PathBuf,
+    /// The file of its own key, by which other nodes know it.
+    pub key: PathBuf,
+    /// Where it listens for other nodes, as a multiaddress.
+    pub listen: String,
+    pub rpc_port: u16,
+    pub address: IpAddr,
+}
+
+/// Lets the chain begin with the runtime in this file. Returns a file with the runtime that it would have begun with.
+fn replace_runtime(
+    spec: &mut Value,
+    runtime: &Path,
+    directory: &Path,
+) -> Result<PathBuf, DevnetError> {
+    let code =
+        fs::read(runtime).map_err(|source| DevnetError::File { path: runtime.into(), source })?;
+    let own = chain_spec::begin_with(spec, &code)?;
+    let data = crate::down::data(directory);
+    create_folder(&data)?;
+    let next = data.join("next-runtime.wasm");
+    write(&next, &own)?;
+    Ok(next)
+}
+
 /// Writes the chain specification that the nodes read.
 async fn write_chain(node: &Path, spec: &Value, directory: &Path) -> Result<PathBuf, DevnetError> {
     let data = crate::down::data(directory);
@@ -174,10 +250,10 @@ async fn write_chain(node: &Path, spec: &Value, directory: &Path) -> Result<Path
     Ok(chain)
 }
 
-fn create_folder(path: &Path) -> Result<(), DevnetError> {
+pub(crate) fn create_folder(path: &Path) -> Result<(), DevnetError> {
     fs::create_dir_all(path).map_err(|source| DevnetError::File { path: path.into(), source })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), DevnetError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), DevnetError> {
     write_atomically(path, bytes).map_err(|source| DevnetError::File { path: path.into(), source })
 }

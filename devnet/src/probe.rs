@@ -65,4 +65,33 @@ impl Probe {
         let answer = self.0.get(format!("{operators}/readyz")).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
+
+    /// The value of a metric of a worker, by its whole name with labels; `None` if the worker does not answer, or has
+    /// no such metric.
+    pub async fn metric(&self, operators: &str, name: &str) -> Option<f64> {
+        let answer = self.0.get(format!("{operators}/metrics")).send().await.ok()?;
+        value(&answer.text().await.ok()?, name)
+    }
+}
+
+/// The value of a metric in Prometheus's text format.
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    let value = |line: &str| {
+        let (found, value) = line.rsplit_once(' ')?;
+        if found == name { value.parse().ok() } else { None }
+    };
+    metrics.lines().find_map(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_known_by_its_whole_name() {
+        let text = "# HELP a b\n# TYPE a gauge\na_b 7\na 12\nc{kind=\"x y\"} 0.5\n";
+        assert_eq!(value(text, "a"), Some(12.0));
+        assert_eq!(value(text, "c{kind=\"x y\"}"), Some(0.5));
+        assert_eq!(value(text, "b"), None);
+    }
 }

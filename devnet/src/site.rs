@@ -112,6 +112,11 @@ impl Site {
         self.logs.join(format!("{}.log", self.process_name(service)))
     }
 
+    /// The log of a second process that runs by mistake.
+    pub(crate) fn log_of_second(&self, service: Service) -> PathBuf {
+        self.logs.join(format!("second-{}.log", self.process_name(service)))
+    }
+
     pub(crate) fn node_key(&self) -> PathBuf {
         self.home.join("node.key")
     }

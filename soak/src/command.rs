@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use epione_devnet::signalled;
 
 use crate::{
-    consortium, crashes, hostile, large, links, lite, looks, machine::Stamp, programs::Programs,
-    sharing,
+    consortium, crashes, drills, hostile, large, links, lite, looks, machine::Stamp,
+    programs::Programs, sharing,
 };
 
 #[derive(Parser)]
@@ -31,6 +31,10 @@ enum Run {
     Links(links::LinksArgs),
     /// Kills processes at random under load, and checks that nothing acknowledged is lost
     Crashes(crashes::CrashesArgs),
+    /// Lets something go wrong for a consortium, does what its runbook says, and checks that everything held
+    Drill(drills::DrillArgs),
+    /// Lists the names of the drills
+    Drills,
     /// Attacks with a hostile user and a hostile hospital, and checks that the honest ones are served
     Hostile(hostile::HostileArgs),
     /// Copies, verifies and searches ten thousand lite blocks as a peer, also after the copy was killed
@@ -69,6 +73,11 @@ async fn execute(options: &Options) -> anyhow::Result<()> {
         Run::Large(args) => large::run(args, &programs, &options.results, &stamp).await,
         Run::Links(args) => links::run(args, &programs, &options.results, &stamp).await,
         Run::Crashes(args) => crashes::run(args, &programs, &options.results, &stamp).await,
+        Run::Drill(args) => drills::run(args, &programs, &options.results, &stamp).await,
+        Run::Drills => {
+            drills::list();
+            Ok(())
+        }
         Run::Hostile(args) => hostile::run(args, &programs, &options.results, &stamp).await,
         Run::Lite(args) => lite::run(args, &programs, &options.results, &stamp).await,
         Run::Looks(args) => looks::run(args, &programs, &options.results, &stamp).await,

@@ -134,41 +134,72 @@ impl Topology {
 
     /// Cuts a connection: packets over it are dropped, open connections fall silent, and new ones fail.
     pub fn cut(&self, cut: Cut) -> anyhow::Result<()> {
-        self.routes(cut).iter().try_for_each(|(within, to)| {
-            run(&format!("ip -n {within} route add blackhole {to}/32")).map(drop)
-        })
+        block(&self.routes(cut))
     }
 
     /// Restores a connection.
     pub fn mend(&self, cut: Cut) -> anyhow::Result<()> {
-        self.routes(cut).iter().try_for_each(|(within, to)| {
-            run(&format!("ip -n {within} route del blackhole {to}/32")).map(drop)
-        })
+        unblock(&self.routes(cut))
+    }
+
+    /// Cuts the workers and nodes of some hospitals off from those of others. No hospital may be on both sides.
+    pub fn separate(&self, one: &[HospitalId], others: &[HospitalId]) -> anyhow::Result<()> {
+        block(&self.between(one, others))
+    }
+
+    /// Restores what was separated.
+    pub fn reunite(&self, one: &[HospitalId], others: &[HospitalId]) -> anyhow::Result<()> {
+        unblock(&self.between(one, others))
+    }
+
+    /// Every hospital that has links, except these.
+    pub fn all_but(&self, some: &[HospitalId]) -> Vec<HospitalId> {
+        (0..self.hospitals).map(HospitalId).filter(|id| !some.contains(id)).collect()
     }
 
     /// The addresses that a cut makes unreachable, each with the namespace that cannot reach it. Blocking one direction
     /// is enough to end a connection; both are blocked, so that nothing arrives either.
-    fn routes(&self, cut: Cut) -> Vec<(String, Ipv4Addr)> {
+    fn routes(&self, cut: Cut) -> Vec<Route> {
         let (node, worker) = (Service::Node, Service::Worker);
         match cut {
             Cut::WorkerFromNode(id) => {
                 vec![(name(id, worker), address(id, node)), (name(id, node), address(id, worker))]
             }
-            Cut::HospitalFromOthers(id) => {
-                let theirs: Vec<_> = self.ends().filter(|(other, _)| *other != id).collect();
-                let ours = [worker, node];
-                let pairs = ours.iter().flat_map(|mine| theirs.iter().map(move |it| (*mine, *it)));
-                pairs
-                    .flat_map(|(mine, (other, service))| {
-                        [
-                            (name(id, mine), address(other, service)),
-                            (name(other, service), address(id, mine)),
-                        ]
-                    })
-                    .collect()
-            }
+            Cut::HospitalFromOthers(id) => self.between(&[id], &self.all_but(&[id])),
         }
     }
+
+    /// As [`Self::routes`], between two sides.
+    fn between(&self, one: &[HospitalId], others: &[HospitalId]) -> Vec<Route> {
+        let of = |side: &[HospitalId]| -> Vec<_> {
+            self.ends().filter(|(hospital, _)| side.contains(hospital)).collect()
+        };
+        let theirs = of(others);
+        let pairs = of(one).into_iter().flat_map(|mine| theirs.iter().map(move |it| (mine, *it)));
+        pairs
+            .flat_map(|((mine, here), (other, there))| {
+                [
+                    (name(mine, here), address(other, there)),
+                    (name(other, there), address(mine, here)),
+                ]
+            })
+            .collect()
+    }
+}
+
+/// A namespace, and an address that it cannot reach.
+type Route = (String, Ipv4Addr);
+
+fn block(routes: &[Route]) -> anyhow::Result<()> {
+    routes.iter().try_for_each(|(within, to)| {
+        run(&format!("ip -n {within} route add blackhole {to}/32")).map(drop)
+    })
+}
+
+fn unblock(routes: &[Route]) -> anyhow::Result<()> {
+    routes.iter().try_for_each(|(within, to)| {
+        run(&format!("ip -n {within} route del blackhole {to}/32")).map(drop)
+    })
 }
 
 /// The first words of a command that starts a program behind a hospital's link.
@@ -230,6 +261,19 @@ mod tests {
         assert!(routes.contains(&("node2".into(), Ipv4Addr::new(10, 77, 1, 2))));
         let own = Ipv4Addr::new(10, 77, 2, 2);
         assert!(!routes.contains(&("worker1".into(), own)), "it still reaches its own node");
+    }
+
+    #[test]
+    fn two_sides_cannot_reach_each_other_and_each_side_reaches_itself() {
+        let topology = std::mem::ManuallyDrop::new(Topology { hospitals: 4, apart: true });
+        let one = [HospitalId(0), HospitalId(3)];
+        let routes = topology.between(&one, &topology.all_but(&one));
+        // Four processes on each side, two directions.
+        assert_eq!(routes.len(), 32);
+        assert!(routes.contains(&("node0".into(), Ipv4Addr::new(10, 77, 2, 2))));
+        assert!(routes.contains(&("worker2".into(), Ipv4Addr::new(10, 77, 1, 4))));
+        let same_side = ("node0".into(), Ipv4Addr::new(10, 77, 2, 4));
+        assert!(!routes.contains(&same_side), "the two still reach each other");
     }
 
     #[test]

@@ -333,7 +333,7 @@ fn check_distinct(statement: &Statement) -> Result<(), ApplicationError> {
     let keys = statement.keys();
     for (index, (one, key)) in keys.iter().enumerate() {
         if let Some((other, _)) = keys[..index].iter().find(|(_, earlier)| earlier == key) {
-            return Err(ApplicationError::SameKey(*other, *one));
+            return Err(ApplicationError::SameKey(other, one));
         }
     }
     Ok(())

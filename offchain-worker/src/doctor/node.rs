@@ -230,7 +230,7 @@ fn of_files(named: &SessionKeys, keys: &[(String, [u8; 32])], keystore: &Path) -
     let wanted = [("aura", named.aura.0), ("gran", named.grandpa.0)];
     let has =
         |kind: &str, key: &[u8; 32]| keys.iter().any(|(it, public)| it == kind && public == key);
-    let missing: Vec<_> = wanted.iter().filter(|(kind, key)| !has(*kind, key)).collect();
+    let missing: Vec<_> = wanted.iter().filter(|(kind, key)| !has(kind, key)).collect();
     let folder = keystore.display();
     if missing.is_empty() {
         return Finding::ok(CHECK, format!("{folder} has the keys that the chain names"));

@@ -6,7 +6,7 @@ use epione_primitives::{
 };
 use frame_support::{
     dispatch::DispatchClass,
-    traits::{ConstBool, ConstU32, ConstU64, FindAuthor, Get},
+    traits::{ConstBool, ConstU32, ConstU64, FindAuthor},
 };
 use pallet_authorship::EventHandler;
 use pallet_session::historical::IdentificationTuple;

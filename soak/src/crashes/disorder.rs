@@ -10,7 +10,6 @@ use tokio::time::sleep;
 
 use super::{
     HOSPITALS,
-    board::{Activity, Board},
     tally::{Fault, Tally},
 };
 use crate::{
@@ -18,6 +17,10 @@ use crate::{
     people::Practice,
     stores::{self, Damage},
     topology::{Cut, Topology},
+    visits::{
+        board::{Activity, Board},
+        calm::is_back,
+    },
 };
 
 /// The pause between two faults, in milliseconds.
@@ -27,8 +30,6 @@ const AIM: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(5);
 /// How long a hospital may take to be ready again: its node starts and catches up, and its worker notices it.
 const RECOVERY: Duration = Duration::from_secs(600);
-/// How many finalized blocks a node may be behind the others and still count as ready again.
-const BEHIND: u32 = 5;
 /// The most segments that one fault destroys.
 const DESTROYED: u64 = 4;
 
@@ -229,20 +230,4 @@ impl Disorder<'_> {
             }
         }
     }
-}
-
-/// Whether a hospital's worker is ready, and its node is not far behind the others.
-pub async fn is_back(network: &Devnet, probe: &Probe, hospital: HospitalId) -> bool {
-    let (mut newest, mut own) = (0, None);
-    for state in &network.state().hospitals {
-        let view = probe.node(&state.node_url).await;
-        newest = newest.max(view.map_or(0, |view| view.finalized));
-        if state.id == hospital {
-            own = view;
-            if !probe.worker_is_ready(&state.operators_url).await {
-                return false;
-            }
-        }
-    }
-    own.is_some_and(|view| view.finalized + BEHIND >= newest)
 }

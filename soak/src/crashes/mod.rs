@@ -6,10 +6,7 @@
 //! committed exactly once, that the visits of the round are read back byte for byte, and that every store has every
 //! segment undamaged.
 
-mod board;
-mod calm;
 mod disorder;
-mod load;
 mod tally;
 
 use std::{
@@ -32,13 +29,18 @@ use crate::{
     programs::Programs,
     results::{self, Table, mib},
     topology::Topology,
+    visits::{
+        board::Board,
+        calm::Calm,
+        load::{self, Terms},
+    },
 };
-use board::Board;
-use calm::Calm;
 use disorder::Disorder;
 use tally::Tally;
 
 const HOSPITALS: u16 = 4;
+/// How long a doctor retries one visit: longer than any hospital stays down or cut off.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 #[derive(Args, Clone, Debug)]
 pub struct CrashesArgs {
@@ -151,7 +153,14 @@ async fn endure(
         rounds += 1;
         let length = Duration::from_secs_f64(args.round * 60.0).min(total - spent);
         let until = Instant::now() + length;
-        let load = load::start(&practices, &board, seed, rounds, args, until);
+        let terms = Terms {
+            seed,
+            round: rounds,
+            pause_ms: args.pause_ms,
+            folder: args.dir.clone(),
+            patience: PATIENCE,
+        };
+        let load = load::start(&practices, &board, &terms);
         let mut disorder = Disorder {
             network: &mut network,
             links: links.as_ref(),

@@ -1,24 +1,26 @@
 //! The end of the run: the others suspend the hostile hospital, and the user's hospital ends the registration. Then
 //! nothing of theirs gets in.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use epione_client::{
-    chain::{Call, Chain, SubmitError},
+    chain::{Chain, SubmitError},
     signer::Account,
     worker::WorkerClient,
 };
 use epione_devnet::HospitalState;
 use epione_primitives::{RecordPointer, hospital::HospitalStatus, refusal::Refusal};
-use tokio::time::sleep;
 
-use super::{calls, node::Node};
-use crate::people::{Practice, TREATMENT};
+use super::calls;
+use crate::{
+    council,
+    patience::patiently,
+    people::{Practice, TREATMENT},
+};
 
-/// How long the pools may take to lose what the attackers sent, and the others to decide.
+/// How long the pools may take to lose what the attackers sent.
 const PATIENCE: Duration = Duration::from_secs(600);
-const RETRY: Duration = Duration::from_secs(3);
 
 /// Who is expelled, and by whom.
 pub struct Expulsion<'a> {
@@ -40,16 +42,8 @@ impl Expulsion<'_> {
     }
 
     async fn suspend(&self) -> anyhow::Result<()> {
-        let motion = calls::suspend(self.hospital.id);
+        council::pass(self.honest, &council::suspend(self.hospital.id)).await?;
         let first = self.honest.first().context("there is no honest hospital")?;
-        patiently(|| submit(first, calls::propose(3, &motion))).await?;
-        let votes = calls::votes_key(motion.hash());
-        let index = Node::new(&first.node_url)?.stored_number(&votes).await?;
-        let index = index.context("there is no motion")?;
-        for member in self.honest {
-            patiently(|| submit(member, calls::vote(motion.hash(), index, true))).await?;
-        }
-        patiently(|| submit(first, calls::close(&motion, index))).await?;
         let state = Chain::connect(&first.node_url).await?.finalized().await?;
         let entry = state.hospital(self.hospital.id).await?.context("the hospital is unknown")?;
         ensure!(entry.status == HospitalStatus::Suspended, "the motion had no effect");
@@ -61,11 +55,7 @@ impl Expulsion<'_> {
         let chain = Chain::connect(&home.node_url).await?;
         let governance = Account::development(&home.governance)?;
         let office = WorkerClient::for_hospital(&chain, home.id, governance).await?;
-        patiently(|| async {
-            office.end_registration(self.user.doctor).await?;
-            anyhow::Ok(())
-        })
-        .await
+        patiently(PATIENCE, async || Ok(office.end_registration(self.user.doctor).await?)).await
     }
 
     /// No node accepts a transaction of theirs, and the user's hospital gives no grant.
@@ -94,36 +84,5 @@ impl Expulsion<'_> {
         let read = reader.open(self.user.patient, &[self.read_before], TREATMENT).await;
         ensure!(read.is_err(), "the user still reads after the end of the registration");
         Ok(())
-    }
-}
-
-/// Submits a call of a hospital's governance account.
-async fn submit(hospital: &HospitalState, call: Call) -> anyhow::Result<()> {
-    let chain = Chain::connect(&hospital.node_url).await?;
-    let governance = Account::development(&hospital.governance)?;
-    match chain.submit(&call, &governance).await {
-        // An earlier attempt succeeded, although its outcome was not seen in time.
-        Err(SubmitError::Dispatch(failure))
-            if ["DuplicateProposal", "DuplicateVote", "ProposalMissing"]
-                .contains(&failure.error.as_str()) =>
-        {
-            Ok(())
-        }
-        outcome => Ok(outcome.map(drop)?),
-    }
-}
-
-/// Repeats what fails, because the attackers' transactions may still fill the blocks.
-async fn patiently<Reply>(mut attempt: impl FnMut() -> Reply) -> anyhow::Result<()>
-where
-    Reply: Future<Output = anyhow::Result<()>>,
-{
-    let begun = Instant::now();
-    loop {
-        match attempt().await {
-            Err(error) if begun.elapsed() > PATIENCE => return Err(error),
-            Err(_) => sleep(RETRY).await,
-            Ok(()) => return Ok(()),
-        }
     }
 }

@@ -18,15 +18,12 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::{spawn, task::JoinHandle, time::sleep};
 
-use super::{
-    calls, honest,
-    node::{self, Node},
-    sockets,
-    tally::Tally,
-};
+use super::{calls, honest, sockets, tally::Tally};
 use crate::{
     content::Content,
+    council,
     dice::Dice,
+    node::{self, Node},
     people::{Practice, TREATMENT},
 };
 
@@ -309,19 +306,20 @@ impl Place {
     /// hospital, and without an effect.
     async fn propose(self) {
         let governance = &self.attackers.governance;
-        let victim = calls::suspend(self.attackers.victim.hospital);
-        let remarks = (0..MOTIONS).map(|number| calls::remark(self.unique(number)));
+        let victim = council::suspend(self.attackers.victim.hospital);
+        let remarks = (0..MOTIONS).map(|number| council::remark(self.unique(number)));
         let motions: Vec<_> = remarks.chain([victim]).collect();
         for number in 0_usize.. {
             let motion = &motions[number % motions.len()];
             // A threshold of two would be too low, three is right.
             let threshold = if number.is_multiple_of(2) { 3 } else { 2 };
-            self.send("governance's motion", &calls::propose(threshold, motion), governance).await;
-            let key = calls::votes_key(motion.hash());
+            self.send("governance's motion", &council::propose(threshold, motion), governance)
+                .await;
+            let key = council::votes_key(motion.hash());
             let Ok(Some(index)) = self.node.stored_number(&key).await else { continue };
-            let vote = calls::vote(motion.hash(), index, true);
+            let vote = council::vote(motion.hash(), index, true);
             self.send("governance's vote", &vote, governance).await;
-            self.send("governance's closing", &calls::close(motion, index), governance).await;
+            self.send("governance's closing", &council::close(motion, index), governance).await;
         }
     }
 

@@ -12,7 +12,6 @@ mod calls;
 mod expulsion;
 mod honest;
 mod members;
-mod node;
 mod sockets;
 mod tally;
 

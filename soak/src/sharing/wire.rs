@@ -1,26 +1,17 @@
 //! What parties send: signed transactions and signed requests to a worker, byte for byte as the client sends them.
 
 use anyhow::ensure;
-use codec::Encode;
 use epione_client::{
     chain::calls::Call,
     request::{self, Target},
     signer::Account,
 };
 use epione_primitives::Hash;
-use epione_runtime::{Address, VERSION, in_flight::CheckInFlight, lifetime::CheckLifetime};
 use http::{HeaderMap, Method};
-use sp_runtime::{
-    generic::Era,
-    traits::{BlakeTwo256, Hash as _},
-};
 
 use super::parties::HOSPITAL;
+use crate::transaction::{self, Birth};
 
-/// The format of a transaction: version 4, signed.
-const SIGNED: u8 = 4 | 0b1000_0000;
-/// A longer payload is hashed before it is signed.
-const MAX_SIGNED_BYTES: usize = 256;
 /// When the requests are signed. Nothing here compares it with a clock.
 const AT: u64 = 1_790_000_000_000;
 
@@ -28,17 +19,7 @@ const AT: u64 = 1_790_000_000_000;
 /// two bytes, whichever they are. A nonce of 64 or more is one byte longer, or three.
 pub(crate) fn transaction(call: &Call, signer: &Account, genesis: Hash) -> Vec<u8> {
     let call = [&[0_u8, 0][..], &call.arguments[..]].concat();
-    // All other extensions have no bytes.
-    let extensions = (CheckLifetime(Era::mortal(64, 1)), CheckInFlight(1)).encode();
-    let birth = genesis;
-    let implied = (VERSION.spec_version, VERSION.transaction_version, genesis, birth).encode();
-    let mut payload = [&call[..], &extensions[..], &implied[..]].concat();
-    if payload.len() > MAX_SIGNED_BYTES {
-        payload = BlakeTwo256::hash(&payload).as_bytes().to_vec();
-    }
-    let (address, signature) =
-        (Address::from(signer.id()).encode(), signer.sign(&payload).encode());
-    [&[SIGNED][..], &address, &signature, &extensions, &call].concat().encode()
+    transaction::signed(&call, signer, Birth { genesis, hash: genesis, number: 1 }, 1)
 }
 
 /// A request to the hospital's worker.
@@ -84,7 +65,7 @@ pub(super) fn base64_length(bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use codec::DecodeAll;
+    use codec::{DecodeAll, Encode};
     use epione_runtime::UncheckedExtrinsic;
 
     use super::*;

@@ -56,7 +56,7 @@ pub enum Command {
     ///
     /// The command computes the votes that the motion needs: more than half of the members, or two thirds for what
     /// needs root. A proposal is no vote: vote for it, too. A hospital has at most two live motions.
-    Propose(ProposeArgs),
+    Propose(Box<ProposeArgs>),
     /// Votes for or against a motion, as the governance of a hospital; a later vote replaces an earlier one
     Vote(VoteArgs),
     /// Closes a motion that has enough votes, or whose time is over, and says what its call came to

@@ -10,7 +10,7 @@ use epione_client::{
 use epione_primitives::{BlockNumber, Hash, HospitalId, limits::MAX_MOTION_BYTES};
 use serde::Serialize;
 use serde_json::Value;
-use sp_core::hashing::blake2_256;
+use sp_crypto_hashing::blake2_256;
 
 use super::{Signing, What, close::CallOutcome, in_block, sentence::Sentence, state::Council};
 use crate::{

@@ -5,7 +5,7 @@ use epione_primitives::{
     BlockNumber, Hash, HospitalId, consortium::Schedule, hospital::Duty, naming::NamedAccount,
     quota::Limits, text::quoted,
 };
-use sp_core::hashing::blake2_256;
+use sp_crypto_hashing::blake2_256;
 
 use super::{consents, quotas, state::Council};
 use crate::{commands::consortium::lasting, wording::legible};

@@ -6,7 +6,7 @@ use clap::Args;
 use epione_client::chain::{AuthorizedUpgrade, calls::council};
 use epione_primitives::{BlockNumber, Hash, limits::BLOCK_BYTES};
 use serde::Serialize;
-use sp_core::hashing::blake2_256;
+use sp_crypto_hashing::blake2_256;
 
 use super::{Signing, in_block, read_file, state::Council};
 use crate::{

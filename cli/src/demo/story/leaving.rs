@@ -4,7 +4,7 @@
 use codec::{Compact, Encode};
 use epione_client::chain::{Call, Chain};
 use epione_primitives::{Hash, HospitalId, hospital::HospitalStatus, opening::Wrapped};
-use sp_core::{Blake2Hasher, Hasher as _};
+use sp_crypto_hashing::blake2_256;
 
 use super::{
     A, B, C, D, Person, Scene, Story, broken, check,
@@ -89,7 +89,7 @@ impl Story {
 /// A proposes that D is removed, and closes the motion when A, B and C have voted.
 async fn remove(scene: Scene<'_>) -> Result<(), Failure> {
     let motion = (REMOVE, D).encode();
-    let hash: Hash = Blake2Hasher::hash(&motion);
+    let hash = Hash::from(blake2_256(&motion));
     let length = u32::try_from(motion.len()).map_err(|_| broken("a motion is short"))?;
     let length = Compact(length).encode();
     let arguments = [VOTES.encode(), motion, length.clone()].concat();

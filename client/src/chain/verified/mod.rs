@@ -70,8 +70,7 @@ pub(super) use reads::claimed_pending;
 pub(super) use state::VerifiedState;
 
 /// The versions of the runtime, and of its transactions, that this source describes.
-pub(super) const BUILT_VERSIONS: (u32, u32) =
-    (numbers::SPEC_VERSION, numbers::TRANSACTION_VERSION);
+pub(super) const BUILT_VERSIONS: (u32, u32) = (numbers::SPEC_VERSION, numbers::TRANSACTION_VERSION);
 
 /// Pause after a subscription ended.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! The checks after a round: every process runs, no doctor submits, and nothing may be lost.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -15,14 +15,11 @@ use epione_client::{
     worker::WorkerClient,
 };
 use epione_devnet::{Devnet, HospitalState, Probe};
-use epione_primitives::{RecordId, RecordPointer, UserId, block::Segment};
+use epione_primitives::{HospitalId, RecordId, RecordPointer, UserId, block::Segment};
 use futures::future::try_join_all;
 use tokio::time::sleep;
 
-use super::{
-    board::{Acknowledged, Board},
-    disorder,
-};
+use super::board::{Acknowledged, Board};
 use crate::{
     content,
     dice::Dice,
@@ -31,9 +28,11 @@ use crate::{
     walk::Walk,
 };
 
-/// How long each check may take to succeed once everything runs: a ballot without votes ends after ten minutes, and its
-/// visits are announced again.
+/// How long each check may take to succeed once everything runs, unless the run says otherwise: a ballot without votes
+/// ends after ten minutes, and its visits are announced again.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// How many finalized blocks a node may be behind the others and still count as ready again.
+const BEHIND: u32 = 5;
 const POLL: Duration = Duration::from_millis(500);
 /// Attempts at reading before it fails, and the pause between them.
 const ATTEMPTS: u32 = 10;
@@ -49,12 +48,42 @@ pub struct Calm {
     /// How many acknowledged visits were read back, and how many segments were checked at every hospital.
     read: usize,
     whole: usize,
+    patience: Duration,
+    /// Hospitals that are no longer part of the network.
+    gone: BTreeSet<HospitalId>,
 }
 
 impl Calm {
     pub fn new(practices: Vec<Practice>, board: Arc<Board>, folder: &Path) -> Self {
         let (folder, walk) = (folder.to_path_buf(), Walk::default());
-        Self { practices, board, folder, walk, read: 0, whole: 0 }
+        let (patience, gone) = (PATIENCE, BTreeSet::new());
+        Self { practices, board, folder, walk, read: 0, whole: 0, patience, gone }
+    }
+
+    /// Gives each check this long.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// From now on, nothing of this hospital is checked but what it has committed. Fails if its worker has acknowledged
+    /// visits that are not committed.
+    pub fn leave_out(&mut self, hospital: HospitalId) -> anyhow::Result<()> {
+        let open = self.board.open(hospital);
+        ensure!(open.is_empty(), "acknowledged by hospital {hospital}, not committed: {open:?}");
+        self.gone.insert(hospital);
+        Ok(())
+    }
+
+    /// From now on, the hospital of this practice is checked, too.
+    pub fn take_in(&mut self, practice: Practice) {
+        self.gone.remove(&practice.hospital);
+        self.practices.push(practice);
+    }
+
+    /// The doctors of the hospitals that are part of the network.
+    fn present(&self) -> impl Iterator<Item = &Practice> {
+        self.practices.iter().filter(|practice| !self.gone.contains(&practice.hospital))
     }
 
     /// The segments of all committed blocks so far.
@@ -74,6 +103,7 @@ impl Calm {
     pub async fn check(&mut self, network: &mut Devnet) -> anyhow::Result<()> {
         let begun = Instant::now();
         self.all_run(network).await?;
+        self.renew().await?;
         let acknowledged = self.board.acknowledged();
         self.committed(&acknowledged).await?;
         self.settled().await?;
@@ -102,6 +132,7 @@ impl Calm {
         dice: &mut Dice,
     ) -> anyhow::Result<()> {
         self.all_run(network).await?;
+        self.renew().await?;
         self.all_whole(network, self.segments()).await?;
         let acknowledged = self.board.acknowledged();
         let mut sample = BTreeMap::new();
@@ -114,13 +145,22 @@ impl Calm {
         self.read_back(&sample).await
     }
 
+    /// A worker can have got another TLS key since its doctor used it for the last time.
+    async fn renew(&mut self) -> anyhow::Result<()> {
+        let gone = &self.gone;
+        for practice in self.practices.iter_mut().filter(|it| !gone.contains(&it.hospital)) {
+            *practice = practice.renewed().await?;
+        }
+        Ok(())
+    }
+
     async fn all_run(&self, network: &mut Devnet) -> anyhow::Result<()> {
         let probe = Probe::new()?;
         let begun = Instant::now();
-        for practice in &self.practices {
-            while !disorder::is_back(network, &probe, practice.hospital).await {
+        for practice in self.present() {
+            while !is_back(network, &probe, practice.hospital).await {
                 ensure!(
-                    begun.elapsed() < PATIENCE,
+                    begun.elapsed() < self.patience,
                     "hospital {} is not ready again",
                     practice.hospital
                 );
@@ -134,7 +174,7 @@ impl Calm {
 
     /// Checks that every acknowledged visit is on the chain, and no record twice.
     async fn committed(&mut self, acknowledged: &[Acknowledged]) -> anyhow::Result<()> {
-        let chain = self.practices.first().context("there are no hospitals")?.chain.clone();
+        let chain = self.present().next().context("there are no hospitals")?.chain.clone();
         let begun = Instant::now();
         loop {
             self.walk.go_on(&chain).await?;
@@ -145,7 +185,7 @@ impl Calm {
             if missing.is_empty() {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > self.patience {
                 let named: Vec<_> = missing
                     .iter()
                     .map(|visit| format!("{} (hospital {})", visit.record, visit.hospital))
@@ -166,11 +206,12 @@ impl Calm {
                 }
             }
             ensure!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < self.patience,
                 "visits are committed, but their workers do not report it: {:?}",
                 self.practices.iter().map(|it| self.board.open(it.hospital)).collect::<Vec<_>>()
             );
-            sleep(POLL).await;
+            // A worker accepts a limited number of requests of an account.
+            sleep(PAUSE).await;
         }
         Ok(())
     }
@@ -193,7 +234,7 @@ impl Calm {
 
     /// Every doctor reads their visits back, at all hospitals at the same time.
     async fn read_back(&self, visits: &[Acknowledged]) -> anyhow::Result<()> {
-        let reading = self.practices.iter().map(|practice| self.read_at(practice, visits));
+        let reading = self.present().map(|practice| self.read_at(practice, visits));
         try_join_all(reading).await.map(drop)
     }
 
@@ -212,7 +253,8 @@ impl Calm {
     async fn all_whole(&self, network: &Devnet, segments: Vec<Segment>) -> anyhow::Result<()> {
         let segments = Arc::new(segments);
         let damaged = self.board.damaged();
-        for hospital in &network.state().hospitals {
+        let hospitals = network.state().hospitals.iter();
+        for hospital in hospitals.filter(|hospital| !self.gone.contains(&hospital.id)) {
             let destroyed = damaged.get(&hospital.id).cloned().unwrap_or_default();
             self.whole_at(hospital, segments.clone(), destroyed).await?;
         }
@@ -235,7 +277,7 @@ impl Calm {
         .await?;
         while !missing.is_empty() {
             ensure!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < self.patience,
                 "{} segments are missing or damaged at {}: {}",
                 missing.len(),
                 hospital.name,
@@ -252,8 +294,9 @@ impl Calm {
 
     /// A worker that is asked for a damaged segment repairs it; it notices a missing one at its next scrub.
     async fn ask_for(&self, hospital: &HospitalState, segments: &[Segment]) -> anyhow::Result<()> {
-        let practice = self.practices.iter().find(|practice| practice.hospital == hospital.id);
-        let chain = &practice.context("a hospital without a doctor")?.chain;
+        let own = self.practices.iter().find(|practice| practice.hospital == hospital.id);
+        let practice = own.or_else(|| self.present().next());
+        let chain = &practice.context("there are no hospitals")?.chain;
         let agent = Account::development(&hospital.agent)?;
         let worker = WorkerClient::for_hospital(chain, hospital.id, agent).await?;
         for segment in segments {
@@ -262,6 +305,22 @@ impl Calm {
         }
         Ok(())
     }
+}
+
+/// Whether a hospital's worker is ready, and its node is not far behind the others.
+pub async fn is_back(network: &Devnet, probe: &Probe, hospital: HospitalId) -> bool {
+    let (mut newest, mut own) = (0, None);
+    for state in &network.state().hospitals {
+        let view = probe.node(&state.node_url).await;
+        newest = newest.max(view.map_or(0, |view| view.finalized));
+        if state.id == hospital {
+            own = view;
+            if !probe.worker_is_ready(&state.operators_url).await {
+                return false;
+            }
+        }
+    }
+    own.is_some_and(|view| view.finalized + BEHIND >= newest)
 }
 
 /// One doctor's reading.
@@ -348,5 +407,17 @@ mod tests {
         assert_eq!(calm.pointer(record).unwrap(), pointer);
         calm.walk.records.insert(record, vec![pointer, pointer]);
         assert_eq!(calm.walk.repeated().len(), 1);
+    }
+
+    #[test]
+    fn a_hospital_with_visits_that_are_not_committed_cannot_be_left_out() {
+        let board = Arc::new(Board::default());
+        let mut calm = Calm::new(Vec::new(), board.clone(), Path::new("."));
+        let (hospital, record) = (HospitalId(2), RecordId([1; 16]));
+        let (text, seed) = (String::new(), String::new());
+        board.acknowledge(Acknowledged { record, hospital, text, seed, bytes: 0 });
+        assert!(calm.leave_out(hospital).is_err());
+        board.settle(hospital, record);
+        calm.leave_out(hospital).unwrap();
     }
 }
