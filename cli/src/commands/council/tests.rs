@@ -359,10 +359,10 @@ fn only_an_application_that_the_chain_will_accept_is_proposed() {
     let file = folder.path().join("application.json");
     let words = ["propose", "admit", "--application", file.to_str().unwrap()];
     let Ok(Command::Propose(args)) = parse(&words) else { panic!("{words:?}") };
-    let What::Admit(admit) = args.what else { panic!("{words:?}") };
+    let What::Admit(admit) = &args.what else { panic!("{words:?}") };
     let admission = |json: String| {
         std::fs::write(&file, json).unwrap();
-        choosing::admission(&admit, &council)
+        choosing::admission(admit, &council)
     };
     let signed = |genesis, hospital, until| {
         application(|[governance, agent]| {
