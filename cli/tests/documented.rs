@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::{CommandFactory, error::ErrorKind};
 use epione_cli::{Cli, arguments::Arguments};
 
 const GUIDE: &str = include_str!("../../docs/sharing.md");
@@ -16,6 +16,11 @@ const WORKER_UNIT: &str = include_str!("../../deploy/systemd/epione-worker.servi
 const START: &str = include_str!("../../deploy/container/node");
 const COMPOSE: &str = include_str!("../../deploy/container/compose.yaml");
 const NGINX: &str = include_str!("../../deploy/nginx/epione-worker.conf");
+/// What the doctor advises.
+const DOCTOR: [&str; 2] = [
+    include_str!("../../offchain-worker/src/doctor/entry.rs"),
+    include_str!("../../offchain-worker/src/doctor/node.rs"),
+];
 const PROMETHEUS: &str = include_str!("../../deploy/prometheus/prometheus.yml");
 
 /// The commands in a document's blocks of shell commands. A line that ends with a backslash continues in the next one.
@@ -119,6 +124,24 @@ fn the_program_understands_every_command_of_the_guide_to_deploying() {
     for step in ["hospital init", "genesis assemble", "hospital join", "hospital peers add"] {
         let begins = format!("epione {step} ");
         assert!(commands.iter().any(|it| it.starts_with(&begins)), "{step}");
+    }
+}
+
+#[test]
+fn the_program_has_the_help_that_the_doctor_names() {
+    let texts = DOCTOR.into_iter().flat_map(|source| source.split(": epione ").skip(1));
+    let named = texts.filter_map(|text| text.split_once(" --help")).map(|(words, _)| words);
+    // The other commands end with the text, before any help.
+    let named: Vec<_> = named
+        .filter(|words| !words.contains('"'))
+        .map(|words| format!("epione {words} --help"))
+        .collect();
+    for needed in ["hospital rotate session", "hospital rotate agent"] {
+        assert!(named.contains(&format!("epione {needed} --help")), "{named:?}");
+    }
+    for command in named {
+        let answer = Arguments::read(words(&command)).err().map(|error| error.kind());
+        assert_eq!(answer, Some(ErrorKind::DisplayHelp), "{command}");
     }
 }
 

@@ -356,7 +356,7 @@ impl Consortium {
         let unconfirmed = self.place.refusal(&["hospital", "leave", "--dir", dir]);
         assert!(unconfirmed.contains("--yes"), "{unconfirmed}");
         let left = self.place.run(&["hospital", "leave", "--dir", dir, "--yes"]);
-        assert_eq!(left["hospital"], 0, "{left}");
+        assert_eq!((&left["hospital"], &left["remaining"]), (&json!(0), &json!(4)), "{left}");
         self.first_becomes("leaving", 1, genesis);
         self.place.refusal(&["hospital", "leave", "--dir", dir, "--yes"]);
         let remove = (REMOVE, HospitalId(0)).encode();

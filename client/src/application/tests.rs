@@ -232,6 +232,7 @@ fn the_order_of_the_files_does_not_matter() {
     for pallet in ["councilRoot", "profiles", "custody"] {
         assert!(patch.get(pallet).is_none(), "no delay is shortened");
     }
+    assert!(patch["hospitals"].get("replacementDelay").is_none(), "no delay is shortened");
     for (number, entry) in patch["session"]["keys"].as_array().unwrap().iter().enumerate() {
         assert_eq!(entry[1], json!(number));
         assert_eq!(entry[0], patch["hospitals"]["founders"][number]["governance"]);

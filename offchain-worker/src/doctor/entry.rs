@@ -60,8 +60,10 @@ pub(super) fn status(
         return Finding::problem(
             CHECK,
             "the hospital is benched after an offence: it makes no blocks",
-            "find out who used its session keys, set new ones, and ask the council to reinstate the hospital: \
-             docs/operations.md",
+            format!(
+                "find out who used its session keys, and set new ones: epione hospital rotate session --help. Then a \
+                 member of the council proposes to reinstate it: epione council propose reinstate {own}"
+            ),
         );
     }
     if unready.contains(&own) {

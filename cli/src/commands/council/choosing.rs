@@ -330,7 +330,8 @@ impl What {
     }
 }
 
-fn admission(args: &AdmitArgs, council: &Council) -> Result<Admission, Failure> {
+/// The hospital as `hospitals.admit` needs it, with consents that the chain accepts now.
+pub(super) fn admission(args: &AdmitArgs, council: &Council) -> Result<Admission, Failure> {
     match &args.application {
         Some(file) => applied(file, council),
         None => described(&args.described, council),

@@ -13,7 +13,9 @@ use epione_primitives::{
 };
 
 use super::{read_file, state::Council};
-use crate::{commands::hospital::AccountConsent, failure::Failure, wording::word};
+use crate::{
+    commands::hospital::AccountConsent, failure::Failure, invocation::Invocation, wording::word,
+};
 
 /// Bytes of a file with a consent, at most.
 const MAX_FILE_BYTES: u64 = 16 * 1024;
@@ -27,14 +29,13 @@ pub(super) fn read(
 ) -> Result<NamedAccount, Failure> {
     let bytes = read_file(path, MAX_FILE_BYTES)?;
     named(&bytes, hospital, duty, council).map_err(|reason| {
+        let (number, duty) = (hospital.to_string(), word(&duty));
+        let sign = ["hospital", "consent", "--json", "--hospital", &number, "--duty", &duty];
         Failure::new(
             format!("{}: {reason}; nothing was sent", path.display()),
-            format!(
-                "let the holder of the key sign again: `epione hospital consent --json --hospital {hospital} --duty \
-                 {} --as FILE`",
-                word(&duty)
-            ),
+            "let the holder of the key sign again",
         )
+        .with_command(Invocation::new(sign).with(["--as", "FILE"]))
     })
 }
 
@@ -51,9 +52,23 @@ pub(super) fn of(
             "let the hospital renew it: `epione hospital join --help`",
         )
     };
-    let (governance, agent) = application
-        .admitted_accounts()
-        .ok_or_else(|| refused("its accounts have not consented to join a chain".into()))?;
+    let consents = application.statement().consents.as_ref();
+    let (Some(consents), Some((governance, agent))) = (consents, application.admitted_accounts())
+    else {
+        return Err(refused("its accounts have not consented to join a chain".into()));
+    };
+    if consents.genesis != council.genesis {
+        return Err(refused(format!(
+            "its accounts consented to join another chain, whose first block is {:?}",
+            consents.genesis
+        )));
+    }
+    if consents.hospital != hospital {
+        return Err(refused(format!(
+            "its accounts consented to be hospital {}, and the next one is hospital {hospital}",
+            consents.hospital
+        )));
+    }
     for (duty, named) in [(Duty::Governance, &governance), (Duty::Agent, &agent)] {
         if let Some(fault) = fault(council, hospital, duty, named) {
             return Err(refused(fault));
@@ -68,9 +83,8 @@ fn named(
     duty: Duty,
     council: &Council,
 ) -> Result<NamedAccount, String> {
-    let consent: AccountConsent = serde_json::from_slice(bytes).map_err(|error| {
-        format!("it is no consent of `epione hospital consent --json` ({error})")
-    })?;
+    let consent: AccountConsent = serde_json::from_slice(bytes)
+        .map_err(|error| format!("it is no consent of `hospital consent --json` ({error})"))?;
     if (consent.hospital, consent.duty) != (hospital, duty) {
         return Err(format!(
             "it is the consent to be the {} of hospital {}, not the {} of hospital {hospital}",

@@ -97,7 +97,9 @@ impl Sentence {
             Proposal::CompleteRecovery { user, decision } => Self::new(
                 format!("give user {user} the keys that a hospital proposed, in spite of objections"),
                 [match decision {
-                    Some(decision) => format!("decision: {decision:?}, as `epione user recovery` prints it"),
+                    Some(decision) => {
+                        format!("decision: {decision:?}; to compare it: epione user recovery --help")
+                    }
                     None => "NO DECISION IS NAMED, so the chain refuses it".into(),
                 }],
             ),

@@ -2,9 +2,16 @@
 
 use clap::Parser;
 use epione_client::{
+    application::{Application, Consents, SessionPair, Signers, Statement},
     chain::{BlockRef, Motion},
     council::Proposal,
     signer::Account,
+};
+use epione_envelope::{
+    account::{AccountKey, Scheme},
+    keystore::ActorKeys,
+    sealing_keys::SealingSuite,
+    tls,
 };
 use epione_primitives::{
     AccountId, HospitalId, UserId,
@@ -319,4 +326,68 @@ fn only_a_consent_that_the_chain_will_accept_is_proposed() {
     }
     std::fs::write(&file, "no consent").unwrap();
     consents::read(&file, HospitalId(4), Duty::Agent, &council).unwrap_err();
+}
+
+/// The application of a new hospital, with the consents that its governance and its agent give.
+fn application(consents: impl FnOnce([&Account; 2]) -> Option<Consents>) -> Application {
+    let [governance, worker] =
+        [(); 2].map(|()| ActorKeys::generate(Scheme::Sr25519, SealingSuite::X25519));
+    let (tls, node) = (tls::key(&worker.account, 0), AccountKey::generate(Scheme::Ed25519));
+    let session = SessionPair::generate();
+    let (governance, agent) = (Account::from(&governance), Account::from(&worker));
+    let statement = Statement {
+        name: "North".into(),
+        governance: governance.id(),
+        agent: agent.id(),
+        worker_url: "https://north.example".into(),
+        sealing_key: worker.sealing.public().as_bytes().to_vec(),
+        tls_key: tls.public().into(),
+        node_key: node.public().into(),
+        node_address: "/dns/north.example/tcp/30333".into(),
+        session: session.public(),
+        session_proof: session.prove(&governance.id()),
+        consents: consents([&governance, &agent]),
+    };
+    let signers = Signers { governance: &governance, agent: &agent, tls: &tls, node: &node };
+    Application::sign(statement, &signers).unwrap()
+}
+
+#[test]
+fn only_an_application_that_the_chain_will_accept_is_proposed() {
+    let council = council(&SUSPEND, &[], &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("application.json");
+    let words = ["propose", "admit", "--application", file.to_str().unwrap()];
+    let Ok(Command::Propose(args)) = parse(&words) else { panic!("{words:?}") };
+    let What::Admit(admit) = &args.what else { panic!("{words:?}") };
+    let admission = |json: String| {
+        std::fs::write(&file, json).unwrap();
+        choosing::admission(admit, &council)
+    };
+    let signed = |genesis, hospital, until| {
+        application(|[governance, agent]| {
+            Some(Consents::sign(genesis, hospital, until, governance, agent))
+        })
+    };
+
+    let good = signed(council.genesis, HospitalId(4), 400);
+    let (statement, admitted) = (good.statement(), admission(good.to_json()).unwrap());
+    assert_eq!(Some((admitted.governance, admitted.agent)), good.admitted_accounts());
+    assert_eq!(admitted.name.as_slice(), statement.name.as_bytes());
+    assert_eq!(admitted.worker_url.as_slice(), statement.worker_url.as_bytes());
+    assert_eq!(admitted.sealing_key.as_slice(), statement.sealing_key.as_slice());
+    assert_eq!(admitted.tls_key, statement.tls_key.0);
+
+    for (wrong, why) in [
+        (application(|_| None), "have not consented"),
+        (signed(Hash::repeat_byte(2), HospitalId(4), 400), "another chain"),
+        (signed(council.genesis, HospitalId(5), 400), "hospital 5, and the next one is hospital 4"),
+        (signed(council.genesis, HospitalId(4), 99), "until block 99"),
+    ] {
+        let refused = admission(wrong.to_json()).unwrap_err();
+        assert!(refused.error.contains(why), "{why}: {refused}");
+        assert!(refused.help.contains("epione hospital join"), "{refused}");
+    }
+    let changed = admission(good.to_json().replace("North", "South")).unwrap_err();
+    assert!(changed.error.contains("signature"), "{changed}");
 }

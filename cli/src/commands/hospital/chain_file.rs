@@ -121,7 +121,7 @@ fn same(given: &Path, installed: &Path) -> Result<(), Failure> {
     }
     Err(Failure::new(
         format!("{} is another file than the installed {}", given.display(), installed.display()),
-        "leave out --chain; for another chain, make another folder with `epione hospital init`",
+        "leave out --chain; for another chain, make another folder: epione hospital init --help",
     ))
 }
 
@@ -129,7 +129,7 @@ fn parse(path: &Path, content: &[u8]) -> Result<Spec, Failure> {
     let wrong = |error: String| {
         Failure::new(
             format!(
-                "{} is not a chain specification of `epione genesis assemble`: {error}",
+                "{} is not a chain specification of `genesis assemble`: {error}",
                 path.display()
             ),
             "get the file again from the founders or from a member",

@@ -59,7 +59,7 @@ impl Folder {
         }
         Err(Failure::usage(
             format!("{} is not the folder of a hospital", folder.0.display()),
-            "give the folder that `epione hospital init` made: --dir DIR",
+            "give the folder that `hospital init` made: --dir DIR",
         )
         .with_command(Invocation::new(["hospital", "init", "--help"])))
     }

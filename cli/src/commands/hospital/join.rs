@@ -323,10 +323,10 @@ impl Run<'_> {
         let entry = at.hospital(hospital).await?.ok_or_else(|| {
             Failure::new(format!("the chain has no hospital {hospital}"), "use another node")
         })?;
-        if entry.status != HospitalStatus::Active {
+        if let Some(way_back) = way_back(hospital, entry.status) {
             return Err(Failure::new(
                 format!("hospital {hospital} is {}, so it cannot validate", word(&entry.status)),
-                "ask the council; a hospital that was suspended can be reinstated",
+                way_back,
             ));
         }
         let seat = at.seat(hospital).await?;
@@ -396,6 +396,23 @@ impl Run<'_> {
     }
 }
 
+/// How a hospital becomes active again; none if it is.
+fn way_back(hospital: HospitalId, status: HospitalStatus) -> Option<String> {
+    Some(match status {
+        HospitalStatus::Active => return None,
+        HospitalStatus::Suspended => format!(
+            "a member of the council can propose to reinstate it: epione council propose reinstate {hospital}"
+        ),
+        HospitalStatus::Leaving => format!(
+            "if it is to stay, the council suspends it and then reinstates it: epione council propose suspend \
+             {hospital}"
+        ),
+        HospitalStatus::Removed => {
+            "a removed hospital never becomes active again; make a new one: epione hospital init --help".into()
+        }
+    })
+}
+
 /// What the chain has that the application does not say, whether the hospital changed it or somebody else.
 fn differences(application: &Application, entry: &Hospital) -> Vec<&'static str> {
     let said = application.statement();
@@ -456,6 +473,15 @@ mod tests {
         assert_eq!(stages, [Stage::Unready, Stage::Ready, Stage::Queued, Stage::Seated]);
         // It was silent: it loses its seat unless its worker reports.
         assert_eq!(Stage::of(&Seat { unready: true, ..seated }), Stage::Unready);
+    }
+
+    #[test]
+    fn only_a_removed_hospital_has_no_way_back() {
+        let back = |status| way_back(HospitalId(4), status);
+        assert_eq!(back(HospitalStatus::Active), None);
+        assert!(back(HospitalStatus::Suspended).unwrap().ends_with("council propose reinstate 4"));
+        assert!(back(HospitalStatus::Leaving).unwrap().ends_with("council propose suspend 4"));
+        assert!(!back(HospitalStatus::Removed).unwrap().contains("council"));
     }
 
     #[test]

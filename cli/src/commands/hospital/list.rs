@@ -85,7 +85,7 @@ impl fmt::Display for HospitalList {
             write!(
                 f,
                 "\na benched hospital committed an offence: it makes no blocks until the council \
-                 reinstates it (hospitals.reinstate); everything else goes on"
+                 reinstates it (epione council propose reinstate NUMBER); everything else goes on"
             )?;
         }
         for custodian in self.hospitals.iter().filter_map(|listed| listed.custodian.as_ref()) {
@@ -101,8 +101,8 @@ impl fmt::Display for HospitalList {
         if self.hospitals.iter().any(|listed| listed.status == HospitalStatus::Leaving) {
             write!(
                 f,
-                "\na leaving hospital serves its patients and readers until the council removes it, and does nothing \
-                 else"
+                "\na leaving hospital serves its patients and readers until the council removes it (epione council \
+                 propose remove NUMBER), and does nothing else"
             )?;
         }
         Ok(())
@@ -156,7 +156,7 @@ mod tests {
         assert!(lines[3].contains("suspended"), "{text}");
         assert!(lines[4].contains("unready") && !lines[4].contains("active"), "{text}");
         assert!(lines[5].contains("leaving"), "{text}");
-        assert!(lines[6].contains("hospitals.reinstate"), "{text}");
+        assert!(lines[6].contains("epione council propose reinstate"), "{text}");
         assert!(lines[7].contains("says that it is ready"), "{text}");
         assert!(lines[8].contains("until the council removes it"), "{text}");
         let json = serde_json::to_value(&list).unwrap();

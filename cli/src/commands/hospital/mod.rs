@@ -46,6 +46,10 @@ pub enum Command {
     /// after the admission, and wait until the hospital makes blocks.
     Join(JoinArgs),
     /// Leaves the chain: the hospital serves its patients until the council removes it
+    ///
+    /// Wait first until the metric epione_worker_queued_visits is 0, because what is queued later is never announced.
+    /// Ask patients first to entrust their keys: the other hospitals soon renew their shares of the consortium key
+    /// without a leaving hospital. If three hospitals stay active, finality and ceremonies need all three.
     Leave(LeaveArgs),
     /// Replaces keys of the hospital: session, governance, agent, sealing or tls
     #[command(subcommand)]

@@ -155,7 +155,7 @@ pub(super) fn write(path: &Path, peers: &[String]) -> Result<(), Failure> {
     }
     let flags: Vec<_> = peers.iter().map(|peer| format!(" {RESERVED}{peer}")).collect();
     let text = format!(
-        "# The nodes with which this hospital's node connects. `epione hospital peers` changes it.\n\
+        "# The nodes with which this hospital's node connects. `epione hospital peers --help` says how to change it.\n\
          {VARIABLE}=\"--reserved-only{}\"\n",
         flags.concat()
     );

@@ -160,9 +160,11 @@ impl fmt::Display for Proposed {
 /// What the council dispatches after an objection, if it decides for the recovery.
 fn council(user: UserId, recovery: &Recovery) -> String {
     let decision = recovery.decision();
+    let propose = ["council", "propose", "complete-recovery"];
+    let propose = Invocation::new(propose).with([user.to_string()]);
     format!(
         "the council can complete the recovery: profiles.completeRecovery({user}, {decision:?}), which a hospital's \
-         governance proposes with `epione council propose complete-recovery {user}`"
+         governance proposes with `{propose}`"
     )
 }
 
