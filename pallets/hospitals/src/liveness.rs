@@ -66,20 +66,26 @@ impl<T: Config> Pallet<T> {
     }
 }
 
-/// How many of the `silent` ones among the `able` validators are unseated, of so many `active` hospitals.
+/// How many of the `silent` ones among the `able` validators are unseated, of so many `active` hospitals: as many as
+/// possible, and none if that is not possible without harm. For those that stay, this must hold:
 ///
-/// At least two thirds of the active hospitals stay validators: with fewer, the rest could finalize what most hospitals
-/// never saw. So some silent ones may stay. Then none is unseated unless those that make blocks can finalize without
-/// them. Otherwise finality has stalled already, and the chain would wait for just those that stayed: the return of one
-/// that was unseated would not help, because nothing becomes final in which it could be seated again.
+/// - They are at least two thirds of the active hospitals, so that of a divided network at most one side goes on.
+/// - Any two quorums of GRANDPA among them have more hospitals in common than may be malicious of all active ones.
+///   Otherwise these could cut honest hospitals off the network until they are unseated, and then finalize two
+///   histories.
+/// - Those that make blocks are a quorum without the silent ones that stay. Otherwise finality has stalled already, and
+///   the chain would wait for just those: the return of one that was unseated would not help, because nothing becomes
+///   final in which it could be seated again.
 fn unseated(able: usize, silent: usize, active: usize) -> usize {
     let fewest = active.saturating_mul(2).div_ceil(3);
-    let unseated = able.saturating_sub(fewest).min(silent);
-    let left = able.saturating_sub(unseated);
-    // As GRANDPA counts.
-    let quorum = left.saturating_sub(left.saturating_sub(1) / 3);
+    let malicious = active.saturating_sub(1) / 3;
     let present = able.saturating_sub(silent);
-    if present >= quorum { unseated } else { 0 }
+    let is_harmless = |left: usize| {
+        let quorum = left.saturating_sub(left.saturating_sub(1) / 3);
+        let shared = quorum.saturating_mul(2).saturating_sub(left);
+        left >= fewest && present >= quorum && shared > malicious
+    };
+    (1..=silent).rev().find(|count| is_harmless(able.saturating_sub(*count))).unwrap_or(0)
 }
 
 /// Adds a hospital to an ascending set. There is room for all hospitals that are not removed.

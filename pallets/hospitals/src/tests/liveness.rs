@@ -93,8 +93,10 @@ fn two_thirds_of_the_hospitals_stay_validators_however_many_are_silent() {
         (6, 3, 2),
         (7, 2, 2),
         (7, 3, 2),
-        (10, 3, 3),
-        (10, 5, 3),
+        (10, 3, 2),
+        (10, 5, 0),
+        (13, 4, 4),
+        (13, 3, 2),
     ] {
         assert_eq!(unseated_of(hospitals, silent), unseated, "{silent} of {hospitals}");
     }
@@ -113,6 +115,21 @@ fn no_hospital_is_unseated_if_finality_then_waits_for_one_that_stays_silent() {
             let quorum = left - (left - 1) / 3;
             assert!(unseated == 0 || present >= quorum, "{silent} of {hospitals}: {unseated}");
             assert!(3 * left >= 2 * usize::from(hospitals), "{silent} of {hospitals}: {unseated}");
+        }
+    }
+}
+
+/// Three of ten hospitals may be malicious. They cut off three honest ones. In a set of seven, five finalize: the three
+/// malicious ones with two of the honest ones, and with the other two something else.
+#[test]
+fn malicious_hospitals_cannot_finalize_two_histories_after_they_cut_honest_ones_off() {
+    assert_eq!(unseated_of(10, 3), 2);
+    for hospitals in 4..=31_u16 {
+        let malicious = usize::from(hospitals - 1) / 3;
+        for silent in 1..=hospitals / 3 {
+            let left = usize::from(hospitals) - unseated_of(hospitals, silent);
+            let quorum = left - (left - 1) / 3;
+            assert!(2 * quorum - left > malicious, "{silent} of {hospitals}: {left} stay");
         }
     }
 }
