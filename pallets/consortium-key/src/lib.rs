@@ -216,7 +216,7 @@ pub mod pallet {
         /// The council decided that the next ceremony generates a new key.
         #[codec(index = 9)]
         RenewalDecided,
-        /// The council chose the hospitals for the seats, or none: all active hospitals have seats.
+        /// The council chose the hospitals for the seats, or none: all active hospitals can have seats.
         #[codec(index = 10)]
         CommitteeChosen { committee: Option<Seats> },
         /// The council changed the schedule.
@@ -260,8 +260,7 @@ pub mod pallet {
         /// There are more than `MAX_SEATS` active hospitals. The council must choose the seats (`seat`).
         #[codec(index = 10)]
         TooManySeats,
-        /// Fewer than two hospitals could have seats: those that are active, and ready or members. Admit or reinstate
-        /// some, wait until they are ready, or let the council choose others.
+        /// Fewer than two hospitals could have seats: active ones that are ready or members. Admit or reinstate some.
         #[codec(index = 11)]
         TooFewSeats,
         /// Fewer members of the earlier epoch are active than its threshold, so nobody can make new shares. Reinstate
@@ -332,8 +331,7 @@ pub mod pallet {
         #[codec(index = 32)]
         AlreadyRequested,
         /// A committee has 2 to `MAX_SEATS` admitted hospitals, ascending, and so many active ones that as many as may
-        /// be malicious of all active hospitals do not open together. Choose more, also if it was enough once, or wait
-        /// until more active hospitals are ready.
+        /// be malicious of all active hospitals do not open together. Choose more, or wait until more are ready.
         #[codec(index = 33)]
         WrongCommittee,
         /// A phase or the refresh is out of its bounds.
@@ -556,8 +554,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Chooses the hospitals that get the seats of the next ceremony, while they are active. None: all active
-        /// hospitals get seats. A running ceremony goes on. The active ones must be enough
+        /// Chooses the hospitals that get the seats of the next ceremony ([`consortium::next_seats`]). None: of all the
+        /// active ones. A running ceremony goes on. Those with seats must be enough
         /// ([`are_enough_seats`](consortium::are_enough_seats)), also when a ceremony begins. Requires root, as which
         /// the council dispatches it: who chooses the seats chooses who opens everything.
         ///
