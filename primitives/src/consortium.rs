@@ -9,11 +9,13 @@
 //! the same key.
 
 mod counts;
+mod seating;
 
 pub use counts::{
     are_enough_seats, confirmed_before_erasure, faulty, most_accused, threshold,
     threshold_of_enrolled,
 };
+pub use seating::next_seats;
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::fmt;

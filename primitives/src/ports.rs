@@ -40,6 +40,8 @@ pub trait Hospitals {
     fn served_at(hospital: HospitalId, at: Moment) -> bool;
     /// The active hospitals, ascending.
     fn active() -> Vec<HospitalId>;
+    /// The active hospitals that do not validate until their agents say that they are ready, ascending.
+    fn unready() -> Vec<HospitalId>;
     /// The hospitals that serve their patients and readers, ascending: the active and the leaving ones.
     fn serving() -> Vec<HospitalId>;
     /// The account of an active hospital's agent, and Blake2-256 of the hospital's sealing key.

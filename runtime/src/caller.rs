@@ -171,10 +171,13 @@ fn others(call: &RuntimeCall) -> u64 {
     }
 }
 
-/// How many placements are read to know whether a user can remove them.
+/// What is read in addition for a user who removes sections from a slot: each placement, and the appointment of a
+/// custodian with its delay, in case the hospital of the first record was removed.
 fn removed(call: &RuntimeCall) -> u64 {
     match call {
-        RuntimeCall::Sharing(pallet_sharing::Call::remove { records, .. }) => records.len() as u64,
+        RuntimeCall::Sharing(pallet_sharing::Call::remove { records, .. }) => {
+            (records.len() as u64).saturating_add(2)
+        }
         _ => 0,
     }
 }

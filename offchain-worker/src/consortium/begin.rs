@@ -2,7 +2,7 @@
 
 use epione_primitives::{
     BlockNumber, HospitalId,
-    consortium::{Ceremony, Epoch, Phase, are_enough_seats, has_joined_lately},
+    consortium::{Ceremony, Epoch, Phase, are_enough_seats, has_joined_lately, next_seats},
     limits::MAX_SEATS,
 };
 
@@ -59,11 +59,8 @@ pub(super) fn decide(
 
 /// The hospitals that would get a share, ascending.
 fn seats(view: &ConsortiumView) -> Vec<HospitalId> {
-    let is_chosen = |hospital: &HospitalId| match &view.key.committee {
-        Some(committee) => committee.contains(hospital),
-        None => true,
-    };
-    view.active.iter().copied().filter(is_chosen).collect()
+    let key = &view.key;
+    next_seats(&view.active, &view.unready, key.committee.as_ref(), key.current.as_ref())
 }
 
 /// Whether the chain would let each seat begin.

@@ -146,8 +146,9 @@ pub enum Idle {
     )]
     TooManySeats,
     #[error(
-        "so few of the hospitals that the council chose for the seats are active that those that may be malicious \
-         could open everything, so no ceremony can begin: the council chooses other seats"
+        "so few of the hospitals that can have seats are active and ready that those that may be malicious could open \
+         everything, so no ceremony can begin: wait until more are ready (epione hospital list), or the council \
+         chooses other seats"
     )]
     SmallCommittee,
 }

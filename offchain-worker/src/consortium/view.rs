@@ -21,6 +21,8 @@ pub struct ConsortiumView {
     pub past: Vec<PastCeremony>,
     /// The active hospitals, ascending.
     pub active: Vec<HospitalId>,
+    /// The active hospitals that do not validate until their workers say that they are ready, ascending.
+    pub unready: Vec<HospitalId>,
 }
 
 /// The ceremony that made the current epoch, while a later one is the newest.
@@ -55,7 +57,8 @@ impl ConsortiumView {
         let is_active = |(_, it): &&(HospitalId, Hospital)| it.status == HospitalStatus::Active;
         let mut active: Vec<_> = hospitals.iter().filter(is_active).map(|(id, _)| *id).collect();
         active.sort_unstable();
-        Ok(Self { key, state, earlier, kept, past, active })
+        let unready = snapshot.unready().await?;
+        Ok(Self { key, state, earlier, kept, past, active, unready })
     }
 
     /// The newest ceremony as the last call left it.

@@ -6,6 +6,7 @@ use codec::DecodeAll;
 use epione_client::chain::{Call, CeremonyState, ConsortiumKey as KeyState};
 use epione_mocks::{
     Bodies as KeptBodies, Hospitals, Kept, admit, governance_account, set_active, set_agent,
+    set_ready,
 };
 use epione_primitives::{
     AccountId, BlockNumber, Hash, HospitalId,
@@ -97,6 +98,10 @@ impl Chain {
         set_active(hospital, active);
     }
 
+    pub fn set_ready(&mut self, hospital: HospitalId, ready: bool) {
+        set_ready(hospital, ready);
+    }
+
     /// Applies a call of a hospital's agent in the present block.
     pub fn submit(&mut self, hospital: HospitalId, call: &Call) -> Result<(), DispatchError> {
         assert_eq!(call.pallet, "ConsortiumKey");
@@ -178,6 +183,7 @@ impl Chain {
                 kept,
                 past: pallet::Past::<Test>::get().into_inner(),
                 active: Hospitals::active(),
+                unready: Hospitals::unready(),
             }
         })
     }

@@ -170,6 +170,31 @@ async fn a_committee_that_lost_a_hospital_waits_until_the_council_chooses_again(
     assert_eq!(second.public_key(), first.public_key());
 }
 
+/// Their machines do not run yet. If they had seats, three of seven would be absent, and every ceremony would fail.
+#[tokio::test]
+async fn newcomers_stop_no_ceremony_and_get_shares_when_they_are_ready() {
+    let mut world = World::new(4).await;
+    let first = world.first_epoch().await;
+    for newcomer in 4..7 {
+        world.join().await;
+        world.chain.set_ready(HospitalId(newcomer), false);
+        world.hospitals[usize::from(newcomer)].runs = false;
+    }
+    world.request_refresh();
+    let second = world.next_epoch(Some(first.id)).await;
+    assert_eq!((second.members.to_vec(), second.threshold), (seats(&[0, 1, 2, 3]), 3));
+    world.all_confirm(second.id).await;
+
+    // Its machines run, but it is not ready.
+    world.hospitals[5].runs = true;
+    world.rest(3 * SCHEDULE.phase).await;
+    assert_eq!(world.chain.current().unwrap().id, second.id);
+    assert_eq!(world.chain.ceremony().unwrap().id, second.ceremony, "no ceremony began");
+    world.chain.set_ready(HospitalId(5), true);
+    let third = world.next_epoch(Some(second.id)).await;
+    assert_eq!(third.members.to_vec(), seats(&[0, 1, 2, 3, 5]));
+}
+
 #[tokio::test]
 async fn a_new_key_of_the_council_opens_nothing_that_was_wrapped_before() {
     let mut world = World::new(4).await;

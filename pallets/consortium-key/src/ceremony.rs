@@ -150,16 +150,13 @@ impl<T: Config> Pallet<T> {
         Ok(begun.among(active.len()))
     }
 
-    /// The hospitals that get seats: the active ones, among those that the council chose if it did.
+    /// The hospitals that get seats ([`consortium::next_seats`]).
     fn next_seats(active: &[HospitalId]) -> Result<Seats, Error<T>> {
-        let seats: Vec<_> = match Committee::<T>::get() {
-            Some(committee) => {
-                committee.into_iter().filter(|seat| contains(active, *seat)).collect()
-            }
-            None => active.to_vec(),
-        };
+        let (committee, unready) = (Committee::<T>::get(), T::Hospitals::unready());
+        let epoch = Self::current_epoch();
+        let seats = consortium::next_seats(active, &unready, committee.as_ref(), epoch.as_ref());
         ensure!(seats.len() >= LEAST_SEATS, Error::<T>::TooFewSeats);
-        // Since the council chose the committee, some of it may have left, or others may have joined.
+        // Since the council chose the committee, some of it may have left, or others may have joined, ready or not.
         ensure!(are_enough_seats(seats.len(), active.len()), Error::<T>::WrongCommittee);
         Seats::try_from(seats).map_err(|_| Error::<T>::TooManySeats)
     }

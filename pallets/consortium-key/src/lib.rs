@@ -129,8 +129,8 @@ pub mod pallet {
     #[pallet::storage]
     pub type Past<T: Config> = StorageValue<_, PastCeremonies, ValueQuery>;
 
-    /// The hospitals that the council chose. Those that are active have the seats of the next ceremony. None: all
-    /// active hospitals have.
+    /// The hospitals that the council chose. Those that are active have the seats of the next ceremony, apart from
+    /// newcomers that are not ready ([`consortium::next_seats`]). None: all active hospitals have.
     #[pallet::storage]
     pub type Committee<T: Config> = StorageValue<_, Seats>;
 
@@ -216,7 +216,7 @@ pub mod pallet {
         /// The council decided that the next ceremony generates a new key.
         #[codec(index = 9)]
         RenewalDecided,
-        /// The council chose the hospitals for the seats, or none: all active hospitals have seats.
+        /// The council chose the hospitals for the seats, or none: all active hospitals can have seats.
         #[codec(index = 10)]
         CommitteeChosen { committee: Option<Seats> },
         /// The council changed the schedule.
@@ -232,8 +232,8 @@ pub mod pallet {
         /// The signer is not the governance account of an active hospital.
         #[codec(index = 1)]
         NotGovernance,
-        /// The hospital has no seat in this ceremony. It gets one in the next, if it is active and the council has not
-        /// chosen others.
+        /// The hospital has no seat in this ceremony. It gets one in the next, if it is active, the council has not
+        /// chosen others, and, unless it has a share, its worker has said that it is ready.
         #[codec(index = 2)]
         NotSeat,
         /// The hospital does not deal in this ceremony: it was not an active member of the earlier epoch.
@@ -260,7 +260,7 @@ pub mod pallet {
         /// There are more than `MAX_SEATS` active hospitals. The council must choose the seats (`seat`).
         #[codec(index = 10)]
         TooManySeats,
-        /// Fewer than two active hospitals could have seats. Admit or reinstate some, or let the council choose others.
+        /// Fewer than two hospitals could have seats: active ones that are ready or members. Admit or reinstate some.
         #[codec(index = 11)]
         TooFewSeats,
         /// Fewer members of the earlier epoch are active than its threshold, so nobody can make new shares. Reinstate
@@ -331,7 +331,7 @@ pub mod pallet {
         #[codec(index = 32)]
         AlreadyRequested,
         /// A committee has 2 to `MAX_SEATS` admitted hospitals, ascending, and so many active ones that as many as may
-        /// be malicious of all active hospitals do not open together. Choose more, also if it was enough once.
+        /// be malicious of all active hospitals do not open together. Choose more, or wait until more are ready.
         #[codec(index = 33)]
         WrongCommittee,
         /// A phase or the refresh is out of its bounds.
@@ -554,8 +554,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Chooses the hospitals that get the seats of the next ceremony, while they are active. None: all active
-        /// hospitals get seats. A running ceremony goes on. The active ones must be enough
+        /// Chooses the hospitals that get the seats of the next ceremony ([`consortium::next_seats`]). None: of all the
+        /// active ones. A running ceremony goes on. Those with seats must be enough
         /// ([`are_enough_seats`](consortium::are_enough_seats)), also when a ceremony begins. Requires root, as which
         /// the council dispatches it: who chooses the seats chooses who opens everything.
         ///

@@ -1,7 +1,7 @@
 //! A runtime with the consortium key. Stand-ins replace the pallet of hospitals and the node's bodies; the members'
 //! cryptography is real.
 
-pub use epione_mocks::{BodyAtTail, Kept, admit, agent_account, set_active, set_agent};
+pub use epione_mocks::{BodyAtTail, Kept, admit, agent_account, set_active, set_agent, set_ready};
 
 use std::collections::BTreeMap;
 

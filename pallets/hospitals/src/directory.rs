@@ -97,6 +97,10 @@ impl<T: Config> ports::Hospitals for Pallet<T> {
         Active::<T>::get().into_inner()
     }
 
+    fn unready() -> Vec<HospitalId> {
+        Unready::<T>::get().into_inner()
+    }
+
     fn serving() -> Vec<HospitalId> {
         let mut serving = Active::<T>::get().into_inner();
         serving.extend(LeavingHospitals::<T>::get());

@@ -565,8 +565,8 @@ pub mod pallet {
 
         /// Completes the replacement of a hospital's governance account after its delay, and within
         /// [`REPLACEMENT_COMPLETION_BLOCKS`](epione_primitives::limits::REPLACEMENT_COMPLETION_BLOCKS) more. The old
-        /// account loses all rights immediately. Agent and session keys stay: rotate them next. Signed by the governance account of any
-        /// active hospital.
+        /// account loses all rights immediately. Agent and session keys stay: rotate them next. Signed by the
+        /// governance account of any active hospital.
         ///
         /// Fails with [`NotGovernance`](Error::NotGovernance), [`NotActive`](Error::NotActive),
         /// [`NoReplacement`](Error::NoReplacement), [`ReplacementTooEarly`](Error::ReplacementTooEarly) or

@@ -4,7 +4,7 @@
 //! unseats the validators that made no block in the whole session. That is no punishment: the hospital keeps its seat
 //! in the council, and validates again after its worker has said that it is ready.
 
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
 use epione_primitives::{AccountId, HospitalId, hospital::Duty};
 
 use crate::{Accounts, Active, Authored, Config, Event, HospitalSet, Pallet, Unready, Watched};
@@ -48,23 +48,44 @@ impl<T: Config> Pallet<T> {
         Watched::<T>::put(watched);
     }
 
-    /// Unseats the validators that made no block in the session that ends, beginning with the lowest id, as long as at
-    /// least two thirds of the active hospitals keep validating. More silent ones are kept: with fewer validators, the
-    /// rest could finalize what two thirds of the hospitals never saw.
+    /// Unseats the validators that made no block in the session that ends, beginning with the lowest id, as many as
+    /// [`unseated`] allows.
     pub(crate) fn unseat_silent() {
         let authored: BTreeMap<HospitalId, u32> = Authored::<T>::drain().collect();
-        let active = Active::<T>::get().len();
-        for hospital in Watched::<T>::take() {
-            let is_silent = !authored.contains_key(&hospital) && Self::is_ready(hospital);
-            let able = Self::able();
-            let validates = able.binary_search(&hospital).is_ok();
-            let left = able.len().saturating_sub(1);
-            if is_silent && validates && left.saturating_mul(3) >= active.saturating_mul(2) {
-                Self::begin_unready(hospital);
-                Self::deposit_event(Event::Unseated { hospital });
-            }
+        let able = Self::able();
+        let validates = |hospital: &HospitalId| able.binary_search(hospital).is_ok();
+        let silent: Vec<_> = Watched::<T>::take()
+            .into_iter()
+            .filter(|hospital| validates(hospital) && !authored.contains_key(hospital))
+            .collect();
+        let count = unseated(able.len(), silent.len(), Active::<T>::get().len());
+        for hospital in silent.into_iter().take(count) {
+            Self::begin_unready(hospital);
+            Self::deposit_event(Event::Unseated { hospital });
         }
     }
+}
+
+/// How many of the `silent` ones among the `able` validators are unseated, of so many `active` hospitals: as many as
+/// possible, and none if that is not possible without harm. For those that stay, this must hold:
+///
+/// - They are at least two thirds of the active hospitals, so that of a divided network at most one side goes on.
+/// - Any two quorums of GRANDPA among them have more hospitals in common than may be malicious of all active ones.
+///   Otherwise these could cut honest hospitals off the network until they are unseated, and then finalize two
+///   histories.
+/// - Those that make blocks are a quorum without the silent ones that stay. Otherwise finality has stalled already, and
+///   the chain would wait for just those: the return of one that was unseated would not help, because nothing becomes
+///   final in which it could be seated again.
+fn unseated(able: usize, silent: usize, active: usize) -> usize {
+    let fewest = active.saturating_mul(2).div_ceil(3);
+    let malicious = active.saturating_sub(1) / 3;
+    let present = able.saturating_sub(silent);
+    let is_harmless = |left: usize| {
+        let quorum = left.saturating_sub(left.saturating_sub(1) / 3);
+        let shared = quorum.saturating_mul(2).saturating_sub(left);
+        left >= fewest && present >= quorum && shared > malicious
+    };
+    (1..=silent).rev().find(|count| is_harmless(able.saturating_sub(*count))).unwrap_or(0)
 }
 
 /// Adds a hospital to an ascending set. There is room for all hospitals that are not removed.

@@ -8,6 +8,7 @@ use crate::{agent_account, governance_account};
 
 struct Admitted {
     active: bool,
+    unready: bool,
     leaving: bool,
     removed: bool,
     sealing_key: Hash,
@@ -18,7 +19,15 @@ struct Admitted {
 impl Admitted {
     fn new(id: HospitalId, governance: AccountId, agent: AccountId) -> Self {
         let sealing_key = Hash::from_low_u64_be(id.0.into());
-        Self { active: true, leaving: false, removed: false, sealing_key, governance, agent }
+        Self {
+            active: true,
+            unready: false,
+            leaving: false,
+            removed: false,
+            sealing_key,
+            governance,
+            agent,
+        }
     }
 
     fn serves(&self) -> bool {
@@ -53,6 +62,11 @@ fn change(hospital: HospitalId, change: impl FnOnce(&mut Admitted)) {
 /// Suspends an admitted hospital, or reinstates it.
 pub fn set_active(hospital: HospitalId, active: bool) {
     change(hospital, |known| (known.active, known.leaving) = (active, false));
+}
+
+/// Lets an active hospital be ready to validate, or not.
+pub fn set_ready(hospital: HospitalId, ready: bool) {
+    change(hospital, |known| known.unready = !ready);
 }
 
 /// Lets an admitted hospital leave: it serves, but is not active.
@@ -126,6 +140,10 @@ impl ports::Hospitals for Hospitals {
 
     fn active() -> Vec<HospitalId> {
         Self::all_with(|known| known.active)
+    }
+
+    fn unready() -> Vec<HospitalId> {
+        Self::all_with(|known| known.active && known.unready)
     }
 
     fn serving() -> Vec<HospitalId> {

@@ -22,7 +22,8 @@ pub use consortium::{ConsortiumKey, begin_epoch, without_key};
 pub use credentials::{Credentials, add_credential};
 pub use custodians::{Custodians, appoint_custodian, dismiss_custodian};
 pub use hospitals::{
-    Hospitals, admit, remove_hospital, set_active, set_agent, set_hospital_sealing_key, set_leaving,
+    Hospitals, admit, remove_hospital, set_active, set_agent, set_hospital_sealing_key,
+    set_leaving, set_ready,
 };
 pub use mandates::{
     Mandates, add_representative, authorize, authorize_between, end_custody, entrust,

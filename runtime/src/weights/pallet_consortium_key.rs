@@ -11,7 +11,7 @@ pub struct Measured<T>(PhantomData<T>);
 impl<T: frame_system::Config> pallet_consortium_key::WeightInfo for Measured<T> {
     /// An estimate until it is measured.
     fn begin() -> Weight {
-        Weight::from_parts(400_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(18, 106))
+        Weight::from_parts(400_000_000, 0).saturating_add(T::DbWeight::get().reads_writes(19, 106))
     }
 
     /// An estimate until it is measured.

@@ -33,8 +33,9 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
     fn suspend() -> Weight {
         Weight::from_parts(414_899_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(102, 4))
-            // By hand: the bench, the session keys of up to 100 hospitals, and the unready, watched and leaving ones.
-            .saturating_add(T::DbWeight::get().reads_writes(104, 3))
+            // By hand: the bench, the session keys of up to 100 hospitals, the unready, watched and leaving ones, and the
+            // validators and those that are disabled.
+            .saturating_add(T::DbWeight::get().reads_writes(106, 5))
             .saturating_add(open_motions::<T>())
     }
 
@@ -42,8 +43,9 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
     fn reinstate() -> Weight {
         Weight::from_parts(407_789_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(102, 4))
-            // By hand: the session of the reinstatement, the unready and the leaving hospitals.
-            .saturating_add(T::DbWeight::get().reads_writes(3, 2))
+            // By hand: the bench, the session of the reinstatement, the unready and the leaving hospitals, and the
+            // validators and those that are disabled.
+            .saturating_add(T::DbWeight::get().reads_writes(6, 4))
             .saturating_add(open_motions::<T>())
     }
 
@@ -52,8 +54,9 @@ impl<T: frame_system::Config> pallet_hospitals::WeightInfo for Measured<T> {
         Weight::from_parts(415_520_000, 0)
             .saturating_add(T::DbWeight::get().reads_writes(102, 4))
             // By hand: the bench, and the session keys of up to 100 hospitals, twice; the unready, watched and leaving
-            // ones, and a replacement.
-            .saturating_add(T::DbWeight::get().reads_writes(206, 4))
+            // ones, the validators and those that are disabled, the number of hospitals, a replacement, and the
+            // session keys that are deleted with their two owners.
+            .saturating_add(T::DbWeight::get().reads_writes(209, 10))
             .saturating_add(open_motions::<T>())
     }
 

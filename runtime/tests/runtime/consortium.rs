@@ -26,6 +26,7 @@ use crate::{
     caller::{batch, refused},
     chain::{A, Chain, PATIENT, account, apply, key, local, register, user_seed},
     council::pass,
+    possession::{NEXT, admit, named},
 };
 
 type Call = pallet_consortium_key::Call<Runtime>;
@@ -185,6 +186,28 @@ fn four_hospitals_generate_a_key() {
         let secret = Share::interpolate(&[share(0), share(2), share(3)]).unwrap();
         assert_eq!(secret.public().map(|it| it.encode()), epoch.public_key());
     });
+}
+
+#[test]
+fn an_admitted_hospital_gets_a_seat_after_its_worker_is_ready() {
+    let begun = |is_ready: bool| {
+        let mut seats = 0;
+        local(|_| {
+            admit(named("Eve", NEXT, Duty::Governance), named("Eve//agent", NEXT, Duty::Agent))
+                .unwrap();
+            if is_ready {
+                apply("Eve//agent", pallet_hospitals::Call::<Runtime>::ready {}).unwrap().unwrap();
+            } else {
+                let refused = apply("Eve//agent", Call::begin { key: sealing_key(5) }).unwrap();
+                assert_eq!(refused, Err(Error::NotSeat.into()));
+            }
+            send(0, Call::begin { key: sealing_key(1) }).unwrap();
+            seats = newest().unwrap().seats.len();
+            assert_eq!(invariants::check(), Ok(()));
+        });
+        seats
+    };
+    assert_eq!((begun(false), begun(true)), (4, 5));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::fmt;
 use epione_client::chain::ConsortiumKey;
 use epione_primitives::{
     BlockNumber, HospitalId,
-    consortium::{Ceremony, CeremonyId, Confirmations, Epoch, EpochId, KeyId, Phase, Schedule},
+    consortium::{
+        Ceremony, CeremonyId, Confirmations, Epoch, EpochId, KeyId, Phase, Schedule, next_seats,
+    },
     hospital::{Hospital, HospitalStatus},
 };
 use serde::Serialize;
@@ -29,7 +31,7 @@ pub struct Status {
     /// Absent before the first key was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyShown>,
-    /// Active hospitals that have a seat, and are no members of the epoch.
+    /// The hospitals that get a seat in the next ceremony, and are no members of the epoch.
     pub seats_without_share: Vec<HospitalId>,
     /// The newest ceremony; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,21 +111,19 @@ impl Status {
         key: &ConsortiumKey,
         confirmations: &Confirmations,
         hospitals: &[(HospitalId, Hospital)],
+        unready: &[HospitalId],
     ) -> Self {
-        let is_active = |id: HospitalId| {
-            let found = hospitals.iter().find(|(known, _)| *known == id);
-            found.is_some_and(|(_, hospital)| hospital.status == HospitalStatus::Active)
-        };
-        let has_seat = |id: HospitalId| {
-            is_active(id) && key.committee.as_ref().is_none_or(|seats| seats.contains(&id))
-        };
-        let is_member = |id| key.current.as_ref().is_some_and(|epoch| epoch.seat(id).is_some());
-        let ids = hospitals.iter().map(|(id, _)| *id);
+        let is_active = |(_, it): &&(HospitalId, Hospital)| it.status == HospitalStatus::Active;
+        let mut active: Vec<_> = hospitals.iter().filter(is_active).map(|(id, _)| *id).collect();
+        active.sort_unstable();
+        let (committee, epoch) = (key.committee.as_ref(), key.current.as_ref());
+        let mut seats_without_share = next_seats(&active, unready, committee, epoch);
+        seats_without_share.retain(|seat| epoch.is_none_or(|epoch| epoch.seat(*seat).is_none()));
         Self {
             block,
             schedule: key.schedule,
             key: key.current.as_ref().map(|epoch| KeyShown::of(block, epoch, hospitals)),
-            seats_without_share: ids.filter(|id| has_seat(*id) && !is_member(*id)).collect(),
+            seats_without_share,
             ceremony: key.ceremony.as_ref().map(|ceremony| {
                 CeremonyShown::of(block, ceremony.clone(), key.schedule, confirmations)
             }),
@@ -282,8 +282,8 @@ pub async fn status(context: &Context) -> Result<Status, Failure> {
         Some(_) => snapshot.confirmations().await?,
         None => Confirmations::default(),
     };
-    let hospitals = snapshot.hospitals().await?;
-    Ok(Status::of(head.number, &key, &confirmations, &hospitals))
+    let (hospitals, unready) = (snapshot.hospitals().await?, snapshot.unready().await?);
+    Ok(Status::of(head.number, &key, &confirmations, &hospitals, &unready))
 }
 
 #[cfg(test)]
@@ -358,7 +358,7 @@ mod tests {
     }
 
     fn shown(key: &ConsortiumKey, hospitals: &[(HospitalId, Hospital)]) -> Status {
-        Status::of(BLOCK, key, &Confirmations::default(), hospitals)
+        Status::of(BLOCK, key, &Confirmations::default(), hospitals, &[])
     }
 
     #[test]
@@ -385,6 +385,15 @@ mod tests {
         key.committee = Some(seats(&[0, 1, 2, 3, 5]));
         let status = shown(&key, &hospitals(7, &[]));
         assert_eq!(status.seats_without_share, [HospitalId(5)]);
+    }
+
+    /// Hospital 5 is new. Hospital 1 made no block in a session, and is a member.
+    #[test]
+    fn a_new_hospital_lacks_no_share_before_it_is_ready() {
+        let (key, hospitals) = (key(Some(epoch()), None), hospitals(6, &[]));
+        let unready = [HospitalId(1), HospitalId(5)];
+        let status = Status::of(BLOCK, &key, &Confirmations::default(), &hospitals, &unready);
+        assert_eq!(status.seats_without_share, [HospitalId(4)]);
     }
 
     #[test]
@@ -443,7 +452,7 @@ mod tests {
         let confirmed = vec![Confirmation { seat: 1, result }, Confirmation { seat: 4, result }];
         let confirmed = Confirmations::truncate_from(confirmed);
         let key = key(Some(epoch()), Some(ceremony));
-        let status = Status::of(BLOCK, &key, &confirmed, &hospitals(5, &[]));
+        let status = Status::of(BLOCK, &key, &confirmed, &hospitals(5, &[]), &[]);
         assert_eq!(status.ceremony.unwrap().waits_for, [0, 2, 3].map(HospitalId));
     }
 

@@ -353,14 +353,16 @@ pub(super) const WORDS: &[Words] = &[
         "ConsortiumKey",
         &["TooManySeats", "WrongCommittee"],
         "nothing was changed: the council must choose from 2 to 31 admitted hospitals, ascending by number, of which \
-         more must open together than may be malicious among all active ones (fewer than a third): `epione council \
-         propose consortium-key seat --help`",
+         more must open together than may be malicious among all active ones (fewer than a third), `epione council \
+         propose consortium-key seat --help`; or too few have seats until new hospitals are ready, `epione hospital \
+         list`",
     ),
     (
         "ConsortiumKey",
         &["TooFewSeats"],
-        "nothing was changed: the council must admit or reinstate a hospital first, or choose other seats: `epione \
-         council propose consortium-key seat --help`",
+        "nothing was changed: the council must admit or reinstate a hospital first, or choose other seats, `epione \
+         council propose consortium-key seat --help`; a new hospital gets a seat when it is ready, `epione hospital \
+         list`",
     ),
     (
         "ConsortiumKey",

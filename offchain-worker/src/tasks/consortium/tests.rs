@@ -44,6 +44,7 @@ fn view() -> ConsortiumView {
         kept: None,
         past: Vec::new(),
         active: seats().into_inner(),
+        unready: Vec::new(),
     }
 }
 
@@ -89,6 +90,12 @@ fn without_us(view: &mut ConsortiumView, joined: BlockNumber) {
     let epoch = view.key.current.as_mut().unwrap();
     epoch.members = Seats::truncate_from(vec![ELSEWHERE]);
     epoch.threshold = 1;
+}
+
+/// This hospital was admitted, and its worker has not said yet that it is ready.
+fn not_ready(view: &mut ConsortiumView) {
+    without_us(view, 150);
+    view.unready = vec![HOSPITAL];
 }
 
 struct Scene {
@@ -225,6 +232,8 @@ async fn a_hospital_without_a_reason_begins_nothing() {
         // This hospital is no member, and has joined on its own not long ago, or long ago.
         (207, at_rest(|view| without_us(view, 150)), false),
         (3_119, at_rest(|view| without_us(view, 150)), true),
+        // It is not ready, so it gets no seat yet.
+        (3_119, at_rest(not_ready), false),
         // Only the newcomer begins.
         (207, at_rest(|view| view.active.push(HospitalId(9))), false),
         // A member left, and too few are left to share the key anew.

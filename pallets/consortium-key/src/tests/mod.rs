@@ -9,6 +9,7 @@ mod enrolment;
 mod epochs;
 mod invariants;
 mod ports;
+mod seats;
 
 use epione_primitives::{
     Hash,

@@ -67,17 +67,70 @@ fn blocks_count_for_the_hospital_also_after_it_rotated_its_account() {
     });
 }
 
+/// How many of so many hospitals lose their places as validators if so many of them make no blocks for long.
+fn unseated_of(hospitals: u16, silent: u16) -> usize {
+    let mut unseated = 0;
+    chain(hospitals, || {
+        Silent::set((0..silent).collect());
+        for _ in 0..4 {
+            next_session();
+        }
+        unseated = unready().len();
+        assert_eq!(unready(), (0..hospitals).take(unseated).collect::<Vec<_>>());
+        assert_eq!(validators().len(), usize::from(hospitals) - unseated);
+    });
+    unseated
+}
+
 #[test]
 fn two_thirds_of_the_hospitals_stay_validators_however_many_are_silent() {
-    for (hospitals, unseated) in [(1, 0), (2, 0), (3, 1), (4, 1), (6, 2), (7, 2), (10, 3)] {
-        chain(hospitals, || {
-            Silent::set((0..hospitals).collect());
-            for _ in 0..4 {
-                next_session();
-            }
-            assert_eq!(unready(), (0..unseated).collect::<Vec<_>>(), "of {hospitals}");
-            assert_eq!(validators().len(), usize::from(hospitals - unseated));
-        });
+    for (hospitals, silent, unseated) in [
+        (1, 1, 0),
+        (2, 1, 0),
+        (3, 1, 1),
+        (4, 1, 1),
+        (6, 2, 2),
+        (6, 3, 2),
+        (7, 2, 2),
+        (7, 3, 2),
+        (10, 3, 2),
+        (10, 5, 0),
+        (13, 4, 4),
+        (13, 3, 2),
+    ] {
+        assert_eq!(unseated_of(hospitals, silent), unseated, "{silent} of {hospitals}");
+    }
+}
+
+/// Two of four hospitals are away, so nothing becomes final. If one of them lost its place, the next set would need the
+/// other one, and the return of the first would help nothing: its worker is ready only when blocks become final.
+#[test]
+fn no_hospital_is_unseated_if_finality_then_waits_for_one_that_stays_silent() {
+    assert_eq!(unseated_of(4, 2), 0);
+    for hospitals in 1..=16_u16 {
+        for silent in 0..=hospitals {
+            let unseated = unseated_of(hospitals, silent);
+            let left = usize::from(hospitals) - unseated;
+            let present = usize::from(hospitals - silent);
+            let quorum = left - (left - 1) / 3;
+            assert!(unseated == 0 || present >= quorum, "{silent} of {hospitals}: {unseated}");
+            assert!(3 * left >= 2 * usize::from(hospitals), "{silent} of {hospitals}: {unseated}");
+        }
+    }
+}
+
+/// Three of ten hospitals may be malicious. They cut off three honest ones. In a set of seven, five finalize: the three
+/// malicious ones with two of the honest ones, and with the other two something else.
+#[test]
+fn malicious_hospitals_cannot_finalize_two_histories_after_they_cut_honest_ones_off() {
+    assert_eq!(unseated_of(10, 3), 2);
+    for hospitals in 4..=31_u16 {
+        let malicious = usize::from(hospitals - 1) / 3;
+        for silent in 1..=hospitals / 3 {
+            let left = usize::from(hospitals) - unseated_of(hospitals, silent);
+            let quorum = left - (left - 1) / 3;
+            assert!(2 * quorum - left > malicious, "{silent} of {hospitals}: {left} stay");
+        }
     }
 }
 
