@@ -5,7 +5,7 @@ mod batches;
 mod jobs;
 
 pub use batches::Batch;
-pub use jobs::{Job, JobKind, Next};
+pub use jobs::{Fetching, Job, JobKind, Next, PERSISTENT};
 
 use std::sync::Arc;
 
@@ -150,6 +150,18 @@ impl TaskJournal {
             })
             .await
             .map(drop)
+    }
+
+    /// Adds the job of every committed lite block again that was processed. What was stored once may be lost since.
+    pub async fn keep_again(&self) -> Result<(), JournalError> {
+        self.journal
+            .write(|tx| {
+                let height: Option<u32> = tx
+                    .query_row("SELECT height FROM task_progress", [], |row| row.get(0))
+                    .optional()?;
+                jobs::keep_heights(tx, 0, height.unwrap_or_default())
+            })
+            .await
     }
 }
 
