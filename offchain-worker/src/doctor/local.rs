@@ -98,7 +98,14 @@ pub(super) fn maintenance(config: &Config, config_path: &Path, now: Moment) -> F
             ),
         ),
         Ok(Some(since)) => Finding::ok(CHECK, format!("on since {}", moment(since))),
-        Err(error) => Finding::unchecked(CHECK, format!("the switch cannot be read: {error}")),
+        Err(error) => Finding::problem(
+            CHECK,
+            format!("the switch cannot be read ({error}): the worker takes no new visits"),
+            format!(
+                "sudo epione-worker maintenance off --config {}; if the work goes on, then the same with on",
+                config_path.display()
+            ),
+        ),
     }
 }
 
@@ -350,6 +357,11 @@ mod tests {
         let late = at(86_402_000);
         assert!(late.is_problem(), "{late:?}");
         assert!(late.todo.unwrap().ends_with("maintenance off --config worker.toml"));
+        let file = folder.path().join("maintenance");
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&file, &file).unwrap();
+        let unreadable = at(86_402_000);
+        assert!(unreadable.is_problem() && unreadable.found.contains("no new visits"));
     }
 
     #[test]

@@ -85,7 +85,9 @@ impl fmt::Display for Obstacle {
                      epione-worker scrub names those that no hospital has. Call the operators of the other hospitals"
                 );
             }
-            Self::Storage => "the storage does not accept segments: see store_writable and store_lost",
+            Self::Storage => {
+                "the storage does not accept segments: see store_writable and store_lost"
+            }
             Self::OldBlock => {
                 "the newest finalized block and this machine's clock are more than two minutes apart: wait until the \
                  node has caught up, or correct the clock"
