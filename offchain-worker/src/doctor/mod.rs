@@ -92,7 +92,7 @@ pub async fn examine(patient: &Patient, clock: &dyn Clock) -> Report {
     findings.push(clock::judge(readings));
     let remembered = memory.as_ref().and_then(|memory| memory.identity);
     let owner = own.or(remembered).map(owner_line);
-    findings.push(local::storage(config, owner.as_deref()).await);
+    findings.push(local::storage(config, owner.as_deref(), remembered.is_some()).await);
     findings.extend(local::disks(config, patient.node_data.as_deref()));
     findings.push(certificate::check(config, clock.now()));
     Report::new(findings)
@@ -240,8 +240,9 @@ impl Scene<'_> {
     ) -> Result<Vec<Finding>, ChainError> {
         let OwnKeys { current, tls } = self.keys;
         let (benched, unready) = (state.benched().await?, state.unready().await?);
+        let fetching = self.memory.and_then(|memory| memory.fetching.as_ref());
         let mut findings = vec![
-            entry::status(own, entry, &benched, &unready),
+            entry::status(own, entry, &benched, &unready, fetching),
             entry::governance(own, entry, state.hospital_of(&entry.governance).await),
         ];
         findings.extend(entry::keys(entry, &self.patient.config, current, tls));

@@ -140,9 +140,7 @@ pub(super) fn peers(health: Result<NodeHealth, ChainError>, other_hospitals: usi
         Err(error) => Finding::unchecked(CHECK, error),
         Ok(health) if health.peers == 0 && other_hospitals > 0 => Finding::problem(
             CHECK,
-            format!(
-                "the node has no peer, and the chain has {other_hospitals} other active hospitals"
-            ),
+            format!("the node has no peer, and the chain has {other_hospitals} other hospitals"),
             "check the node's addresses of peers (--reserved-nodes, --bootnodes), and that the firewall permits its \
              p2p port (30333 unless --listen-addr names another) in both directions",
         ),

@@ -71,6 +71,11 @@ impl TaskJournal {
         Ok(Self { journal })
     }
 
+    /// The tasks' part of a journal that has it already. Changes nothing.
+    pub fn unchanged(journal: Journal) -> Self {
+        Self { journal }
+    }
+
     /// The chain and the hospital to which the journal belongs; none before the node was first reached.
     pub async fn identity(&self) -> Result<Option<Identity>, JournalError> {
         self.journal
