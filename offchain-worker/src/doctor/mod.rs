@@ -88,6 +88,7 @@ pub async fn examine(patient: &Patient, clock: &dyn Clock) -> Report {
         }
     };
     let (of_node, readings, own) = chain(patient, clock, memory.as_ref(), keys.as_ref()).await;
+    findings.extend(node::of_worker(patient.node.as_ref(), &config.node_url));
     findings.extend(of_node);
     findings.push(clock::judge(readings));
     let remembered = memory.as_ref().and_then(|memory| memory.identity);
