@@ -166,8 +166,9 @@ mod tests {
 
         let url = Url::parse(&format!("http://localhost:{}", here.port())).unwrap();
         let peer = Peer { hospital, endpoint: Endpoint::new(url, [0; 32]).unwrap() };
-        let look =
-            async |addresses, limit| is_at_any(genesis, &peer, "localhost", addresses, limit).await;
+        let look = async |addresses: Vec<SocketAddr>, limit: Duration| {
+            is_at_any(genesis, &peer, "localhost", addresses, limit).await
+        };
         // One that waited for the silent address first would wait forever.
         for addresses in [vec![there, here], vec![here, there]] {
             let looked =
