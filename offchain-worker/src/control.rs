@@ -30,7 +30,10 @@ use crate::{
     journal::{Journal, JournalError, StageCounts, consortium, visits},
     maintenance::Maintenance,
     metrics::Metrics,
-    tasks::scrub::{ScrubProgress, ScrubReport, ScrubRequest},
+    tasks::{
+        scrub::{ScrubProgress, ScrubReport, ScrubRequest},
+        task_journal::{Fetching, TaskJournal},
+    },
 };
 
 /// Connections at once.
@@ -72,6 +75,10 @@ pub struct WorkerStatus {
     pub waiting_visits: u64,
     /// Visits whose media are being uploaded.
     pub open_uploads: u64,
+    /// Committed lite blocks whose segments are still being fetched.
+    pub fetching: u64,
+    /// The first heights of those that could not be fetched in many attempts.
+    pub persistent: Vec<u32>,
     /// The ceremonies of which the journal has this hospital's share.
     pub shares: Vec<CeremonyId>,
     /// When the agents of hospitals last sent a request, since the worker began.
@@ -90,6 +97,7 @@ impl WorkerStatus {
 pub struct About {
     pub identity: Identity,
     pub journal: Journal,
+    pub task_journal: TaskJournal,
     pub metrics: Metrics,
     pub maintenance: Maintenance,
     pub heard: Heard,
@@ -98,12 +106,15 @@ pub struct About {
 impl About {
     async fn status(&self) -> Result<WorkerStatus, JournalError> {
         let counts = self.journal.read(visits::counts).await?;
+        let Fetching { blocks, persistent } = self.task_journal.fetching().await?;
         Ok(WorkerStatus {
             hospital: self.identity.hospital,
             genesis: self.identity.genesis,
             maintenance: self.maintenance.since().await,
             waiting_visits: waiting(&counts),
             open_uploads: u64::try_from(self.metrics.uploads_open.get()).unwrap_or(0),
+            fetching: blocks,
+            persistent,
             shares: self.journal.read(consortium::held).await?.shares,
             heard: self.heard.all().into_iter().collect(),
         })
@@ -322,9 +333,11 @@ mod tests {
     use crate::maintenance::Switch;
 
     async fn about(folder: &Path) -> About {
+        let journal = Journal::in_memory().await.unwrap();
         About {
             identity: Identity { genesis: Hash::repeat_byte(1), hospital: HospitalId(3) },
-            journal: Journal::in_memory().await.unwrap(),
+            task_journal: TaskJournal::open(journal.clone()).await.unwrap(),
+            journal,
             metrics: Metrics::new().unwrap(),
             maintenance: Maintenance::new(Switch::of(folder.parent().unwrap())),
             heard: Heard::default(),
@@ -356,6 +369,8 @@ mod tests {
             maintenance: Some(since),
             waiting_visits: 0,
             open_uploads: 1,
+            fetching: 0,
+            persistent: Vec::new(),
             shares: Vec::new(),
             heard: vec![(HospitalId(2), 5)],
         };

@@ -106,6 +106,8 @@ async fn the_doctor_finds_what_is_wrong_and_nothing_else() {
     other_node.node = Some(patient(second).config.node_url);
     let keys = finds(&other_node, &SystemClock, "session-keys").await;
     assert!(keys.found.contains("does not have the session keys"), "{keys:?}");
+    let report = examine(&other_node, &SystemClock).await;
+    assert_eq!(report.of("node_url").unwrap().verdict, Verdict::Unchecked);
     // The folder of its keys has none of them.
     let mut empty = patient(first);
     let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,8 @@
 
 mod network;
 
+use std::fs;
+
 use epione_client::chain::{Chain, calls::hospitals};
 use epione_primitives::{HospitalId, hospital::HospitalStatus};
 use network::{
@@ -38,8 +40,21 @@ async fn a_hospital_is_ready_when_its_worker_has_everything_and_serves_its_reade
     others.submit(&network.hospitals[3], &visit).await;
     let record = others.is_committed(&network.hospitals[3], visit.record_id()).await;
 
-    // Nobody but its own worker says that it is ready, and other blocks are committed meanwhile.
+    let kept = people.visit(&network.hospitals[0], &folder, &media(4)).await;
+    people.submit(&network.hospitals[0], &kept).await;
+    people.is_committed(&network.hospitals[0], kept.record_id()).await;
+    let stored = network.segments().await;
+    network.hospitals[3].comes_to_hold(&stored).await;
+    network.hospitals[3]
+        .metric_becomes("epione_worker_blocks_committed_total", |blocks| blocks >= 2)
+        .await;
+
+    // Nobody but its own worker says that it is ready, and other blocks are committed meanwhile. Its disk loses what its
+    // worker had stored.
     network.hospitals[3].worker.kill();
+    for segment in &stored {
+        fs::remove_file(network.hospitals[3].stored(segment)).unwrap();
+    }
     for (index, call, threshold) in [(0, SUSPEND, 3), (1, REINSTATE, 2)] {
         Motion::voted(&network, (call, D.0), index, threshold).await.close(&network).await;
     }

@@ -28,7 +28,7 @@ use crate::transfer::wire::{HeldAnswer, HeldRequest, ListError, MAX_REQUEST_BYTE
 /// which hashes are stored: the chain is checked before a segment is served.
 const KNOWN: Duration = Duration::from_secs(5);
 
-/// Returns which of these segments this hospital stores. For agents of active hospitals.
+/// Returns which of these segments this hospital stores. For agents of active and leaving hospitals.
 #[utoipa::path(
     post,
     path = "/v1/segments/held",
@@ -101,7 +101,9 @@ async fn check_peer(state: &AppState, parts: &Parts) -> Result<Authenticated, Ap
     }
     let caller = Caller::of_authenticated(state, identity, request).await?;
     if caller.serving_hospital().await?.is_none() {
-        return Err(ApiError::forbidden("Only agents of active hospitals may send this request."));
+        return Err(ApiError::forbidden(
+            "Only agents of active and leaving hospitals may send this request.",
+        ));
     }
     state.shared.peers.learn(caller.request.account.clone());
     Ok(caller.request)

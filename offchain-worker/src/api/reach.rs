@@ -4,7 +4,8 @@
 //! The worker connects to nothing but the address that the chain names for the caller's hospital, and tells only
 //! whether that hospital's worker answered there. A hospital can name any address on the chain, such as one within this
 //! hospital's network: so the response does not say why there was no contact, and comes after the same time for every
-//! reason.
+//! reason. A name may have several addresses, which are tried apart, and none of them is asked for anything but
+//! `/v1/info`. This machine's own loopback addresses are no other hospital's.
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,7 @@ use axum::{
     Json,
     extract::{Request, State},
 };
-use epione_client::{Endpoint, api::Problem};
+use epione_client::api::Problem;
 use epione_primitives::HospitalId;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -24,7 +25,7 @@ use super::{
     ApiError, AppState,
     caller::{Caller, signed},
 };
-use crate::transfer::{Peer, contact, wire::ReachReply};
+use crate::transfer::{Peer, is_there, wire::ReachReply};
 
 /// How long the worker tries. A failure is told after exactly this time.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ impl Reaches {
 }
 
 /// Connects to the worker of the calling hospital, at the address that the chain names, and returns whether that
-/// succeeded. For agents of active hospitals, once in ten seconds each.
+/// succeeded. For agents of active and leaving hospitals, once in ten seconds each.
 #[utoipa::path(
     post,
     path = "/v1/reach",
@@ -72,8 +73,11 @@ pub(super) async fn reach(
 }
 
 async fn attempt(state: &AppState, caller: Caller) -> Result<Json<ReachReply>, ApiError> {
-    let Some(hospital) = caller.active_hospital().await? else {
-        return Err(ApiError::forbidden("Only agents of active hospitals may send this request."));
+    // A leaving hospital serves its readers, so it needs to know whether they can.
+    let Some(hospital) = caller.serving_hospital().await? else {
+        return Err(ApiError::forbidden(
+            "Only agents of active and leaving hospitals may send this request.",
+        ));
     };
     let begun = Instant::now();
     state.shared.reaches.begin(hospital, begun).map_err(|seconds| {
@@ -90,12 +94,12 @@ async fn attempt(state: &AppState, caller: Caller) -> Result<Json<ReachReply>, A
     })?;
     let deadline = begun + LIMIT.min(state.limits.request_timeout / 2);
     let entry = caller.state.hospital(hospital).await?;
-    let endpoint = entry.as_ref().and_then(|entry| Endpoint::of(entry).ok());
-    let reached = match endpoint {
-        Some(endpoint) => {
-            let peer = Peer { hospital, endpoint };
-            let contact = contact(caller.identity.genesis, &peer, LIMIT);
-            timeout_at(deadline, contact).await.is_ok_and(|answer| answer.is_ok())
+    let own = caller.state.hospital(caller.identity.hospital).await?;
+    let peer = entry.and_then(|entry| Peer::of(hospital, &entry, own.as_ref()).ok());
+    let reached = match peer {
+        Some(peer) => {
+            let looking = is_there(caller.identity.genesis, &peer, LIMIT);
+            timeout_at(deadline, looking).await.unwrap_or(false)
         }
         None => false,
     };

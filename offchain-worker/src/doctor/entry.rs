@@ -10,7 +10,11 @@ use epione_primitives::{
 use url::Url;
 
 use super::report::Finding;
-use crate::{config::Config, keys::TlsKeys};
+use crate::{
+    config::Config,
+    keys::TlsKeys,
+    tasks::task_journal::{Fetching, PERSISTENT},
+};
 
 /// Which hospital an agent's account is of, by the chain. `remembered` is the hospital of the journal.
 pub(super) fn agent(
@@ -48,12 +52,14 @@ pub(super) fn agent(
     }
 }
 
-/// Whether the hospital is active, and validates. `benched` and `unready` are hospitals that do not.
+/// Whether the hospital is active, and validates. `benched` and `unready` are hospitals that do not. `fetching` is what
+/// the running worker says that it lacks; none if no worker says it.
 pub(super) fn status(
     own: HospitalId,
     entry: &Hospital,
     benched: &[HospitalId],
     unready: &[HospitalId],
+    fetching: Option<&Fetching>,
 ) -> Finding {
     const CHECK: &str = "status";
     if benched.contains(&own) {
@@ -67,20 +73,54 @@ pub(super) fn status(
         );
     }
     if unready.contains(&own) {
-        return Finding::problem(
-            CHECK,
-            "the hospital is not ready: it makes no blocks until its worker reports that it has every segment",
-            "start the worker, and wait until it has fetched what it misses: epione-worker scrub --help",
-        );
+        return not_ready(fetching);
     }
     match entry.status {
         HospitalStatus::Active => Finding::ok(CHECK, "the hospital is active"),
-        other => Finding::problem(
+        HospitalStatus::Leaving => Finding::ok(
+            CHECK,
+            "the hospital is leaving: it serves its patients and readers until the council removes it, and does not \
+             validate",
+        ),
+        other @ (HospitalStatus::Suspended | HospitalStatus::Removed) => Finding::problem(
             CHECK,
             format!("the hospital is not active on the chain ({other:?})"),
-            "ask the other hospitals' council: epione hospital list",
+            "ask the hospitals of the council for the reason: epione hospital list names them",
         ),
     }
+}
+
+fn not_ready(fetching: Option<&Fetching>) -> Finding {
+    const CHECK: &str = "status";
+    let found = "the hospital is not ready: it makes no blocks until its worker reports that it has every segment";
+    match fetching {
+        None => Finding::problem(CHECK, found, "start the worker: see \"worker\""),
+        Some(Fetching { blocks: 0, .. }) => Finding::problem(
+            CHECK,
+            format!("{found}. It has them"),
+            "wait a minute. If this does not change, the worker's log says what is missing: journalctl -u \
+             epione-worker -n 200",
+        ),
+        Some(Fetching { blocks, persistent }) if persistent.is_empty() => Finding::problem(
+            CHECK,
+            format!("{found}. It still looks for those of {blocks} committed lite blocks"),
+            "wait until it has them",
+        ),
+        Some(Fetching { blocks, persistent }) => Finding::problem(
+            CHECK,
+            format!(
+                "{found}. It lacks those of {blocks} committed lite blocks; those of {} could not be fetched in \
+                 {PERSISTENT} attempts",
+                listed(persistent)
+            ),
+            "call the operators of the hospitals that do not answer: one of them may have these segments. The \
+             worker's log and epione-worker scrub --config FILE name what no hospital has",
+        ),
+    }
+}
+
+fn listed(heights: &[u32]) -> String {
+    heights.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the chain knows the governance account.
@@ -148,7 +188,7 @@ fn tls_key(entry: &Hospital, config: &Config, tls: &TlsKeys) -> Finding {
                 ),
                 format!(
                     "check whether keystore is the right one. If it is: epione hospital set-endpoint --url {url} \
-                     --tls-key {own}"
+                     --tls-key {own} --as governance.json"
                 ),
             )
         }
@@ -165,7 +205,7 @@ fn address(entry: &Hospital, own: &Url) -> Finding {
         CHECK,
         format!("the chain names {named:?} as the worker's address, and public_url is {own}"),
         format!(
-            "correct public_url, or the chain's entry: epione hospital set-endpoint --url {own}"
+            "correct public_url, or the chain's entry: epione hospital set-endpoint --url {own} --as governance.json"
         ),
     )
 }
@@ -254,7 +294,8 @@ mod tests {
         let found = keys(&wrong, &config, &own, &tls);
         assert_eq!(problems(&found), ["worker-url"]);
         let todo = found[2].todo.as_ref().unwrap();
-        assert!(todo.ends_with("set-endpoint --url https://worker.example/"), "{todo}");
+        let command = "set-endpoint --url https://worker.example/ --as governance.json";
+        assert!(todo.ends_with(command), "{todo}");
     }
 
     #[test]
@@ -274,11 +315,29 @@ mod tests {
         let config = config();
         let own = development::keys("//Alice//agent").unwrap();
         let active = entry(&own, &tls_keys(&config, &own));
-        assert_eq!(status(OWN, &active, &[], &[HospitalId(2)]).verdict, Verdict::Ok);
-        assert!(status(OWN, &active, &[OWN], &[]).found.contains("benched"));
-        assert!(status(OWN, &active, &[], &[OWN]).found.contains("not ready"));
-        let suspended = Hospital { status: HospitalStatus::Suspended, ..active };
-        assert!(status(OWN, &suspended, &[], &[]).found.contains("Suspended"));
+        let judged = |entry: &Hospital, benched: &[HospitalId], unready: &[HospitalId]| {
+            status(OWN, entry, benched, unready, None)
+        };
+        assert_eq!(judged(&active, &[], &[HospitalId(2)]).verdict, Verdict::Ok);
+        assert!(judged(&active, &[OWN], &[]).found.contains("benched"));
+        assert!(judged(&active, &[], &[OWN]).found.contains("not ready"));
+        let suspended = Hospital { status: HospitalStatus::Suspended, ..active.clone() };
+        assert!(judged(&suspended, &[], &[]).found.contains("Suspended"));
+        let leaving = judged(&Hospital { status: HospitalStatus::Leaving, ..active }, &[], &[]);
+        assert!(leaving.verdict == Verdict::Ok && leaving.found.contains("leaving"), "{leaving:?}");
+    }
+
+    #[test]
+    fn blocks_that_keep_a_hospital_from_being_ready_are_named() {
+        let judged = |blocks, persistent: &[u32]| {
+            not_ready(Some(&Fetching { blocks, persistent: persistent.to_vec() }))
+        };
+        for finding in [not_ready(None), judged(0, &[]), judged(3, &[])] {
+            assert!(finding.is_problem() && finding.todo.is_some(), "{finding:?}");
+        }
+        let stuck = judged(3, &[5, 7]);
+        assert!(stuck.found.contains("those of 5, 7 could not be fetched"), "{stuck:?}");
+        assert!(stuck.todo.unwrap().contains("call the operators"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     journal::{Journal, JournalError, consortium},
     maintenance::{Switch, moment},
     store::{Mark, OpenError, Store, StoreError},
-    tasks::task_journal::TaskJournal,
+    tasks::task_journal::{Fetching, TaskJournal},
 };
 
 /// For the worker's report to its operators.
@@ -37,6 +37,8 @@ pub(super) struct Memory {
     pub shares: Vec<CeremonyId>,
     /// When agents of hospitals last sent a request to the worker that runs.
     pub heard: BTreeMap<HospitalId, Moment>,
+    /// What the worker that runs still fetches.
+    pub fetching: Option<Fetching>,
 }
 
 /// What the worker and its journal say, and whether the journal could be read.
@@ -45,12 +47,13 @@ pub(super) async fn worker(config: &Config, config_path: &Path) -> (Option<Memor
     let see_log = "read the worker's log: journalctl -u epione-worker -n 50";
     match control::status(&config.control_path()).await {
         Ok(Some(status)) => {
+            let waiting = status.waiting_visits;
             let memory = Memory {
                 identity: Some(Identity { genesis: status.genesis, hospital: status.hospital }),
-                shares: status.shares.clone(),
-                heard: status.heard.iter().copied().collect(),
+                shares: status.shares,
+                heard: status.heard.into_iter().collect(),
+                fetching: Some(Fetching { blocks: status.fetching, persistent: status.persistent }),
             };
-            let waiting = status.waiting_visits;
             let found = format!("it runs; visits that wait to be committed: {waiting}");
             return (Some(memory), Finding::ok(CHECK, found));
         }
@@ -68,18 +71,22 @@ pub(super) async fn worker(config: &Config, config_path: &Path) -> (Option<Memor
                          or for its storage";
             (None, Finding::problem(CHECK, found, see_log))
         }
+        Err(error @ JournalError::Older { .. }) => {
+            (None, Finding::problem(CHECK, format!("it does not run; {error}"), start))
+        }
         Err(error) => (None, Finding::problem(CHECK, error, see_log)),
     }
 }
 
-/// What the journal of a worker that does not run says. Makes no journal.
+/// What the journal of a worker that does not run says. Makes no journal, and changes none: an older worker, to which
+/// the operator may return, does not read what a newer one has converted.
 async fn at_rest(path: &Path) -> Result<Memory, JournalError> {
     if !path.exists() {
         return Ok(Memory::default());
     }
-    let journal = Journal::open(path).await?;
+    let journal = Journal::unchanged(path).await?;
     let shares = journal.read(consortium::held).await?.shares;
-    let identity = TaskJournal::open(journal).await?.identity().await?;
+    let identity = TaskJournal::unchanged(journal).identity().await?;
     Ok(Memory { identity, shares, ..Memory::default() })
 }
 
@@ -98,15 +105,25 @@ pub(super) fn maintenance(config: &Config, config_path: &Path, now: Moment) -> F
             ),
         ),
         Ok(Some(since)) => Finding::ok(CHECK, format!("on since {}", moment(since))),
-        Err(error) => Finding::unchecked(CHECK, format!("the switch cannot be read: {error}")),
+        Err(error) => Finding::problem(
+            CHECK,
+            format!("the switch cannot be read ({error}): the worker takes no new visits"),
+            format!(
+                "sudo epione-worker maintenance off --config {}; if the work goes on, then the same with on",
+                config_path.display()
+            ),
+        ),
     }
 }
+
+/// The parts of the report of `/readyz` that have no checks of their own.
+const PARTS: [&str; 4] = ["chain", "journal", "places", "store"];
 
 /// What the running worker reports to its operators, one finding for each part.
 pub(super) async fn readiness(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "readiness";
     match report(config.operators_listen).await {
-        Ok(parts) => parts.iter().filter_map(|(part, said)| of_part(part, said)).collect(),
+        Ok(said) => PARTS.map(|part| of_part(part, said.get(part).map(String::as_str))).into(),
         Err(why) => {
             let address = config.operators_listen;
             let found = format!("the worker's report at http://{address}/readyz: {why}");
@@ -138,33 +155,24 @@ async fn report(listen: SocketAddr) -> Result<BTreeMap<String, String>, String> 
     serde_json::from_slice(&body).map_err(|_| "it cannot be read: use the worker's version".into())
 }
 
-/// Parts that have checks of their own give none.
-fn of_part(part: &str, said: &str) -> Option<Finding> {
-    let check = match part {
-        "store" | "journal" | "chain" | "places" => format!("worker's {part}"),
-        _ => return None,
-    };
-    Some(match said {
-        "ok" => Finding::ok(check, "ok"),
-        said => {
+/// What the report says about a part. Another program may answer, or another version.
+fn of_part(part: &str, said: Option<&str>) -> Finding {
+    let check = format!("worker's {part}");
+    match said {
+        None => Finding::unchecked(check, "the worker's report does not have it"),
+        Some("ok") => Finding::ok(check, "ok"),
+        Some(said) => {
             Finding::problem(check, said, "see docs/operations.md, \"Monitoring\", \"What to do\"")
         }
-    })
+    }
 }
 
-/// Whether the storage answers, and whose it is. Writes nothing.
-pub(super) async fn storage(config: &Config, owner: Option<&str>) -> Finding {
+/// Whether the storage answers, and whose it is. Writes nothing. `was_used`: the worker's journal belongs to a hospital,
+/// so that the worker has used a storage before.
+pub(super) async fn storage(config: &Config, owner: Option<&str>, was_used: bool) -> Finding {
     const CHECK: &str = "storage";
     if config.store.s3.is_none() {
-        let path = config.store_path();
-        return match std::fs::read_dir(&path) {
-            Ok(_) => Finding::ok(CHECK, format!("the directory {}", path.display())),
-            Err(error) => Finding::problem(
-                CHECK,
-                format!("the directory {}: {error}", path.display()),
-                "mount its disk, or correct store.path and the permissions of the worker's account",
-            ),
-        };
+        return directory(&config.store_path(), was_used);
     }
     let store = match Store::open(config) {
         Ok(store) => store,
@@ -172,12 +180,42 @@ pub(super) async fn storage(config: &Config, owner: Option<&str>) -> Finding {
         Err(error @ OpenError::NoCredentials) => return Finding::unchecked(CHECK, error),
         Err(error) => return Finding::problem(CHECK, error, "correct [store.s3]"),
     };
-    of_owner(store.owner().await, owner)
+    of_owner(store.owner().await, owner, was_used)
 }
 
-fn of_owner(found: Result<Option<Mark>, StoreError>, owner: Option<&str>) -> Finding {
+/// Whether a directory can be read, and is the one that the worker has used.
+fn directory(path: &Path, was_used: bool) -> Finding {
+    const CHECK: &str = "storage";
+    let shown = path.display();
+    let todo = "mount its disk, or correct store.path and the permissions of the worker's account";
+    match std::fs::read_dir(path) {
+        // The worker makes it at its first start. An empty directory remains where a disk is not mounted.
+        Ok(_) if was_used && !path.join("segments").is_dir() => Finding::problem(
+            CHECK,
+            format!(
+                "the directory {shown} has no folder segments, although the worker has used its storage"
+            ),
+            todo,
+        ),
+        Ok(_) => Finding::ok(CHECK, format!("the directory {shown} can be read")),
+        Err(error) => Finding::problem(CHECK, format!("the directory {shown}: {error}"), todo),
+    }
+}
+
+fn of_owner(
+    found: Result<Option<Mark>, StoreError>,
+    owner: Option<&str>,
+    was_used: bool,
+) -> Finding {
     const CHECK: &str = "storage";
     match (found, owner) {
+        (Ok(None), _) if was_used => Finding::problem(
+            CHECK,
+            "the bucket answers, but no worker has claimed it, although this one has used a storage: it is another \
+             bucket or prefix, or it was emptied",
+            "correct bucket and prefix of [store.s3]. If they are right, restart the worker: it claims the bucket. \
+             Then run epione-worker scrub --config FILE, which fetches what is missing from other hospitals",
+        ),
         (Ok(None), _) => Finding::ok(CHECK, "the bucket answers; no worker has claimed it yet"),
         (Ok(Some(mark)), Some(owner)) if mark.is_of(owner) => {
             Finding::ok(CHECK, format!("the bucket answers, and belongs to {mark}"))
@@ -278,20 +316,40 @@ mod tests {
     async fn a_bucket_of_another_hospital_is_found() {
         let server = Server::start();
         let store = server.store();
-        assert_eq!(of_owner(store.owner().await, Some(OWN)).verdict, Verdict::Ok);
+        assert_eq!(of_owner(store.owner().await, Some(OWN), false).verdict, Verdict::Ok);
         let other = Claimant::new("hospital 2 of the chain 0x00".into(), [2; 16]).unwrap();
         assert_eq!(store.claim(&other).await.unwrap(), Claimed::Ours);
-        let found = of_owner(server.store().owner().await, Some(OWN));
+        let found = of_owner(server.store().owner().await, Some(OWN), true);
         assert!(found.is_problem() && found.found.contains("belongs to hospital 2"), "{found:?}");
-        assert_eq!(of_owner(server.store().owner().await, None).verdict, Verdict::Unchecked);
+        let unknown = of_owner(server.store().owner().await, None, true);
+        assert_eq!(unknown.verdict, Verdict::Unchecked);
         // The doctor has claimed nothing.
-        let own = of_owner(server.store().owner().await, Some("hospital 2 of the chain 0x00"));
+        let owner = Some("hospital 2 of the chain 0x00");
+        let own = of_owner(server.store().owner().await, owner, true);
         assert_eq!(own.verdict, Verdict::Ok, "{own:?}");
     }
 
     #[tokio::test]
+    async fn a_bucket_that_was_emptied_is_found() {
+        let server = Server::start();
+        let found = of_owner(server.store().owner().await, Some(OWN), true);
+        assert!(found.is_problem() && found.found.contains("emptied"), "{found:?}");
+    }
+
+    #[test]
+    fn a_directory_whose_disk_is_not_mounted_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(directory(folder.path(), false).verdict, Verdict::Ok);
+        let unmounted = directory(folder.path(), true);
+        assert!(unmounted.is_problem() && unmounted.todo.unwrap().starts_with("mount its disk"));
+        Store::local(folder.path()).unwrap();
+        assert_eq!(directory(folder.path(), true).verdict, Verdict::Ok);
+        assert!(directory(&folder.path().join("none"), false).is_problem());
+    }
+
+    #[tokio::test]
     async fn a_bucket_that_does_not_answer_is_found() {
-        let found = of_owner(Err(StoreError::Unreachable(None)), Some(OWN));
+        let found = of_owner(Err(StoreError::Unreachable(None)), Some(OWN), true);
         assert!(found.is_problem(), "{found:?}");
     }
 
@@ -329,7 +387,7 @@ mod tests {
         let path = folder.path().join("journal.sqlite");
         assert_eq!(at_rest(&path).await.unwrap().identity, None);
         assert!(!path.exists());
-        let held = Journal::open(&path).await.unwrap();
+        let held = TaskJournal::open(Journal::open(&path).await.unwrap()).await.unwrap();
         assert!(matches!(at_rest(&path).await, Err(JournalError::InUse)));
         drop(held);
         assert!(at_rest(&path).await.unwrap().shares.is_empty());
@@ -350,12 +408,42 @@ mod tests {
         let late = at(86_402_000);
         assert!(late.is_problem(), "{late:?}");
         assert!(late.todo.unwrap().ends_with("maintenance off --config worker.toml"));
+        let file = folder.path().join("maintenance");
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&file, &file).unwrap();
+        let unreadable = at(86_402_000);
+        assert!(unreadable.is_problem() && unreadable.found.contains("no new visits"));
     }
 
     #[test]
     fn parts_of_the_report_that_failed_are_problems() {
-        assert_eq!(of_part("store", "ok").unwrap().verdict, Verdict::Ok);
-        assert!(of_part("journal", "the journal is full").unwrap().is_problem());
-        assert!(of_part("maintenance", "on since").is_none());
+        assert_eq!(of_part("store", Some("ok")).verdict, Verdict::Ok);
+        assert!(of_part("journal", Some("the journal is full")).is_problem());
+        assert_eq!(of_part("places", None).verdict, Verdict::Unchecked);
+    }
+
+    #[tokio::test]
+    async fn parts_that_the_report_does_not_have_are_not_ok() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = listener.local_addr().unwrap();
+        let router = axum::Router::new().route(
+            "/readyz",
+            axum::routing::get(|| async { axum::Json(serde_json::json!({ "store": "ok" })) }),
+        );
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut config = Config::parse(
+            "public_url = \"http://127.0.0.1:1\"\ndata_dir = \"/nowhere\"\nkeystore.development = \"//Alice\"",
+        )
+        .unwrap();
+        config.operators_listen = listen;
+        let found = readiness(&config).await;
+        let verdicts: Vec<_> = found.iter().map(|it| (&*it.check, it.verdict)).collect();
+        let expected = [
+            ("worker's chain", Verdict::Unchecked),
+            ("worker's journal", Verdict::Unchecked),
+            ("worker's places", Verdict::Unchecked),
+            ("worker's store", Verdict::Ok),
+        ];
+        assert_eq!(verdicts, expected);
     }
 }

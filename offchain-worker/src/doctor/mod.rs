@@ -88,11 +88,12 @@ pub async fn examine(patient: &Patient, clock: &dyn Clock) -> Report {
         }
     };
     let (of_node, readings, own) = chain(patient, clock, memory.as_ref(), keys.as_ref()).await;
+    findings.extend(node::of_worker(patient.node.as_ref(), &config.node_url));
     findings.extend(of_node);
     findings.push(clock::judge(readings));
     let remembered = memory.as_ref().and_then(|memory| memory.identity);
     let owner = own.or(remembered).map(owner_line);
-    findings.push(local::storage(config, owner.as_deref()).await);
+    findings.push(local::storage(config, owner.as_deref(), remembered.is_some()).await);
     findings.extend(local::disks(config, patient.node_data.as_deref()));
     findings.push(certificate::check(config, clock.now()));
     Report::new(findings)
@@ -240,8 +241,9 @@ impl Scene<'_> {
     ) -> Result<Vec<Finding>, ChainError> {
         let OwnKeys { current, tls } = self.keys;
         let (benched, unready) = (state.benched().await?, state.unready().await?);
+        let fetching = self.memory.and_then(|memory| memory.fetching.as_ref());
         let mut findings = vec![
-            entry::status(own, entry, &benched, &unready),
+            entry::status(own, entry, &benched, &unready, fetching),
             entry::governance(own, entry, state.hospital_of(&entry.governance).await),
         ];
         findings.extend(entry::keys(entry, &self.patient.config, current, tls));

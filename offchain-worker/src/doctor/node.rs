@@ -39,6 +39,21 @@ pub(super) async fn connect(url: &Url, is_configured: bool) -> Result<Chain, Fin
     })
 }
 
+/// That the worker's own node was not looked at, if another one was given. The variable `EPIONE_NODE` of an operator's
+/// shell counts as given, too.
+pub(super) fn of_worker(given: Option<&Url>, configured: &Url) -> Option<Finding> {
+    let given = given.filter(|given| *given != configured)?;
+    let shown = |url: &Url| without_userinfo(url.as_str());
+    Some(Finding::unchecked(
+        "node_url",
+        format!(
+            "the worker's node is {}, but --node or EPIONE_NODE named {}: the other checks are of that one",
+            shown(configured),
+            shown(given)
+        ),
+    ))
+}
+
 /// Where a genesis hash comes from, and the hash.
 pub(super) type Expected = (&'static str, Hash);
 
@@ -140,9 +155,7 @@ pub(super) fn peers(health: Result<NodeHealth, ChainError>, other_hospitals: usi
         Err(error) => Finding::unchecked(CHECK, error),
         Ok(health) if health.peers == 0 && other_hospitals > 0 => Finding::problem(
             CHECK,
-            format!(
-                "the node has no peer, and the chain has {other_hospitals} other active hospitals"
-            ),
+            format!("the node has no peer, and the chain has {other_hospitals} other hospitals"),
             "check the node's addresses of peers (--reserved-nodes, --bootnodes), and that the firewall permits its \
              p2p port (30333 unless --listen-addr names another) in both directions",
         ),
@@ -272,6 +285,17 @@ mod tests {
             reading: None,
             is_new: true,
         }
+    }
+
+    #[test]
+    fn another_node_than_the_workers_is_not_taken_for_it() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let configured = url("ws://127.0.0.1:9944");
+        assert_eq!(of_worker(None, &configured), None);
+        assert_eq!(of_worker(Some(&url("ws://127.0.0.1:9944/")), &configured), None);
+        let other = of_worker(Some(&url("wss://a:secret@node.example")), &configured).unwrap();
+        assert_eq!(other.verdict, Verdict::Unchecked);
+        assert!(other.found.contains("wss://node.example") && !other.found.contains("secret"));
     }
 
     #[test]

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use epione_client::{Endpoint, EndpointError};
-use epione_primitives::{
-    Hash, HospitalId, Moment,
-    hospital::{Hospital, HospitalStatus},
-};
+use epione_primitives::{Hash, HospitalId, Moment, hospital::Hospital};
 use futures::{StreamExt, stream};
 use tokio::time::sleep;
 use url::Url;
@@ -17,7 +13,7 @@ use super::{
 };
 use crate::{
     maintenance::moment,
-    transfer::{Contact, Courier, Peer, PeerFault, contact},
+    transfer::{Contact, Courier, Peer, PeerError, PeerFault, contact},
 };
 
 /// Hospitals that are asked at once.
@@ -26,6 +22,8 @@ const AT_ONCE: usize = 8;
 const ANSWER: Duration = Duration::from_secs(10);
 /// A worker tries to reach a hospital once in ten seconds: so long the doctor waits if it was asked shortly before.
 const ASK_AGAIN: Duration = Duration::from_secs(11);
+/// A request that is older, in milliseconds, says nothing about the way now.
+const RECENT: Moment = 10 * 60 * 1_000;
 
 /// What is known of the way to another hospital's worker and back.
 #[derive(Debug)]
@@ -35,14 +33,15 @@ pub(super) struct Way {
     there: Result<Contact, PeerFault>,
     /// Whether it reaches this hospital's worker; none if it was not asked.
     back: Option<Result<bool, PeerFault>>,
-    /// When its agent last sent this worker a request.
+    /// When its agent last sent this worker a request, if that was a moment ago.
     heard: Option<Moment>,
     /// The address that the chain names.
     address: String,
 }
 
-/// Tries the way to every other active hospital's worker and back. Returns findings about entries that are not usable,
-/// the ways, and the clocks of the workers that answered.
+/// Tries the way to the worker of every other hospital that serves, and back: readers and other workers need those of
+/// leaving hospitals, too. Returns findings about entries that are not usable, the ways, and the clocks of the workers
+/// that answered.
 pub(super) async fn walk(
     genesis: Hash,
     own: HospitalId,
@@ -51,13 +50,12 @@ pub(super) async fn walk(
     heard: &BTreeMap<HospitalId, Moment>,
     clock: &dyn Clock,
 ) -> (Vec<Finding>, Vec<Way>, Vec<Reading>) {
-    let others = hospitals
-        .iter()
-        .filter(|(id, hospital)| *id != own && hospital.status == HospitalStatus::Active);
+    let others = hospitals.iter().filter(|(id, hospital)| *id != own && hospital.status.serves());
+    let own = hospitals.iter().find(|(id, _)| *id == own).map(|(_, hospital)| hospital);
     let (mut findings, mut peers) = (Vec::new(), Vec::new());
     for (id, hospital) in others {
-        match Endpoint::of(hospital) {
-            Ok(endpoint) => peers.push(Peer { hospital: *id, endpoint }),
+        match Peer::of(*id, hospital, own) {
+            Ok(peer) => peers.push(peer),
             Err(error) => findings.push(unusable(*id, &error)),
         }
     }
@@ -72,7 +70,7 @@ pub(super) async fn walk(
             Err(_) => None,
         };
         let (hospital, address) = (peer.hospital, peer.endpoint.url().to_string());
-        let heard = heard.get(&hospital).copied();
+        let heard = heard.get(&hospital).copied().filter(|at| is_recent(*at, now));
         (Way { hospital, there, back, heard, address }, reading)
     });
     let mut walked: Vec<_> = stream::iter(each).buffer_unordered(AT_ONCE).collect().await;
@@ -92,7 +90,12 @@ async fn ask(courier: &Courier, genesis: Hash, peer: &Peer) -> Result<bool, Peer
     }
 }
 
-fn unusable(hospital: HospitalId, error: &EndpointError) -> Finding {
+/// Whether a hospital sent a request so lately that its worker runs and the way from there is open.
+fn is_recent(heard: Moment, now: Moment) -> bool {
+    now.saturating_sub(heard) <= RECENT
+}
+
+fn unusable(hospital: HospitalId, error: &PeerError) -> Finding {
     let todo = format!("tell hospital {hospital}: its governance sets the address");
     Finding::problem(format!("hospital {hospital}"), error, todo)
 }
@@ -107,7 +110,7 @@ pub(super) fn judge(ways: &[Way], own: &Url) -> Vec<Finding> {
 fn reachable(ways: &[Way], own: &Url) -> Finding {
     const CHECK: &str = "reachable";
     if ways.is_empty() {
-        return Finding::unchecked(CHECK, "the chain has no other active hospital that could tell");
+        return Finding::unchecked(CHECK, "the chain has no other hospital that could tell");
     }
     let that_say = |wanted: bool| -> Vec<HospitalId> {
         let say = |way: &&Way| matches!(&way.back, Some(Ok(reached)) if *reached == wanted);
@@ -189,7 +192,7 @@ fn why(fault: &PeerFault) -> String {
             "it does not accept this worker's signature: check the clocks, and the agent's key"
                 .into()
         }
-        PeerFault::Refused(403) => "it answers active hospitals only".into(),
+        PeerFault::Refused(403) => "it answers active and leaving hospitals only".into(),
         PeerFault::Refused(404 | 405) => "its worker is of a version that does not tell".into(),
         other => other.to_string(),
     }
@@ -249,6 +252,13 @@ mod tests {
         assert!(found[1].is_problem() && found[1].found.contains("2023-11-14"), "{found:?}");
         assert!(found[1].found.contains("one direction only"), "{found:?}");
         assert!(found[2].is_problem() && found[2].found.contains("not known"), "{found:?}");
+    }
+
+    #[test]
+    fn a_request_of_long_ago_does_not_show_that_the_way_is_open() {
+        let at = 1_700_000_000_000;
+        assert!(is_recent(at, at) && is_recent(at, at + RECENT));
+        assert!(!is_recent(at, at + RECENT + 1));
     }
 
     #[test]

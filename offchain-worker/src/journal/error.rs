@@ -15,6 +15,11 @@ pub enum JournalError {
          remove the journal and run `epione-worker rebuild`"
     )]
     Newer { found: i64, known: i64 },
+    #[error(
+        "an earlier worker has written the journal (schema {found}, this worker knows {known}): this worker converts \
+         it when it starts"
+    )]
+    Older { found: i64, known: i64 },
     #[error("the journal cannot be opened: {0}")]
     Io(#[from] std::io::Error),
     #[error("the worker is stopping")]

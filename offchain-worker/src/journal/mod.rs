@@ -68,6 +68,20 @@ impl Journal {
         blocking(move || Self::with(schema::open(&path)?)).await
     }
 
+    /// Opens the database of a worker that does not run, to read it as it is: it converts nothing to this worker's
+    /// schema, and uploads stay. Locks it against other processes. [`JournalError::Older`] if an earlier version has
+    /// written it.
+    pub async fn unchanged(path: &Path) -> Result<Self, JournalError> {
+        let path = path.to_owned();
+        blocking(move || {
+            let mut connection = schema::open(&path)?;
+            schema::prepare(&mut connection, "FULL")?;
+            schema::check(&mut connection)?;
+            Ok(Self::over(connection))
+        })
+        .await
+    }
+
     /// A database in memory, for work that leaves nothing behind, and for tests.
     pub async fn in_memory() -> Result<Self, JournalError> {
         blocking(|| Self::with(Connection::open_in_memory()?)).await
@@ -80,7 +94,11 @@ impl Journal {
         let transaction = connection.transaction()?;
         references::release_uploads(&transaction, crate::now())?;
         transaction.commit()?;
-        Ok(Self {
+        Ok(Self::over(connection))
+    }
+
+    fn over(connection: Connection) -> Self {
+        Self {
             shared: Arc::new(Shared {
                 connection: Mutex::new(connection),
                 arrivals: watch::Sender::new(0),
@@ -88,7 +106,7 @@ impl Journal {
                 custody: AsyncMutex::new(()),
                 deletions: AtomicU64::new(0),
             }),
-        })
+        }
     }
 
     /// Runs one transaction, which is on disk when this returns. An error rolls it back.

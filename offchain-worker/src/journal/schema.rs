@@ -1,6 +1,6 @@
 //! The journal's tables. Each migration is one step, and does not change once it is released.
 
-use std::path::Path;
+use std::{cmp::Ordering, path::Path};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -258,6 +258,18 @@ pub(super) fn prepare(connection: &mut Connection, synchronous: &str) -> rusqlit
     // costs a write of each page that becomes free; few do.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "synchronous", synchronous)
+}
+
+/// Checks that the tables have this worker's schema. Also acquires the lock.
+pub(super) fn check(connection: &mut Connection) -> Result<(), JournalError> {
+    let known = MIGRATIONS.len() as i64;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found.cmp(&known) {
+        Ordering::Less => Err(JournalError::Older { found, known }),
+        Ordering::Equal => Ok(transaction.rollback()?),
+        Ordering::Greater => Err(JournalError::Newer { found, known }),
+    }
 }
 
 /// Migrates the tables to this worker's schema. Also acquires the lock.

@@ -286,6 +286,34 @@ async fn a_journal_of_a_newer_worker_is_not_changed() {
 }
 
 #[tokio::test]
+async fn a_look_at_the_journal_of_an_older_worker_does_not_convert_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    let looked = Journal::unchanged(&path).await.map(|_| ());
+    assert!(matches!(looked, Err(JournalError::Older { found: 1, .. })), "{looked:?}");
+    let version = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    let found = Connection::open(&path).unwrap().pragma_query_value(None, "user_version", version);
+    assert_eq!(found.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_look_at_the_journal_of_a_stopped_worker_locks_it_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.sqlite");
+    let journal = Journal::open(&path).await.unwrap();
+    assert!(matches!(Journal::unchanged(&path).await, Err(JournalError::InUse)));
+    let upload = journal.begin_upload();
+    journal.reference(upload, &[Segment { hash: [1; 32], length: 10 }]).await.unwrap();
+    drop(journal);
+    for _ in 0..2 {
+        let looked = Journal::unchanged(&path).await.unwrap();
+        assert_eq!(looked.references_of(upload).await.unwrap().len(), 1);
+        assert!(matches!(Journal::open(&path).await, Err(JournalError::InUse)));
+    }
+}
+
+#[tokio::test]
 async fn the_sweep_respects_the_grace_period() {
     let journal = Journal::in_memory().await.unwrap();
     let store = Store::in_memory();

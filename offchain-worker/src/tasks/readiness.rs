@@ -2,9 +2,10 @@
 //!
 //! A hospital that was admitted or reinstated, or whose node made no block in a whole session, does not validate until
 //! its agent says that it is ready. The worker says so when its node shows a recent block and every committed segment
-//! is stored here. Nobody has to do anything, and nobody can check it: a hospital that says so and makes no blocks loses
-//! its place again. If that happens repeatedly, the worker waits longer each time, because each change of the
-//! validators costs all hospitals something.
+//! is stored here. What was stored before may be lost, with the disk or by a wrong configuration, so the worker first
+//! looks for the segments of every committed block once more. Nobody has to do anything, and nobody can check it: a
+//! hospital that says so and makes no blocks loses its place again. If that happens repeatedly, the worker waits longer
+//! each time, because each change of the validators costs all hospitals something.
 
 use std::{
     fmt,
@@ -15,7 +16,7 @@ use std::{
 use epione_client::chain::{DispatchFailure, calls::hospitals};
 use epione_primitives::{BlockNumber, Moment};
 
-use super::task_journal::{ChainProgress, TaskJournal};
+use super::task_journal::{ChainProgress, Fetching, PERSISTENT, TaskJournal};
 use crate::{
     backoff::Backoff,
     chain::{CallError, ChainCalls, ChainView, FinalState, ViewError},
@@ -68,14 +69,25 @@ pub(crate) enum Obstacle {
     OldBlock,
     Behind,
     Fetching,
+    /// No hospital has delivered the segments of the committed block of this height, in many attempts.
+    Unavailable(u32),
     /// The worker said it before, and it was not true.
     Repeated,
 }
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Storage => "the storage does not accept segments: see store_writable and store_lost",
+        let text = match self {
+            Self::Unavailable(height) => {
+                return write!(
+                    f,
+                    "the segments of the committed lite block {height} could not be fetched in {PERSISTENT} attempts: \
+                     epione-worker scrub names those that no hospital has. Call the operators of the other hospitals"
+                );
+            }
+            Self::Storage => {
+                "the storage does not accept segments: see store_writable and store_lost"
+            }
             Self::OldBlock => {
                 "the newest finalized block and this machine's clock are more than two minutes apart: wait until the \
                  node has caught up, or correct the clock"
@@ -86,7 +98,8 @@ impl fmt::Display for Obstacle {
                 "the worker said that the hospital is ready, and its node made no blocks nevertheless: check the \
                  node's session keys and its clock. The worker says it again after a pause"
             }
-        })
+        };
+        f.write_str(text)
     }
 }
 
@@ -97,6 +110,9 @@ pub(crate) struct Memory {
     said: Option<(u32, Instant)>,
     /// What was logged, and is not to be logged again while it lasts.
     obstacle: Option<Obstacle>,
+    /// Whether the committed blocks are being looked at again, since the hospital is unready or the worker said that it
+    /// is ready.
+    looks_again: bool,
 }
 
 impl Memory {
@@ -109,6 +125,7 @@ impl Memory {
         let recent = self.said.filter(|(_, last)| at.duration_since(*last) < REMEMBERED);
         let times = recent.map_or(0, |(times, _)| times);
         self.said = Some((times.saturating_add(1), at));
+        self.looks_again = false;
     }
 }
 
@@ -142,10 +159,10 @@ impl Readiness {
         let is_unready = state.unready().await?.contains(&hospital);
         self.metrics.unready.set(is_unready.into());
         if !is_unready {
-            memory.obstacle = None;
+            (memory.obstacle, memory.looks_again) = (None, false);
             return Ok(());
         }
-        let obstacle = match self.obstacle(state.as_ref()).await? {
+        let obstacle = match self.obstacle(memory, state.as_ref()).await? {
             None if memory.pauses(at) => Some(Obstacle::Repeated),
             obstacle => obstacle,
         };
@@ -170,10 +187,18 @@ impl Readiness {
     }
 
     /// Why the hospital is not ready by what its node and its journal say.
-    async fn obstacle(&self, state: &dyn FinalState) -> Result<Option<Obstacle>, ReadinessError> {
+    async fn obstacle(
+        &self,
+        memory: &mut Memory,
+        state: &dyn FinalState,
+    ) -> Result<Option<Obstacle>, ReadinessError> {
         let Metrics { store_lost, store_writable, .. } = &self.metrics;
         if store_lost.get() != 0 || store_writable.get() == 0 {
             return Ok(Some(Obstacle::Storage));
+        }
+        if !memory.looks_again {
+            self.task_journal.keep_again().await?;
+            memory.looks_again = true;
         }
         if now().abs_diff(state.time().await?) > MAX_AGE {
             return Ok(Some(Obstacle::OldBlock));
@@ -185,8 +210,11 @@ impl Readiness {
             return Ok(Some(Obstacle::Behind));
         }
         // Every lite block up to this one has or had such a job.
-        let is_fetching = !self.task_journal.keeps().await?.is_empty();
-        Ok(is_fetching.then_some(Obstacle::Fetching))
+        let Fetching { blocks, persistent } = self.task_journal.fetching().await?;
+        Ok(match persistent.first() {
+            Some(height) => Some(Obstacle::Unavailable(*height)),
+            None => (blocks > 0).then_some(Obstacle::Fetching),
+        })
     }
 
     fn fail(&self, error: &ReadinessError) {
@@ -250,6 +278,13 @@ mod tests {
             self.readiness.task_journal.observe(seen, Vec::new()).await.unwrap();
         }
 
+        /// The segments of the committed blocks of these heights are stored.
+        async fn finish(&self, heights: &[u32]) {
+            for height in heights {
+                self.readiness.task_journal.finish(Job::Keep(*height)).await.unwrap();
+            }
+        }
+
         /// Looks so long after the begin. Returns how many calls were sent altogether.
         async fn look(&mut self, after: Duration) -> usize {
             self.readiness.step(&mut self.memory, self.begun + after).await.unwrap();
@@ -290,6 +325,41 @@ mod tests {
         assert_eq!(world.look(POLL).await, 0);
         world.readiness.task_journal.finish(Job::Keep(2)).await.unwrap();
         assert_eq!(world.look(2 * POLL).await, 1);
+    }
+
+    /// A hospital whose disk or bucket was lost while it was suspended, or whose node stood still.
+    #[tokio::test]
+    async fn it_looks_again_for_what_it_stored_before_it_was_unready() {
+        let mut world = World::new().await;
+        world.chain.facts().unready.clear();
+        world.process(HEAD, 2).await;
+        world.finish(&[1, 2]).await;
+        assert_eq!(world.look(Duration::ZERO).await, 0);
+        for (begun, calls) in [(POLL, 1), (REMEMBERED, 2)] {
+            world.chain.facts().unready = vec![HOSPITAL];
+            assert_eq!(world.look(begun).await, calls - 1);
+            assert_eq!(world.memory.obstacle, Some(Obstacle::Fetching));
+            world.finish(&[1]).await;
+            assert_eq!(world.look(begun + POLL).await, calls - 1);
+            world.finish(&[2]).await;
+            assert_eq!(world.look(begun + 2 * POLL).await, calls, "once for each time");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_block_that_no_hospital_delivers_is_named() {
+        let mut world = World::new().await;
+        world.process(HEAD, 2).await;
+        for _ in 0..PERSISTENT {
+            world.readiness.task_journal.start(Job::Keep(2), 1_000).await.unwrap();
+        }
+        assert_eq!(world.look(Duration::ZERO).await, 0);
+        let obstacle = world.memory.obstacle.unwrap();
+        assert_eq!(obstacle, Obstacle::Unavailable(2));
+        assert!(obstacle.to_string().contains("lite block 2 could not be fetched"), "{obstacle}");
+        world.finish(&[2]).await;
+        assert_eq!(world.look(POLL).await, 0);
+        assert_eq!(world.memory.obstacle, Some(Obstacle::Fetching));
     }
 
     #[tokio::test]

@@ -1,11 +1,16 @@
 //! Whether a hospital's worker answers at the address that the chain names for it, and proves its TLS key.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    net::SocketAddr,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use epione_client::api::WorkerInfo;
 use epione_primitives::{Hash, Moment};
+use futures::{StreamExt, stream::FuturesUnordered};
 use http::{StatusCode, header::DATE};
-use tokio::time::timeout;
+use tokio::{net::lookup_host, time::timeout};
+use url::Host;
 
 use super::{
     Courier, Peer, PeerFault,
@@ -17,6 +22,8 @@ use crate::millis;
 
 /// For a request in which the other worker connects back, which it does not do for long.
 const REACH_LIMIT: Duration = Duration::from_secs(15);
+/// Addresses of one name that are tried, at most.
+const ADDRESSES: usize = 4;
 
 /// A worker that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +35,56 @@ pub struct Contact {
 
 /// Asks a hospital's worker who it is, without a signature, over a new connection.
 pub async fn contact(genesis: Hash, peer: &Peer, limit: Duration) -> Result<Contact, PeerFault> {
+    contact_over(peer.endpoint.http(), genesis, peer, limit).await
+}
+
+/// Whether a hospital's worker answers, for a hospital that chose its address to find out something else.
+///
+/// Each address of its name is tried by itself, all at the same time. One after another, the hospital would see at its
+/// own server how long the attempt at an address before took, which may be within this hospital's network.
+pub async fn is_there(genesis: Hash, peer: &Peer, limit: Duration) -> bool {
+    let url = peer.endpoint.url();
+    let Some(Host::Domain(name)) = url.host() else {
+        return contact(genesis, peer, limit).await.is_ok();
+    };
+    match lookup_host((name, url.port_or_known_default().unwrap_or_default())).await {
+        Ok(found) => {
+            let addresses = found.take(ADDRESSES).collect();
+            is_at_any(genesis, peer, name, addresses, limit).await
+        }
+        Err(_) => false,
+    }
+}
+
+async fn is_at_any(
+    genesis: Hash,
+    peer: &Peer,
+    name: &str,
+    addresses: Vec<SocketAddr>,
+    limit: Duration,
+) -> bool {
+    let mut attempts = FuturesUnordered::new();
+    for address in addresses {
+        let client = peer.endpoint.http().resolve(name, address);
+        attempts.push(contact_over(client, genesis, peer, limit));
+    }
+    while let Some(answer) = attempts.next().await {
+        if answer.is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
+async fn contact_over(
+    client: reqwest::ClientBuilder,
+    genesis: Hash,
+    peer: &Peer,
+    limit: Duration,
+) -> Result<Contact, PeerFault> {
     let url = extended(peer.endpoint.url(), &["info"])
         .ok_or_else(|| PeerFault::Unreachable("its URL cannot be extended".into()))?;
-    let client = peer
-        .endpoint
-        .http()
+    let client = client
         .timeout(limit)
         .no_proxy()
         .build()
@@ -92,7 +144,40 @@ impl Courier {
 
 #[cfg(test)]
 mod tests {
+    use axum::{Json, Router, routing::get};
+    use epione_client::Endpoint;
+    use epione_primitives::HospitalId;
+    use tokio::net::TcpListener;
+    use url::Url;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_address_of_a_name_that_says_nothing_does_not_delay_the_others() {
+        let (genesis, hospital) = (Hash::repeat_byte(1), HospitalId(1));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        let info = WorkerInfo { hospital, genesis, version: "1".into() };
+        let router = Router::new().route("/v1/info", get(move || async move { Json(info) }));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        // Accepts connections, and says nothing.
+        let silent = TcpListener::bind(("127.0.0.2", here.port())).await.unwrap();
+        let there = silent.local_addr().unwrap();
+
+        let url = Url::parse(&format!("http://localhost:{}", here.port())).unwrap();
+        let peer = Peer { hospital, endpoint: Endpoint::new(url, [0; 32]).unwrap() };
+        let look = async |addresses: Vec<SocketAddr>, limit: Duration| {
+            is_at_any(genesis, &peer, "localhost", addresses, limit).await
+        };
+        // One that waited for the silent address first would wait forever.
+        for addresses in [vec![there, here], vec![here, there]] {
+            let looked =
+                timeout(Duration::from_secs(60), look(addresses, Duration::from_secs(3_600))).await;
+            assert!(looked.unwrap());
+        }
+        assert!(!look(vec![there], Duration::from_millis(200)).await);
+        assert!(!look(Vec::new(), Duration::from_secs(60)).await);
+    }
 
     #[test]
     fn a_date_header_is_read_and_other_text_is_not() {

@@ -24,11 +24,11 @@ pub mod wire;
 
 pub use arrivals::Arrivals;
 pub use asking::{HeldList, Offered};
-pub use contact::{Contact, contact};
+pub use contact::{Contact, contact, is_there};
 pub use download::{Courier, PeerFault, Timings};
 pub use fetch::{FetchBounds, FetchError, Fetcher};
 pub use holdings::Holdings;
-pub use peers::{ChainRoster, Peer, Roll, Roster, RosterError};
+pub use peers::{ChainRoster, Peer, PeerError, Roll, Roster, RosterError};
 pub use plan::Rules;
 pub use repair::PeerRepair;
 pub use seeding::{Seeded, Seeder, SeedingTerms};

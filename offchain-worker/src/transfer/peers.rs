@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use crate::node::NodeHandle;
-use epione_client::{Endpoint, chain::ChainError};
+use epione_client::{
+    Endpoint, EndpointError,
+    chain::ChainError,
+    endpoint::{is_loopback, without_userinfo},
+};
 use epione_primitives::{AccountId, Hash, HospitalId, hospital::Hospital};
 use futures::{FutureExt, future::BoxFuture};
 
@@ -12,6 +16,36 @@ use futures::{FutureExt, future::BoxFuture};
 pub struct Peer {
     pub hospital: HospitalId,
     pub endpoint: Endpoint,
+}
+
+/// Why a hospital's entry names no worker that this one may connect to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error("{url} is this machine itself: ask the hospital to set the address of its worker")]
+    Loopback { url: String },
+}
+
+impl Peer {
+    /// The worker that a hospital's entry names. `own` is the entry of this worker's hospital.
+    ///
+    /// On each machine, a loopback address is that machine itself. Only hospitals that share a machine, as in
+    /// development, can mean each other by such addresses. If any hospital could, it would choose to which programs of
+    /// this machine the worker sends requests, also over plain http.
+    pub fn of(
+        hospital: HospitalId,
+        entry: &Hospital,
+        own: Option<&Hospital>,
+    ) -> Result<Self, PeerError> {
+        let endpoint = Endpoint::of(entry)?;
+        let shares_machine =
+            || own.and_then(|own| Endpoint::of(own).ok()).is_some_and(|own| is_loopback(own.url()));
+        if is_loopback(endpoint.url()) && !shares_machine() {
+            return Err(PeerError::Loopback { url: without_userinfo(endpoint.url().as_str()) });
+        }
+        Ok(Self { hospital, endpoint })
+    }
 }
 
 /// The workers to ask, in order.
@@ -70,24 +104,25 @@ impl Roster for ChainRoster {
     }
 }
 
-/// `first`, then the active and leaving hospitals, beginning with the one whose number follows this hospital's, so that not all
-/// hospitals ask the same one second.
+/// `first`, then the active and leaving hospitals, beginning with the one whose number follows this hospital's, so that
+/// not all hospitals ask the same one second.
 fn in_asking_order(
     hospitals: Vec<(HospitalId, Hospital)>,
     agent: &AccountId,
     first: Option<HospitalId>,
 ) -> Vec<Peer> {
-    let own = hospitals.iter().find(|(_, hospital)| hospital.agent == *agent).map(|(id, _)| *id);
-    let mut endpoints: HashMap<HospitalId, Endpoint> = HashMap::new();
+    let own = hospitals.iter().find(|(_, hospital)| hospital.agent == *agent).cloned();
+    let (own, own_entry) = own.unzip();
+    let mut peers: HashMap<HospitalId, Peer> = HashMap::new();
     let mut order = Vec::new();
     for (id, hospital) in hospitals {
         let wanted = hospital.status.serves() || first == Some(id);
         if Some(id) == own || !wanted {
             continue;
         }
-        match Endpoint::of(&hospital) {
-            Ok(endpoint) => {
-                endpoints.insert(id, endpoint);
+        match Peer::of(id, &hospital, own_entry.as_ref()) {
+            Ok(peer) => {
+                peers.insert(id, peer);
                 order.push(id);
             }
             Err(error) => tracing::warn!(
@@ -98,10 +133,7 @@ fn in_asking_order(
         }
     }
     order.sort_by_key(|id| (first != Some(*id), Some(*id) < own, *id));
-    order
-        .into_iter()
-        .filter_map(|hospital| Some(Peer { hospital, endpoint: endpoints.remove(&hospital)? }))
-        .collect()
+    order.into_iter().filter_map(|hospital| peers.remove(&hospital)).collect()
 }
 
 #[cfg(test)]
@@ -161,5 +193,26 @@ mod tests {
         ];
         let peers = in_asking_order(hospitals, &AccountId::new([0; 32]), None);
         assert_eq!(peers.iter().map(|peer| peer.hospital.0).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn only_hospitals_of_one_machine_name_loopback_addresses_to_each_other() {
+        let active = |id, url| hospital(id, url, HospitalStatus::Active);
+        for (own, is_peer) in
+            [("http://127.0.0.1:1", true), ("https://own.example", false), ("", false)]
+        {
+            let own = active(0, own);
+            for url in ["http://127.0.0.1:9944/path", "https://localhost", "http://[::1]:80"] {
+                let peer = Peer::of(HospitalId(1), &active(1, url), Some(&own));
+                assert_eq!(peer.is_ok(), is_peer, "{url}");
+                let hospitals = vec![(HospitalId(0), own.clone()), (HospitalId(1), active(1, url))];
+                let peers = in_asking_order(hospitals, &own.agent, Some(HospitalId(1)));
+                assert_eq!(peers.len(), usize::from(is_peer), "{url}");
+            }
+            Peer::of(HospitalId(1), &active(1, "https://other.example"), Some(&own)).unwrap();
+        }
+        let refused =
+            Peer::of(HospitalId(1), &active(1, "http://a:b@localhost"), None).unwrap_err();
+        assert_eq!(refused, PeerError::Loopback { url: "http://localhost/".into() });
     }
 }

@@ -76,6 +76,7 @@ fn begin(opened: Opened, identity: Identity) -> JoinSet<()> {
     let about = About {
         identity,
         journal: storage.journal.clone(),
+        task_journal: storage.task_journal.clone(),
         metrics: metrics.clone(),
         maintenance,
         heard,

@@ -2,7 +2,10 @@
 //! and without telling what else answers there.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,10 +32,15 @@ async fn world() -> World {
     World::with(objects.clone(), objects, limits).await
 }
 
-/// The chain names this address for the other hospital's worker.
+/// The chain names this address for the other hospital's worker. Both workers are on one machine.
 fn name(world: &World, url: &str) {
+    name_of(world, HOSPITAL, "http://127.0.0.1:1");
+    name_of(world, ELSEWHERE, url);
+}
+
+fn name_of(world: &World, hospital: HospitalId, url: &str) {
     let worker_url = url.as_bytes().to_vec().try_into().unwrap();
-    world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().worker_url = worker_url;
+    world.chain.facts().hospitals.get_mut(&hospital).unwrap().worker_url = worker_url;
 }
 
 /// A server on a free port; returns its address.
@@ -98,8 +106,36 @@ async fn every_failure_looks_the_same_and_takes_the_same_time() {
     }
 }
 
+/// A hospital elsewhere that names an address of this machine would send this worker to the programs here.
 #[tokio::test]
-async fn only_agents_of_active_hospitals_may_ask() {
+async fn a_worker_connects_to_no_program_of_its_own_machine_for_a_hospital_elsewhere() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let program = serve(Router::new().fallback(move || async move {
+        count.fetch_add(1, Ordering::SeqCst);
+        Json(WorkerInfo { hospital: ELSEWHERE, genesis: genesis(), version: "1".into() })
+    }))
+    .await;
+    for (own, reaches) in [("https://worker.example", false), ("http://127.0.0.1:1", true)] {
+        let world = world().await;
+        name(&world, &program);
+        name_of(&world, HOSPITAL, own);
+        assert_eq!(reached(&ask(&world, &world.other_agent).await), reaches, "{own}");
+        assert_eq!(asked.load(Ordering::SeqCst), usize::from(reaches), "{own}");
+    }
+}
+
+#[tokio::test]
+async fn a_leaving_hospital_learns_that_its_readers_can_reach_it() {
+    let world = world().await;
+    name(&world, &worker_of(ELSEWHERE, genesis()).await);
+    let leaving = HospitalStatus::Leaving;
+    world.chain.facts().hospitals.get_mut(&ELSEWHERE).unwrap().status = leaving;
+    assert!(reached(&ask(&world, &world.other_agent).await));
+}
+
+#[tokio::test]
+async fn only_agents_of_serving_hospitals_may_ask() {
     let world = world().await;
     name(&world, &worker_of(ELSEWHERE, genesis()).await);
     for user in [&world.doctor, &world.patient, &world.governance] {

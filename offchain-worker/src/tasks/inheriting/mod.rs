@@ -15,7 +15,11 @@ use std::{
     time::Duration,
 };
 
-use epione_client::{chain::calls::custody, signer::Account, worker::WorkerClient};
+use epione_client::{
+    chain::calls::custody,
+    signer::Account,
+    worker::{WorkerClient, WorkerError},
+};
 use epione_envelope::{
     Zeroizing,
     custody::{ClaimPartContext, SealedClaimPart},
@@ -45,6 +49,7 @@ use crate::{
     },
     metrics::Metrics,
     node::NodeHandle,
+    transfer::Peer,
 };
 
 const POLL: Duration = Duration::from_secs(60);
@@ -84,7 +89,21 @@ impl Members for ChainMembers {
     ) -> BoxFuture<'_, Result<SealedClaimPart, MemberError>> {
         async move {
             let chain = self.node.borrow().clone().ok_or(ViewError::Away)?;
-            let worker = WorkerClient::for_hospital(&chain, hospital, self.agent.clone()).await?;
+            let hospitals = chain.finalized().await?.hospitals().await?;
+            let (mut entry, mut own) = (None, None);
+            let agent = self.agent.id();
+            for (id, found) in &hospitals {
+                if *id == hospital {
+                    entry = Some(found);
+                }
+                if found.agent == agent {
+                    own = Some(found);
+                }
+            }
+            let entry = entry.ok_or(WorkerError::UnknownHospital(hospital))?;
+            let Peer { endpoint, .. } = Peer::of(hospital, entry, own)?;
+            let genesis = chain.genesis_hash();
+            let worker = WorkerClient::new(&endpoint, hospital, genesis, self.agent.clone())?;
             Ok(worker.claim_part(claim).await?)
         }
         .boxed()

@@ -60,6 +60,20 @@ pub enum Next {
     Again,
 }
 
+/// After so many attempts, some minutes, an operator should learn that a job does not succeed.
+pub const PERSISTENT: u32 = 20;
+/// Heights that are named, at most.
+const NAMED: u32 = 8;
+
+/// The committed lite blocks whose segments are still being fetched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetching {
+    /// How many they are.
+    pub blocks: u64,
+    /// The first heights of those for which [`PERSISTENT`] attempts have failed; at most eight.
+    pub persistent: Vec<u32>,
+}
+
 /// The longest pause between attempts, in milliseconds. A job that is due later was recorded before the clock was set
 /// back.
 const MAX_PAUSE: Moment = 60_000;
@@ -183,6 +197,26 @@ impl TaskJournal {
                     .prepare_cached("SELECT subject FROM jobs WHERE kind = ?1")?
                     .query_map([JobKind::Keep.column()], |row| row.get(0))?
                     .collect()
+            })
+            .await
+    }
+
+    /// How far the fetching of committed lite blocks is.
+    pub async fn fetching(&self) -> Result<Fetching, JournalError> {
+        let kind = JobKind::Keep.column();
+        self.journal
+            .read(move |connection| {
+                let blocks: i64 = connection
+                    .prepare_cached("SELECT count(*) FROM jobs WHERE kind = ?1")?
+                    .query_row([kind], |row| row.get(0))?;
+                let persistent = connection
+                    .prepare_cached(
+                        "SELECT subject FROM jobs WHERE kind = ?1 AND attempts >= ?2
+                         ORDER BY subject LIMIT ?3",
+                    )?
+                    .query_map(params![kind, PERSISTENT, NAMED], |row| row.get(0))?
+                    .collect::<rusqlite::Result<_>>()?;
+                Ok(Fetching { blocks: u64::try_from(blocks).unwrap_or(0), persistent })
             })
             .await
     }

@@ -5,7 +5,7 @@ mod batches;
 mod jobs;
 
 pub use batches::Batch;
-pub use jobs::{Job, JobKind, Next};
+pub use jobs::{Fetching, Job, JobKind, Next, PERSISTENT};
 
 use std::sync::Arc;
 
@@ -69,6 +69,11 @@ impl TaskJournal {
     pub async fn open(journal: Journal) -> Result<Self, JournalError> {
         journal.write(|tx| tx.execute_batch(TABLES)).await?;
         Ok(Self { journal })
+    }
+
+    /// The tasks' part of a journal that has it already. Changes nothing.
+    pub fn unchanged(journal: Journal) -> Self {
+        Self { journal }
     }
 
     /// The chain and the hospital to which the journal belongs; none before the node was first reached.
@@ -150,6 +155,18 @@ impl TaskJournal {
             })
             .await
             .map(drop)
+    }
+
+    /// Adds the job of every committed lite block again that was processed. What was stored once may be lost since.
+    pub async fn keep_again(&self) -> Result<(), JournalError> {
+        self.journal
+            .write(|tx| {
+                let height: Option<u32> = tx
+                    .query_row("SELECT height FROM task_progress", [], |row| row.get(0))
+                    .optional()?;
+                jobs::keep_heights(tx, 0, height.unwrap_or_default())
+            })
+            .await
     }
 }
 

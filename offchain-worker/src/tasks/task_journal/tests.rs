@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use epione_client::api::VisitStage;
 use epione_envelope::body::Packed;
 use epione_primitives::{
@@ -329,4 +331,36 @@ async fn segments_of_open_ballots_are_not_due_yet() {
     assert!(due(2, &[ID]).await);
     assert!(!due(2, &[ID, other]).await);
     assert!(due(3, &[ID, other]).await);
+}
+
+#[tokio::test]
+async fn every_committed_block_is_looked_at_again_and_open_jobs_stay() {
+    let (_, task_journal) = task_journal().await;
+    task_journal.keep_again().await.unwrap();
+    assert!(task_journal.keeps().await.unwrap().is_empty());
+    let seen = ChainProgress { block: 9, height: 3 };
+    task_journal.observe(seen, Vec::new()).await.unwrap();
+    for height in [1, 3] {
+        task_journal.finish(Job::Keep(height)).await.unwrap();
+    }
+    task_journal.start(Job::Keep(2), 7_000).await.unwrap();
+    task_journal.keep_again().await.unwrap();
+    assert_eq!(task_journal.keeps().await.unwrap(), HashSet::from([1, 2, 3]));
+    let due = task_journal.due(JobKind::Keep, 7_000, 9).await.unwrap();
+    assert_eq!(due, [(Job::Keep(1), 0), (Job::Keep(2), 1), (Job::Keep(3), 0)]);
+}
+
+#[tokio::test]
+async fn blocks_that_cannot_be_fetched_are_named_after_many_attempts() {
+    let (_, task_journal) = task_journal().await;
+    assert_eq!(task_journal.fetching().await.unwrap(), Fetching::default());
+    let seen = ChainProgress { block: 9, height: 2 };
+    task_journal.observe(seen, vec![ID]).await.unwrap();
+    for _ in 0..PERSISTENT {
+        task_journal.start(Job::Ballot(ID), 1_000).await.unwrap();
+        assert!(task_journal.fetching().await.unwrap().persistent.is_empty());
+        task_journal.start(Job::Keep(2), 1_000).await.unwrap();
+    }
+    let fetching = task_journal.fetching().await.unwrap();
+    assert_eq!(fetching, Fetching { blocks: 2, persistent: vec![2] });
 }
