@@ -15,12 +15,20 @@ PALLETS := hospitals profiles credentials mandates role-policies lite-blocks app
 	openings custody releases quotas consortium-key
 
 # Test programs in addition to the unit tests, by name. The slowest begin first, so that none runs alone at the end.
-SLOWEST := founding one_hospital chain queries consents visit releases kills four_hospitals one_hospital_slow access reading \
-	hostile one_hospital_away consortium_key readiness standing openings home_down insurer lies lies_to_senders demo durability discovery crash_loop waiting lite
+SLOWEST := founding custody council doctor doctor_command maintenance readiness chain queries consents four_hospitals \
+	kills lies one_hospital one_hospital_slow visit releases access reading hostile one_hospital_away consortium_key \
+	standing openings home_down insurer lies_to_senders demo durability discovery crash_loop waiting lite
 INTEGRATION := $(notdir $(basename $(wildcard */tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard */tests/*/main.rs)))
 PROGRAMS := $(SLOWEST) $(sort $(filter-out $(SLOWEST),$(INTEGRATION)))
-# Networks wait for blocks most of the time: this many programs in parallel keep two cores busy.
-SIDE_BY_SIDE ?= 3
+# Networks wait for blocks most of the time: this many programs in parallel keep two cores busy. The networks of a
+# program have four hospitals together, which need about 0.8 GiB of memory at first: 4 GiB for all programs.
+SIDE_BY_SIDE ?= 5
+# Tests of one program in parallel. Those that wait are worth more: most tests of WAITING have a network of one
+# hospital, and those of `chain` a node without a worker.
+THREADS := 2
+WAITING := lies one_hospital releases visit
+$(addprefix test-program-,$(WAITING)): THREADS := 4
+test-program-chain: THREADS := 8
 # Always the whole workspace and one profile: a subset of the packages would give dependencies other features, and most
 # of them would be compiled again. `make lint` checks that the two selections below agree.
 CARGO_BUILD := scripts/build build --release --workspace --locked
@@ -73,7 +81,7 @@ test-docs:
 	@scripts/test-program $(RESULTS)/docs $(CARGO_TEST) --doc
 
 test-program-%:
-	@scripts/test-program $(RESULTS)/$* $(CARGO_TEST) --test $* -- --test-threads=2
+	@scripts/test-program $(RESULTS)/$* $(CARGO_TEST) --test $* -- --test-threads=$(THREADS)
 
 test-benchmarks:
 	@scripts/test-program $(RESULTS)/benchmarks cargo $(BENCHMARKS) -- bench

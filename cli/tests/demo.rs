@@ -11,7 +11,7 @@ use std::{
 };
 
 use epione_devnet::{ProcessRecord, State};
-use network::eventually;
+use network::{Turn, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn processes(directory: &Path) -> Vec<ProcessRecord> {
 
 #[test]
 fn the_checks_pass_and_the_report_is_complete() {
-    let _turn = network::turn();
+    let _turn = Turn::alone();
     let directory = tempfile::tempdir().unwrap();
     let output = demo(directory.path()).output().unwrap();
     let story = String::from_utf8_lossy(&output.stdout);
@@ -158,7 +158,7 @@ fn sharing_is_reported(report: &Value) {
 
 #[test]
 fn an_interrupted_demo_stops_its_network() {
-    let _turn = network::turn();
+    let _turn = Turn::alone();
     let directory = tempfile::tempdir().unwrap();
     let mut demo =
         demo(directory.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

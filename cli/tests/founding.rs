@@ -8,7 +8,6 @@ mod network;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::MutexGuard,
 };
 
 use codec::{Compact, Encode};
@@ -21,9 +20,8 @@ use epione_devnet::{Binaries, Probe, Process, Reserved, reserve_ports};
 use epione_envelope::keystore;
 use epione_primitives::{Hash, HospitalId, hospital::Hospital};
 use network::{
-    eventually,
+    Turn, eventually,
     place::{PASSWORD, Place, flags},
-    turn,
 };
 use serde_json::{Value, json};
 
@@ -75,13 +73,13 @@ struct Consortium {
     members: Vec<Member>,
     runtime: tokio::runtime::Runtime,
     _reserved: Vec<Reserved>,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Consortium {
     /// Five hospitals with keys and settings, of which none runs.
     fn init() -> Self {
-        let (turn, place) = (turn(), Place::new());
+        let (turn, place) = (Turn::alone(), Place::new());
         let binaries = Binaries::find(None).unwrap();
         // Two rows of ports for each hospital: its node serves metrics, too.
         let (ports, reserved) = reserve_ports(10, None).unwrap();

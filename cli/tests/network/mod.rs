@@ -14,7 +14,7 @@ use std::{
     panic::resume_unwind,
     path::PathBuf,
     process::{Command, Output},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -23,8 +23,13 @@ use epione_devnet::{ProcessRecord, State};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// One network needs both cores of a small machine: each test program runs one at a time.
-static TURN: Mutex<()> = Mutex::new(());
+/// How many hospitals the networks of one test program have together. They wait for blocks most of the time, and four
+/// networks of one hospital need no more of a small machine than one network of four.
+const HOSPITALS: u16 = 4;
+
+/// Of these, how many are free now.
+static FREE: Mutex<u16> = Mutex::new(HOSPITALS);
+static RETURNED: Condvar = Condvar::new();
 
 /// Ends only what hangs.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -40,8 +45,32 @@ pub fn eventually<S: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> Resu
     }
 }
 
-pub fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// The right to run a network, for as long as this is kept.
+pub struct Turn {
+    hospitals: u16,
+}
+
+impl Turn {
+    /// Waits until the program's other networks leave room for so many hospitals, or for as many as may run at all.
+    pub fn of(hospitals: u16) -> Self {
+        let hospitals = hospitals.min(HOSPITALS);
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = RETURNED.wait_while(free, |free| *free < hospitals);
+        *free.unwrap_or_else(PoisonError::into_inner) -= hospitals;
+        Self { hospitals }
+    }
+
+    /// Waits until the program has no other network.
+    pub fn alone() -> Self {
+        Self::of(HOSPITALS)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *FREE.lock().unwrap_or_else(PoisonError::into_inner) += self.hospitals;
+        RETURNED.notify_all();
+    }
 }
 
 /// The environment variables that the program reads.
@@ -71,20 +100,23 @@ fn failure(arguments: &[&str], output: &Output) -> Value {
 /// A directory for a network, and the network that runs in it.
 pub struct Network {
     directory: TempDir,
-    /// Held until this network is taken down.
-    _turn: MutexGuard<'static, ()>,
+    /// Kept until this network is taken down.
+    _turn: Turn,
 }
 
 impl Network {
-    /// A directory in which nothing runs yet.
+    /// A directory in which nothing runs yet. No other network of this program runs beside it.
     pub fn place() -> Self {
-        let turn = turn();
+        Self::within(Turn::alone())
+    }
+
+    fn within(turn: Turn) -> Self {
         Self { directory: tempfile::tempdir().unwrap(), _turn: turn }
     }
 
     /// A network that runs.
     pub fn of(hospitals: u16) -> Self {
-        let network = Self::place();
+        let network = Self::within(Turn::of(hospitals));
         let output = network.up(hospitals).arg("--detach").output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
         network

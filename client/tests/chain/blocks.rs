@@ -59,7 +59,7 @@ async fn a_node_is_read_at_finalized_blocks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_exist_is_distinct_from_what_cannot_be_read() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
     assert_eq!(chain.body(Hash::repeat_byte(1)).await.unwrap(), None);
     assert!(chain.lite_header(7).await.unwrap().is_none());

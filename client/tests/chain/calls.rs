@@ -25,10 +25,10 @@ use crate::{account, agent, body_of, hash, node::Node, register, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_returns_its_events_when_it_is_final() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
-    let user = user("//Patient");
-    let included = register(&chain, Role::Patient, "//Patient").await;
+    let user = user("//Newcomer");
+    let included = register(&chain, Role::Patient, "//Newcomer").await;
 
     assert!(chain.finalized_head().await.unwrap().number >= included.block.number);
     let expected = ChainEvent::Registered {
@@ -46,7 +46,7 @@ async fn a_call_returns_its_events_when_it_is_final() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_reported_in_the_pallets_words() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
 
     let approve = approvals::approve(AnnouncementId(7), Hash::zero());
@@ -86,7 +86,7 @@ async fn a_rotation_of_a_hospital_s_agent_is_an_event_with_its_new_accounts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hospital_names_the_origin_of_its_storage() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
     let governance = account("//Alice");
     let entry = async || {
@@ -110,7 +110,7 @@ async fn a_hospital_names_the_origin_of_its_storage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_are_not_allowed_are_rejected_before_a_block() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
     let suspend = profiles::suspend(UserId([1; 32]));
 
@@ -123,7 +123,7 @@ async fn calls_that_are_not_allowed_are_rejected_before_a_block() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_the_runtime_does_not_have_is_named() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
     let call = Call::new("LiteBlocks", "forget", ());
     let error = chain.submit(&call, &agent()).await.unwrap_err();

@@ -8,7 +8,7 @@ use crate::{account, agent, node::Node, verified::verifying};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_hospital_makes_no_key_and_the_chain_says_so() {
-    let node = Node::start();
+    let node = Node::shared();
     let trusting = node.connect().await;
     let verified = verifying(&node, &trusting).await;
     let enrolment = SealingKeyPair::generate(SealingSuite::XWing);

@@ -11,7 +11,7 @@ use crate::{account, node::Node, verified::verifying};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_verifies_knows_what_a_motion_came_to() {
-    let node = Node::start();
+    let node = Node::shared();
     let trusting = node.connect().await;
     let chain = verifying(&node, &trusting).await;
     let governance = account("//Alice");
@@ -56,7 +56,7 @@ async fn a_client_that_verifies_knows_what_a_motion_came_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_from_the_newest_block_waits_for_no_finality() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
     let call = Proposal::Remark { text: b"hello".to_vec() }.encode();
     let propose = council::propose(1, &call);

@@ -1,8 +1,10 @@
-//! A node for each test, killed when the test ends.
+//! A node for each test, killed when the test ends; and one for all tests that change nothing that others need.
 
 use std::{
+    ops::Deref,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -33,6 +35,15 @@ impl Node {
         Self { process: spawn(&folder, port), folder, port, _reserved: reserved }
     }
 
+    /// A node for tests that run at the same time. They use accounts of their own, or the hospital's, and none changes
+    /// what another one reads.
+    pub fn shared() -> SharedNode {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = shared.upgrade().unwrap_or_else(|| Arc::new(Self::start()));
+        *shared = Arc::downgrade(&node);
+        SharedNode(node)
+    }
+
     pub fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)
     }
@@ -50,6 +61,13 @@ impl Node {
     pub fn restart(&mut self) {
         self.process = spawn(&self.folder, self.port);
     }
+
+    fn print_log(&self) {
+        let log = std::fs::read_to_string(self.folder.path().join("node.log"));
+        let log = log.unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        eprintln!("the node's log ends:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+    }
 }
 
 impl Drop for Node {
@@ -57,13 +75,30 @@ impl Drop for Node {
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.folder.path().join("node.log"));
-            let log = log.unwrap_or_default();
-            let lines: Vec<_> = log.lines().collect();
-            eprintln!(
-                "the node's log ends:\n{}",
-                lines[lines.len().saturating_sub(40)..].join("\n")
-            );
+            self.print_log();
+        }
+    }
+}
+
+/// The node that tests share now. A static is never dropped, so it does not keep the node.
+static SHARED: Mutex<Weak<Node>> = Mutex::new(Weak::new());
+
+/// Keeps the shared node. The last test that has it kills it.
+pub struct SharedNode(Arc<Node>);
+
+impl Deref for SharedNode {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
+}
+
+impl Drop for SharedNode {
+    fn drop(&mut self) {
+        // The node itself prints its log if this is its last test.
+        if std::thread::panicking() && Arc::strong_count(&self.0) > 1 {
+            self.print_log();
         }
     }
 }

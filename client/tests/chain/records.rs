@@ -83,8 +83,10 @@ pub async fn announce(chain: &Chain, call: &Call) -> (u32, Included) {
 pub async fn ready(node: &Node) -> Chain {
     let chain = node.connect().await;
     let body = profile(chain.genesis_hash()).encode();
-    register_under(&chain, Role::Patient, "//Patient", &body).await;
-    register(&chain, Role::Doctor, "//Doctor").await;
+    tokio::join!(
+        register_under(&chain, Role::Patient, "//Patient", &body),
+        register(&chain, Role::Doctor, "//Doctor"),
+    );
     chain
 }
 

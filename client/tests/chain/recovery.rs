@@ -11,7 +11,7 @@ use crate::{account, agent, node::Node, register, sealing_key_hash, user, verifi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_keys_are_proposed_read_by_proofs_and_objected_to() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
     register(&chain, Role::Patient, "//Patient").await;
     let (user, next) = (user("//Patient"), account("//Patient//2"));

@@ -11,7 +11,7 @@ use crate::{account, node::Node, register, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signature_is_verified_with_the_account_of_the_block_that_it_names() {
-    let node = Node::start();
+    let node = Node::shared();
     let chain = node.connect().await;
     let (user, first, second) = (user("//Doctor"), account("//Doctor"), account("//Doctor//2"));
     let registered = register(&chain, Role::Doctor, "//Doctor").await.block;

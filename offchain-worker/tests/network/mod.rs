@@ -35,7 +35,7 @@ use epione_primitives::{
 use process::Process;
 use tempfile::TempDir;
 use tokio::{
-    sync::{Mutex, MutexGuard},
+    sync::{Semaphore, SemaphorePermit},
     time::sleep,
 };
 
@@ -44,15 +44,18 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Networks share the machine's few cores: only one runs at a time.
-static ALONE: Mutex<()> = Mutex::const_new(());
+/// How many hospitals the networks of one test program have together. They wait for blocks most of the time, and four
+/// networks of one hospital need no more of a small machine than one network of four.
+const HOSPITALS: usize = 4;
+static FREE: Semaphore = Semaphore::const_new(HOSPITALS);
 
 pub struct Network {
     pub hospitals: Vec<Hospital>,
     pub folder: TempDir,
     /// Reserves the ports until every process has ended.
     plan: Plan,
-    _alone: MutexGuard<'static, ()>,
+    /// Kept until every process has ended.
+    _turn: SemaphorePermit<'static>,
 }
 
 pub struct Hospital {
@@ -96,9 +99,10 @@ impl Tuning {
 }
 
 impl Network {
-    /// Nodes that finalize blocks, and workers that are not started yet.
+    /// Nodes that finalize blocks, and workers that are not started yet. Begins when the program's other networks leave
+    /// room for so many hospitals.
     pub async fn of_nodes(hospitals: usize, tuning: Tuning) -> Self {
-        let alone = ALONE.lock().await;
+        let turn = FREE.acquire_many(hospitals.min(HOSPITALS) as u32).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
             directory: folder.path().join("net"),
@@ -116,7 +120,7 @@ impl Network {
         for hospital in &hospitals {
             hospital.finalizes(1).await;
         }
-        Self { hospitals, folder, plan, _alone: alone }
+        Self { hospitals, folder, plan, _turn: turn }
     }
 
     /// Nodes and workers, ready.
