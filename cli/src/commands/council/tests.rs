@@ -16,7 +16,7 @@ use epione_envelope::{
 use epione_primitives::{
     AccountId, HospitalId, UserId,
     consortium::{Schedule, Seats},
-    hospital::{Duty, Hospital, HospitalStatus},
+    hospital::{Duty, Hospital, HospitalStatus, Replacement},
     naming::{NamedAccount, Naming},
     quota::Limits,
 };
@@ -282,6 +282,21 @@ fn each_proposal_is_said_in_words() {
         for part in parts {
             assert!(said.contains(part), "{part}: {said}");
         }
+    }
+}
+
+/// Otherwise a member would complete a replacement by an account that nobody has shown.
+#[test]
+fn who_completes_a_replacement_reads_both_accounts() {
+    let council = council(&SUSPEND, &[], &[]);
+    let governance = AccountId::new([7; 32]);
+    let decided = Replacement { governance: governance.clone(), from: 90 };
+    let said = replacement::completing(&council, HospitalId(0), HospitalId(1), &decided);
+    for part in [
+        format!("hospital 1 (Bob) gets the governance account {governance}"),
+        format!("present governance account {} loses", account("//Bob").id()),
+    ] {
+        assert!(said.contains(&part), "{part}: {said}");
     }
 }
 
