@@ -6,10 +6,19 @@ use epione_client::{
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, hospital::Hospital, limits::SLOT_MILLIS, quota::Limits,
+    text::quoted,
 };
 
 use super::{Era, MotionRef, Signing, Voter};
 use crate::{context::Context, failure::Failure, wording::legible};
+
+/// A hospital's name, which the hospital chose, within a sentence: in quotation marks if the name could go on with the
+/// sentence, such as `Eve), hospital 0 (Alice`.
+pub(super) fn apart(name: &[u8]) -> String {
+    let shown = legible(name);
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '\'' | '&');
+    if shown.chars().all(is_plain) { shown } else { quoted(name) }
+}
 
 /// Members, motions, and what names and numbers in them mean.
 pub(super) struct Council {
@@ -65,7 +74,7 @@ impl Council {
     /// `hospital 1 (Bob)`.
     pub(super) fn hospital(&self, hospital: HospitalId) -> String {
         match self.hospitals.iter().find(|(id, _)| *id == hospital) {
-            Some((_, entry)) => format!("hospital {hospital} ({})", legible(&entry.name)),
+            Some((_, entry)) => format!("hospital {hospital} ({})", apart(&entry.name)),
             None => format!("hospital {hospital}, which does not exist"),
         }
     }

@@ -219,6 +219,25 @@ fn a_motion_that_can_be_closed_says_so() {
 }
 
 #[test]
+fn the_name_of_a_hospital_does_not_go_on_with_the_sentence() {
+    let mut council = council(&Proposal::Remove { hospital: HospitalId(3) }, &["//Dave"], &[]);
+    let name = b"Eve), Alice (0), hospital 2 (Charlie".to_vec();
+    council.hospitals[3].1.name = name.try_into().unwrap();
+    let shown = Shown::of(&council.motions[0], &council);
+    let said = shown.to_string();
+    for part in [
+        "remove hospital 3 (\"Eve), Alice (0), hospital 2 (Charlie\") FOR EVER",
+        "for: \"Eve), Alice (0), hospital 2 (Charlie\" (3); against",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // A program reads the name as it is.
+    assert_eq!(shown.ayes[0].name.as_deref(), Some("Eve), Alice (0), hospital 2 (Charlie"));
+    council.hospitals[3].1.name = "Hôpital St. Mary".as_bytes().to_vec().try_into().unwrap();
+    assert_eq!(council.hospital(HospitalId(3)), "hospital 3 (Hôpital St. Mary)");
+}
+
+#[test]
 fn the_account_of_a_former_member_is_shown_as_it_is() {
     let mut council = council(&SUSPEND, &["//Alice"], &[]);
     let former = AccountId::new([7; 32]);
@@ -257,7 +276,10 @@ fn each_proposal_is_said_in_words() {
         (Proposal::Remove { hospital: HospitalId(1) }, &["hospital 1 (Bob)", "FOR EVER"]),
         (Proposal::Remove { hospital: HospitalId(9) }, &["hospital 9, which does not exist"]),
         (replace, &["hospital 1 (Bob)", "its holder consents", "can object"]),
-        (Proposal::Kill { motion: Hash::repeat_byte(9) }, &["end motion 3"]),
+        (
+            Proposal::Kill { motion: Hash::repeat_byte(9) },
+            &["end motion 3", "it would suspend hospital 1 (Bob), and does not"],
+        ),
         (Proposal::Disapprove { motion: hash }, &["0x2222", "which is not live"]),
         (Proposal::Schedule(Schedule { phase: 20, refresh: 900 }), &["20 blocks", "900 blocks"]),
         (Proposal::Seat { committee: None }, &["every active hospital"]),
