@@ -1,6 +1,9 @@
 //! `epione council apply-upgrade`: the code of a runtime that the council authorized.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use epione_client::chain::{AuthorizedUpgrade, calls::council};
@@ -15,6 +18,11 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
 };
+
+/// The first bytes of WebAssembly.
+const WASM: &[u8] = b"\0asm";
+/// The first bytes of a compressed runtime: those of `sp-maybe-compressed-blob`.
+const COMPRESSED: &[u8] = &[82, 188, 83, 118, 70, 219, 142, 5];
 
 #[derive(Clone, Debug, Args)]
 pub struct ApplyUpgradeArgs {
@@ -53,10 +61,27 @@ impl fmt::Display for Applied {
 }
 
 /// The code of a runtime, and its hash.
-pub(super) fn code(path: &std::path::Path) -> Result<(Vec<u8>, Hash), Failure> {
+fn code(path: &Path) -> Result<(Vec<u8>, Hash), Failure> {
     let code = read_file(path, BLOCK_BYTES.into())?;
     let hash = Hash::from(blake2_256(&code));
     Ok((code, hash))
+}
+
+/// The hash of code that the council shall authorize. A motion about any other file would pass, take a day, and could
+/// never be applied.
+pub(super) fn new_code(path: &Path) -> Result<Hash, Failure> {
+    let (code, hash) = code(path)?;
+    if [WASM, COMPRESSED].iter().any(|begin| code.starts_with(begin)) {
+        return Ok(hash);
+    }
+    Err(Failure::usage(
+        format!(
+            "{} is no runtime: it is neither WebAssembly nor compressed as the build of a runtime does it; nothing \
+             was sent",
+            path.display()
+        ),
+        "give the file whose name ends with .compact.compressed.wasm",
+    ))
 }
 
 /// Checks that the council authorized this code, and that the delay has passed.
@@ -126,6 +151,22 @@ pub async fn apply_upgrade(args: &ApplyUpgradeArgs, context: &Context) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_runtime_is_proposed_as_an_upgrade() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runtime.wasm");
+        for begin in [WASM, COMPRESSED] {
+            let code = [begin, &[1, 2, 3]].concat();
+            std::fs::write(&file, &code).unwrap();
+            assert_eq!(new_code(&file).unwrap(), Hash::from(blake2_256(&code)));
+        }
+        for wrong in [&b""[..], b"\0as", b"# Epione", b"\x7fELF\x02", b"{\"code\": \"0x\"}"] {
+            std::fs::write(&file, wrong).unwrap();
+            let refused = new_code(&file).unwrap_err();
+            assert!(refused.error.contains("is no runtime"), "{refused}");
+        }
+    }
 
     #[test]
     fn only_the_authorized_code_is_sent_and_not_too_early() {

@@ -1,13 +1,10 @@
 //! New session keys. The node reads its keystore whenever it signs, so that it needs no restart.
 
 use epione_client::{application::SessionPair, chain::calls::session};
-use epione_primitives::BlockNumber;
+use epione_primitives::limits::SESSION_BLOCKS;
 
 use super::{RotateArgs, Rotated, Rotation};
 use crate::{confirmation::confirm, context::Context, failure::Failure};
-
-/// The runtime's `SESSION_BLOCKS`. Keys that are set in one session are used from the session after the next one on.
-const SESSION_BLOCKS: BlockNumber = 200;
 
 pub async fn rotate(args: &RotateArgs, context: Context) -> Result<Rotated, Failure> {
     let rotation = Rotation::begin(args, context).await?;
@@ -31,6 +28,7 @@ pub async fn rotate(args: &RotateArgs, context: Context) -> Result<Rotated, Fail
         let names = before.file_names().into_iter();
         let old = names.map(|name| folder.keystore().join(name));
         rotated.keep = old.filter(|path| path.exists()).collect();
+        // Keys that are set in one session are used from the session after the next one on.
         let last = block.saturating_add(2 * SESSION_BLOCKS);
         rotated.steps.push(format!(
             "the previous keys make blocks for up to two more sessions: delete their files only after block {last} is \
