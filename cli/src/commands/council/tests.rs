@@ -307,6 +307,19 @@ fn each_proposal_is_said_in_words() {
     }
 }
 
+#[test]
+fn the_only_member_reads_that_a_proposal_takes_effect_at_once() {
+    let council = council(&SUSPEND, &[], &[]);
+    let said = Sentence::of(&SUSPEND, &council);
+    let alone = proposing::statement("hospital 0 (Alice)", &said, 1, 1);
+    assert!(alone.contains("AT ONCE") && alone.contains("suspend hospital 1 (Bob)"), "{alone}");
+    let among = proposing::statement("hospital 0 (Alice)", &said, 3, 4);
+    assert!(
+        among.contains("3 votes for it, of 4 members") && !among.contains("AT ONCE"),
+        "{among}"
+    );
+}
+
 /// Otherwise a member would complete a replacement by an account that nobody has shown.
 #[test]
 fn who_completes_a_replacement_reads_both_accounts() {
