@@ -10,7 +10,7 @@ use epione_primitives::{
 };
 
 use super::{Era, MotionRef, Signing, Voter};
-use crate::{context::Context, failure::Failure, wording::legible};
+use crate::{context::Context, failure::Failure, identity, wording::legible};
 
 /// A hospital's name, which the hospital chose, within a sentence: in quotation marks if the name could go on with the
 /// sentence, such as `Eve), hospital 0 (Alice`.
@@ -109,14 +109,49 @@ impl Council {
         })
     }
 
+    /// The hospital that an account governs after this council's block, which need not be final: while finality stalls,
+    /// an account that was replaced has no rights, although the last final block still names it.
+    pub(super) fn governed_by(
+        &self,
+        account: &AccountId,
+        wanted: Option<HospitalId>,
+    ) -> Result<HospitalId, Failure> {
+        let has = |entry: &Hospital| entry.governance == *account || entry.agent == *account;
+        let found = self.hospitals.iter().find(|(_, entry)| has(entry));
+        let (own, entry) = found.ok_or_else(|| {
+            Failure::new(
+                "this is not the account of a hospital",
+                "sign with the key file of the hospital's governance: --as FILE",
+            )
+        })?;
+        let hospital = wanted.unwrap_or(*own);
+        if hospital == *own && entry.governance == *account {
+            return Ok(hospital);
+        }
+        Err(Failure::usage(
+            format!("this account is not the governance of hospital {hospital}"),
+            "sign with the key file of that hospital's governance: --as FILE",
+        ))
+    }
+
     /// The member that signs.
     pub(super) async fn member(
         &self,
         signing: &Signing,
         context: &Context,
     ) -> Result<(HospitalId, Account), Failure> {
-        let signer = signing.signer.as_ref();
-        let (hospital, account) = context.own_governance(signer, signing.own.as_ref()).await?;
+        let own = signing.own.as_ref();
+        let (hospital, account) = match &signing.signer {
+            Some(source) => {
+                let account = identity::account(&context.keys(source)?);
+                let wanted = match own {
+                    Some(hospital) => Some(context.hospital(hospital).await?),
+                    None => None,
+                };
+                (self.governed_by(&account.id(), wanted)?, account)
+            }
+            None => context.own_governance(None, own).await?,
+        };
         if !self.members.contains(&account.id()) {
             return Err(Failure::new(
                 format!("{} is not in the council; nothing was sent", self.hospital(hospital)),

@@ -308,6 +308,25 @@ fn each_proposal_is_said_in_words() {
 }
 
 #[test]
+fn the_governance_of_the_newest_block_signs_and_no_other_account() {
+    let mut council = council(&SUSPEND, &[], &[]);
+    let next = account("//Dave//next").id();
+    let former = std::mem::replace(&mut council.hospitals[3].1.governance, next.clone());
+    let dave = HospitalId(3);
+    assert_eq!(council.governed_by(&next, None), Ok(dave));
+    assert_eq!(council.governed_by(&next, Some(dave)), Ok(dave));
+    for (wrong, wanted, why) in [
+        (&former, None, "not the account of a hospital"),
+        (&account("//Mallory").id(), None, "not the account of a hospital"),
+        (&account("//Dave//agent").id(), None, "not the governance of hospital 3"),
+        (&next, Some(HospitalId(1)), "not the governance of hospital 1"),
+    ] {
+        let refused = council.governed_by(wrong, wanted).unwrap_err();
+        assert!(refused.error.contains(why), "{why}: {refused}");
+    }
+}
+
+#[test]
 fn the_only_member_reads_that_a_proposal_takes_effect_at_once() {
     let council = council(&SUSPEND, &[], &[]);
     let said = Sentence::of(&SUSPEND, &council);
