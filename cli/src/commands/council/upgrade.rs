@@ -89,8 +89,8 @@ fn check(
     hash: Hash,
     authorized: Option<AuthorizedUpgrade>,
     block: BlockNumber,
-) -> Result<(), Failure> {
-    let Some(AuthorizedUpgrade { code_hash, first: Some(first), .. }) = authorized else {
+) -> Result<AuthorizedUpgrade, Failure> {
+    let Some(upgrade @ AuthorizedUpgrade { code_hash, first: Some(first), .. }) = authorized else {
         return Err(Failure::new(
             "the council has authorized no upgrade; nothing was sent",
             "propose it first: `epione council propose upgrade --code FILE`",
@@ -113,7 +113,21 @@ fn check(
             format!("wait for {left}"),
         ));
     }
-    Ok(())
+    Ok(upgrade)
+}
+
+/// What the governance confirms.
+fn applying(hospital: &str, hash: Hash, checks: bool) -> String {
+    let unchecked = match checks {
+        true => "",
+        false => {
+            "\n  THE CHAIN DOES NOT CHECK that it is a runtime of this chain with a higher version."
+        }
+    };
+    format!(
+        "{hospital} replaces the runtime by the code with the hash {hash:?}, which the council authorized.\n  Every \
+         node executes it from the next block on. Workers and clients must have the version for it.{unchecked}"
+    )
 }
 
 /// Replaces the runtime.
@@ -123,13 +137,9 @@ pub async fn apply_upgrade(args: &ApplyUpgradeArgs, context: &Context) -> Result
     let council = Council::read(signing.era, context).await?;
     let chain = context.chain().await?;
     let authorized = chain.at(council.at.hash).authorized_upgrade().await?;
-    check(hash, authorized, council.at.number)?;
+    let authorized = check(hash, authorized, council.at.number)?;
     let (hospital, account) = council.member(signing, context).await?;
-    let statement = format!(
-        "{} replaces the runtime by the code with the hash {hash:?}, which the council authorized.\n  Every node \
-         executes it from the next block on. Workers and clients must have the version for it.",
-        council.hospital(hospital)
-    );
+    let statement = applying(&council.hospital(hospital), hash, authorized.checks);
     confirm(context, &statement, signing.yes).await?;
     let birth = signing.era.birth(context)?;
     let sent = chain.submit_from(birth, &council::apply_upgrade(&code), &account).await?;
@@ -166,6 +176,13 @@ mod tests {
             let refused = new_code(&file).unwrap_err();
             assert!(refused.error.contains("is no runtime"), "{refused}");
         }
+    }
+
+    #[test]
+    fn who_applies_an_upgrade_without_checks_reads_it() {
+        let said = |checks| applying("hospital 0 (Alice)", Hash::repeat_byte(1), checks);
+        assert!(said(false).contains("DOES NOT CHECK") && said(false).contains("0x0101"));
+        assert!(!said(true).contains("DOES NOT CHECK"));
     }
 
     #[test]
