@@ -81,7 +81,7 @@ pub async fn ready(args: &ReadyArgs, context: &Context) -> Result<Ready, Failure
     let hospital = unready(&chain.at(newest.hash), &account.id()).await?;
     let asked = format!(
         "hospital {hospital} says that it is ready to validate: its node is at the newest block, and its worker has \
-         every committed segment.\n  If its node makes no block in a whole session, the chain takes the place away again"
+         every committed segment.\n  If its node makes no block in a whole session, it loses its place again"
     );
     confirm(context, &asked, *yes).await?;
     let sent = chain.submit_from(birth, &hospitals::ready(), &account).await?;
