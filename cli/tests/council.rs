@@ -17,6 +17,7 @@ use epione_client::{
 use epione_envelope::development;
 use epione_primitives::AnnouncementId;
 use network::{Network, eventually};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// A call about which no council decides, so that `epione` does not know it as a proposal: `liteBlocks.withdraw`.
@@ -165,6 +166,7 @@ fn hospitals_propose_vote_and_close_and_learn_what_their_calls_came_to() {
 
     unknown_calls_are_shown_as_bytes(&network);
     blocks_that_are_not_final_are_read_from_a_trusted_node(&network);
+    a_reinstated_hospital_says_that_it_is_ready(&network);
 }
 
 fn unknown_calls_are_shown_as_bytes(network: &Network) {
@@ -199,4 +201,42 @@ fn blocks_that_are_not_final_are_read_from_a_trusted_node(network: &Network) {
     let shown = network.run(&[&["council", "show", &number][..], &trusting].concat());
     assert_eq!(shown["call"]["arguments"]["remark"], json!("0x66696e616c697479207374616c6c73"));
     eventually("the motion is final", || network.try_run(&["council", "show", &number]).map(drop));
+}
+
+/// A motion that three hospitals pass.
+fn pass(network: &Network, what: &[&str]) {
+    let proposed = network.run(&propose("0", what));
+    let number = proposed["number"].to_string();
+    three_vote(network, std::slice::from_ref(&number), "--approve");
+    let closed = network.run(&["council", "close", &number, "--hospital", "1", "--yes"]);
+    assert_eq!(closed["outcome"], json!("executed"), "{closed}");
+}
+
+fn is_unready(network: &Network, hospital: usize) -> bool {
+    network.run(&["hospital", "list"])["hospitals"][hospital]["unready"] == json!(true)
+}
+
+/// While finality stalls, its worker does not say it. Here, the worker does not run.
+fn a_reinstated_hospital_says_that_it_is_ready(network: &Network) {
+    let last = network.state().unwrap().hospitals.remove(3);
+    let worker = last.worker.unwrap();
+    let pid = Pid::from_raw(i32::try_from(worker.pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    eventually("the worker ends", || if worker.is_running() { Err(worker.pid) } else { Ok(()) });
+    pass(network, &["suspend", "3"]);
+    pass(network, &["reinstate", "3"]);
+    assert!(is_unready(network, 3));
+
+    let another = network.state().unwrap().hospitals[1].agent.clone();
+    for (signer, why) in [("//Alice", "hospital's agent"), (another.as_str(), "not unready")] {
+        refused(network, &["hospital", "ready", "--as", signer, "--yes"], why);
+    }
+    let best = ["--era-from", "best", "--trust-node"];
+    let said =
+        network.run(&[&["hospital", "ready", "--as", &last.agent, "--yes"][..], &best].concat());
+    assert_eq!((&said["hospital"], &said["final"]), (&json!(3), &json!(false)), "{said}");
+    eventually("the hospital is ready", || match is_unready(network, 3) {
+        true => Err("unready"),
+        false => Ok(()),
+    });
 }

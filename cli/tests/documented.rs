@@ -10,6 +10,7 @@ use epione_cli::{Cli, arguments::Arguments};
 
 const GUIDE: &str = include_str!("../../docs/sharing.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
+const RUNBOOK: &str = include_str!("../../docs/consortium.md");
 const DEPLOYING: &str = include_str!("../../deploy/README.md");
 const NODE_UNIT: &str = include_str!("../../deploy/systemd/epione-node.service");
 const WORKER_UNIT: &str = include_str!("../../deploy/systemd/epione-worker.service");
@@ -86,6 +87,47 @@ fn the_program_understands_the_council_commands_of_the_operators_guide() {
             panic!("{command}: {error}");
         }
     }
+}
+
+#[test]
+fn the_program_understands_every_command_of_the_runbook() {
+    let commands = commands(RUNBOOK);
+    for command in &commands {
+        if let Err(error) = Arguments::read(words(command)) {
+            panic!("{command}: {error}");
+        }
+    }
+    for incident in
+        ["doctor ", "hospital rotate ", "council propose note-stalled ", "hospital leave "]
+    {
+        let begins = format!("epione {incident}");
+        assert!(commands.iter().any(|it| it.starts_with(&begins)), "{incident}");
+    }
+}
+
+/// The runbook sends readers to sections of other pages, and to its own.
+#[test]
+fn the_links_of_the_runbook_lead_to_headings() {
+    let pages = [("", RUNBOOK), ("operations.md", OPERATIONS), ("../deploy/README.md", DEPLOYING)];
+    let links: Vec<_> =
+        RUNBOOK.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let mut followed = 0;
+    for link in links {
+        let Some((page, anchor)) = link.split_once('#') else { continue };
+        let Some((_, text)) = pages.iter().find(|(name, _)| *name == page) else { continue };
+        let found =
+            text.lines().filter(|line| line.starts_with('#')).any(|line| slug(line) == anchor);
+        assert!(found, "{link}");
+        followed += 1;
+    }
+    assert!(followed > 20, "{followed}");
+}
+
+/// A heading as links name it.
+fn slug(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 /// The table in "The council" has everything that can be proposed.

@@ -191,6 +191,7 @@ fn misuse_has_another_exit_status_than_failure() {
         &["hospital", "init", "--dir", "a b", "--name", "N", "--worker-url", "https://n.example"],
         &["hospital", "join", "--dir", "/nowhere"],
         &["hospital", "rotate", "session"],
+        &["hospital", "ready"],
         &["hospital", "rotate", "governance", "--dir", "x"],
         &["hospital", "peers", "add", "--dir", "x"],
         &["genesis", "assemble", "application.json"],

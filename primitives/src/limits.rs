@@ -218,6 +218,8 @@ pub const MAX_AGENT_NONCE_LEAD: Nonce = 64;
 pub const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Number of chain blocks in 24 hours: the window of daily limits.
 pub const DAY_BLOCKS: BlockNumber = (DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
+/// Number of chain blocks in a session: ten minutes. Validators change at its end.
+pub const SESSION_BLOCKS: BlockNumber = 200;
 /// Number of chain blocks in which the other hospitals can review an emergency: seven days.
 pub const REVIEW_BLOCKS: BlockNumber = (7 * DAY_MILLIS / SLOT_MILLIS) as BlockNumber;
 /// Maximum number of chain blocks for which the consent to name a hospital's account, or the next account of a user who

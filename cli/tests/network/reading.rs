@@ -93,6 +93,7 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("hospital peers add", Left(NO_NODE)),
     ("hospital peers list", Left(NO_NODE)),
     ("hospital peers remove", Left(NO_NODE)),
+    ("hospital ready", Left(SENDS)),
     ("hospital rotate agent", Left(SENDS)),
     ("hospital rotate governance", Left(SENDS)),
     ("hospital rotate sealing", Left(SENDS)),

@@ -5,6 +5,7 @@
 
 use codec::{Decode, DecodeAll};
 use epione_primitives::{AccountId, BlockNumber, Hash, HospitalId, quota::Limits};
+use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
 use super::{Chain, ChainError, ChainEvent, DispatchFailure, Included, Snapshot};
 
@@ -25,6 +26,13 @@ pub struct Motion {
     pub proposer: Option<(AccountId, HospitalId)>,
     /// SCALE of the call that it dispatches.
     pub call: Vec<u8>,
+}
+
+impl Motion {
+    /// Whether the hash, which votes name, is that of the call, which members read.
+    pub(super) fn is_bound(&self) -> bool {
+        BlakeTwo256::hash(&self.call) == self.hash
+    }
 }
 
 /// An upgrade that the council authorized.

@@ -49,20 +49,22 @@ impl Motion {
     /// How the motion stands after block `block`, in a council of so many members.
     pub fn standing(&self, members: u32, block: BlockNumber) -> Standing {
         let (ayes, nays) = (count(&self.ayes), count(&self.nays));
-        let missing = self.needed(members).saturating_sub(ayes);
-        let is_over = block.saturating_add(1) >= self.end;
-        if ayes >= self.threshold {
-            return match missing {
-                0 => Standing::Approved,
-                // Nobody can vote any more if all have.
-                _ if ayes.saturating_add(nays) >= members => Standing::Expired,
-                missing => Standing::Outgrown { missing },
-            };
+        let needed = self.needed(members);
+        let missing = needed.saturating_sub(ayes);
+        if missing == 0 {
+            return Standing::Approved;
         }
-        if members.saturating_sub(nays) < self.threshold {
+        // With the votes of its threshold, the chain closes it in any block, and its call fails. Before, the chain
+        // closes it only if the threshold cannot be reached, or if the time is over.
+        let can_fail_at_once = ayes >= self.threshold;
+        let limit = if can_fail_at_once { needed } else { self.threshold };
+        if members.saturating_sub(nays) < limit {
             return Standing::Rejected;
         }
-        if is_over { Standing::Expired } else { Standing::Open { missing } }
+        if block.saturating_add(1) >= self.end {
+            return Standing::Expired;
+        }
+        if can_fail_at_once { Standing::Outgrown { missing } } else { Standing::Open { missing } }
     }
 
     /// How a member voted; none before the vote.
@@ -127,8 +129,15 @@ mod tests {
         let grown = motion(&remark, 3, 3, 0).standing(7, 10);
         assert_eq!(grown, Standing::Outgrown { missing: 2 });
         assert!(!grown.can_close());
-        // With all votes cast, it can only be removed.
-        assert_eq!(motion(&remark, 3, 3, 4).standing(7, 10), Standing::Expired);
+        // With too many votes against it, or at its end, it can only be removed, also if somebody never votes.
+        assert_eq!(motion(&remark, 3, 3, 4).standing(7, 10), Standing::Rejected);
+        assert_eq!(motion(&remark, 3, 3, 3).standing(7, 10), Standing::Rejected);
+        assert_eq!(motion(&remark, 3, 3, 2).standing(7, 10), Standing::Outgrown { missing: 2 });
+        assert_eq!(motion(&remark, 3, 3, 2).standing(7, 998), Standing::Outgrown { missing: 2 });
+        assert_eq!(motion(&remark, 3, 3, 2).standing(7, 999), Standing::Expired);
+        // The chain keeps an open motion that the larger council can no longer accept until its end.
+        assert_eq!(motion(&remark, 3, 2, 3).standing(7, 10), Standing::Open { missing: 3 });
+        assert_eq!(motion(&remark, 3, 5, 2).standing(7, 2_000), Standing::Approved);
         // The council has shrunk below the threshold.
         assert_eq!(motion(&remark, 3, 1, 0).standing(2, 10), Standing::Rejected);
     }

@@ -2,7 +2,7 @@
 //! block.
 
 use epione_client::{
-    chain::{Birth, ChainError, Doubt, MotionOutcome, calls::council},
+    chain::{Birth, Call, ChainError, Doubt, MotionOutcome, SubmitError, calls::council},
     council::{Proposal, needed},
 };
 use epione_primitives::{Hash, HospitalId, quota::Limits};
@@ -63,6 +63,12 @@ async fn a_transaction_from_the_newest_block_waits_for_no_finality() {
     let sent = chain.submit_from(Birth::Best, &propose, &account("//Alice")).await.unwrap();
     assert_eq!(chain.motion_outcome(&sent).await.unwrap(), MotionOutcome::Executed);
     assert!(chain.best_head().await.unwrap().number >= sent.block.number);
+
+    // The node's metadata does not decide which call is signed: one whose numbers the client does not know is not.
+    let unknown = Call::new("System", "remark", b"hello".to_vec());
+    let error = chain.submit_from(Birth::Best, &unknown, &account("//Alice")).await.unwrap_err();
+    let SubmitError::Chain(ChainError::Unproven { doubt, .. }) = &error else { panic!("{error}") };
+    assert!(matches!(**doubt, Doubt::UnknownCall { .. }), "{error}");
 
     // Nothing proves it.
     let verifying = verifying(&node, &chain).await;

@@ -1,7 +1,9 @@
 //! Sessions: when the validators change, and which hospitals are validators.
 
+pub use epione_primitives::limits::SESSION_BLOCKS;
+
 use alloc::vec::Vec;
-use epione_primitives::{AccountId, BlockNumber, HospitalId};
+use epione_primitives::{AccountId, HospitalId};
 use frame_support::traits::ConstU32;
 use pallet_hospitals::Validators;
 use pallet_session::{
@@ -16,9 +18,6 @@ use crate::{
     configs::{SESSIONS_REMEMBERED, currency::NoCurrency},
     weights,
 };
-
-/// Number of chain blocks in a session: ten minutes.
-pub const SESSION_BLOCKS: BlockNumber = 200;
 
 type Period = PeriodicSessions<ConstU32<SESSION_BLOCKS>, ConstU32<0>>;
 

@@ -9,7 +9,7 @@ use epione_primitives::{
     consortium::{Schedule, Seats},
     credential::is_attribute_name,
     hospital::Duty,
-    limits::{MAX_ATTRIBUTE_NAME_BYTES, MAX_SEATS},
+    limits::{MAX_ATTRIBUTE_NAME_BYTES, MAX_SEATS, SESSION_BLOCKS},
 };
 use sp_core::{ConstU32, bounded::BoundedVec};
 use url::Url;
@@ -213,9 +213,9 @@ pub struct UpgradeArgs {
     pub without_checks: bool,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub struct NoteStalledArgs {
-    /// Number of blocks between the announcement of the new set and its first vote: below 200
+    /// Number of blocks between the announcement of the new set and its first vote: from 1 to 199
     #[arg(long, value_name = "BLOCKS")]
     pub delay: BlockNumber,
     /// The highest block that is final on any node, on which all hospitals agree
@@ -303,7 +303,7 @@ impl What {
             }
             Self::Upgrade(args) => {
                 let code_hash = match (&args.code, args.hash) {
-                    (Some(file), _) => upgrade::code(file)?.1,
+                    (Some(file), _) => upgrade::new_code(file)?,
                     (None, Some(hash)) => hash,
                     (None, None) => {
                         return Err(Failure::usage(
@@ -315,7 +315,8 @@ impl What {
                 Proposal::AuthorizeUpgrade { code_hash, checks: !args.without_checks }
             }
             Self::NoteStalled(args) => {
-                Proposal::NoteStalled { delay: args.delay, best_finalized: args.block }
+                let finalized = context.chain().await?.finalized_head().await?.number;
+                stalled(args, finalized, council.at.number)?
             }
             Self::Remark(args) => Proposal::Remark { text: args.text.clone().into_bytes() },
             Self::Disapprove(args) => {
@@ -401,6 +402,41 @@ fn schedule(args: &ScheduleArgs) -> Result<Schedule, Failure> {
     ))
 }
 
+/// The authorities of the next session, which vote for blocks after `args.block`. The own node's newest final block is
+/// `finalized`, and its newest block is `newest`.
+fn stalled(
+    args: &NoteStalledArgs,
+    finalized: BlockNumber,
+    newest: BlockNumber,
+) -> Result<Proposal, Failure> {
+    let NoteStalledArgs { delay, block } = *args;
+    if !(1..SESSION_BLOCKS).contains(&delay) {
+        return Err(Failure::usage(
+            format!(
+                "--delay is {delay}, and it is from 1 to {}; nothing was sent",
+                SESSION_BLOCKS - 1
+            ),
+            "a change of the validators during a longer delay would be lost: 40 blocks are two minutes",
+        ));
+    }
+    // The new authorities could vote for another branch than the one that is final already.
+    if block < finalized {
+        return Err(Failure::usage(
+            format!(
+                "block {block} is not the highest final one: block {finalized} is final, too; nothing was sent"
+            ),
+            "ask every hospital for the newest final block of its node, and name the highest of all",
+        ));
+    }
+    if block > newest {
+        return Err(Failure::usage(
+            format!("the chain has no block {block}, the newest one is {newest}; nothing was sent"),
+            "name the highest block that is final on any node",
+        ));
+    }
+    Ok(Proposal::NoteStalled { delay, best_finalized: block })
+}
+
 /// The recovery about which the council decides, as it is now.
 async fn recovery(user: UserId, council: &Council, context: &Context) -> Result<Proposal, Failure> {
     let snapshot = context.chain().await?.at(council.at.hash);
@@ -416,4 +452,27 @@ async fn recovery(user: UserId, council: &Council, context: &Context) -> Result<
 
 fn too_long(what: &str, of: &str, limit: u32) -> Failure {
     Failure::usage(format!("{what} has more than {limit} {of}"), "shorten it; nothing was sent")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stalled_finality_goes_on_after_the_highest_final_block_and_within_a_session() {
+        let stalled = |delay, block| stalled(&NoteStalledArgs { delay, block }, 700, 900);
+        for (delay, block) in [(1, 700), (40, 700), (199, 900)] {
+            let proposed = Proposal::NoteStalled { delay, best_finalized: block };
+            assert_eq!(stalled(delay, block).unwrap(), proposed);
+        }
+        for (delay, block, why) in [
+            (0, 700, "--delay"),
+            (200, 700, "--delay"),
+            (40, 699, "block 700 is final"),
+            (40, 901, "no block 901"),
+        ] {
+            let refused = stalled(delay, block).unwrap_err();
+            assert!(refused.error.contains(why), "{why}: {refused}");
+        }
+    }
 }

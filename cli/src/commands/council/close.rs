@@ -149,7 +149,7 @@ pub async fn close(args: &CloseArgs, context: &Context) -> Result<Closed, Failur
     let said = sentence(motion, &council);
     let effect = match standing {
         Standing::Approved => "This dispatches its call, which will",
-        _ => "This ends it without dispatching its call, which would",
+        _ => "This ends it, and changes nothing else. Its call would",
     };
     let statement = format!("{}\n{effect}\n  {}", shown.lines(), said.lines());
     confirm(context, &statement, signing.yes).await?;

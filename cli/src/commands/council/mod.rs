@@ -134,7 +134,7 @@ impl Era {
     }
 
     /// Whether what a command sends is final when the command ends.
-    fn is_final(self) -> bool {
+    pub(super) fn is_final(self) -> bool {
         self.era_from == EraFrom::Finalized
     }
 
@@ -189,7 +189,7 @@ impl Signing {
 }
 
 /// A result's block: `block 7`, and whether it is final.
-fn in_block(block: BlockNumber, is_final: bool) -> String {
+pub(super) fn in_block(block: BlockNumber, is_final: bool) -> String {
     match is_final {
         true => format!("block {block}"),
         false => {

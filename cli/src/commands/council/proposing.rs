@@ -87,7 +87,14 @@ impl fmt::Display for Proposed {
 }
 
 /// What the governance confirms.
-fn statement(hospital: &str, said: &Sentence, threshold: u32, members: u32) -> String {
+pub(super) fn statement(hospital: &str, said: &Sentence, threshold: u32, members: u32) -> String {
+    // The collective dispatches at once what needs the vote of its proposer only.
+    if threshold < 2 {
+        return format!(
+            "{hospital}, the only member of the council, decides that it will AT ONCE\n  {}",
+            said.lines()
+        );
+    }
     format!(
         "{hospital} proposes that the council will\n  {}\nThis needs {} for it, of {}.",
         said.lines(),

@@ -8,11 +8,12 @@ use epione_client::{
     Account,
     chain::{Call, ChainEvent, Included, calls::hospitals},
 };
-use epione_primitives::{AccountId, BlockNumber, HospitalId};
+use epione_primitives::{AccountId, BlockNumber, HospitalId, hospital::Replacement};
 use serde::Serialize;
 
 use super::{Signing, in_block, state::Council};
 use crate::{
+    commands::consortium::lasting,
     confirmation::confirm,
     context::{Context, HospitalRef, Output},
     failure::Failure,
@@ -78,12 +79,9 @@ pub async fn complete_replacement(
     let council = Council::read(signing.era, context).await?;
     let hospital = context.hospital(which).await?;
     let (own, account) = council.member(signing, context).await?;
-    let statement = format!(
-        "{} completes what the council decided: {} gets another governance account.\n  Its present governance account \
-         loses all rights at once. Its agent and its session keys stay.",
-        council.hospital(own),
-        council.hospital(hospital),
-    );
+    let decided = context.chain().await?.at(council.at.hash).replacement(hospital).await?;
+    let decided = decision(decided, hospital, council.at.number)?;
+    let statement = completing(&council, own, hospital, &decided);
     let call = hospitals::complete_replacement(hospital);
     let sent = send(&call, &statement, &account, signing, context).await?;
     let governance = sent.events.iter().find_map(|event| match event {
@@ -103,13 +101,71 @@ pub async fn object_to_replacement(
     let ObjectArgs { signing } = args;
     let council = Council::read(signing.era, context).await?;
     let (hospital, account) = council.member(signing, context).await?;
+    let decided = context.chain().await?.at(council.at.hash).replacement(hospital).await?;
+    let Replacement { governance, .. } = decided.ok_or_else(|| {
+        Failure::new(
+            "the council has decided on no other governance account of this hospital; nothing was sent",
+            "there is nothing to do: the hospital keeps its account",
+        )
+    })?;
     let statement = format!(
-        "{} keeps its present governance account: what the council decided about another one does not happen.",
+        "{} keeps its present governance account. It does not become {governance}, on which the council decided.",
         council.hospital(hospital)
     );
     let call = hospitals::object_to_replacement();
     let sent = send(&call, &statement, &account, signing, context).await?;
     Ok(replaced(hospital, None, &sent, signing, context))
+}
+
+/// The council's decision, if it can be completed in the next block.
+fn decision(
+    decided: Option<Replacement>,
+    hospital: HospitalId,
+    block: BlockNumber,
+) -> Result<Replacement, Failure> {
+    let next = block.saturating_add(1);
+    let decided = decided.filter(|decided| !decided.has_lapsed(next));
+    let decided = decided.ok_or_else(|| undecided(hospital))?;
+    if next < decided.from {
+        return Err(Failure::new(
+            format!(
+                "the replacement can be completed from block {} on; nothing was sent",
+                decided.from
+            ),
+            format!("wait for {}", lasting(decided.from.saturating_sub(next))),
+        ));
+    }
+    Ok(decided)
+}
+
+fn undecided(hospital: HospitalId) -> Failure {
+    Failure::new(
+        format!(
+            "the council has decided on no other governance account of hospital {hospital}, or more than a week \
+             before, or the hospital objected; nothing was sent"
+        ),
+        format!(
+            "propose it first: `epione council propose replace-governance {hospital} --consent FILE`"
+        ),
+    )
+}
+
+/// What the governance confirms.
+pub(super) fn completing(
+    council: &Council,
+    own: HospitalId,
+    hospital: HospitalId,
+    decided: &Replacement,
+) -> String {
+    let present = council.hospitals.iter().find(|(id, _)| *id == hospital);
+    let present = present.map_or_else(String::new, |(_, it)| format!(" {}", it.governance));
+    format!(
+        "{} completes what the council decided: {} gets the governance account {}.\n  Its present governance \
+         account{present} loses all rights at once. Its agent and its session keys stay.",
+        council.hospital(own),
+        council.hospital(hospital),
+        decided.governance,
+    )
 }
 
 async fn send(
@@ -143,6 +199,19 @@ fn replaced(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_decision_of_the_council_is_completed_and_not_too_early() {
+        let governance = AccountId::new([7; 32]);
+        let decided = || Some(Replacement { governance: governance.clone(), from: 100 });
+        assert_eq!(decision(decided(), HospitalId(3), 99).unwrap().governance, governance);
+        let early = decision(decided(), HospitalId(3), 59).unwrap_err();
+        assert!(early.error.contains("block 100") && early.help.contains("40 blocks"), "{early}");
+        for (none, block) in [(None, 99), (decided(), 1_000_000)] {
+            let refused = decision(none, HospitalId(3), block).unwrap_err();
+            assert!(refused.help.contains("replace-governance 3"), "{refused}");
+        }
+    }
 
     #[test]
     fn the_result_says_which_account_governs() {

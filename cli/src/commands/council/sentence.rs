@@ -64,8 +64,8 @@ impl Sentence {
                 ],
             ),
             Proposal::Disapprove { motion } | Proposal::Kill { motion } => {
-                let details = ["its call is not dispatched".into()];
-                Self::new(format!("end {} without its vote", motion_of(*motion, council)), details)
+                let headline = format!("end {} without its vote", motion_of(*motion, council));
+                Self::new(headline, [ended(*motion, council)])
             }
             Proposal::Schedule(schedule) => schedule_of(schedule),
             Proposal::Seat { committee: None } => Self::new(
@@ -91,7 +91,7 @@ impl Sentence {
                 ["what was claimed already stays with it".into()],
             ),
             Proposal::NameAttribute { name } => Self::new(
-                format!("name the attribute \"{}\"", legible(name)),
+                format!("name the attribute {}", quoted(name)),
                 ["hospitals can then confirm it of users; a name is never changed".into()],
             ),
             Proposal::CompleteRecovery { user, decision } => Self::new(
@@ -155,6 +155,23 @@ fn motion_of(motion: Hash, council: &Council) -> String {
     }
 }
 
+/// What is not dispatched if a motion ends without its vote.
+fn ended(motion: Hash, council: &Council) -> String {
+    let found = council.motions.iter().find(|it| it.hash == motion);
+    match found.map(|it| it.proposal()) {
+        None => "there is nothing to end".into(),
+        Some(None) => {
+            "its call, which this version of epione does not know, is not dispatched".into()
+        }
+        Some(Some(Proposal::Disapprove { motion } | Proposal::Kill { motion })) => {
+            format!("it would end {}, and does not", motion_of(motion, council))
+        }
+        Some(Some(proposal)) => {
+            format!("it would {}, and does not", Sentence::of(&proposal, council).headline)
+        }
+    }
+}
+
 fn schedule_of(schedule: &Schedule) -> Sentence {
     let Schedule { phase, refresh } = schedule;
     Sentence::new(
@@ -191,6 +208,7 @@ fn stalled_of(delay: BlockNumber, best_finalized: BlockNumber) -> Sentence {
         "resume finality, which has stalled, with the next set of authorities",
         [
             format!("the block that all agree on as the last final one: {best_finalized}"),
+            "compare it with the newest final block of your own node before you vote".into(),
             format!("the new set votes {} after it is announced", lasting(delay)),
             "the first block of the next session announces it".into(),
         ],

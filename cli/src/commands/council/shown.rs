@@ -8,7 +8,11 @@ use epione_primitives::{AccountId, BlockNumber, Hash, HospitalId, Moment};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Era, MotionRef, sentence::Sentence, state::Council};
+use super::{
+    Era, MotionRef,
+    sentence::Sentence,
+    state::{Council, apart},
+};
 use crate::{
     commands::consortium::lasting,
     context::{Context, Output},
@@ -37,7 +41,7 @@ pub struct Voter {
 impl fmt::Display for Voter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.name, self.hospital) {
-            (Some(name), Some(hospital)) => write!(f, "{name} ({hospital})"),
+            (Some(name), Some(hospital)) => write!(f, "{} ({hospital})", apart(name.as_bytes())),
             _ => self.account.fmt(f),
         }
     }

@@ -6,10 +6,19 @@ use epione_client::{
 };
 use epione_primitives::{
     AccountId, Hash, HospitalId, Moment, hospital::Hospital, limits::SLOT_MILLIS, quota::Limits,
+    text::quoted,
 };
 
 use super::{Era, MotionRef, Signing, Voter};
-use crate::{context::Context, failure::Failure, wording::legible};
+use crate::{context::Context, failure::Failure, identity, wording::legible};
+
+/// A hospital's name, which the hospital chose, within a sentence: in quotation marks if the name could go on with the
+/// sentence, such as `Eve), hospital 0 (Alice`.
+pub(super) fn apart(name: &[u8]) -> String {
+    let shown = legible(name);
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '\'' | '&');
+    if shown.chars().all(is_plain) { shown } else { quoted(name) }
+}
 
 /// Members, motions, and what names and numbers in them mean.
 pub(super) struct Council {
@@ -65,7 +74,7 @@ impl Council {
     /// `hospital 1 (Bob)`.
     pub(super) fn hospital(&self, hospital: HospitalId) -> String {
         match self.hospitals.iter().find(|(id, _)| *id == hospital) {
-            Some((_, entry)) => format!("hospital {hospital} ({})", legible(&entry.name)),
+            Some((_, entry)) => format!("hospital {hospital} ({})", apart(&entry.name)),
             None => format!("hospital {hospital}, which does not exist"),
         }
     }
@@ -100,14 +109,49 @@ impl Council {
         })
     }
 
+    /// The hospital that an account governs after this council's block, which need not be final: while finality stalls,
+    /// an account that was replaced has no rights, although the last final block still names it.
+    pub(super) fn governed_by(
+        &self,
+        account: &AccountId,
+        wanted: Option<HospitalId>,
+    ) -> Result<HospitalId, Failure> {
+        let has = |entry: &Hospital| entry.governance == *account || entry.agent == *account;
+        let found = self.hospitals.iter().find(|(_, entry)| has(entry));
+        let (own, entry) = found.ok_or_else(|| {
+            Failure::new(
+                "this is not the account of a hospital",
+                "sign with the key file of the hospital's governance: --as FILE",
+            )
+        })?;
+        let hospital = wanted.unwrap_or(*own);
+        if hospital == *own && entry.governance == *account {
+            return Ok(hospital);
+        }
+        Err(Failure::usage(
+            format!("this account is not the governance of hospital {hospital}"),
+            "sign with the key file of that hospital's governance: --as FILE",
+        ))
+    }
+
     /// The member that signs.
     pub(super) async fn member(
         &self,
         signing: &Signing,
         context: &Context,
     ) -> Result<(HospitalId, Account), Failure> {
-        let signer = signing.signer.as_ref();
-        let (hospital, account) = context.own_governance(signer, signing.own.as_ref()).await?;
+        let own = signing.own.as_ref();
+        let (hospital, account) = match &signing.signer {
+            Some(source) => {
+                let account = identity::account(&context.keys(source)?);
+                let wanted = match own {
+                    Some(hospital) => Some(context.hospital(hospital).await?),
+                    None => None,
+                };
+                (self.governed_by(&account.id(), wanted)?, account)
+            }
+            None => context.own_governance(None, own).await?,
+        };
         if !self.members.contains(&account.id()) {
             return Err(Failure::new(
                 format!("{} is not in the council; nothing was sent", self.hospital(hospital)),

@@ -16,7 +16,7 @@ use epione_envelope::{
 use epione_primitives::{
     AccountId, HospitalId, UserId,
     consortium::{Schedule, Seats},
-    hospital::{Duty, Hospital, HospitalStatus},
+    hospital::{Duty, Hospital, HospitalStatus, Replacement},
     naming::{NamedAccount, Naming},
     quota::Limits,
 };
@@ -219,6 +219,25 @@ fn a_motion_that_can_be_closed_says_so() {
 }
 
 #[test]
+fn the_name_of_a_hospital_does_not_go_on_with_the_sentence() {
+    let mut council = council(&Proposal::Remove { hospital: HospitalId(3) }, &["//Dave"], &[]);
+    let name = b"Eve), Alice (0), hospital 2 (Charlie".to_vec();
+    council.hospitals[3].1.name = name.try_into().unwrap();
+    let shown = Shown::of(&council.motions[0], &council);
+    let said = shown.to_string();
+    for part in [
+        "remove hospital 3 (\"Eve), Alice (0), hospital 2 (Charlie\") FOR EVER",
+        "for: \"Eve), Alice (0), hospital 2 (Charlie\" (3); against",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // A program reads the name as it is.
+    assert_eq!(shown.ayes[0].name.as_deref(), Some("Eve), Alice (0), hospital 2 (Charlie"));
+    council.hospitals[3].1.name = "Hôpital St. Mary".as_bytes().to_vec().try_into().unwrap();
+    assert_eq!(council.hospital(HospitalId(3)), "hospital 3 (Hôpital St. Mary)");
+}
+
+#[test]
 fn the_account_of_a_former_member_is_shown_as_it_is() {
     let mut council = council(&SUSPEND, &["//Alice"], &[]);
     let former = AccountId::new([7; 32]);
@@ -257,7 +276,10 @@ fn each_proposal_is_said_in_words() {
         (Proposal::Remove { hospital: HospitalId(1) }, &["hospital 1 (Bob)", "FOR EVER"]),
         (Proposal::Remove { hospital: HospitalId(9) }, &["hospital 9, which does not exist"]),
         (replace, &["hospital 1 (Bob)", "its holder consents", "can object"]),
-        (Proposal::Kill { motion: Hash::repeat_byte(9) }, &["end motion 3"]),
+        (
+            Proposal::Kill { motion: Hash::repeat_byte(9) },
+            &["end motion 3", "it would suspend hospital 1 (Bob), and does not"],
+        ),
         (Proposal::Disapprove { motion: hash }, &["0x2222", "which is not live"]),
         (Proposal::Schedule(Schedule { phase: 20, refresh: 900 }), &["20 blocks", "900 blocks"]),
         (Proposal::Seat { committee: None }, &["every active hospital"]),
@@ -282,6 +304,53 @@ fn each_proposal_is_said_in_words() {
         for part in parts {
             assert!(said.contains(part), "{part}: {said}");
         }
+    }
+}
+
+#[test]
+fn the_governance_of_the_newest_block_signs_and_no_other_account() {
+    let mut council = council(&SUSPEND, &[], &[]);
+    let next = account("//Dave//next").id();
+    let former = std::mem::replace(&mut council.hospitals[3].1.governance, next.clone());
+    let dave = HospitalId(3);
+    assert_eq!(council.governed_by(&next, None), Ok(dave));
+    assert_eq!(council.governed_by(&next, Some(dave)), Ok(dave));
+    for (wrong, wanted, why) in [
+        (&former, None, "not the account of a hospital"),
+        (&account("//Mallory").id(), None, "not the account of a hospital"),
+        (&account("//Dave//agent").id(), None, "not the governance of hospital 3"),
+        (&next, Some(HospitalId(1)), "not the governance of hospital 1"),
+    ] {
+        let refused = council.governed_by(wrong, wanted).unwrap_err();
+        assert!(refused.error.contains(why), "{why}: {refused}");
+    }
+}
+
+#[test]
+fn the_only_member_reads_that_a_proposal_takes_effect_at_once() {
+    let council = council(&SUSPEND, &[], &[]);
+    let said = Sentence::of(&SUSPEND, &council);
+    let alone = proposing::statement("hospital 0 (Alice)", &said, 1, 1);
+    assert!(alone.contains("AT ONCE") && alone.contains("suspend hospital 1 (Bob)"), "{alone}");
+    let among = proposing::statement("hospital 0 (Alice)", &said, 3, 4);
+    assert!(
+        among.contains("3 votes for it, of 4 members") && !among.contains("AT ONCE"),
+        "{among}"
+    );
+}
+
+/// Otherwise a member would complete a replacement by an account that nobody has shown.
+#[test]
+fn who_completes_a_replacement_reads_both_accounts() {
+    let council = council(&SUSPEND, &[], &[]);
+    let governance = AccountId::new([7; 32]);
+    let decided = Replacement { governance: governance.clone(), from: 90 };
+    let said = replacement::completing(&council, HospitalId(0), HospitalId(1), &decided);
+    for part in [
+        format!("hospital 1 (Bob) gets the governance account {governance}"),
+        format!("present governance account {} loses", account("//Bob").id()),
+    ] {
+        assert!(said.contains(&part), "{part}: {said}");
     }
 }
 

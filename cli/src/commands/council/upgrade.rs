@@ -1,6 +1,9 @@
 //! `epione council apply-upgrade`: the code of a runtime that the council authorized.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use epione_client::chain::{AuthorizedUpgrade, calls::council};
@@ -15,6 +18,11 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
 };
+
+/// The first bytes of WebAssembly.
+const WASM: &[u8] = b"\0asm";
+/// The first bytes of a compressed runtime: those of `sp-maybe-compressed-blob`.
+const COMPRESSED: &[u8] = &[82, 188, 83, 118, 70, 219, 142, 5];
 
 #[derive(Clone, Debug, Args)]
 pub struct ApplyUpgradeArgs {
@@ -53,10 +61,27 @@ impl fmt::Display for Applied {
 }
 
 /// The code of a runtime, and its hash.
-pub(super) fn code(path: &std::path::Path) -> Result<(Vec<u8>, Hash), Failure> {
+fn code(path: &Path) -> Result<(Vec<u8>, Hash), Failure> {
     let code = read_file(path, BLOCK_BYTES.into())?;
     let hash = Hash::from(blake2_256(&code));
     Ok((code, hash))
+}
+
+/// The hash of code that the council shall authorize. A motion about any other file would pass, take a day, and could
+/// never be applied.
+pub(super) fn new_code(path: &Path) -> Result<Hash, Failure> {
+    let (code, hash) = code(path)?;
+    if [WASM, COMPRESSED].iter().any(|begin| code.starts_with(begin)) {
+        return Ok(hash);
+    }
+    Err(Failure::usage(
+        format!(
+            "{} is no runtime: it is neither WebAssembly nor compressed as the build of a runtime does it; nothing \
+             was sent",
+            path.display()
+        ),
+        "give the file whose name ends with .compact.compressed.wasm",
+    ))
 }
 
 /// Checks that the council authorized this code, and that the delay has passed.
@@ -64,8 +89,8 @@ fn check(
     hash: Hash,
     authorized: Option<AuthorizedUpgrade>,
     block: BlockNumber,
-) -> Result<(), Failure> {
-    let Some(AuthorizedUpgrade { code_hash, first: Some(first), .. }) = authorized else {
+) -> Result<AuthorizedUpgrade, Failure> {
+    let Some(upgrade @ AuthorizedUpgrade { code_hash, first: Some(first), .. }) = authorized else {
         return Err(Failure::new(
             "the council has authorized no upgrade; nothing was sent",
             "propose it first: `epione council propose upgrade --code FILE`",
@@ -88,7 +113,21 @@ fn check(
             format!("wait for {left}"),
         ));
     }
-    Ok(())
+    Ok(upgrade)
+}
+
+/// What the governance confirms.
+fn applying(hospital: &str, hash: Hash, checks: bool) -> String {
+    let unchecked = match checks {
+        true => "",
+        false => {
+            "\n  THE CHAIN DOES NOT CHECK that it is a runtime of this chain with a higher version."
+        }
+    };
+    format!(
+        "{hospital} replaces the runtime by the code with the hash {hash:?}, which the council authorized.\n  Every \
+         node executes it from the next block on. Workers and clients must have the version for it.{unchecked}"
+    )
 }
 
 /// Replaces the runtime.
@@ -98,13 +137,9 @@ pub async fn apply_upgrade(args: &ApplyUpgradeArgs, context: &Context) -> Result
     let council = Council::read(signing.era, context).await?;
     let chain = context.chain().await?;
     let authorized = chain.at(council.at.hash).authorized_upgrade().await?;
-    check(hash, authorized, council.at.number)?;
+    let authorized = check(hash, authorized, council.at.number)?;
     let (hospital, account) = council.member(signing, context).await?;
-    let statement = format!(
-        "{} replaces the runtime by the code with the hash {hash:?}, which the council authorized.\n  Every node \
-         executes it from the next block on. Workers and clients must have the version for it.",
-        council.hospital(hospital)
-    );
+    let statement = applying(&council.hospital(hospital), hash, authorized.checks);
     confirm(context, &statement, signing.yes).await?;
     let birth = signing.era.birth(context)?;
     let sent = chain.submit_from(birth, &council::apply_upgrade(&code), &account).await?;
@@ -126,6 +161,29 @@ pub async fn apply_upgrade(args: &ApplyUpgradeArgs, context: &Context) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_runtime_is_proposed_as_an_upgrade() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runtime.wasm");
+        for begin in [WASM, COMPRESSED] {
+            let code = [begin, &[1, 2, 3]].concat();
+            std::fs::write(&file, &code).unwrap();
+            assert_eq!(new_code(&file).unwrap(), Hash::from(blake2_256(&code)));
+        }
+        for wrong in [&b""[..], b"\0as", b"# Epione", b"\x7fELF\x02", b"{\"code\": \"0x\"}"] {
+            std::fs::write(&file, wrong).unwrap();
+            let refused = new_code(&file).unwrap_err();
+            assert!(refused.error.contains("is no runtime"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn who_applies_an_upgrade_without_checks_reads_it() {
+        let said = |checks| applying("hospital 0 (Alice)", Hash::repeat_byte(1), checks);
+        assert!(said(false).contains("DOES NOT CHECK") && said(false).contains("0x0101"));
+        assert!(!said(true).contains("DOES NOT CHECK"));
+    }
 
     #[test]
     fn only_the_authorized_code_is_sent_and_not_too_early() {

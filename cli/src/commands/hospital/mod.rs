@@ -12,6 +12,7 @@ mod join;
 mod leave;
 mod list;
 mod peers;
+mod ready;
 mod rotate;
 mod sealing_key;
 mod worker_settings;
@@ -24,6 +25,7 @@ pub use init::{InitArgs, Initialized, init};
 pub use join::{JoinArgs, Joined, Stage, join};
 pub use leave::{LeaveArgs, Left, leave};
 pub use list::{HospitalList, Listed, list};
+pub use ready::{Ready, ReadyArgs, ready};
 pub use sealing_key::{SealingKeySet, SetSealingKeyArgs, set_sealing_key};
 
 use clap::Subcommand;
@@ -45,6 +47,8 @@ pub enum Command {
     /// next runs check the chain and this machine's clock, renew the application for the council, set the session keys
     /// after the admission, and wait until the hospital makes blocks.
     Join(JoinArgs),
+    /// Says that the hospital is ready to validate, which its worker says by itself while blocks become final
+    Ready(ReadyArgs),
     /// Leaves the chain: the hospital serves its patients until the council removes it
     ///
     /// Wait first until the metric epione_worker_queued_visits is 0, because what is queued later is never announced.
@@ -72,6 +76,7 @@ impl Command {
             Self::List => show(&list(&context).await?, json),
             Self::Init(args) => show(&init(args, &context)?, json),
             Self::Join(args) => show(&join(args, context).await?, json),
+            Self::Ready(args) => show(&ready(args, &context).await?, json),
             Self::Leave(args) => show(&leave(args, context).await?, json),
             Self::Rotate(command) => command.run(context).await,
             Self::Peers(command) => command.run(&context),

@@ -68,6 +68,10 @@ pub enum Doubt {
         "the node sent other bytes than those of record {pointer}, whose hash is on the chain: use another node"
     )]
     OtherRecord { pointer: RecordPointer },
+    #[error(
+        "the node shows another call than that of motion {motion:?} of the council: use another node"
+    )]
+    OtherMotion { motion: Hash },
     #[error("the node does not have record {pointer}, which is on the chain: use another node")]
     NoRecord { pointer: RecordPointer },
     #[error(

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::folder::Folder;
 use crate::{
+    commands::council::Era,
     context::{Context, Output},
     failure::Failure,
     identity::KeySource,
@@ -28,7 +29,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Sets new session keys, with which the node makes blocks and votes for final ones
-    Session(RotateArgs),
+    Session(SessionArgs),
     /// Hands the governance to another key file
     Governance(GovernanceArgs),
     /// Gives the worker a new account
@@ -50,6 +51,14 @@ pub struct RotateArgs {
     /// Sign without asking
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    #[command(flatten)]
+    pub rotate: RotateArgs,
+    #[command(flatten)]
+    pub era: Era,
 }
 
 #[derive(Debug, Args)]

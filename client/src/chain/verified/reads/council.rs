@@ -8,7 +8,7 @@ use epione_primitives::{
 };
 
 use super::{ChainError, Gap, Known, VerifiedState, keys};
-use crate::chain::{AuthorizedUpgrade, Motion};
+use crate::chain::{AuthorizedUpgrade, Doubt, Motion};
 
 /// pallet-collective's `Votes`: number, threshold, votes for and against, and the end.
 type Votes = (u32, u32, Vec<AccountId>, Vec<AccountId>, BlockNumber);
@@ -34,7 +34,8 @@ impl VerifiedState {
     }
 
     pub(in crate::chain) async fn motions(&self) -> Result<Vec<Motion>, ChainError> {
-        self.compute([keys::motions()], motions).await
+        let motions = self.compute([keys::motions()], motions).await?;
+        bound(motions).map_err(|doubt| self.chain().doubt(doubt))
     }
 
     pub(in crate::chain) async fn authorized_upgrade(
@@ -69,6 +70,15 @@ fn motions(known: &mut Known) -> Result<Vec<Motion>, Gap> {
     Ok(motions)
 }
 
+/// A vote names the hash of a call, and a member decides by the call that a node sends with it. A client that believes
+/// which state a block has, as while finality stalls, still believes no other call.
+fn bound(motions: Vec<Motion>) -> Result<Vec<Motion>, Doubt> {
+    match motions.iter().find(|motion| !motion.is_bound()) {
+        Some(other) => Err(Doubt::OtherMotion { motion: other.hash }),
+        None => Ok(motions),
+    }
+}
+
 fn authorized_upgrade(known: &mut Known) -> Result<Option<AuthorizedUpgrade>, Gap> {
     let authorized: Option<(Hash, bool)> = known.value(keys::authorized_upgrade())?;
     let since: Option<BlockNumber> = known.value(keys::authorized_at())?;
@@ -83,6 +93,7 @@ fn authorized_upgrade(known: &mut Known) -> Result<Option<AuthorizedUpgrade>, Ga
 #[cfg(test)]
 mod tests {
     use codec::Encode;
+    use sp_runtime::traits::{BlakeTwo256, Hash as _};
 
     use super::*;
 
@@ -127,6 +138,27 @@ mod tests {
         learn(&mut known, 1, Vec::new());
         known.learn(keys::motion_votes(hash(1)), None);
         assert_eq!(motions(&mut known), Err(Gap::Absent(keys::motion_votes(hash(1)))));
+    }
+
+    #[test]
+    fn a_node_cannot_show_another_call_for_the_hash_that_a_vote_names() {
+        let call = vec![6, 1, 1, 0];
+        let hash = BlakeTwo256::hash(&call);
+        let read = |call: &[u8]| {
+            let mut known = Known::default();
+            known.learn(keys::motions(), Some(vec![hash].encode()));
+            let votes: Votes = (4, 3, Vec::new(), Vec::new(), 900);
+            known.learn(keys::motion_call(hash), Some(call.to_vec()));
+            known.learn(keys::motion_votes(hash), Some(votes.encode()));
+            known.learn(keys::motion_proposer(hash), None);
+            bound(motions(&mut known).unwrap())
+        };
+        let honest = read(&call).unwrap();
+        assert_eq!((honest.len(), &honest[0].call), (1, &call));
+        // `hospitals.suspend(1)` as `hospitals.reinstate(1)`, of another hospital, longer, or not at all.
+        for other in [&[6, 2, 1, 0][..], &[6, 1, 2, 0], &[6, 1, 1, 0, 0], &[]] {
+            assert_eq!(read(other), Err(Doubt::OtherMotion { motion: hash }), "{other:?}");
+        }
     }
 
     #[test]
