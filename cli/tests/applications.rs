@@ -4,7 +4,11 @@
 
 mod network;
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    process::Command,
+};
 
 use epione_devnet::Binaries;
 use network::place::{PASSWORD, Place, flags};
@@ -66,6 +70,35 @@ fn keys_and_settings_are_the_hospitals_own_and_nothing_is_overwritten() {
     let refused = place.refusal(&again);
     assert!(refused.contains("not empty"), "{refused}");
     assert_eq!(fs::read(place.path("North/governance.json")).unwrap(), before);
+}
+
+/// What root writes in the folder of the services' account, the services could not read.
+#[test]
+fn only_the_account_of_a_folder_uses_it() {
+    let place = Place::new();
+    place.init("North", "https://north.example", &[]);
+    fs::create_dir(place.path("Empty")).unwrap();
+    let is_root = fs::metadata(place.path("North")).unwrap().uid() == 0;
+    // Only root can give a folder away; everybody else has none of root's.
+    let [foreign, empty] = ["North", "Empty"].map(|name| {
+        if !is_root {
+            return "/".to_owned();
+        }
+        chown(place.path(name), Some(65_534), None).unwrap();
+        place.text(name)
+    });
+    let before = fs::read(place.path("North/application.json")).unwrap();
+    let application = place.application("North");
+    for words in [
+        &["hospital", "join", "--chain", "chain.json", "--yes", "--dir", &foreign][..],
+        &["hospital", "peers", "add", &application, "--dir", &foreign],
+        &["hospital", "rotate", "session", "--yes", "--dir", &foreign],
+        &["hospital", "init", "--name", "N", "--worker-url", "https://n.example", "--dir", &empty],
+    ] {
+        let refused = place.refusal(words);
+        assert!(refused.contains("belongs to the account with the number"), "{refused}");
+    }
+    assert_eq!(fs::read(place.path("North/application.json")).unwrap(), before);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf, absolute},
 };
 
@@ -26,6 +27,7 @@ use epione_envelope::{
     keystore::ActorKeys,
 };
 use epione_primitives::Hash;
+use rustix::process::geteuid;
 
 use super::{application, worker_settings::WorkerSettings};
 use crate::{context::Context, failure::Failure, identity::KeySource, invocation::Invocation};
@@ -54,6 +56,7 @@ impl Folder {
     /// A folder that `epione hospital init` made.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let folder = Self::at(path)?;
+        folder.must_be_own()?;
         if folder.application_file().is_file() {
             return Ok(folder);
         }
@@ -62,6 +65,16 @@ impl Folder {
             "give the folder that `hospital init` made: --dir DIR",
         )
         .with_command(Invocation::new(["hospital", "init", "--help"])))
+    }
+
+    /// Checks that an existing folder belongs to the account that runs this program. Files that root writes here are
+    /// root's, so node and worker, which run as the folder's account, could not read them at their next start.
+    pub fn must_be_own(&self) -> Result<(), Failure> {
+        match fs::metadata(&self.0) {
+            Ok(found) => belongs(&self.0, found.uid(), geteuid().as_raw()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Failure::file(&self.0, &error)),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -179,5 +192,34 @@ impl Folder {
         let first = [self.file(&format!("{stem}.{extension}"))];
         let mut names = first.into_iter().chain(numbered).filter(|path| !path.exists());
         names.next().unwrap_or_else(|| self.file(&format!("{stem}-next.{extension}")))
+    }
+}
+
+fn belongs(folder: &Path, owner: u32, user: u32) -> Result<(), Failure> {
+    if owner == user {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!(
+            "{} belongs to the account with the number {owner}, and this program runs as {user}: node and worker could \
+             not read the files that it writes there",
+            folder.display()
+        ),
+        format!("run the same command as the account of the folder: sudo -u '#{owner}' epione ..."),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_account_of_a_folder_changes_it() {
+        let folder = Path::new("/var/lib/epione");
+        belongs(folder, 998, 998).unwrap();
+        for user in [0, 1000] {
+            let refused = belongs(folder, 998, user).unwrap_err();
+            assert!(refused.help.contains("sudo -u '#998'"), "{refused}");
+        }
     }
 }

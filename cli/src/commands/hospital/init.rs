@@ -151,6 +151,7 @@ impl fmt::Display for Initialized {
 /// Makes a hospital.
 pub fn init(args: &InitArgs, context: &Context) -> Result<Initialized, Failure> {
     let folder = Folder::at(&args.dir)?;
+    folder.must_be_own()?;
     must_be_empty(folder.path())?;
     let keys = Keys::generate();
     // Signed first: what another hospital would refuse leaves no file.
