@@ -179,7 +179,7 @@ impl fmt::Display for Joined {
         match (&self.next, self.stage) {
             (Some(next), Stage::Installed) => write!(
                 f,
-                "\nnext: systemctl enable --now epione-node epione-worker\nwhen the node runs:\n  {next}"
+                "\nnext, as root: systemctl enable --now epione-node epione-worker\nwhen the node runs:\n  {next}"
             ),
             (Some(next), _) => write!(f, "\nto continue:\n  {next}"),
             (None, _) => Ok(()),

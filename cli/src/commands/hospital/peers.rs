@@ -94,7 +94,7 @@ impl fmt::Display for Peers {
         if self.changed {
             write!(
                 f,
-                "next: restart the node (systemctl restart epione-node), one hospital after the other"
+                "next, as root: restart the node (systemctl restart epione-node), one hospital after the other"
             )?;
         }
         Ok(())
