@@ -9,7 +9,7 @@ use clap::Args;
 use epione_client::{
     Account,
     application::{Application, Consents, Signers},
-    chain::{Seat, Snapshot, calls::session},
+    chain::{Chain, Seat, Snapshot, calls::session},
     private,
 };
 use epione_envelope::tls;
@@ -65,6 +65,8 @@ pub struct JoinArgs {
 pub enum Stage {
     /// The folder has the chain; the node can start.
     Installed,
+    /// No block after the first one is final yet, as the hospital's node says.
+    Starting,
     /// The node does not have all blocks yet.
     Syncing,
     /// The council must admit it.
@@ -93,6 +95,10 @@ impl Stage {
     fn waits_for(self) -> &'static str {
         match self {
             Self::Installed => "start the node and the worker",
+            Self::Starting => {
+                "no block is final yet: the node looks for the others, and at a founding, the nodes of more than two \
+                 thirds of the founders must run"
+            }
             Self::Syncing => "the node is fetching blocks; this takes minutes to hours",
             Self::Applying => {
                 "hand application.json to a member: its governance proposes the admission (epione council propose \
@@ -218,7 +224,9 @@ impl Run<'_> {
         if chain.health().await?.is_syncing {
             return Ok(Joined::new(Stage::Syncing, self.genesis, &self.folder));
         }
-        let snapshot = chain.finalized().await?;
+        let Some(snapshot) = self.first_final(chain).await? else {
+            return Ok(Joined::new(Stage::Starting, self.genesis, &self.folder));
+        };
         check_clock(snapshot.time().await?, now()?)?;
         let application = self.folder.application()?;
         let governance = self.governance_account(&application)?;
@@ -231,6 +239,21 @@ impl Run<'_> {
                 format!("this is the agent's account of hospital {hospital}, not its governance"),
                 "give the key file of the governance with --as FILE",
             )),
+        }
+    }
+
+    /// The state after the newest final block. Waits for the first one after the genesis block, which has no time and
+    /// proves nothing; with --once, there is none.
+    async fn first_final(&self, chain: &Chain) -> Result<Option<Snapshot>, Failure> {
+        let waiting = progress::waiting(&self.context, "reading the newest final block");
+        loop {
+            match chain.finalized_head().await {
+                Ok(head) if head.number > 0 => return Ok(Some(chain.at(head.hash))),
+                Err(error) if !error.is_nothing_final() => return Err(error.into()),
+                _ if self.args.once => return Ok(None),
+                _ => waiting.becomes(Stage::Starting.waits_for()),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
