@@ -385,6 +385,17 @@ impl Run<'_> {
     ) -> Result<String, Failure> {
         let statement = application.statement();
         let keys = &statement.session;
+        if !self.folder.has_session_keys(keys) {
+            return Err(Failure::new(
+                format!(
+                    "the session keys of the application are not in {}: the hospital would have a seat and make no \
+                     blocks",
+                    self.folder.keystore().display()
+                ),
+                "copy their files there from a backup, or make new session keys",
+            )
+            .with_command(super::rotate::command("session", &self.folder)));
+        }
         let asked = format!(
             "hospital {hospital} makes blocks with the session keys aura {:?} and grandpa {:?}, as soon as its worker \
              is ready",
