@@ -346,14 +346,18 @@ fn check_signatures(
     let message = message(statement);
     let key = |key: &Hash| AccountId::new(key.0);
     let signed = [
-        ("governance account", &signatures.governance, statement.governance.clone()),
-        ("agent account", &signatures.agent, statement.agent.clone()),
-        ("worker's TLS key", &signatures.tls_key, key(&statement.tls_key)),
-        ("node's key", &signatures.node_key, key(&statement.node_key)),
+        ("governance account", true, &signatures.governance, statement.governance.clone()),
+        ("agent account", true, &signatures.agent, statement.agent.clone()),
+        ("worker's TLS key", false, &signatures.tls_key, key(&statement.tls_key)),
+        ("node's key", false, &signatures.node_key, key(&statement.node_key)),
     ];
-    for (of, bytes, signer) in signed {
+    for (of, is_account, bytes, signer) in signed {
         let signature = Signature::decode_all(&mut bytes.as_slice());
-        let is_valid = signature.is_ok_and(|it| account::verify(&it, &message, &signer));
+        let is_valid = signature.is_ok_and(|it| {
+            // TLS and nodes use Ed25519 only: another scheme would prove a key that neither can use.
+            (is_account || matches!(it, Signature::Ed25519(_)))
+                && account::verify(&it, &message, &signer)
+        });
         if !is_valid {
             return Err(ApplicationError::Signature(of));
         }

@@ -180,6 +180,20 @@ fn names_and_addresses_that_cannot_be_used_are_refused() {
 }
 
 #[test]
+fn keys_of_tls_and_of_the_node_are_ed25519() {
+    let sr25519 = || AccountKey::generate(Scheme::Sr25519);
+    let refused = |change: &dyn Fn(&mut Hospital)| {
+        let mut hospital = Hospital::new();
+        change(&mut hospital);
+        hospital.sign(hospital.statement("North")).unwrap_err()
+    };
+    let tls = refused(&|it| it.tls = sr25519());
+    assert_eq!(tls, ApplicationError::Signature("worker's TLS key"));
+    let node = refused(&|it| it.node = sr25519());
+    assert_eq!(node, ApplicationError::Signature("node's key"));
+}
+
+#[test]
 fn one_key_has_one_purpose() {
     let mut hospital = Hospital::new();
     hospital.node = hospital.tls.clone();
