@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use epione_primitives::{HospitalId, limits::MAX_HOSPITALS};
 use serde_json::{Value, json};
 
-use super::{Application, development::PublicKnowledge};
+use super::Application;
 
 /// Attributes that a new chain can begin with.
 pub const MAX_ATTRIBUTES: usize = 64;
@@ -22,11 +22,6 @@ pub enum FoundingError {
     TooMany(usize),
     #[error("{name} and {other} have the same {what}: each hospital needs its own")]
     Duplicate { what: &'static str, name: String, other: String },
-    #[error(
-        "{what} of {name} is a public development key, which everybody has: the hospital must make keys of its own \
-         (epione hospital init)"
-    )]
-    PublicKey { what: &'static str, name: String },
     #[error(
         "the application of {0} consents to join another chain that exists already: use the one of `epione hospital \
          init`"
@@ -44,7 +39,6 @@ pub fn founders(mut applications: Vec<Application>) -> Result<Vec<Application>, 
         return Err(FoundingError::TooMany(applications.len()));
     }
     applications.sort_by(|one, other| one.statement.governance.cmp(&other.statement.governance));
-    let public = PublicKnowledge::collect();
     let mut seen = Seen::default();
     for application in &applications {
         let statement = &application.statement;
@@ -52,14 +46,8 @@ pub fn founders(mut applications: Vec<Application>) -> Result<Vec<Application>, 
         if statement.consents.is_some() {
             return Err(FoundingError::Joins(name.clone()));
         }
-        for (what, key) in statement.keys() {
-            if public.has(&key) {
-                return Err(FoundingError::PublicKey { what, name: name.clone() });
-            }
+        for (_, key) in statement.keys() {
             seen.note("key", key.to_vec(), name)?;
-        }
-        if public.has_sealing_key(&statement.sealing_key) {
-            return Err(FoundingError::PublicKey { what: "the sealing key", name: name.clone() });
         }
         seen.note("sealing key", statement.sealing_key.clone(), name)?;
         seen.note("name", name.to_lowercase().into_bytes(), name)?;

@@ -281,11 +281,11 @@ fn founders_share_nothing() {
 }
 
 #[test]
-fn a_founder_with_a_public_development_key_is_refused() {
+fn no_application_names_a_public_development_key() {
     let public = |change: &dyn Fn(&mut Hospital)| {
         let mut hospital = Hospital::new();
         change(&mut hospital);
-        founders(vec![hospital.application("North")]).unwrap_err()
+        hospital.sign(hospital.statement("North")).unwrap_err()
     };
     let keys = |uri: &str| development::keys(uri).unwrap();
     for refused in [
@@ -295,7 +295,7 @@ fn a_founder_with_a_public_development_key_is_refused() {
         public(&|it| it.session = SessionPair::of_seeds([keys("//Eve").account.seed(), &[7; 32]])),
         public(&|it| it.agent.sealing = development::sealing_key("//Charlie")),
     ] {
-        assert!(matches!(refused, FoundingError::PublicKey { .. }), "{refused}");
+        assert!(matches!(refused, ApplicationError::PublicKey(_)), "{refused}");
     }
     let mut hospital = Hospital::new();
     hospital.agent.sealing = SealingKeyPair::generate(SealingSuite::XWing);
