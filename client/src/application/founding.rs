@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use epione_primitives::{HospitalId, limits::MAX_HOSPITALS};
 use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization;
 
 use super::Application;
 
@@ -50,11 +51,28 @@ pub fn founders(mut applications: Vec<Application>) -> Result<Vec<Application>, 
             seen.note("key", key.to_vec(), name)?;
         }
         seen.note("sealing key", statement.sealing_key.clone(), name)?;
-        seen.note("name", name.to_lowercase().into_bytes(), name)?;
+        seen.note("name", as_read(name).into_bytes(), name)?;
         seen.note("worker's address", statement.worker_url.clone().into_bytes(), name)?;
         seen.note("node's address", statement.node_address.to_lowercase().into_bytes(), name)?;
     }
     Ok(applications)
+}
+
+/// A name as people read it: without what they do not see, such as case, the number of spaces, and the way in which
+/// letters are composed. Letters of other scripts that look alike stay different.
+fn as_read(name: &str) -> String {
+    let composed: String = name.nfkc().filter(|c| !is_unseen(*c)).collect();
+    let words: Vec<_> = composed.split_whitespace().collect();
+    words.join(" ").to_lowercase()
+}
+
+/// Joiners, fillers and selectors of variants, which names may contain and nobody sees.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200c}'..='\u{200d}' | '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+    )
 }
 
 /// What was seen of the founders before, with the name of the first one that has it.

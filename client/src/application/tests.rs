@@ -281,6 +281,34 @@ fn founders_share_nothing() {
 }
 
 #[test]
+fn founders_have_names_that_people_can_tell_apart() {
+    let named = |name: &str| {
+        let hospital = Hospital::new();
+        let mut statement = hospital.statement("South");
+        statement.name = name.into();
+        hospital.sign(statement).unwrap()
+    };
+    let north = Hospital::new();
+    let mut statement = north.statement("North");
+    statement.name = "Saint \u{e9}lo\u{ef}se".into();
+    let saint = north.sign(statement).unwrap();
+    for alike in [
+        "SAINT \u{c9}LO\u{cf}SE",
+        "Saint  \u{e9}lo\u{ef}se",
+        "Saint\u{a0}\u{e9}lo\u{ef}se",
+        "Saint e\u{301}loi\u{308}se",
+        "Saint \u{e9}lo\u{ef}se\u{fe0f}",
+        "Sa\u{200d}int \u{e9}lo\u{ef}se",
+        "Saint \u{3164}\u{e9}lo\u{ef}se",
+        "\u{ff33}aint \u{e9}lo\u{ef}se",
+    ] {
+        let refused = founders(vec![saint.clone(), named(alike)]).unwrap_err();
+        assert!(matches!(refused, FoundingError::Duplicate { what: "name", .. }), "{alike:?}");
+    }
+    founders(vec![saint, named("Saint Eloise")]).unwrap();
+}
+
+#[test]
 fn no_application_names_a_public_development_key() {
     let public = |change: &dyn Fn(&mut Hospital)| {
         let mut hospital = Hospital::new();
