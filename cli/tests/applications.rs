@@ -177,6 +177,10 @@ fn a_chain_is_installed_after_its_hash_was_compared() {
             "\"codeSubstitutes\": {\"7\": \"0x00\"}",
             "replaces the runtime",
         ),
+        ("\"id\": \"epione\"", "\"id\": \"../../keystore\"", "apart from those"),
+        ("\"protocolId\": \"epione\"", "\"protocolId\": null", "apart from those"),
+        ("\"protocolId\"", "\"forkId\": \"other\", \"protocolId\"", "apart from those"),
+        (": \"epione\"", ": \"../../keystore\"", "into another folder"),
     ] {
         let changed = text.replace(from, to);
         assert_ne!(changed, text);

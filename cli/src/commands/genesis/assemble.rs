@@ -56,10 +56,15 @@ fn chain_name(text: &str) -> Result<String, String> {
 }
 
 fn chain_id(text: &str) -> Result<String, String> {
-    if !(1..=MAX_NAME).contains(&text.len()) || !is_slug(text) {
+    if !is_chain_id(text) {
         return Err(format!("use 1 to {MAX_NAME} lower-case letters, digits and hyphens"));
     }
     Ok(text.into())
+}
+
+/// Whether a chain may have this id. Nodes name the folder of their database after it.
+pub fn is_chain_id(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len()) && is_slug(text)
 }
 
 fn attribute(text: &str) -> Result<String, String> {

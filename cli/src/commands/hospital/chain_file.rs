@@ -13,7 +13,10 @@ use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use super::{folder::Folder, peers};
-use crate::{failure::Failure, invocation::Invocation, node_program::NodeProgram};
+use crate::{
+    commands::genesis::is_chain_id, failure::Failure, invocation::Invocation,
+    node_program::NodeProgram,
+};
 
 /// Bytes of a specification, at most: a runtime has 2 MB in hexadecimal.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -21,6 +24,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// What is read of a specification here.
 #[derive(Deserialize)]
 struct Spec {
+    id: String,
     #[serde(rename = "bootNodes")]
     nodes: Vec<String>,
     #[serde(rename = "chainType", default)]
@@ -31,6 +35,11 @@ struct Spec {
     /// Servers to which a node reports.
     #[serde(rename = "telemetryEndpoints", default)]
     telemetry: Option<IgnoredAny>,
+    #[serde(rename = "protocolId", default)]
+    protocol: Option<String>,
+    /// Nodes connect with those only that have the same.
+    #[serde(rename = "forkId", default)]
+    fork: Option<IgnoredAny>,
 }
 
 /// The chain of a folder.
@@ -142,6 +151,12 @@ fn parse(path: &Path, content: &[u8]) -> Result<Spec, Failure> {
     // The hash of the first block does not cover them.
     if !spec.substitutes.is_empty() || spec.telemetry.is_some() {
         return Err(wrong("it replaces the runtime, or makes the node report to servers".into()));
+    }
+    if spec.fork.is_some() || spec.protocol.as_ref() != Some(&spec.id) {
+        return Err(wrong("it would keep the node apart from those of the other hospitals".into()));
+    }
+    if !is_chain_id(&spec.id) {
+        return Err(wrong("its id would lead the node's database into another folder".into()));
     }
     match spec.nodes.iter().find(|node| !peers::is_peer(node)) {
         Some(node) => Err(wrong(format!("{node} is not the address of a node with its id"))),
