@@ -199,9 +199,22 @@ fn a_chain_is_installed_after_its_hash_was_compared() {
     assert!(peers[1].contains("/dns/south.example/tcp/30333/p2p/"), "{peers:?}");
 
     // Later runs need neither, and accept no others.
-    let no_node = ["hospital", "join", "--dir", &dir, "--node", "ws://127.0.0.1:1"];
-    let no_node = place.refusal(&no_node);
+    let join = ["hospital", "join", "--dir", &dir, "--node", "ws://127.0.0.1:1"];
+    let no_node = place.refusal(&join);
     assert!(no_node.contains("127.0.0.1:1"), "{no_node}");
+
+    // What `peers list` says about a damaged or missing list works.
+    let env = place.path("North/peers.env");
+    let list = ["hospital", "peers", "list", "--dir", &dir];
+    fs::write(&env, "EPIONE_NODE_PEERS=\"\"\n").unwrap();
+    let damaged = place.refusal(&list);
+    let again = format!("epione hospital join --dir {dir}");
+    assert!(damaged.contains("delete it") && damaged.contains(&again), "{damaged}");
+    fs::remove_file(&env).unwrap();
+    let missing = place.refusal(&list);
+    assert!(missing.contains(&again), "{missing}");
+    place.refusal(&join);
+    assert_eq!(flags(&env), peers);
     let another = ["hospital", "join", "--dir", &dir, "--chain", &another];
     let another = place.refusal(&another);
     assert!(another.contains("another file"), "{another}");

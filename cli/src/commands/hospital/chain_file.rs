@@ -47,6 +47,8 @@ pub struct Installed {
     pub genesis: Hash,
     /// Whether this run installed it.
     pub now: bool,
+    /// Whether this run wrote the list of nodes again, which was missing.
+    pub again: bool,
 }
 
 /// Installs the chain that `--chain` names, unless the folder has one.
@@ -63,7 +65,7 @@ pub async fn install(
         }
         return match expected {
             Some(hash) if hash != genesis => Err(another(hash, genesis)),
-            _ => Ok(Installed { genesis, now: false }),
+            _ => Ok(Installed { genesis, now: false, again: restore_peers(folder)? }),
         };
     }
     let path = given.ok_or_else(|| {
@@ -94,7 +96,7 @@ pub async fn install(
         }
     }
     write(folder, &content, &spec, found)?;
-    Ok(Installed { genesis: found, now: true })
+    Ok(Installed { genesis: found, now: true, again: false })
 }
 
 /// The hash of the first block, by the node's program, which reads a file.
@@ -164,13 +166,26 @@ fn parse(path: &Path, content: &[u8]) -> Result<Spec, Failure> {
     }
 }
 
-/// The chain itself comes last: with it, the chain is installed.
-fn write(folder: &Folder, content: &[u8], spec: &Spec, genesis: Hash) -> Result<(), Failure> {
+/// Writes the list of nodes, without which the node does not start, if it is missing. Returns whether it was.
+fn restore_peers(folder: &Folder) -> Result<bool, Failure> {
+    if folder.peers().exists() {
+        return Ok(false);
+    }
+    let chain = folder.chain();
+    write_peers(folder, &parse(&chain, &bytes(&chain)?)?)?;
+    Ok(true)
+}
+
+fn write_peers(folder: &Folder, spec: &Spec) -> Result<(), Failure> {
     let own = folder.application()?.peer();
     let others: Vec<_> = spec.nodes.iter().filter(|node| **node != own).cloned().collect();
-    if !folder.peers().exists() {
-        peers::write(&folder.peers(), &others)?;
-    }
+    peers::write(&folder.peers(), &others)
+}
+
+/// The chain itself comes last: with it, the chain is installed.
+fn write(folder: &Folder, content: &[u8], spec: &Spec, genesis: Hash) -> Result<(), Failure> {
+    // An earlier run may have ended before it had installed its chain, which may be another one.
+    write_peers(folder, spec)?;
     folder.worker_settings()?.set_genesis(genesis)?;
     let chain = folder.chain();
     private::replace(&chain, content).map_err(|error| Failure::file(&chain, &error))

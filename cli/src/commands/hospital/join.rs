@@ -205,6 +205,16 @@ pub async fn join(args: &JoinArgs, context: Context) -> Result<Joined, Failure> 
         joined.done.push(format!("{} is the chain of this hospital", folder.chain().display()));
         return Ok(joined);
     }
+    if installed.again {
+        progress::warn(
+            &context,
+            &format!(
+                "{} was missing, and has the founders' nodes again: add those of hospitals that joined later \
+                 (epione hospital peers add --help), and restart the node",
+                folder.peers().display()
+            ),
+        );
+    }
     let context = folder.aim(context)?;
     let run = Run { args, folder, context, genesis };
     run.advance().await
