@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use epione_primitives::{HospitalId, limits::MAX_HOSPITALS};
+use epione_primitives::{HospitalId, limits::MAX_HOSPITALS, text::quoted};
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
@@ -21,11 +21,16 @@ pub enum FoundingError {
     Nobody,
     #[error("{0} applications are given, and a chain has at most {MAX_HOSPITALS} hospitals")]
     TooMany(usize),
-    #[error("{name} and {other} have the same {what}: each hospital needs its own")]
+    #[error(
+        "{} and {} have the same {what}: each hospital needs its own",
+        quoted(.name.as_bytes()),
+        quoted(.other.as_bytes())
+    )]
     Duplicate { what: &'static str, name: String, other: String },
     #[error(
-        "the application of {0} consents to join another chain that exists already: use the one of `epione hospital \
-         init`"
+        "the application of {} consents to join another chain that exists already: use the one of `epione hospital \
+         init`",
+        quoted(.0.as_bytes())
     )]
     Joins(String),
 }
