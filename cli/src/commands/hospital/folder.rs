@@ -117,9 +117,20 @@ impl Folder {
         self.file("worker.toml")
     }
 
-    /// Key file of the governance: the given one, or the folder's.
-    pub fn governance(&self, given: Option<&KeySource>) -> KeySource {
-        given.cloned().unwrap_or_else(|| KeySource::File(self.file("governance.json")))
+    /// Key file of the governance: the given one, or the folder's. None if it is kept elsewhere and not given.
+    pub fn governance(&self, given: Option<&KeySource>) -> Option<KeySource> {
+        let own = self.file("governance.json");
+        given.cloned().or_else(|| own.exists().then_some(KeySource::File(own)))
+    }
+
+    /// The same, for a command that signs with it.
+    pub fn signer(&self, given: Option<&KeySource>) -> Result<KeySource, Failure> {
+        self.governance(given).ok_or_else(|| {
+            Failure::usage(
+                format!("{} does not exist", self.file("governance.json").display()),
+                "give the key file of the hospital's governance, wherever it is kept: --as FILE",
+            )
+        })
     }
 
     pub fn worker_settings(&self) -> Result<WorkerSettings, Failure> {
@@ -186,12 +197,25 @@ impl Folder {
         Invocation::new(["hospital", verb, "--dir"]).with([&self.0])
     }
 
+    /// A command that replaces these keys of the folder's hospital, for the same signer.
+    pub fn rotation(&self, which: &str, signer: Option<&KeySource>) -> Invocation {
+        signed_by(Invocation::new(["hospital", "rotate", which, "--dir"]).with([&self.0]), signer)
+    }
+
     /// The first name of this form that no file has: `agent-2.json` after `agent.json`.
     pub fn unused(&self, stem: &str, extension: &str) -> PathBuf {
         let numbered = (2_u32..).map(|n| self.file(&format!("{stem}-{n}.{extension}")));
         let first = [self.file(&format!("{stem}.{extension}"))];
         let mut names = first.into_iter().chain(numbered).filter(|path| !path.exists());
         names.next().unwrap_or_else(|| self.file(&format!("{stem}-next.{extension}")))
+    }
+}
+
+/// A command with the key file that the user gave to this one, too.
+pub fn signed_by(command: Invocation, signer: Option<&KeySource>) -> Invocation {
+    match signer {
+        Some(signer) => command.with(["--as"]).with([signer]),
+        None => command,
     }
 }
 
@@ -212,6 +236,29 @@ fn belongs(folder: &Path, owner: u32, user: u32) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_command_has_the_same_signer() {
+        let folder = Folder::at(Path::new("/srv/h")).unwrap();
+        let usb = KeySource::File("/media/usb/governance.json".into());
+        let next = folder.rotation("tls", Some(&usb)).to_string();
+        let own = "epione hospital rotate tls --dir /srv/h";
+        assert_eq!(next, format!("{own} --as /media/usb/governance.json"));
+        assert_eq!(folder.rotation("tls", None).to_string(), own);
+    }
+
+    #[test]
+    fn a_governance_that_is_kept_elsewhere_must_be_given_to_sign() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::at(dir.path()).unwrap();
+        assert_eq!(folder.governance(None), None);
+        let refused = folder.signer(None).unwrap_err();
+        assert!(refused.help.contains("--as FILE"), "{refused}");
+        let usb = KeySource::File("/media/usb/governance.json".into());
+        assert_eq!(folder.signer(Some(&usb)).unwrap(), usb);
+        fs::write(folder.file("governance.json"), "{}").unwrap();
+        assert_eq!(folder.signer(None).unwrap(), KeySource::File(folder.file("governance.json")));
+    }
 
     #[test]
     fn only_the_account_of_a_folder_changes_it() {

@@ -20,7 +20,10 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::{chain_file, folder::Folder};
+use super::{
+    chain_file,
+    folder::{Folder, signed_by},
+};
 use crate::{
     confirmation::confirm,
     context::{Context, Output},
@@ -145,8 +148,9 @@ pub struct Joined {
 }
 
 impl Joined {
-    fn new(stage: Stage, genesis: Hash, folder: &Folder) -> Self {
-        let next = (stage != Stage::Seated).then(|| folder.command("join").to_string());
+    fn new(stage: Stage, genesis: Hash, folder: &Folder, signer: Option<&KeySource>) -> Self {
+        let again = signed_by(folder.command("join"), signer);
+        let next = (stage != Stage::Seated).then(|| again.to_string());
         let (done, differs) = (Vec::new(), Vec::new());
         let (hospital, application, until) = (None, None, None);
         Self { stage, genesis, hospital, application, until, done, differs, next }
@@ -201,7 +205,7 @@ pub async fn join(args: &JoinArgs, context: Context) -> Result<Joined, Failure> 
     let installed = chain_file::install(&folder, chain, expected, bin_dir).await?;
     let genesis = installed.genesis;
     if installed.now {
-        let mut joined = Joined::new(Stage::Installed, genesis, &folder);
+        let mut joined = Joined::new(Stage::Installed, genesis, &folder, args.signer.as_ref());
         joined.done.push(format!("{} is the chain of this hospital", folder.chain().display()));
         return Ok(joined);
     }
@@ -232,10 +236,10 @@ impl Run<'_> {
     async fn advance(&self) -> Result<Joined, Failure> {
         let chain = self.context.chain().await?;
         if chain.health().await?.is_syncing {
-            return Ok(Joined::new(Stage::Syncing, self.genesis, &self.folder));
+            return Ok(self.joined(Stage::Syncing));
         }
         let Some(snapshot) = self.first_final(chain).await? else {
-            return Ok(Joined::new(Stage::Starting, self.genesis, &self.folder));
+            return Ok(self.joined(Stage::Starting));
         };
         check_clock(snapshot.time().await?, now()?)?;
         let application = self.folder.application()?;
@@ -250,6 +254,10 @@ impl Run<'_> {
                 "give the key file of the governance with --as FILE",
             )),
         }
+    }
+
+    fn joined(&self, stage: Stage) -> Joined {
+        Joined::new(stage, self.genesis, &self.folder, self.args.signer.as_ref())
     }
 
     /// The state after the newest final block. Waits for the first one after the genesis block, which has no time and
@@ -269,17 +277,14 @@ impl Run<'_> {
 
     /// The account that governs the hospital. Its key file may be elsewhere as long as nothing is signed.
     fn governance_account(&self, application: &Application) -> Result<AccountId, Failure> {
-        let source = self.folder.governance(self.args.signer.as_ref());
-        match (&self.args.signer, &source) {
-            (None, KeySource::File(path)) if !path.exists() => {
-                Ok(application.statement().governance.clone())
-            }
-            _ => Ok(source.public()?.account),
+        match self.folder.governance(self.args.signer.as_ref()) {
+            Some(source) => Ok(source.public()?.account),
+            None => Ok(application.statement().governance.clone()),
         }
     }
 
     fn governance_key(&self) -> Result<Account, Failure> {
-        let source = self.folder.governance(self.args.signer.as_ref());
+        let source = self.folder.signer(self.args.signer.as_ref())?;
         Ok(identity::account(&self.context.keys(&source)?))
     }
 
@@ -289,7 +294,7 @@ impl Run<'_> {
             Failure::new("the chain has no number for another hospital", "ask the council")
         })?;
         let (hospital, head) = (HospitalId(next), self.head().await?);
-        let mut joined = Joined::new(Stage::Applying, self.genesis, &self.folder);
+        let mut joined = self.joined(Stage::Applying);
         joined.hospital = Some(hospital);
         joined.application = Some(self.folder.application_file());
         let statement = application.statement();
@@ -377,11 +382,11 @@ impl Run<'_> {
                     "if another node of the hospital has them, stop: two nodes with one set of keys are an offence. \
                      Otherwise set new ones",
                 )
-                .with_command(super::rotate::command("session", &self.folder)));
+                .with_command(self.folder.rotation("session", self.args.signer.as_ref())));
             }
         }
         let stage = self.follow(hospital).await?;
-        let mut joined = Joined::new(stage, self.genesis, &self.folder);
+        let mut joined = self.joined(stage);
         joined.hospital = Some(hospital);
         joined.done = done;
         joined.differs = differences(application, &entry);
@@ -404,7 +409,7 @@ impl Run<'_> {
                 ),
                 "copy their files there from a backup, or make new session keys",
             )
-            .with_command(super::rotate::command("session", &self.folder)));
+            .with_command(self.folder.rotation("session", self.args.signer.as_ref())));
         }
         let asked = format!(
             "hospital {hospital} makes blocks with the session keys aura {:?} and grandpa {:?}, as soon as its worker \
@@ -418,7 +423,7 @@ impl Run<'_> {
                 "the proof of the session keys is for an earlier governance account",
                 "make new session keys with the present one",
             )
-            .with_command(super::rotate::command("session", &self.folder)));
+            .with_command(self.folder.rotation("session", self.args.signer.as_ref())));
         }
         let call = session::set_keys(keys, &statement.session_proof);
         let block = self.context.chain().await?.submit(&call, &governance).await?.block.number;

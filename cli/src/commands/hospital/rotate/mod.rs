@@ -21,7 +21,6 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
     identity::KeySource,
-    invocation::Invocation,
     show,
 };
 
@@ -73,11 +72,6 @@ impl Command {
         };
         show(&rotated?, json)
     }
-}
-
-/// The command that rotates these keys of a folder's hospital.
-pub(super) fn command(which: &str, folder: &Folder) -> Invocation {
-    Invocation::new(["hospital", "rotate", which, "--dir"]).with([folder.path()])
 }
 
 /// Keys that were rotated, or prepared.
@@ -138,7 +132,7 @@ impl Rotation {
     async fn begin(args: &RotateArgs, context: Context) -> Result<Self, Failure> {
         let folder = Folder::open(&args.dir)?;
         let context = folder.aim(context)?;
-        let source = folder.governance(args.signer.as_ref());
+        let source = folder.signer(args.signer.as_ref())?;
         let (hospital, governance) = context.own_governance(Some(&source), None).await?;
         let entry = context.chain().await?.finalized().await?.hospital(hospital).await?;
         let entry = entry.ok_or_else(|| {
