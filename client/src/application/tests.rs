@@ -109,6 +109,15 @@ fn a_damaged_file_is_refused() {
         let refused = Application::parse(wrong.as_bytes());
         assert!(matches!(refused, Err(ApplicationError::Malformed(_))), "{wrong}");
     }
+    // Two values of one field: programs differ in which of them they read.
+    let url = json!("https://north.example");
+    for (field, value) in [("version", json!(1)), ("name", json!("North")), ("workerUrl", url)] {
+        let name = format!("\"{field}\": ");
+        let twice = json.replacen(&name, &format!("{name}{value}, {name}"), 1);
+        assert_ne!(twice, json);
+        let refused = Application::parse(twice.as_bytes());
+        assert!(matches!(refused, Err(ApplicationError::Malformed(_))), "{field}: {refused:?}");
+    }
     let malformed = |change: fn(&mut Value)| {
         let refused = reread(&application, change).unwrap_err();
         assert!(matches!(refused, ApplicationError::Malformed(_)), "{refused}");
