@@ -221,4 +221,13 @@ fn a_chain_is_installed_after_its_hash_was_compared() {
     let wrong = format!("0x{}", "07".repeat(32));
     let wrong = place.refusal(&["hospital", "join", "--dir", &dir, "--genesis", &wrong]);
     assert!(wrong.contains(genesis), "{wrong}");
+
+    // Votes do not name the chain: the keys are for one chain, also if somebody deletes its file to try again.
+    fs::remove_file(place.path("North/chain.json")).unwrap();
+    let (second, hash) = (place.text("other.json"), other["genesis"].as_str().unwrap());
+    let again = ["hospital", "join", "--dir", &dir, "--chain", &second, "--genesis", hash];
+    let again = place.refusal(&again);
+    assert!(again.contains(genesis) && again.contains("in another folder"), "{again}");
+    assert!(!place.path("North/chain.json").exists());
+    assert_eq!(place.run(&install)["stage"], "installed");
 }

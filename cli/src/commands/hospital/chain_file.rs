@@ -95,8 +95,27 @@ pub async fn install(
             .with_command(confirmed(folder, path, found)));
         }
     }
+    must_be_unused(folder, found)?;
     write(folder, &content, &spec, found)?;
     Ok(Installed { genesis: found, now: true, again: false })
+}
+
+/// Checks that the session keys were not made for another chain. The vote of a validator names round and set of
+/// validators, and not the chain: who collected votes of a first try could report them, in a second one with the same
+/// keys, as votes for two blocks. That is an offence, and would bench every honest founder.
+fn must_be_unused(folder: &Folder, genesis: Hash) -> Result<(), Failure> {
+    match folder.worker_settings()?.genesis()? {
+        Some(before) if before != genesis => Err(Failure::new(
+            format!(
+                "the keys in {} are in use for the chain {before:?}, and votes for two chains with one set of keys are \
+                 an offence",
+                folder.path().display()
+            ),
+            "make new keys for the other chain, in another folder, and a new application",
+        )
+        .with_command(Invocation::new(["hospital", "init", "--help"]))),
+        _ => Ok(()),
+    }
 }
 
 /// The hash of the first block, by the node's program, which reads a file.
