@@ -4,7 +4,11 @@
 
 mod network;
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    process::Command,
+};
 
 use epione_devnet::Binaries;
 use network::place::{PASSWORD, Place, flags};
@@ -66,6 +70,35 @@ fn keys_and_settings_are_the_hospitals_own_and_nothing_is_overwritten() {
     let refused = place.refusal(&again);
     assert!(refused.contains("not empty"), "{refused}");
     assert_eq!(fs::read(place.path("North/governance.json")).unwrap(), before);
+}
+
+/// What root writes in the folder of the services' account, the services could not read.
+#[test]
+fn only_the_account_of_a_folder_uses_it() {
+    let place = Place::new();
+    place.init("North", "https://north.example", &[]);
+    fs::create_dir(place.path("Empty")).unwrap();
+    let is_root = fs::metadata(place.path("North")).unwrap().uid() == 0;
+    // Only root can give a folder away; everybody else has none of root's.
+    let [foreign, empty] = ["North", "Empty"].map(|name| {
+        if !is_root {
+            return "/".to_owned();
+        }
+        chown(place.path(name), Some(65_534), None).unwrap();
+        place.text(name)
+    });
+    let before = fs::read(place.path("North/application.json")).unwrap();
+    let application = place.application("North");
+    for words in [
+        &["hospital", "join", "--chain", "chain.json", "--yes", "--dir", &foreign][..],
+        &["hospital", "peers", "add", &application, "--dir", &foreign],
+        &["hospital", "rotate", "session", "--yes", "--dir", &foreign],
+        &["hospital", "init", "--name", "N", "--worker-url", "https://n.example", "--dir", &empty],
+    ] {
+        let refused = place.refusal(words);
+        assert!(refused.contains("belongs to the account with the number"), "{refused}");
+    }
+    assert_eq!(fs::read(place.path("North/application.json")).unwrap(), before);
 }
 
 #[test]
@@ -144,6 +177,10 @@ fn a_chain_is_installed_after_its_hash_was_compared() {
             "\"codeSubstitutes\": {\"7\": \"0x00\"}",
             "replaces the runtime",
         ),
+        ("\"id\": \"epione\"", "\"id\": \"../../keystore\"", "apart from those"),
+        ("\"protocolId\": \"epione\"", "\"protocolId\": null", "apart from those"),
+        ("\"protocolId\"", "\"forkId\": \"other\", \"protocolId\"", "apart from those"),
+        (": \"epione\"", ": \"../../keystore\"", "into another folder"),
     ] {
         let changed = text.replace(from, to);
         assert_ne!(changed, text);
@@ -162,13 +199,35 @@ fn a_chain_is_installed_after_its_hash_was_compared() {
     assert!(peers[1].contains("/dns/south.example/tcp/30333/p2p/"), "{peers:?}");
 
     // Later runs need neither, and accept no others.
-    let no_node = ["hospital", "join", "--dir", &dir, "--node", "ws://127.0.0.1:1"];
-    let no_node = place.refusal(&no_node);
+    let join = ["hospital", "join", "--dir", &dir, "--node", "ws://127.0.0.1:1"];
+    let no_node = place.refusal(&join);
     assert!(no_node.contains("127.0.0.1:1"), "{no_node}");
+
+    // What `peers list` says about a damaged or missing list works.
+    let env = place.path("North/peers.env");
+    let list = ["hospital", "peers", "list", "--dir", &dir];
+    fs::write(&env, "EPIONE_NODE_PEERS=\"\"\n").unwrap();
+    let damaged = place.refusal(&list);
+    let again = format!("epione hospital join --dir {dir}");
+    assert!(damaged.contains("delete it") && damaged.contains(&again), "{damaged}");
+    fs::remove_file(&env).unwrap();
+    let missing = place.refusal(&list);
+    assert!(missing.contains(&again), "{missing}");
+    place.refusal(&join);
+    assert_eq!(flags(&env), peers);
     let another = ["hospital", "join", "--dir", &dir, "--chain", &another];
     let another = place.refusal(&another);
     assert!(another.contains("another file"), "{another}");
     let wrong = format!("0x{}", "07".repeat(32));
     let wrong = place.refusal(&["hospital", "join", "--dir", &dir, "--genesis", &wrong]);
     assert!(wrong.contains(genesis), "{wrong}");
+
+    // Votes do not name the chain: the keys are for one chain, also if somebody deletes its file to try again.
+    fs::remove_file(place.path("North/chain.json")).unwrap();
+    let (second, hash) = (place.text("other.json"), other["genesis"].as_str().unwrap());
+    let again = ["hospital", "join", "--dir", &dir, "--chain", &second, "--genesis", hash];
+    let again = place.refusal(&again);
+    assert!(again.contains(genesis) && again.contains("in another folder"), "{again}");
+    assert!(!place.path("North/chain.json").exists());
+    assert_eq!(place.run(&install)["stage"], "installed");
 }

@@ -206,6 +206,14 @@ fn what_is_deployed_fits_what_init_writes() {
     for private in [usual("rpc-port"), usual("node-metrics-port"), "8601".into()] {
         assert!(!COMPOSE.contains(&private) && !NGINX.contains(&format!("listen {private}")));
     }
+    // The containers use the volume that the guide fills, which Compose does not name after its project, and the image
+    // that the guide builds.
+    assert!(COMPOSE.ends_with("\n  hospital:\n    external: true\n"), "{COMPOSE}");
+    let volume = DEPLOYING.matches("-v hospital:/var/lib/epione localhost/epione").count();
+    assert!(volume > 2, "{DEPLOYING}");
+    assert_eq!(COMPOSE.matches("image: localhost/epione\n    pull_policy: never\n").count(), 2);
+    assert!(COMPOSE.contains("container_name: epione-node\n"), "{COMPOSE}");
+    assert!(DEPLOYING.contains("--network container:epione-node "), "{DEPLOYING}");
     for start in [NODE_UNIT, START] {
         assert!(start.contains("epione-node $EPIONE_NODE_FLAGS $EPIONE_NODE_PEERS\n"), "{start}");
         assert!(start.contains("node.env") && start.contains("peers.env"), "{start}");

@@ -281,7 +281,11 @@ impl Consortium {
     }
 
     fn found(&mut self, genesis: &str) {
-        for member in 0..4 {
+        self.install(0, genesis);
+        // The node of one founder alone makes no block final.
+        let starting = self.reaches(0, &["starting"]);
+        assert!(starting.get("hospital").is_none() && starting["next"].is_string(), "{starting}");
+        for member in 1..4 {
             self.install(member, genesis);
         }
         for member in 0..4 {
@@ -334,6 +338,7 @@ impl Consortium {
         let proposed = self.place.run(&[&propose[..], &by, &["--genesis", genesis]].concat());
         assert_eq!(proposed["hash"], json!(Hash::from(sp_crypto_hashing::blake2_256(&admit))));
         self.decide(0, &admit, [0, 1, 2]);
+        self.keys_that_the_node_lacks_are_not_set(4);
 
         let admitted = self.reaches(4, &["unready", "ready", "queued", "seated"]);
         assert_eq!(admitted["hospital"], 4, "{admitted}");
@@ -346,6 +351,21 @@ impl Consortium {
         });
         assert_eq!((seat.keys, seat.unready), (Some(statement.session), false));
         self.worker_is_ready(4);
+    }
+
+    /// A hospital whose keystore was lost gets no seat that it could not fill.
+    fn keys_that_the_node_lacks_are_not_set(&self, member: usize) {
+        let dir = &self.members[member].dir;
+        let (keystore, away) = (dir.join("keystore"), dir.join("away"));
+        fs::rename(&keystore, &away).unwrap();
+        let join = ["hospital", "join", "--dir", dir.to_str().unwrap(), "--once", "--yes"];
+        eventually("a hospital without its session keys is told", || {
+            match self.place.try_run(&join) {
+                Err(refused) if refused.to_string().contains("make no blocks") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        fs::rename(&away, &keystore).unwrap();
     }
 
     /// The first leaves; the others remove it.

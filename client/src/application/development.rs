@@ -1,7 +1,7 @@
 //! Keys that everybody has: those that Substrate's tools derive from the phrase that they all ship with. A chain of
 //! hospitals must contain none of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use epione_envelope::development;
 use sp_core::{Pair, crypto::DEV_PHRASE, ed25519, sr25519};
@@ -22,7 +22,13 @@ pub(super) struct PublicKnowledge {
 }
 
 impl PublicKnowledge {
-    pub(super) fn collect() -> Self {
+    /// Derived once: it takes as long as a hundred passwords.
+    pub(super) fn get() -> &'static Self {
+        static KNOWN: LazyLock<PublicKnowledge> = LazyLock::new(PublicKnowledge::collect);
+        &KNOWN
+    }
+
+    fn collect() -> Self {
         let named =
             NAMES.iter().flat_map(|name| PARTS.iter().map(move |part| format!("//{name}{part}")));
         let uris: Vec<_> = named.chain([DEV_PHRASE.to_owned()]).collect();
@@ -54,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_the_presets_are_public_knowledge() {
-        let known = PublicKnowledge::collect();
+        let known = PublicKnowledge::get();
         assert_eq!(known.keys.len(), 2 * (NAMES.len() * PARTS.len() + 1));
         for uri in ["//Alice", "//Dave//agent"] {
             let keys = development::keys(uri).unwrap();

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use epione_primitives::{HospitalId, limits::MAX_HOSPITALS};
+use epione_primitives::{HospitalId, limits::MAX_HOSPITALS, text::quoted};
 use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization;
 
-use super::{Application, development::PublicKnowledge};
+use super::Application;
 
 /// Attributes that a new chain can begin with.
 pub const MAX_ATTRIBUTES: usize = 64;
@@ -20,16 +21,16 @@ pub enum FoundingError {
     Nobody,
     #[error("{0} applications are given, and a chain has at most {MAX_HOSPITALS} hospitals")]
     TooMany(usize),
-    #[error("{name} and {other} have the same {what}: each hospital needs its own")]
+    #[error(
+        "{} and {} have the same {what}: each hospital needs its own",
+        quoted(.name.as_bytes()),
+        quoted(.other.as_bytes())
+    )]
     Duplicate { what: &'static str, name: String, other: String },
     #[error(
-        "{what} of {name} is a public development key, which everybody has: the hospital must make keys of its own \
-         (epione hospital init)"
-    )]
-    PublicKey { what: &'static str, name: String },
-    #[error(
-        "the application of {0} consents to join another chain that exists already: use the one of `epione hospital \
-         init`"
+        "the application of {} consents to join another chain that exists already: use the one of `epione hospital \
+         init`",
+        quoted(.0.as_bytes())
     )]
     Joins(String),
 }
@@ -44,7 +45,6 @@ pub fn founders(mut applications: Vec<Application>) -> Result<Vec<Application>, 
         return Err(FoundingError::TooMany(applications.len()));
     }
     applications.sort_by(|one, other| one.statement.governance.cmp(&other.statement.governance));
-    let public = PublicKnowledge::collect();
     let mut seen = Seen::default();
     for application in &applications {
         let statement = &application.statement;
@@ -52,21 +52,32 @@ pub fn founders(mut applications: Vec<Application>) -> Result<Vec<Application>, 
         if statement.consents.is_some() {
             return Err(FoundingError::Joins(name.clone()));
         }
-        for (what, key) in statement.keys() {
-            if public.has(&key) {
-                return Err(FoundingError::PublicKey { what, name: name.clone() });
-            }
+        for (_, key) in statement.keys() {
             seen.note("key", key.to_vec(), name)?;
         }
-        if public.has_sealing_key(&statement.sealing_key) {
-            return Err(FoundingError::PublicKey { what: "the sealing key", name: name.clone() });
-        }
         seen.note("sealing key", statement.sealing_key.clone(), name)?;
-        seen.note("name", name.to_lowercase().into_bytes(), name)?;
+        seen.note("name", as_read(name).into_bytes(), name)?;
         seen.note("worker's address", statement.worker_url.clone().into_bytes(), name)?;
         seen.note("node's address", statement.node_address.to_lowercase().into_bytes(), name)?;
     }
     Ok(applications)
+}
+
+/// A name as people read it: without what they do not see, such as case, the number of spaces, and the way in which
+/// letters are composed. Letters of other scripts that look alike stay different.
+fn as_read(name: &str) -> String {
+    let composed: String = name.nfkc().filter(|c| !is_unseen(*c)).collect();
+    let words: Vec<_> = composed.split_whitespace().collect();
+    words.join(" ").to_lowercase()
+}
+
+/// Joiners, fillers and selectors of variants, which names may contain and nobody sees.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200c}'..='\u{200d}' | '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+    )
 }
 
 /// What was seen of the founders before, with the name of the first one that has it.

@@ -29,6 +29,7 @@ pub use address::{NoNodeAddress, NodeAddress, peer_id};
 pub use founding::{Chainspec, FoundingError, MAX_ATTRIBUTES, founders};
 pub use session::{SessionKeys, SessionPair};
 
+use self::development::PublicKnowledge;
 use crate::{Account, Endpoint, naming};
 
 const FORMAT: &str = "epione-application";
@@ -177,6 +178,11 @@ pub enum ApplicationError {
     NodeAddress(#[from] NoNodeAddress),
     #[error("{0} and {1} have the same key, and each must have its own")]
     SameKey(&'static str, &'static str),
+    #[error(
+        "{0} is a public development key, which everybody has: the hospital must make keys of its own (epione hospital \
+         init)"
+    )]
+    PublicKey(&'static str),
     #[error("its session keys are not proven to belong to its governance account")]
     SessionProof,
     #[error("the signature of its {0} is wrong: the file was changed, or somebody else made it")]
@@ -227,6 +233,7 @@ impl Application {
             return Err(ApplicationError::SessionProof);
         }
         check_signatures(&statement, &signatures)?;
+        check_secrecy(&statement)?;
         let application = Self { statement, signatures, address };
         application.named_accounts()?;
         Ok(application)
@@ -346,17 +353,33 @@ fn check_signatures(
     let message = message(statement);
     let key = |key: &Hash| AccountId::new(key.0);
     let signed = [
-        ("governance account", &signatures.governance, statement.governance.clone()),
-        ("agent account", &signatures.agent, statement.agent.clone()),
-        ("worker's TLS key", &signatures.tls_key, key(&statement.tls_key)),
-        ("node's key", &signatures.node_key, key(&statement.node_key)),
+        ("governance account", true, &signatures.governance, statement.governance.clone()),
+        ("agent account", true, &signatures.agent, statement.agent.clone()),
+        ("worker's TLS key", false, &signatures.tls_key, key(&statement.tls_key)),
+        ("node's key", false, &signatures.node_key, key(&statement.node_key)),
     ];
-    for (of, bytes, signer) in signed {
+    for (of, is_account, bytes, signer) in signed {
         let signature = Signature::decode_all(&mut bytes.as_slice());
-        let is_valid = signature.is_ok_and(|it| account::verify(&it, &message, &signer));
+        let is_valid = signature.is_ok_and(|it| {
+            // TLS and nodes use Ed25519 only: another scheme would prove a key that neither can use.
+            (is_account || matches!(it, Signature::Ed25519(_)))
+                && account::verify(&it, &message, &signer)
+        });
         if !is_valid {
             return Err(ApplicationError::Signature(of));
         }
+    }
+    Ok(())
+}
+
+/// Whoever joins with a key that everybody has lets everybody act as the hospital, at a founding and later.
+fn check_secrecy(statement: &Statement) -> Result<(), ApplicationError> {
+    let public = PublicKnowledge::get();
+    if let Some((what, _)) = statement.keys().into_iter().find(|(_, key)| public.has(key)) {
+        return Err(ApplicationError::PublicKey(what));
+    }
+    if public.has_sealing_key(&statement.sealing_key) {
+        return Err(ApplicationError::PublicKey("the sealing key"));
     }
     Ok(())
 }

@@ -109,6 +109,15 @@ fn a_damaged_file_is_refused() {
         let refused = Application::parse(wrong.as_bytes());
         assert!(matches!(refused, Err(ApplicationError::Malformed(_))), "{wrong}");
     }
+    // Two values of one field: programs differ in which of them they read.
+    let url = json!("https://north.example");
+    for (field, value) in [("version", json!(1)), ("name", json!("North")), ("workerUrl", url)] {
+        let name = format!("\"{field}\": ");
+        let twice = json.replacen(&name, &format!("{name}{value}, {name}"), 1);
+        assert_ne!(twice, json);
+        let refused = Application::parse(twice.as_bytes());
+        assert!(matches!(refused, Err(ApplicationError::Malformed(_))), "{field}: {refused:?}");
+    }
     let malformed = |change: fn(&mut Value)| {
         let refused = reread(&application, change).unwrap_err();
         assert!(matches!(refused, ApplicationError::Malformed(_)), "{refused}");
@@ -177,6 +186,20 @@ fn names_and_addresses_that_cannot_be_used_are_refused() {
     assert_eq!(refused, Err(ApplicationError::NodeAddress(NoNodeAddress)));
     let refused = signed(&|statement| statement.sealing_key.truncate(3));
     assert!(matches!(refused, Err(ApplicationError::SealingKey(_))), "{refused:?}");
+}
+
+#[test]
+fn keys_of_tls_and_of_the_node_are_ed25519() {
+    let sr25519 = || AccountKey::generate(Scheme::Sr25519);
+    let refused = |change: &dyn Fn(&mut Hospital)| {
+        let mut hospital = Hospital::new();
+        change(&mut hospital);
+        hospital.sign(hospital.statement("North")).unwrap_err()
+    };
+    let tls = refused(&|it| it.tls = sr25519());
+    assert_eq!(tls, ApplicationError::Signature("worker's TLS key"));
+    let node = refused(&|it| it.node = sr25519());
+    assert_eq!(node, ApplicationError::Signature("node's key"));
 }
 
 #[test]
@@ -267,11 +290,39 @@ fn founders_share_nothing() {
 }
 
 #[test]
-fn a_founder_with_a_public_development_key_is_refused() {
+fn founders_have_names_that_people_can_tell_apart() {
+    let named = |name: &str| {
+        let hospital = Hospital::new();
+        let mut statement = hospital.statement("South");
+        statement.name = name.into();
+        hospital.sign(statement).unwrap()
+    };
+    let north = Hospital::new();
+    let mut statement = north.statement("North");
+    statement.name = "Saint \u{e9}lo\u{ef}se".into();
+    let saint = north.sign(statement).unwrap();
+    for alike in [
+        "SAINT \u{c9}LO\u{cf}SE",
+        "Saint  \u{e9}lo\u{ef}se",
+        "Saint\u{a0}\u{e9}lo\u{ef}se",
+        "Saint e\u{301}loi\u{308}se",
+        "Saint \u{e9}lo\u{ef}se\u{fe0f}",
+        "Sa\u{200d}int \u{e9}lo\u{ef}se",
+        "Saint \u{3164}\u{e9}lo\u{ef}se",
+        "\u{ff33}aint \u{e9}lo\u{ef}se",
+    ] {
+        let refused = founders(vec![saint.clone(), named(alike)]).unwrap_err();
+        assert!(matches!(refused, FoundingError::Duplicate { what: "name", .. }), "{alike:?}");
+    }
+    founders(vec![saint, named("Saint Eloise")]).unwrap();
+}
+
+#[test]
+fn no_application_names_a_public_development_key() {
     let public = |change: &dyn Fn(&mut Hospital)| {
         let mut hospital = Hospital::new();
         change(&mut hospital);
-        founders(vec![hospital.application("North")]).unwrap_err()
+        hospital.sign(hospital.statement("North")).unwrap_err()
     };
     let keys = |uri: &str| development::keys(uri).unwrap();
     for refused in [
@@ -281,7 +332,7 @@ fn a_founder_with_a_public_development_key_is_refused() {
         public(&|it| it.session = SessionPair::of_seeds([keys("//Eve").account.seed(), &[7; 32]])),
         public(&|it| it.agent.sealing = development::sealing_key("//Charlie")),
     ] {
-        assert!(matches!(refused, FoundingError::PublicKey { .. }), "{refused}");
+        assert!(matches!(refused, ApplicationError::PublicKey(_)), "{refused}");
     }
     let mut hospital = Hospital::new();
     hospital.agent.sealing = SealingKeyPair::generate(SealingSuite::XWing);

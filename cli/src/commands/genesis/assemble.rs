@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use epione_client::application::{Application, Chainspec, MAX_ATTRIBUTES, founders};
-use epione_primitives::{AccountId, HospitalId};
+use epione_primitives::{AccountId, HospitalId, text::quoted};
 use serde::Serialize;
 
 use super::Hashes;
@@ -20,6 +20,8 @@ use crate::{
 
 /// With fewer hospitals, no validator may fail.
 const TOLERANT: usize = 4;
+/// The folder of a hospital in deploy/.
+const USUAL_FOLDER: &str = "/var/lib/epione";
 /// Characters of a chain's name and id, at most.
 const MAX_NAME: usize = 32;
 /// Bytes of an attribute's name, at most: the limit of the chain.
@@ -56,10 +58,15 @@ fn chain_name(text: &str) -> Result<String, String> {
 }
 
 fn chain_id(text: &str) -> Result<String, String> {
-    if !(1..=MAX_NAME).contains(&text.len()) || !is_slug(text) {
+    if !is_chain_id(text) {
         return Err(format!("use 1 to {MAX_NAME} lower-case letters, digits and hyphens"));
     }
     Ok(text.into())
+}
+
+/// Whether a chain may have this id. Nodes name the folder of their database after it.
+pub fn is_chain_id(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len()) && is_slug(text)
 }
 
 fn attribute(text: &str) -> Result<String, String> {
@@ -91,7 +98,7 @@ pub struct Assembled {
     #[serde(flatten)]
     pub hashes: Hashes,
     pub founders: Vec<Founder>,
-    /// The command with which each founder joins, in the folder of its hospital.
+    /// The command with which a founder joins whose hospital is in the usual folder.
     pub next: String,
 }
 
@@ -101,6 +108,8 @@ impl fmt::Display for Assembled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for founder in &self.founders {
             let Founder { hospital, name, governance, worker_url, .. } = founder;
+            // In quotation marks: a name could otherwise contain the account of another line.
+            let name = quoted(name.as_bytes());
             writeln!(
                 f,
                 "hospital {hospital}  {name}  governance {governance}  worker {worker_url}"
@@ -118,7 +127,7 @@ impl fmt::Display for Assembled {
         writeln!(
             f,
             "next: compare both hashes with every founder, by telephone or on paper. Only if all are equal, each \
-             founder gives its folder with --dir and runs:"
+             founder runs this, with the folder of its hospital:"
         )?;
         write!(f, "  {}", self.next)
     }
@@ -149,7 +158,7 @@ pub async fn assemble(args: &AssembleArgs) -> Result<Assembled, Failure> {
     let hashes = Hashes { file: args.out.clone(), ..found };
     let next = Invocation::new(["hospital", "join", "--chain"])
         .with([&args.out])
-        .with(["--genesis", &format!("{:?}", hashes.genesis), "--dir", "."])
+        .with(["--genesis", &format!("{:?}", hashes.genesis), "--dir", USUAL_FOLDER])
         .to_string();
     let listed = (0..).map(HospitalId).zip(&founders).map(|(hospital, founder)| {
         let statement = founder.statement();
@@ -218,6 +227,30 @@ mod tests {
         for wrong in ["", "Epione", "epione_2", "epione 2", &"x".repeat(MAX_NAME + 1)] {
             chain_id(wrong).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_name_is_not_mistaken_for_an_account() {
+        let account = |byte| AccountId::new([byte; 32]);
+        let (hash, file) = (epione_primitives::Hash::zero(), PathBuf::from("chain.json"));
+        let assembled = Assembled {
+            hashes: Hashes { file, genesis: hash, sha256: String::new() },
+            founders: vec![Founder {
+                hospital: HospitalId(0),
+                name: format!("N\"  governance {}", account(1)),
+                governance: account(2),
+                worker_url: "https://n.example".into(),
+                peer: String::new(),
+            }],
+            next: String::new(),
+        };
+        let shown = assembled.to_string();
+        let line = format!(
+            "hospital 0  \"N\\\"  governance {}\"  governance {}  worker https://n.example\n",
+            account(1),
+            account(2)
+        );
+        assert!(shown.starts_with(&line), "{shown}");
     }
 
     #[test]

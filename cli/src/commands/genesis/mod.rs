@@ -5,6 +5,7 @@ mod hash;
 
 use clap::Subcommand;
 
+pub(super) use assemble::is_chain_id;
 pub use assemble::{AssembleArgs, Assembled, assemble};
 pub use hash::{HashArgs, Hashes, hashes};
 

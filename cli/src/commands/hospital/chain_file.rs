@@ -13,7 +13,10 @@ use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use super::{folder::Folder, peers};
-use crate::{failure::Failure, invocation::Invocation, node_program::NodeProgram};
+use crate::{
+    commands::genesis::is_chain_id, failure::Failure, invocation::Invocation,
+    node_program::NodeProgram,
+};
 
 /// Bytes of a specification, at most: a runtime has 2 MB in hexadecimal.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -21,6 +24,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// What is read of a specification here.
 #[derive(Deserialize)]
 struct Spec {
+    id: String,
     #[serde(rename = "bootNodes")]
     nodes: Vec<String>,
     #[serde(rename = "chainType", default)]
@@ -31,6 +35,11 @@ struct Spec {
     /// Servers to which a node reports.
     #[serde(rename = "telemetryEndpoints", default)]
     telemetry: Option<IgnoredAny>,
+    #[serde(rename = "protocolId", default)]
+    protocol: Option<String>,
+    /// Nodes connect with those only that have the same.
+    #[serde(rename = "forkId", default)]
+    fork: Option<IgnoredAny>,
 }
 
 /// The chain of a folder.
@@ -38,6 +47,8 @@ pub struct Installed {
     pub genesis: Hash,
     /// Whether this run installed it.
     pub now: bool,
+    /// Whether this run wrote the list of nodes again, which was missing.
+    pub again: bool,
 }
 
 /// Installs the chain that `--chain` names, unless the folder has one.
@@ -54,7 +65,7 @@ pub async fn install(
         }
         return match expected {
             Some(hash) if hash != genesis => Err(another(hash, genesis)),
-            _ => Ok(Installed { genesis, now: false }),
+            _ => Ok(Installed { genesis, now: false, again: restore_peers(folder)? }),
         };
     }
     let path = given.ok_or_else(|| {
@@ -84,8 +95,27 @@ pub async fn install(
             .with_command(confirmed(folder, path, found)));
         }
     }
+    must_be_unused(folder, found)?;
     write(folder, &content, &spec, found)?;
-    Ok(Installed { genesis: found, now: true })
+    Ok(Installed { genesis: found, now: true, again: false })
+}
+
+/// Checks that the session keys were not made for another chain. The vote of a validator names round and set of
+/// validators, and not the chain: who collected votes of a first try could report them, in a second one with the same
+/// keys, as votes for two blocks. That is an offence, and would bench every honest founder.
+fn must_be_unused(folder: &Folder, genesis: Hash) -> Result<(), Failure> {
+    match folder.worker_settings()?.genesis()? {
+        Some(before) if before != genesis => Err(Failure::new(
+            format!(
+                "the keys in {} are in use for the chain {before:?}, and votes for two chains with one set of keys are \
+                 an offence",
+                folder.path().display()
+            ),
+            "make new keys for the other chain, in another folder, and a new application",
+        )
+        .with_command(Invocation::new(["hospital", "init", "--help"]))),
+        _ => Ok(()),
+    }
 }
 
 /// The hash of the first block, by the node's program, which reads a file.
@@ -143,19 +173,38 @@ fn parse(path: &Path, content: &[u8]) -> Result<Spec, Failure> {
     if !spec.substitutes.is_empty() || spec.telemetry.is_some() {
         return Err(wrong("it replaces the runtime, or makes the node report to servers".into()));
     }
+    if spec.fork.is_some() || spec.protocol.as_ref() != Some(&spec.id) {
+        return Err(wrong("it would keep the node apart from those of the other hospitals".into()));
+    }
+    if !is_chain_id(&spec.id) {
+        return Err(wrong("its id would lead the node's database into another folder".into()));
+    }
     match spec.nodes.iter().find(|node| !peers::is_peer(node)) {
         Some(node) => Err(wrong(format!("{node} is not the address of a node with its id"))),
         None => Ok(spec),
     }
 }
 
-/// The chain itself comes last: with it, the chain is installed.
-fn write(folder: &Folder, content: &[u8], spec: &Spec, genesis: Hash) -> Result<(), Failure> {
+/// Writes the list of nodes, without which the node does not start, if it is missing. Returns whether it was.
+fn restore_peers(folder: &Folder) -> Result<bool, Failure> {
+    if folder.peers().exists() {
+        return Ok(false);
+    }
+    let chain = folder.chain();
+    write_peers(folder, &parse(&chain, &bytes(&chain)?)?)?;
+    Ok(true)
+}
+
+fn write_peers(folder: &Folder, spec: &Spec) -> Result<(), Failure> {
     let own = folder.application()?.peer();
     let others: Vec<_> = spec.nodes.iter().filter(|node| **node != own).cloned().collect();
-    if !folder.peers().exists() {
-        peers::write(&folder.peers(), &others)?;
-    }
+    peers::write(&folder.peers(), &others)
+}
+
+/// The chain itself comes last: with it, the chain is installed.
+fn write(folder: &Folder, content: &[u8], spec: &Spec, genesis: Hash) -> Result<(), Failure> {
+    // An earlier run may have ended before it had installed its chain, which may be another one.
+    write_peers(folder, spec)?;
     folder.worker_settings()?.set_genesis(genesis)?;
     let chain = folder.chain();
     private::replace(&chain, content).map_err(|error| Failure::file(&chain, &error))

@@ -13,6 +13,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf, absolute},
 };
 
@@ -26,6 +27,7 @@ use epione_envelope::{
     keystore::ActorKeys,
 };
 use epione_primitives::Hash;
+use rustix::process::geteuid;
 
 use super::{application, worker_settings::WorkerSettings};
 use crate::{context::Context, failure::Failure, identity::KeySource, invocation::Invocation};
@@ -54,6 +56,7 @@ impl Folder {
     /// A folder that `epione hospital init` made.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let folder = Self::at(path)?;
+        folder.must_be_own()?;
         if folder.application_file().is_file() {
             return Ok(folder);
         }
@@ -62,6 +65,16 @@ impl Folder {
             "give the folder that `hospital init` made: --dir DIR",
         )
         .with_command(Invocation::new(["hospital", "init", "--help"])))
+    }
+
+    /// Checks that an existing folder belongs to the account that runs this program. Files that root writes here are
+    /// root's, so node and worker, which run as the folder's account, could not read them at their next start.
+    pub fn must_be_own(&self) -> Result<(), Failure> {
+        match fs::metadata(&self.0) {
+            Ok(found) => belongs(&self.0, found.uid(), geteuid().as_raw()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Failure::file(&self.0, &error)),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -104,9 +117,20 @@ impl Folder {
         self.file("worker.toml")
     }
 
-    /// Key file of the governance: the given one, or the folder's.
-    pub fn governance(&self, given: Option<&KeySource>) -> KeySource {
-        given.cloned().unwrap_or_else(|| KeySource::File(self.file("governance.json")))
+    /// Key file of the governance: the given one, or the folder's. None if it is kept elsewhere and not given.
+    pub fn governance(&self, given: Option<&KeySource>) -> Option<KeySource> {
+        let own = self.file("governance.json");
+        given.cloned().or_else(|| own.exists().then_some(KeySource::File(own)))
+    }
+
+    /// The same, for a command that signs with it.
+    pub fn signer(&self, given: Option<&KeySource>) -> Result<KeySource, Failure> {
+        self.governance(given).ok_or_else(|| {
+            Failure::usage(
+                format!("{} does not exist", self.file("governance.json").display()),
+                "give the key file of the hospital's governance, wherever it is kept: --as FILE",
+            )
+        })
     }
 
     pub fn worker_settings(&self) -> Result<WorkerSettings, Failure> {
@@ -173,11 +197,76 @@ impl Folder {
         Invocation::new(["hospital", verb, "--dir"]).with([&self.0])
     }
 
+    /// A command that replaces these keys of the folder's hospital, for the same signer.
+    pub fn rotation(&self, which: &str, signer: Option<&KeySource>) -> Invocation {
+        signed_by(Invocation::new(["hospital", "rotate", which, "--dir"]).with([&self.0]), signer)
+    }
+
     /// The first name of this form that no file has: `agent-2.json` after `agent.json`.
     pub fn unused(&self, stem: &str, extension: &str) -> PathBuf {
         let numbered = (2_u32..).map(|n| self.file(&format!("{stem}-{n}.{extension}")));
         let first = [self.file(&format!("{stem}.{extension}"))];
         let mut names = first.into_iter().chain(numbered).filter(|path| !path.exists());
         names.next().unwrap_or_else(|| self.file(&format!("{stem}-next.{extension}")))
+    }
+}
+
+/// A command with the key file that the user gave to this one, too.
+pub fn signed_by(command: Invocation, signer: Option<&KeySource>) -> Invocation {
+    match signer {
+        Some(signer) => command.with(["--as"]).with([signer]),
+        None => command,
+    }
+}
+
+fn belongs(folder: &Path, owner: u32, user: u32) -> Result<(), Failure> {
+    if owner == user {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!(
+            "{} belongs to the account with the number {owner}, and this program runs as {user}: node and worker could \
+             not read the files that it writes there",
+            folder.display()
+        ),
+        format!("run the same command as the account of the folder: sudo -u '#{owner}' epione ..."),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_has_the_same_signer() {
+        let folder = Folder::at(Path::new("/srv/h")).unwrap();
+        let usb = KeySource::File("/media/usb/governance.json".into());
+        let next = folder.rotation("tls", Some(&usb)).to_string();
+        let own = "epione hospital rotate tls --dir /srv/h";
+        assert_eq!(next, format!("{own} --as /media/usb/governance.json"));
+        assert_eq!(folder.rotation("tls", None).to_string(), own);
+    }
+
+    #[test]
+    fn a_governance_that_is_kept_elsewhere_must_be_given_to_sign() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::at(dir.path()).unwrap();
+        assert_eq!(folder.governance(None), None);
+        let refused = folder.signer(None).unwrap_err();
+        assert!(refused.help.contains("--as FILE"), "{refused}");
+        let usb = KeySource::File("/media/usb/governance.json".into());
+        assert_eq!(folder.signer(Some(&usb)).unwrap(), usb);
+        fs::write(folder.file("governance.json"), "{}").unwrap();
+        assert_eq!(folder.signer(None).unwrap(), KeySource::File(folder.file("governance.json")));
+    }
+
+    #[test]
+    fn only_the_account_of_a_folder_changes_it() {
+        let folder = Path::new("/var/lib/epione");
+        belongs(folder, 998, 998).unwrap();
+        for user in [0, 1000] {
+            let refused = belongs(folder, 998, user).unwrap_err();
+            assert!(refused.help.contains("sudo -u '#998'"), "{refused}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{
     fmt::{self, Write as _},
-    fs, io,
+    fs::{self, File},
+    io,
     net::SocketAddr,
     path::{Path, PathBuf, absolute},
 };
@@ -151,6 +152,7 @@ impl fmt::Display for Initialized {
 /// Makes a hospital.
 pub fn init(args: &InitArgs, context: &Context) -> Result<Initialized, Failure> {
     let folder = Folder::at(&args.dir)?;
+    folder.must_be_own()?;
     must_be_empty(folder.path())?;
     let keys = Keys::generate();
     // Signed first: what another hospital would refuse leaves no file.
@@ -273,7 +275,8 @@ fn must_be_empty(path: &Path) -> Result<(), Failure> {
     }
     Err(Failure::usage(
         format!("{} is not empty, and keys are never overwritten", path.display()),
-        "choose another folder: --dir DIR",
+        "choose another folder: --dir DIR. If an earlier run ended early, it left no application.json: then delete \
+         everything in the folder, and hidden files, too",
     ))
 }
 
@@ -290,7 +293,10 @@ fn move_all(from: &Folder, to: &Folder) -> Result<(), Failure> {
         fs::rename(from.path().join(&name), &target)
             .map_err(|error| Failure::file(&target, &error))?;
     }
-    Ok(())
+    // The others may use the application from now on: the keys must outlast a power failure.
+    File::open(to.path())
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Failure::file(to.path(), &error))
 }
 
 fn public_url(url: &Url) -> String {

@@ -9,7 +9,7 @@ use clap::Args;
 use epione_client::{
     Account,
     application::{Application, Consents, Signers},
-    chain::{Seat, Snapshot, calls::session},
+    chain::{Chain, Seat, Snapshot, calls::session},
     private,
 };
 use epione_envelope::tls;
@@ -20,7 +20,10 @@ use epione_primitives::{
 };
 use serde::Serialize;
 
-use super::{chain_file, folder::Folder};
+use super::{
+    chain_file,
+    folder::{Folder, signed_by},
+};
 use crate::{
     confirmation::confirm,
     context::{Context, Output},
@@ -65,6 +68,8 @@ pub struct JoinArgs {
 pub enum Stage {
     /// The folder has the chain; the node can start.
     Installed,
+    /// No block after the first one is final yet, as the hospital's node says.
+    Starting,
     /// The node does not have all blocks yet.
     Syncing,
     /// The council must admit it.
@@ -93,6 +98,10 @@ impl Stage {
     fn waits_for(self) -> &'static str {
         match self {
             Self::Installed => "start the node and the worker",
+            Self::Starting => {
+                "no block is final yet: the node looks for the others, and at a founding, the nodes of more than two \
+                 thirds of the founders must run"
+            }
             Self::Syncing => "the node is fetching blocks; this takes minutes to hours",
             Self::Applying => {
                 "hand application.json to a member: its governance proposes the admission (epione council propose \
@@ -139,8 +148,9 @@ pub struct Joined {
 }
 
 impl Joined {
-    fn new(stage: Stage, genesis: Hash, folder: &Folder) -> Self {
-        let next = (stage != Stage::Seated).then(|| folder.command("join").to_string());
+    fn new(stage: Stage, genesis: Hash, folder: &Folder, signer: Option<&KeySource>) -> Self {
+        let again = signed_by(folder.command("join"), signer);
+        let next = (stage != Stage::Seated).then(|| again.to_string());
         let (done, differs) = (Vec::new(), Vec::new());
         let (hospital, application, until) = (None, None, None);
         Self { stage, genesis, hospital, application, until, done, differs, next }
@@ -179,7 +189,7 @@ impl fmt::Display for Joined {
         match (&self.next, self.stage) {
             (Some(next), Stage::Installed) => write!(
                 f,
-                "\nnext: systemctl enable --now epione-node epione-worker\nwhen the node runs:\n  {next}"
+                "\nnext, as root: systemctl enable --now epione-node epione-worker\nwhen the node runs:\n  {next}"
             ),
             (Some(next), _) => write!(f, "\nto continue:\n  {next}"),
             (None, _) => Ok(()),
@@ -195,9 +205,19 @@ pub async fn join(args: &JoinArgs, context: Context) -> Result<Joined, Failure> 
     let installed = chain_file::install(&folder, chain, expected, bin_dir).await?;
     let genesis = installed.genesis;
     if installed.now {
-        let mut joined = Joined::new(Stage::Installed, genesis, &folder);
+        let mut joined = Joined::new(Stage::Installed, genesis, &folder, args.signer.as_ref());
         joined.done.push(format!("{} is the chain of this hospital", folder.chain().display()));
         return Ok(joined);
+    }
+    if installed.again {
+        progress::warn(
+            &context,
+            &format!(
+                "{} was missing, and has the founders' nodes again: add those of hospitals that joined later \
+                 (epione hospital peers add --help), and restart the node",
+                folder.peers().display()
+            ),
+        );
     }
     let context = folder.aim(context)?;
     let run = Run { args, folder, context, genesis };
@@ -216,9 +236,11 @@ impl Run<'_> {
     async fn advance(&self) -> Result<Joined, Failure> {
         let chain = self.context.chain().await?;
         if chain.health().await?.is_syncing {
-            return Ok(Joined::new(Stage::Syncing, self.genesis, &self.folder));
+            return Ok(self.joined(Stage::Syncing));
         }
-        let snapshot = chain.finalized().await?;
+        let Some(snapshot) = self.first_final(chain).await? else {
+            return Ok(self.joined(Stage::Starting));
+        };
         check_clock(snapshot.time().await?, now()?)?;
         let application = self.folder.application()?;
         let governance = self.governance_account(&application)?;
@@ -234,19 +256,35 @@ impl Run<'_> {
         }
     }
 
+    fn joined(&self, stage: Stage) -> Joined {
+        Joined::new(stage, self.genesis, &self.folder, self.args.signer.as_ref())
+    }
+
+    /// The state after the newest final block. Waits for the first one after the genesis block, which has no time and
+    /// proves nothing; with --once, there is none.
+    async fn first_final(&self, chain: &Chain) -> Result<Option<Snapshot>, Failure> {
+        let waiting = progress::waiting(&self.context, "reading the newest final block");
+        loop {
+            match chain.finalized_head().await {
+                Ok(head) if head.number > 0 => return Ok(Some(chain.at(head.hash))),
+                Err(error) if !error.is_nothing_final() => return Err(error.into()),
+                _ if self.args.once => return Ok(None),
+                _ => waiting.becomes(Stage::Starting.waits_for()),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// The account that governs the hospital. Its key file may be elsewhere as long as nothing is signed.
     fn governance_account(&self, application: &Application) -> Result<AccountId, Failure> {
-        let source = self.folder.governance(self.args.signer.as_ref());
-        match (&self.args.signer, &source) {
-            (None, KeySource::File(path)) if !path.exists() => {
-                Ok(application.statement().governance.clone())
-            }
-            _ => Ok(source.public()?.account),
+        match self.folder.governance(self.args.signer.as_ref()) {
+            Some(source) => Ok(source.public()?.account),
+            None => Ok(application.statement().governance.clone()),
         }
     }
 
     fn governance_key(&self) -> Result<Account, Failure> {
-        let source = self.folder.governance(self.args.signer.as_ref());
+        let source = self.folder.signer(self.args.signer.as_ref())?;
         Ok(identity::account(&self.context.keys(&source)?))
     }
 
@@ -256,7 +294,7 @@ impl Run<'_> {
             Failure::new("the chain has no number for another hospital", "ask the council")
         })?;
         let (hospital, head) = (HospitalId(next), self.head().await?);
-        let mut joined = Joined::new(Stage::Applying, self.genesis, &self.folder);
+        let mut joined = self.joined(Stage::Applying);
         joined.hospital = Some(hospital);
         joined.application = Some(self.folder.application_file());
         let statement = application.statement();
@@ -344,11 +382,11 @@ impl Run<'_> {
                     "if another node of the hospital has them, stop: two nodes with one set of keys are an offence. \
                      Otherwise set new ones",
                 )
-                .with_command(super::rotate::command("session", &self.folder)));
+                .with_command(self.folder.rotation("session", self.args.signer.as_ref())));
             }
         }
         let stage = self.follow(hospital).await?;
-        let mut joined = Joined::new(stage, self.genesis, &self.folder);
+        let mut joined = self.joined(stage);
         joined.hospital = Some(hospital);
         joined.done = done;
         joined.differs = differences(application, &entry);
@@ -362,6 +400,17 @@ impl Run<'_> {
     ) -> Result<String, Failure> {
         let statement = application.statement();
         let keys = &statement.session;
+        if !self.folder.has_session_keys(keys) {
+            return Err(Failure::new(
+                format!(
+                    "the session keys of the application are not in {}: the hospital would have a seat and make no \
+                     blocks",
+                    self.folder.keystore().display()
+                ),
+                "copy their files there from a backup, or make new session keys",
+            )
+            .with_command(self.folder.rotation("session", self.args.signer.as_ref())));
+        }
         let asked = format!(
             "hospital {hospital} makes blocks with the session keys aura {:?} and grandpa {:?}, as soon as its worker \
              is ready",
@@ -374,7 +423,7 @@ impl Run<'_> {
                 "the proof of the session keys is for an earlier governance account",
                 "make new session keys with the present one",
             )
-            .with_command(super::rotate::command("session", &self.folder)));
+            .with_command(self.folder.rotation("session", self.args.signer.as_ref())));
         }
         let call = session::set_keys(keys, &statement.session_proof);
         let block = self.context.chain().await?.submit(&call, &governance).await?.block.number;

@@ -109,7 +109,7 @@ pub async fn leave(args: &LeaveArgs, context: Context) -> Result<Left, Failure> 
     let (context, signer) = match &args.dir {
         Some(dir) => {
             let folder = Folder::open(dir)?;
-            (folder.aim(context)?, Some(folder.governance(args.signer.as_ref())))
+            (folder.aim(context)?, Some(folder.signer(args.signer.as_ref())?))
         }
         None => (context, args.signer.clone()),
     };

@@ -94,9 +94,9 @@ impl Command {
     /// The help that is printed when a signal ends the command early, if it differs from that of other commands.
     pub(super) fn when_interrupted(&self, again: &str) -> Option<String> {
         match self {
-            Self::Init(_) => {
-                Some(format!("the folder may be incomplete: delete it; then run: {again}"))
-            }
+            Self::Init(_) => Some(format!(
+                "the folder may be incomplete: delete everything in it, and hidden files, too; then run: {again}"
+            )),
             Self::Join(_) => Some(format!("what was done stays; to continue, run: {again}")),
             _ => None,
         }

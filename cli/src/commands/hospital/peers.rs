@@ -94,7 +94,7 @@ impl fmt::Display for Peers {
         if self.changed {
             write!(
                 f,
-                "next: restart the node (systemctl restart epione-node), one hospital after the other"
+                "next, as root: restart the node (systemctl restart epione-node), one hospital after the other"
             )?;
         }
         Ok(())
@@ -166,9 +166,10 @@ pub(super) fn write(path: &Path, peers: &[String]) -> Result<(), Failure> {
 fn read(path: &Path) -> Result<Vec<String>, Failure> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Failure::new(
-            format!("{} does not exist: the folder has no chain yet", path.display()),
-            "join the chain first: `epione hospital join --help`",
-        ),
+            format!("{} does not exist", path.display()),
+            "join the chain, or join again, which writes it",
+        )
+        .with_command(written_by(path)),
         _ => Failure::file(path, &error),
     };
     if fs::metadata(path).map_err(unreadable)?.len() > MAX_BYTES {
@@ -178,9 +179,15 @@ fn read(path: &Path) -> Result<Vec<String>, Failure> {
     parse(&text).ok_or_else(|| {
         Failure::new(
             format!("{} is not a list of nodes that this program wrote", path.display()),
-            "delete it, and join again with --chain to write it again",
+            "delete it, and join again, which writes it",
         )
+        .with_command(written_by(path))
     })
+}
+
+/// The command that writes a missing list.
+fn written_by(path: &Path) -> Invocation {
+    Invocation::new(["hospital", "join", "--dir"]).with(path.parent())
 }
 
 fn parse(text: &str) -> Option<Vec<String>> {

@@ -128,6 +128,11 @@ impl ChainError {
     pub(super) fn is_few_blocks_behind(&self) -> bool {
         matches!(self, Self::Unproven { doubt, .. } if doubt.is_few_blocks_behind())
     }
+
+    /// Whether the node proved no final block after the first one: the chain, or this node, has just begun.
+    pub fn is_nothing_final(&self) -> bool {
+        matches!(self, Self::Unproven { doubt, .. } if matches!(**doubt, Doubt::NothingFinal))
+    }
 }
 
 impl Chain {

@@ -8,7 +8,7 @@ use epione_envelope::{
 };
 use epione_primitives::hospital::Duty;
 
-use super::{GovernanceArgs, RotateArgs, Rotated, Rotation, command, worker_keys};
+use super::{GovernanceArgs, RotateArgs, Rotated, Rotation, worker_keys};
 use crate::{
     commands::keys,
     confirmation::confirm,
@@ -71,9 +71,9 @@ pub async fn agent(args: &RotateArgs, context: Context) -> Result<Rotated, Failu
     let mut rotated = rotation.rotated("agent account", Some(block));
     rotated.steps = vec![
         format!("{} names the new key file, and the previous one", folder.worker_config().display()),
-        "restart the worker now: systemctl restart epione-worker".into(),
+        "restart the worker now, as root: systemctl restart epione-worker".into(),
         "the worker still proves its previous TLS key, with the previous key file: replace that key, too".into(),
     ];
-    rotated.next = Some(command("tls", folder).to_string());
+    rotated.next = Some(folder.rotation("tls", args.signer.as_ref()).to_string());
     Ok(rotated)
 }

@@ -22,7 +22,6 @@ use crate::{
     context::{Context, Output},
     failure::Failure,
     identity::KeySource,
-    invocation::Invocation,
     show,
 };
 
@@ -84,11 +83,6 @@ impl Command {
     }
 }
 
-/// The command that rotates these keys of a folder's hospital.
-pub(super) fn command(which: &str, folder: &Folder) -> Invocation {
-    Invocation::new(["hospital", "rotate", which, "--dir"]).with([folder.path()])
-}
-
 /// Keys that were rotated, or prepared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -147,7 +141,7 @@ impl Rotation {
     async fn begin(args: &RotateArgs, context: Context) -> Result<Self, Failure> {
         let folder = Folder::open(&args.dir)?;
         let context = folder.aim(context)?;
-        let source = folder.governance(args.signer.as_ref());
+        let source = folder.signer(args.signer.as_ref())?;
         let (hospital, governance) = context.own_governance(Some(&source), None).await?;
         let entry = context.chain().await?.finalized().await?.hospital(hospital).await?;
         let entry = entry.ok_or_else(|| {

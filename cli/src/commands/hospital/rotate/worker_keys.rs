@@ -3,7 +3,7 @@
 use epione_envelope::{account::Signer, keystore::ActorKeys, sealing_keys::SealingSuite, tls};
 use epione_primitives::Hash;
 
-use super::{RotateArgs, Rotated, Rotation, command};
+use super::{RotateArgs, Rotated, Rotation};
 use crate::{
     commands::hospital::{
         SetEndpointArgs, SetSealingKeyArgs, TlsKey, folder::Folder, init::save_worker_keys,
@@ -39,8 +39,8 @@ pub async fn sealing(args: &RotateArgs, context: Context) -> Result<Rotated, Fai
         prepare(folder, &before.with_new_sealing_key(SealingSuite::XWing))?;
         let mut rotated = rotation.rotated("sealing key", None);
         rotated.keep = vec![present.path, present.password_file];
-        rotated.steps.push("restart the worker: systemctl restart epione-worker".into());
-        rotated.next = Some(command("sealing", folder).to_string());
+        rotated.steps.push("restart the worker, as root: systemctl restart epione-worker".into());
+        rotated.next = Some(folder.rotation("sealing", args.signer.as_ref()).to_string());
         return Ok(rotated);
     }
     let asked = format!(
@@ -69,7 +69,7 @@ pub async fn tls(args: &RotateArgs, context: Context) -> Result<Rotated, Failure
             "the worker's key file is not of the agent that the chain names",
             "finish the rotation of the agent first",
         )
-        .with_command(command("agent", folder)));
+        .with_command(folder.rotation("agent", args.signer.as_ref())));
     }
     let public = |generation| tls::key(&keys.account, generation).public();
     let present = (0..tls::GENERATIONS).find(|generation| public(*generation) == entry.tls_key);
@@ -80,7 +80,7 @@ pub async fn tls(args: &RotateArgs, context: Context) -> Result<Rotated, Failure
             "the worker's key file has no further TLS key",
             "give the worker a new account, which has new TLS keys",
         )
-        .with_command(command("agent", folder)));
+        .with_command(folder.rotation("agent", args.signer.as_ref())));
     }
     let key = TlsKey(public(next));
     let asked = format!(
