@@ -1,7 +1,10 @@
 //! What somebody can read who copied all that the chain and its nodes have ever had: with the curve broken, as a removed
 //! member, or with one share less than the threshold. Any 32 bytes of it, wherever they begin, are tried as each secret.
 
-use std::{collections::BTreeMap, slice};
+use std::{
+    collections::{BTreeMap, HashSet},
+    slice,
+};
 
 use epione_primitives::{HospitalId, consortium::Epoch};
 use epione_threshold::{Index, MixingSecret, Partial, Point, Share, Wrap};
@@ -17,21 +20,24 @@ struct Scene {
     epochs: [Epoch; 2],
     shares: [BTreeMap<HospitalId, HeldShare>; 2],
     wraps: [Wrap; 2],
+    /// The disks of one member less than the threshold, when each epoch had just begun.
+    disks: [Vec<Vec<u8>>; 2],
 }
 
 impl Scene {
     async fn new() -> Self {
         let mut world = World::new(4).await;
         let first = world.first_epoch().await;
-        let old = world.shares(&first).await;
+        let (old, old_disks) = (world.shares(&first).await, disks(&world, &first));
         world.chain.set_active(REMOVED, false);
         let second = world.next_epoch(Some(first.id)).await;
         let second = world.all_confirm(second.id).await;
-        let new = world.shares(&second).await;
+        let (new, new_disks) = (world.shares(&second).await, disks(&world, &second));
         assert_eq!((first.threshold, second.threshold), (3, 2));
         let wraps = [wrap(&first, &old[&REMOVED]), wrap(&second, &new[&HospitalId(0)])];
         let harvest = Harvest::of(&mut world, &wraps);
-        Self { harvest, epochs: [first, second], shares: [old, new], wraps }
+        let (epochs, shares) = ([first, second], [old, new]);
+        Self { harvest, epochs, shares, wraps, disks: [old_disks, new_disks] }
     }
 
     /// The secret key, which follows from what is public for somebody who breaks the curve.
@@ -52,6 +58,17 @@ impl Scene {
     fn mixing(&self, epoch: usize) -> [u8; 32] {
         *self.shares[epoch][&HospitalId(0)].mixing
     }
+}
+
+/// One less than the threshold.
+fn too_few(epoch: &Epoch) -> usize {
+    usize::from(epoch.threshold) - 1
+}
+
+/// The disks of the first members, which are too few to open anything.
+fn disks(world: &World, epoch: &Epoch) -> Vec<Vec<u8>> {
+    let conspirators = world.hospitals[..too_few(epoch)].iter();
+    conspirators.flat_map(|hospital| hospital.disk()).collect()
 }
 
 fn index(hospital: HospitalId) -> Index {
@@ -86,13 +103,18 @@ impl Harvest {
     /// The same, with something secret that leaked between other bytes. It is tried first.
     fn with(&self, secret: &[u8; 32]) -> Self {
         let leaked = [&[7; 5][..], &secret[..], &[7; 5][..]].concat();
-        Self([slice::from_ref(&leaked), self.0.as_slice()].concat())
+        self.and(slice::from_ref(&leaked))
+    }
+
+    fn and(&self, pieces: &[Vec<u8>]) -> Self {
+        Self([pieces, self.0.as_slice()].concat())
     }
 
     /// The first success with any 32 bytes in a row.
     fn find<T>(&self, attempt: impl Fn(&[u8; 32]) -> Option<T>) -> Option<T> {
-        let mut rows = self.0.iter().flat_map(|piece| piece.windows(32));
-        rows.find_map(|row| attempt(row.try_into().unwrap()))
+        let mut tried = HashSet::new();
+        let rows = self.0.iter().flat_map(|piece| piece.windows(32));
+        rows.filter(|row| tried.insert(*row)).find_map(|row| attempt(row.try_into().unwrap()))
     }
 }
 
@@ -152,7 +174,7 @@ async fn a_removed_member_reads_no_later_wrap_with_all_that_the_chain_has() {
     assert_eq!(leaked.find(|bytes| earlier.open(bytes)), Some(KEY));
 }
 
-/// Members who have the mixing secret, and one share less than the threshold.
+/// Members who have the mixing secret, and one share less than the threshold. They put their disks together.
 struct Conspiracy<'a> {
     wrap: &'a Wrap,
     point: Point,
@@ -166,7 +188,7 @@ struct Conspiracy<'a> {
 impl<'a> Conspiracy<'a> {
     fn new(scene: &'a Scene, epoch: usize) -> Self {
         let (wrap, shares) = (&scene.wraps[epoch], &scene.shares[epoch]);
-        let few = usize::from(scene.epochs[epoch].threshold) - 1;
+        let few = too_few(&scene.epochs[epoch]);
         let (point, few_shares) = (point_of(wrap), some(shares, few));
         let parts = few_shares.iter().map(|(id, held)| (index(*id), partial(&share(held), point)));
         let parts = parts.collect();
@@ -199,11 +221,14 @@ impl<'a> Conspiracy<'a> {
 }
 
 #[tokio::test]
-async fn one_share_less_than_the_threshold_reads_nothing_with_all_that_the_chain_has() {
+async fn one_share_less_than_the_threshold_reads_nothing_with_all_that_chain_and_disks_have() {
     let scene = Scene::new().await;
     for (epoch, wrap) in scene.wraps.iter().enumerate() {
         let conspiracy = Conspiracy::new(&scene, epoch);
-        assert_eq!(scene.harvest.find(|bytes| conspiracy.open(bytes)), None, "epoch {epoch}");
+        let all = scene.harvest.and(&scene.disks[epoch]);
+        assert_eq!(all.find(|bytes| conspiracy.open(bytes)), None, "epoch {epoch}");
+        let own = &scene.shares[epoch][&HospitalId(0)].share;
+        assert_eq!(all.find(|bytes| (*bytes == **own).then_some(())), Some(()), "it has a disk");
         // If one more member published its share, or only what it computes, the search would find it.
         let one_more = scene.shares[epoch].values().next_back().unwrap();
         let value = partial(&share(one_more), point_of(wrap)).values()[0].encode();
