@@ -11,7 +11,7 @@ use epione_primitives::{
     opening::{OpeningId, WrapLabel, WrapsBytes},
     profile::Role,
     query::QueriedRecords,
-    refusal::Refusal::{CallNotForRole, HospitalQuotaExceeded},
+    refusal::Refusal::{CallNotForRole, HospitalQuotaExceeded, QuotaExceeded},
     release::{EmergencyReason, ReleasedRecord, ReviewId, ReviewStatus, SectionSet},
     sharing::{Consent, Term},
 };
@@ -305,6 +305,23 @@ fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
             assert_eq!(refused(seed, call), None);
             assert!(used(holder, lane) - before > least, "{seed}");
         }
+    });
+}
+
+/// A flood of questions ends at the requester's own quota.
+#[test]
+fn a_requester_who_asks_without_end_stops_nobody_else() {
+    local(|chain| {
+        shared(chain);
+        register("Bob//agent", user(9), Role::Researcher);
+        chain.next_window();
+        let asked = (0..100).take_while(|_| refused("user-8", ask()).is_none()).count();
+        assert!((1..20).contains(&asked), "{asked}");
+        assert_eq!(Runtime::openings_of_requester(*RESEARCHER, None, 100).len(), asked);
+        assert_eq!(refused("user-8", ask()), Some(QuotaExceeded));
+        assert_eq!(refused("user-9", ask()), None);
+        chain.next_window();
+        assert_eq!(refused("user-8", ask()), None);
     });
 }
 
