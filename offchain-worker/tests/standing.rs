@@ -1,5 +1,6 @@
 //! Standing openings on a real network: while the hospital of a record is away, node and worker, the other hospitals
-//! open a section for a researcher whom the patient's standing consent includes, and for nobody else.
+//! open a section for a researcher whom the patient's standing consent includes, and for nobody else, and by final
+//! blocks only.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use epione_client::{
     chain::{
-        Call, Chain, SubmitError,
+        Birth, Call, Chain, SubmitError,
         calls::{credentials, openings, sharing},
     },
     reader::{OpeningFault, ReadError, VerifiedRecord},
@@ -58,6 +59,13 @@ impl Researcher {
         Account::development(self.uri).unwrap()
     }
 
+    /// The question for all shared sections of a record.
+    fn question(hospital: &Hospital, patient: UserId, record: RecordPointer) -> Call {
+        let records = vec![ReleasedRecord { pointer: record, sections: SECTIONS }];
+        let records = QueriedRecords::try_from(records).unwrap();
+        openings::ask(hospital.id, patient, &records, Purpose::Research, None)
+    }
+
     /// Asks the chain for all shared sections of a record. The number of the opening, or the pallet's error.
     async fn ask(
         &self,
@@ -66,9 +74,7 @@ impl Researcher {
         record: RecordPointer,
     ) -> Result<OpeningId, String> {
         let chain = hospital.chain().await;
-        let records = vec![ReleasedRecord { pointer: record, sections: SECTIONS }];
-        let records = QueriedRecords::try_from(records).unwrap();
-        let call = openings::ask(hospital.id, patient, &records, Purpose::Research, None);
+        let call = Self::question(hospital, patient, record);
         let mut submitted = chain.submit(&call, &self.account()).await;
         // A user asks about once in half a minute.
         while let Err(SubmitError::Refused(Refusal::QuotaExceeded)) = submitted {
@@ -93,6 +99,22 @@ impl Researcher {
         }
         clients
     }
+
+    /// Checks that the workers of these hospitals know no opening of this number.
+    async fn has_no_opening(&self, id: OpeningId, hospitals: &[Hospital]) {
+        for client in self.clients(hospitals).await {
+            let refused = client.partials(id).await.err().unwrap();
+            assert_eq!(refusal(refused), (404, "not-found".into()));
+        }
+    }
+}
+
+/// The record of a visit at the first hospital.
+async fn committed(network: &Network, people: &People) -> RecordPointer {
+    let home = &network.hospitals[0];
+    let visit = people.visit(home, network.folder.path(), MEDIA).await;
+    people.submit(home, &visit).await;
+    people.is_committed(home, visit.record_id()).await
 }
 
 /// Waits until the hospitals have made a key, and all of them have their shares.
@@ -150,9 +172,7 @@ async fn a_shared_section_opens_while_its_hospital_is_away_for_whom_the_consent_
     let [home, office, ..] = network.hospitals.as_slice() else { panic!("there are four") };
     let people = People::register(home).await;
     let patient = people.patient;
-    let visit = people.visit(home, &folder, MEDIA).await;
-    people.submit(home, &visit).await;
-    let record = people.is_committed(home, visit.record_id()).await;
+    let record = committed(&network, &people).await;
     let researcher = Researcher::register(office, "//Researcher").await;
     let outsider = Researcher::register(office, "//Stranger").await;
     let chain = office.chain().await;
@@ -230,4 +250,80 @@ async fn a_shared_section_opens_while_its_hospital_is_away_for_whom_the_consent_
     let opened = reading.open_standing(id, vec![verified], &clients).await.unwrap();
     assert_eq!(opened.hospitals, [home.id, office.id, network.hospitals[2].id]);
     assert_eq!(is_wrapped(&chain, record, SECTIONS).await, wrapped);
+}
+
+/// Two hospitals make a branch of the chain on which a researcher asks, and the other two make one on which the patient
+/// has withdrawn the consent. Both nodes of a pair are down while the other pair makes its branch. Neither pair can
+/// finalize blocks. All four together finalize the longer branch, which is the patient's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_on_a_branch_that_does_not_become_final_opens_nothing() {
+    let mut network = Network::start(HOSPITALS, Tuning::default()).await;
+    let [home, office, ..] = network.hospitals.as_slice() else { panic!("there are four") };
+    let people = People::register(home).await;
+    let patient = people.patient;
+    let record = committed(&network, &people).await;
+    let researcher = Researcher::register(office, "//Researcher").await;
+    let chain = office.chain().await;
+    let now = chain.finalized().await.unwrap().time().await.unwrap();
+    has_key(&chain).await;
+    let by_patient = Account::development("//Patient").unwrap();
+    let audience = vec![Term::User(researcher.user)].try_into().unwrap();
+    let given = Consent { audience, ..consent(office.id, now + DAY_MILLIS) };
+    submit(home, &sharing::give(SLOT, &given, 0), &by_patient).await;
+    let placed = [ReleasedRecord { pointer: record, sections: SECTIONS }];
+    submit(home, &sharing::place(SLOT, &placed), &by_patient).await;
+    is_wrapped(&chain, record, SECTIONS).await;
+    let question = Researcher::question(office, patient, record);
+
+    // The nodes of both workers have the question in a block, and the workers hand out nothing.
+    for down in [0, 3] {
+        network.hospitals[down].node.kill();
+    }
+    let asked = chain.submit_from(Birth::Best, &question, &researcher.account()).await.unwrap();
+    let other = network.hospitals[2].chain().await;
+    settles("the other node has the block of the question", async || {
+        let found = other.canonical_hash(asked.block.number).await;
+        let found = found.map_err(|error| error.to_string())?;
+        if found == Some(asked.block.hash) { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+    let state = chain.at(asked.block.hash);
+    let opened = state.openings_of_requester(researcher.user, None, 1).await.unwrap();
+    let id = opened[0].1;
+    researcher.has_no_opening(id, &network.hospitals[1..3]).await;
+
+    // The patient withdraws the consent on the other branch, where nobody has asked.
+    let length = chain.best_head().await.unwrap().number;
+    for down in [1, 2] {
+        network.hospitals[down].node.kill();
+    }
+    for up in [0, 3] {
+        network.hospitals[up].node.start();
+    }
+    let chain = network.hospitals[0].chain().await;
+    chain.submit_from(Birth::Best, &sharing::withdraw(SLOT), &by_patient).await.unwrap();
+    let longer = settles("the branch of the patient is longer", async || {
+        let best = chain.best_head().await.map_err(|error| error.to_string())?.number;
+        // The other pair may have added a block before its nodes were killed, and adds another when they start.
+        if best > length + 4 { Ok(best) } else { Err(format!("{best} and {length} blocks")) }
+    })
+    .await;
+
+    // Together they finalize it. The question is in no final block, and comes too late now.
+    for up in [1, 2] {
+        network.hospitals[up].node.start();
+    }
+    for hospital in &network.hospitals {
+        hospital.finalizes(longer).await;
+        hospital.worker_is_ready().await;
+    }
+    let office = &network.hospitals[1];
+    let chain = office.chain().await;
+    let at_its_height = chain.block_hash(asked.block.number).await.unwrap();
+    assert_ne!(at_its_height.unwrap(), asked.block.hash);
+    let state = chain.finalized().await.unwrap();
+    let opened = state.openings_of_requester(researcher.user, None, 1).await.unwrap();
+    assert!(opened.is_empty(), "{opened:?}");
+    researcher.has_no_opening(id, &network.hospitals).await;
+    assert_eq!(researcher.ask(office, patient, record).await, Err("NotAdmitted".into()));
 }

@@ -1,6 +1,6 @@
 //! A chain in memory with the real pallet. Each block is final at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter::successors};
 
 use codec::DecodeAll;
 use epione_client::chain::{Call, CeremonyState, ConsortiumKey as KeyState};
@@ -55,6 +55,8 @@ pub struct Chain {
     pub bodies: Bodies,
     /// The agent account of each hospital.
     agents: BTreeMap<HospitalId, AccountId>,
+    /// The calls of agents, with their bodies, as transactions have them.
+    sent: Vec<Vec<u8>>,
 }
 
 impl Chain {
@@ -67,7 +69,7 @@ impl Chain {
         };
         let mut externalities = TestExternalities::from(config.build_storage().unwrap());
         externalities.execute_with(|| System::set_block_number(1));
-        Self { externalities, bodies: Bodies::new(), agents: BTreeMap::new() }
+        Self { externalities, bodies: Bodies::new(), agents: BTreeMap::new(), sent: Vec::new() }
     }
 
     pub fn genesis(&mut self) -> Hash {
@@ -109,6 +111,7 @@ impl Chain {
         let place = names.iter().position(|name| *name == call.name).unwrap();
         let index = pallet::Call::<Test>::get_call_indices()[place];
         let encoded = [&[index], call.arguments.as_slice()].concat();
+        self.sent.push(encoded.clone());
         let decoded = pallet::Call::<Test>::decode_all(&mut encoded.as_slice()).unwrap();
         let agent = self.agents[&hospital].clone();
         self.dispatch(decoded, RuntimeOrigin::signed(agent))
@@ -123,6 +126,17 @@ impl Chain {
     /// Applies a call that the council decided.
     pub fn council(&mut self, call: pallet::Call<Test>) -> Result<(), DispatchError> {
         self.dispatch(call, RuntimeOrigin::root())
+    }
+
+    /// What everybody has who has a node: all transactions of agents so far, and all keys and values of the state.
+    pub fn harvest(&mut self) -> Vec<Vec<u8>> {
+        let state = self.externalities.execute_with(|| {
+            let first = sp_io::storage::next_key(&[]);
+            let keys = successors(first, |key| sp_io::storage::next_key(key));
+            let both = |key: Vec<u8>| [sp_io::storage::get(&key).map(|it| it.to_vec()), Some(key)];
+            keys.flat_map(both).flatten().collect::<Vec<_>>()
+        });
+        [self.sent.as_slice(), state.as_slice()].concat()
     }
 
     fn dispatch(

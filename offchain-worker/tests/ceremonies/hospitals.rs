@@ -78,6 +78,12 @@ impl Hospital {
         self.member = Member::new(participant, self.journal.clone());
     }
 
+    /// The files of its worker, as a thief who copies them now has them.
+    pub fn disk(&self) -> Vec<Vec<u8>> {
+        let files = fs::read_dir(self.folder.path()).unwrap();
+        files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+
     async fn reopen(&mut self, folder: tempfile::TempDir) {
         let path = folder.path().join("journal.sqlite");
         self.journal = Journal::open(&path).await.unwrap();

@@ -9,5 +9,6 @@ mod chain;
 mod epochs;
 mod faults;
 mod forger;
+mod harvest;
 mod hospitals;
 mod sizes;

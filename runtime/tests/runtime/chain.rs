@@ -31,7 +31,7 @@ use sp_runtime::{
     TransactionOutcome,
     generic::Era,
     traits::{Hash as _, Header as _, IdentifyAccount, Verify},
-    transaction_validity::{TransactionSource, TransactionValidity},
+    transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidity},
 };
 
 pub const A: HospitalId = HospitalId(0);
@@ -212,6 +212,16 @@ pub fn signed_for(
 /// Applies a signed call in the current block.
 pub fn apply(seed: &str, call: impl Into<RuntimeCall>) -> ApplyExtrinsicResult {
     Executive::apply_extrinsic(signed(&key(seed), call))
+}
+
+/// Applies a signed call, and in the next block the same transaction again, as somebody who saw it could send it. Checks
+/// that it counts once.
+pub fn counts_once(chain: &mut Chain, seed: &str, call: impl Into<RuntimeCall>) {
+    let transaction = signed(&key(seed), call);
+    Executive::apply_extrinsic(transaction.clone()).unwrap().unwrap();
+    chain.next_block();
+    let again = Executive::apply_extrinsic(transaction);
+    assert_eq!(again, Err(InvalidTransaction::Stale.into()), "{seed}");
 }
 
 /// Checks a transaction as a node does before it accepts it into its pool. Changes nothing.

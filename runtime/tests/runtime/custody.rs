@@ -23,7 +23,7 @@ use sp_runtime::DispatchError;
 
 use crate::{
     caller::refused,
-    chain::{B, Chain, PATIENT, apply, local, register},
+    chain::{B, Chain, PATIENT, apply, counts_once, local, register},
     consortium,
     council::{pass_by, proposal},
 };
@@ -189,6 +189,19 @@ fn the_end_of_what_was_entrusted_ends_a_claim_in_the_next_block() {
         let again = pallet_mandates::Error::<Runtime>::UnknownHospital;
         chain.next_window();
         assert_eq!(send("user-7", entrust()), Err(again.into()));
+    });
+}
+
+/// Somebody who saw the transactions sends them again.
+#[test]
+fn a_claim_and_a_part_of_it_count_once_however_often_they_are_sent() {
+    local(|chain| {
+        inherited(chain);
+        counts_once(chain, "Bob//agent", claim());
+        counts_once(chain, "Charlie//agent", hand_out());
+        assert_eq!(Claims::<Runtime>::iter_keys().collect::<Vec<_>>(), [CLAIM]);
+        assert_eq!(HandedOutBy::<Runtime>::iter_prefix(CLAIM).count(), 1);
+        assert_eq!(invariants::check(), Ok(()));
     });
 }
 

@@ -11,22 +11,23 @@ use epione_primitives::{
     opening::{OpeningId, WrapLabel, WrapsBytes},
     profile::Role,
     query::QueriedRecords,
-    refusal::Refusal::{CallNotForRole, HospitalQuotaExceeded},
+    refusal::Refusal::{CallNotForRole, HospitalQuotaExceeded, QuotaExceeded},
     release::{EmergencyReason, ReleasedRecord, ReviewId, ReviewStatus, SectionSet},
     sharing::{Consent, Term},
 };
 use epione_runtime::{
-    Hospitals, Quotas, Runtime, RuntimeCall, Sharing, System, invariants,
+    Executive, Hospitals, Quotas, Runtime, RuntimeCall, Sharing, System, invariants,
     lanes::priority as priority_of,
 };
 use epione_threshold::{MixingSecret, Point, Wrap};
 use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane};
-use sp_runtime::DispatchError;
+use sp_runtime::{DispatchError, transaction_validity::InvalidTransaction};
 
 use crate::{
     caller::refused,
     chain::{
-        A, B, Chain, PATIENT, account, apply, council, key, local, register, signed, user, validate,
+        A, B, Chain, PATIENT, account, apply, council, counts_once, key, local, register, signed,
+        user, validate,
     },
     consortium,
     queries::{FIRST, RESEARCHER, committed},
@@ -156,6 +157,36 @@ fn a_withdrawal_ends_an_opening_in_the_next_block_and_comes_before_the_parts() {
     });
 }
 
+/// Somebody who saw the transactions sends them again. What the requester asked for ten minutes ago stays old.
+#[test]
+fn a_question_and_a_part_count_once_however_often_they_are_sent() {
+    local(|chain| {
+        shared(chain);
+        counts_once(chain, "user-8", ask());
+        counts_once(chain, "Bob//agent", hand_out());
+        assert_eq!(Runtime::openings_of_requester(*RESEARCHER, None, 8).len(), 1);
+        assert_eq!(Runtime::handed_out(OPENING).len(), 1);
+        assert_eq!(invariants::check(), Ok(()));
+    });
+}
+
+/// A question names the block from which on it is valid. Where the chain has another block, it is not: nobody can take
+/// a question from a branch that became stale, and send it on the branch that became final.
+#[test]
+fn a_question_that_was_signed_on_another_branch_is_not_valid() {
+    local(|chain| {
+        shared(chain);
+        let question = signed(&key("user-8"), ask());
+        let birth = System::block_number() - 1;
+        frame_system::BlockHash::<Runtime>::insert(birth, Hash::repeat_byte(9));
+        let refused = Executive::apply_extrinsic(question);
+        assert_eq!(refused, Err(InvalidTransaction::BadProof.into()));
+        assert_eq!(Runtime::opening(OPENING), None);
+        send("user-8", ask()).unwrap();
+        assert!(Runtime::opening(OPENING).is_some());
+    });
+}
+
 /// The chain finds out at the first call after it: nobody has to tell the members.
 #[test]
 fn another_version_of_the_consent_and_a_rotation_end_an_opening() {
@@ -274,6 +305,23 @@ fn openings_wraps_and_parts_pay_for_what_they_leave_in_the_state() {
             assert_eq!(refused(seed, call), None);
             assert!(used(holder, lane) - before > least, "{seed}");
         }
+    });
+}
+
+/// A flood of questions ends at the requester's own quota.
+#[test]
+fn a_requester_who_asks_without_end_stops_nobody_else() {
+    local(|chain| {
+        shared(chain);
+        register("Bob//agent", user(9), Role::Researcher);
+        chain.next_window();
+        let asked = (0..100).take_while(|_| refused("user-8", ask()).is_none()).count();
+        assert!((1..20).contains(&asked), "{asked}");
+        assert_eq!(Runtime::openings_of_requester(*RESEARCHER, None, 100).len(), asked);
+        assert_eq!(refused("user-8", ask()), Some(QuotaExceeded));
+        assert_eq!(refused("user-9", ask()), None);
+        chain.next_window();
+        assert_eq!(refused("user-8", ask()), None);
     });
 }
 

@@ -18,17 +18,17 @@ use epione_primitives::{
     release::{ReleasedRecord, SectionSet},
 };
 use epione_runtime::{
-    Executive, Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, Timestamp,
+    Hospitals, Profiles, Quotas, Runtime, RuntimeCall, RuntimeOrigin, System, Timestamp,
 };
 use frame_support::traits::Get;
 use pallet_quotas::{Cost, CurrentLimits, Debit, Holder, Lane, Limits};
-use sp_runtime::{DispatchError, transaction_validity::InvalidTransaction};
+use sp_runtime::DispatchError;
 
 use crate::{
     caller::{refused, relate},
     chain::{
-        A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, council, key,
-        local, register, signed, user, user_seed, validate,
+        A, B, Chain, PATIENT, SEALING_KEY, account, announcement, apply, approve, council,
+        counts_once, key, local, register, signed, user, user_seed, validate,
     },
     sharing,
 };
@@ -162,16 +162,9 @@ fn nobody_asks_for_records_of_another_patient() {
 fn a_query_its_acceptance_and_its_transfer_count_once_however_often_they_are_sent() {
     local(|chain| {
         committed(chain);
-        let twice = |chain: &mut Chain, seed: &str, call: Call| {
-            let transaction = signed(&key(seed), call);
-            Executive::apply_extrinsic(transaction.clone()).unwrap().unwrap();
-            chain.next_block();
-            let again = Executive::apply_extrinsic(transaction);
-            assert_eq!(again, Err(InvalidTransaction::Stale.into()), "{seed}");
-        };
-        twice(chain, "user-8", question(&[FIRST]));
-        twice(chain, "user-7", acceptance(QUERY));
-        twice(chain, "Alice//agent", Call::transfer { query: QUERY });
+        counts_once(chain, "user-8", question(&[FIRST]));
+        counts_once(chain, "user-7", acceptance(QUERY));
+        counts_once(chain, "Alice//agent", Call::transfer { query: QUERY });
         assert_eq!(Runtime::patient_queries(*PATIENT, None, 8).len(), 1);
     });
 }

@@ -238,6 +238,26 @@ async fn nothing_is_handed_out_if_the_custody_ends_while_the_chain_records_it() 
     assert_eq!(claimed.ask().await.refusal(), (409, "claim-ended".into()));
 }
 
+#[tokio::test]
+async fn no_part_of_a_claim_is_handed_out_before_its_record_is_final_or_by_a_node_behind() {
+    let claimed = Claimed::new().await;
+    claimed.change(|facts| facts.away = true);
+    assert_eq!(claimed.ask().await.refusal(), (503, "node".into()));
+    claimed.change(|facts| {
+        assert!(facts.custody.parts.is_empty());
+        facts.away = false;
+        // The call is final, but the node does not show its block yet.
+        facts.afterwards = Some(Box::new(|facts| facts.custody.parts.clear()));
+    });
+    assert_eq!(claimed.ask().await.refusal(), (503, "node".into()));
+    // The node falls behind what the worker has seen, after the chain recorded the part.
+    claimed.change(|facts| facts.afterwards = Some(Box::new(|facts| facts.away = true)));
+    assert_eq!(claimed.ask().await.refusal(), (503, "node".into()));
+    claimed.change(|facts| facts.away = false);
+    assert_eq!(claimed.world.chain.facts().custody.parts.len(), 1);
+    claimed.open(&claimed.ask().await);
+}
+
 /// The chain refuses such wraps, and each member checks again: it would open somebody else's key.
 #[tokio::test]
 async fn nothing_is_handed_out_for_a_transplanted_wrap() {

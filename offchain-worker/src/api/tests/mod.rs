@@ -16,6 +16,7 @@ mod mailbox;
 mod maintenance;
 mod offers;
 mod own_records;
+mod partial_finality;
 mod partial_shares;
 mod partials;
 mod queries;

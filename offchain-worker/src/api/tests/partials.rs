@@ -61,7 +61,7 @@ impl Opened {
         Self::within(Limits::default()).await
     }
 
-    async fn within(limits: Limits) -> Self {
+    pub async fn within(limits: Limits) -> Self {
         let opened = Self::without_share(limits).await;
         opened.key.give_own(&opened.world.journal).await;
         opened
@@ -183,7 +183,7 @@ impl Opened {
     }
 
     /// How often the chain has recorded that this hospital hands out its part.
-    fn hand_outs(&self) -> usize {
+    pub fn hand_outs(&self) -> usize {
         let facts = self.world.chain.facts();
         facts.calls.iter().filter(|call| call.name == "hand_out").count()
     }
@@ -260,21 +260,6 @@ async fn strangers_and_unknown_openings_get_the_same_answer() {
     let malformed = Raw::post_json("/v1/partials", &serde_json::json!({ "opening": "six" }));
     assert_eq!(malformed.send(world, &world.stranger).await.refusal(), (400, "json".into()));
     assert_eq!((opened.hand_outs(), world.metrics.partials.get()), (0, 0));
-}
-
-#[tokio::test]
-async fn nothing_is_handed_out_before_the_chain_has_recorded_it() {
-    let limits = Limits { transaction_timeout: Duration::from_millis(400), ..Limits::default() };
-    let opened = Opened::within(limits).await;
-    opened.world.chain.facts().stalled = true;
-    opened.assert_refused(504, "timed-out", "the record is not final").await;
-    opened.world.chain.facts().stalled = false;
-    // The call is final, but the node does not show its block yet.
-    opened.world.chain.facts().afterwards =
-        Some(Box::new(|facts| facts.openings.handed_out.clear()));
-    assert_eq!(opened.ask().await.refusal(), (503, "node".into()));
-    assert_eq!(opened.world.metrics.partials.get(), 0);
-    assert_eq!(opened.ask().await.status, 200);
 }
 
 /// What ends the decision, with the status and the kind of the refusal.
@@ -506,21 +491,6 @@ async fn requests_at_once_leave_one_record_and_all_get_the_part() {
     let _busy = opened.world.state.hand_out_slot(OpeningId(7)).await.unwrap();
     opened.world.chain.facts().openings.handed_out.clear();
     assert_eq!(opened.ask().await.status, 200);
-}
-
-#[tokio::test]
-async fn nothing_is_handed_out_while_the_node_is_behind() {
-    let opened = Opened::new().await;
-    opened.world.chain.facts().away = true;
-    opened.assert_refused(503, "node", "before the decision").await;
-    opened.world.chain.facts().away = false;
-    // It fell behind what the worker has seen after the chain recorded the hand-out.
-    opened.world.chain.facts().afterwards = Some(Box::new(|facts| facts.away = true));
-    assert_eq!(opened.ask().await.refusal(), (503, "node".into()));
-    assert_eq!((opened.hand_outs(), opened.world.metrics.partials.get()), (1, 0));
-    opened.world.chain.facts().away = false;
-    assert_eq!(opened.ask().await.status, 200);
-    assert_eq!(opened.hand_outs(), 1);
 }
 
 /// Makes the opening one of an emergency summary, whose review is open.

@@ -77,6 +77,26 @@ fn two_users_do_not_pool_their_attributes() {
     });
 }
 
+/// A hospital confirms what its puppet lacks. The consent names other issuers, so that nothing comes of it.
+#[test]
+fn a_puppet_whose_own_hospital_confirms_the_attributes_is_not_admitted() {
+    run(|| {
+        share_and_wrap();
+        for issuer in [THIRD, OUTSIDE] {
+            add_credential(PUPPET, CARDIOLOGY, issuer, 0, u64::MAX);
+            add_credential(PUPPET, ETHICS, issuer, 0, u64::MAX);
+        }
+        // A named issuer is named for one attribute only.
+        add_credential(PUPPET, CARDIOLOGY, HOME, 0, u64::MAX);
+        add_credential(PUPPET, ETHICS, AWAY, 0, u64::MAX);
+        assert_noop!(ask_as(PUPPET, &BOTH), Error::<Test>::NotAdmitted);
+        add_credential(PUPPET, CARDIOLOGY, AWAY, 0, u64::MAX);
+        assert_noop!(ask_as(PUPPET, &BOTH), Error::<Test>::NotAdmitted);
+        add_credential(PUPPET, ETHICS, HOME, 0, u64::MAX);
+        assert_ok!(ask_as(PUPPET, &BOTH));
+    });
+}
+
 #[test]
 fn an_attribute_that_ended_or_whose_issuer_is_suspended_counts_no_more() {
     run(|| {
