@@ -215,7 +215,7 @@ fn known(context: &Context) -> Result<Hash, Failure> {
     known.ok_or_else(|| {
         Failure::usage(
             "nobody has said of which chain the checkpoint must be",
-            "give the hash of the chain's first block with --genesis, or with --node a node whose chain you have pinned",
+            "give the hash of the chain's first block with --genesis, or with --node a node whose chain you pinned",
         )
     })
 }
