@@ -93,6 +93,9 @@ impl Chain {
         }
         let hash = self.canonical_hash(number).await?.ok_or_else(|| unknown_number(number))?;
         let (authorities, counted) = stated(self, number, hash).await?;
+        if counted == 0 {
+            return Err(self.doubt(Doubt::NotNeeded { number }));
+        }
         let justification = prove_finality(self, number.saturating_add(1)).await?;
         let justification = justification.unwrap_or_default();
         let (voted, _) = target(&justification).ok_or_else(|| self.doubt(Doubt::NoVotes))?;

@@ -37,6 +37,11 @@ pub enum Doubt {
          after the first one and before the newest final one"
     )]
     NotBeforeNewest { number: BlockNumber, newest: BlockNumber },
+    #[error(
+        "no change of the authorities was announced up to block {number}: verification begins at the first block, and \
+         needs no checkpoint"
+    )]
+    NotNeeded { number: BlockNumber },
     #[error("the node has no votes for the blocks after the checkpoint: use another node")]
     NoVotes,
     #[error(
@@ -150,7 +155,10 @@ impl Doubt {
 
     /// Whether another block must be chosen for a checkpoint.
     pub fn needs_another_block(&self) -> bool {
-        matches!(self, Self::NotBeforeNewest { .. } | Self::NotInForce { .. })
+        matches!(
+            self,
+            Self::NotBeforeNewest { .. } | Self::NotNeeded { .. } | Self::NotInForce { .. }
+        )
     }
 
     /// Whether an honest node may give the same answer for a while, because it is behind.
