@@ -84,7 +84,7 @@ impl Checkpoints {
         let entry = Accepted::of(checkpoint).map_err(|error| unusable(&error))?;
         let key = key(checkpoint.genesis());
         let path = self.path()?;
-        let replace = |known: &mut Known| {
+        let replace = |known: &mut Known| -> Result<(), Failure> {
             let before = known.get(&key).map(Accepted::read).transpose();
             let before = before.map_err(|error| damaged(path, &error.to_string()))?;
             if let Some(before) = before.filter(|before| before != checkpoint) {

@@ -5,8 +5,8 @@
 //! [`FinalizedHead`]. Its state root proves values, absences, and whole maps ([`ProvenState`]). One of the values is
 //! the time, of which the client checks the age ([`Tolerance`]).
 //!
-//! A change of the authorities by force has no votes. After it, the client begins at a [`Checkpoint`] that it has from the
-//! hospitals.
+//! A change of the authorities by force has no votes. After it, the client begins at a [`Checkpoint`] that it has from
+//! the hospitals.
 //!
 //! So a node can be silent, or say what was true earlier, as far as the tolerance for the time allows. It cannot make
 //! the client accept a block that at most two thirds of the authorities signed.
