@@ -10,7 +10,6 @@ use epione_cli::{Cli, arguments::Arguments};
 
 const GUIDE: &str = include_str!("../../docs/sharing.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
-const CONSORTIUM: &str = include_str!("../../docs/consortium.md");
 const DEPLOYING: &str = include_str!("../../deploy/README.md");
 const NODE_UNIT: &str = include_str!("../../deploy/systemd/epione-node.service");
 const WORKER_UNIT: &str = include_str!("../../deploy/systemd/epione-worker.service");
@@ -78,18 +77,6 @@ fn the_program_understands_the_council_commands_of_the_operators_guide() {
         commands.iter().filter(|command| command.starts_with("epione council ")).collect();
     assert!(council.len() > 6, "{council:?}");
     for command in council {
-        if let Err(error) = Arguments::read(words(command)) {
-            panic!("{command}: {error}");
-        }
-    }
-}
-
-#[test]
-fn the_program_understands_the_commands_about_checkpoints_of_the_runbook() {
-    let commands = commands(CONSORTIUM);
-    for step in ["chain checkpoint", "chain accept-checkpoint"] {
-        let begins = format!("epione {step} ");
-        let command = commands.iter().find(|it| it.starts_with(&begins)).unwrap();
         if let Err(error) = Arguments::read(words(command)) {
             panic!("{command}: {error}");
         }
