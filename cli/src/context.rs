@@ -254,7 +254,7 @@ impl Context {
                 progress::warn(self, &format!("--trust-node: {TRUSTING_GIVES_UP}"));
                 Trust::Node
             }
-            Some(known) => Trust::Verified(self.pinned(known.genesis)),
+            Some(known) => Trust::Verified(self.pinned(known.genesis)?),
             None => return Err(trust::unknown_chain(url, found)),
         };
         Ok(chain.trusting(trust).await?)

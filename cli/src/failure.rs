@@ -152,6 +152,14 @@ impl From<ChainError> for Failure {
             ChainError::Unproven { doubt, .. } if is_of_client(doubt) => {
                 "the node is not at fault; only for a node that you run yourself, repeat the command with --trust-node"
             }
+            ChainError::Unproven { doubt, .. } if doubt.needs_the_hospitals() => {
+                "nothing of this answer was used. Ask your hospital for the checkpoint that the hospitals published, \
+                 and for its SHA-256; then run `epione chain accept-checkpoint FILE --hash HASH`, and your command"
+            }
+            ChainError::Unproven { doubt, .. } if doubt.needs_another_block() => {
+                "choose a final block after the change by force has taken effect, and before the newest final block, \
+                 with --block; all hospitals must choose the same"
+            }
             ChainError::Unproven { .. } => {
                 "nothing of this answer was used: use another node with --node URL, and tell the hospital that runs \
                  this one"
@@ -504,6 +512,11 @@ mod tests {
         }
         let hash = epione_primitives::Hash::zero();
         assert!(help(Doubt::NotFinal { hash }).contains("another node"));
+        // Nor for what only the hospitals can say.
+        let far = help(Doubt::FarCheckpoint { number: 9, seen: 1, max: 2 });
+        assert!(far.contains("epione chain accept-checkpoint") && !far.contains("another node"));
+        let newest = help(Doubt::NotBeforeNewest { number: 9, newest: 9 });
+        assert!(newest.contains("--block") && !newest.contains("another node"), "{newest}");
     }
 
     #[test]

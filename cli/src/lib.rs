@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod arguments;
+pub mod checkpoints;
 pub mod commands;
 pub mod confirmation;
 pub mod context;

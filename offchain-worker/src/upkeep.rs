@@ -111,7 +111,7 @@ struct Alone {
 
 impl Alone {
     async fn begin(config: Config, report: &mut impl FnMut(String)) -> anyhow::Result<Self> {
-        let (node_url, trust) = (config.node_url.clone(), config.trust());
+        let (node_url, trust) = (config.node_url.clone(), config.trust()?);
         let (sender, node) = watch::channel(None);
         let opened = worker::open(config, node).await?;
         let mut tasks = JoinSet::new();

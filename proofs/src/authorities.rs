@@ -10,6 +10,7 @@ use sp_consensus_grandpa::{
 
 use crate::{
     FinalizedHead, HeadError, StorageKey,
+    justification::key_of,
     state::{ProvenState, StateError},
 };
 
@@ -40,13 +41,17 @@ pub enum GenesisError {
 /// Why a block does not hand over to the next authorities.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandOverError {
-    #[error(transparent)]
+    #[error(
+        "{0}. Use another node; only if the hospitals have published a checkpoint after this block, begin at the \
+         checkpoint"
+    )]
     Head(#[from] HeadError),
     #[error("block {number} does not change the authorities")]
     NoChange { number: BlockNumber },
     #[error(
-        "block {number} forces a change of the authorities, which needs no votes: \
-         ask the hospitals for the authorities that they agreed on"
+        "block {number} forces a change of the authorities, which no votes prove: ask the hospitals for their \
+         checkpoint after this block, and begin at it (`epione chain accept-checkpoint`, or [checkpoint] in a \
+         worker's configuration)"
     )]
     Forced { number: BlockNumber },
     #[error(
@@ -112,9 +117,13 @@ impl Authorities {
         header: &ChainHeader,
         justification: &[u8],
     ) -> Result<Self, HandOverError> {
-        let head = FinalizedHead::verify(self, header.clone(), justification)?;
-        let number = head.number();
-        let ScheduledChange { next_authorities, delay } = change(header)?;
+        // First, because nobody votes for a block that forces a change. It is refused, so it need not be proven.
+        let changed = match change(header) {
+            Err(HandOverError::Forced { number }) => return Err(HandOverError::Forced { number }),
+            changed => changed,
+        };
+        let number = FinalizedHead::verify(self, header.clone(), justification)?.number();
+        let ScheduledChange { next_authorities, delay } = changed?;
         if delay != 0 {
             return Err(HandOverError::Delayed { number, delay });
         }
@@ -135,6 +144,11 @@ impl Authorities {
     /// The keys with their weights, in the order of the keys.
     pub fn list(&self) -> AuthorityList {
         self.voters.iter().map(|(id, voter)| (id.clone(), voter.weight().get())).collect()
+    }
+
+    /// The keys with their weights, each key as its 32 bytes, in the order of the keys.
+    pub fn keys(&self) -> Vec<(Hash, u64)> {
+        self.voters.iter().map(|(id, voter)| (key_of(id), voter.weight().get())).collect()
     }
 
     pub(crate) fn voters(&self) -> &VoterSet<AuthorityId> {

@@ -125,7 +125,8 @@ fn check_signature(vote: &Vote, round: RoundNumber, set: SetId) -> Result<(), Ju
     Ok(())
 }
 
-fn key_of(authority: &AuthorityId) -> Hash {
+/// The 32 bytes of an authority's key.
+pub(crate) fn key_of(authority: &AuthorityId) -> Hash {
     let key: &ed25519::Public = authority.as_ref();
     Hash::from(*key)
 }

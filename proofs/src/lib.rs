@@ -5,6 +5,9 @@
 //! [`FinalizedHead`]. Its state root proves values, absences, and whole maps ([`ProvenState`]). One of the values is
 //! the time, of which the client checks the age ([`Tolerance`]).
 //!
+//! A change of the authorities by force has no votes. After it, the client begins at a [`Checkpoint`] that it has from
+//! the hospitals.
+//!
 //! So a node can be silent, or say what was true earlier, as far as the tolerance for the time allows. It cannot make
 //! the client accept a block that at most two thirds of the authorities signed.
 //!
@@ -51,6 +54,7 @@
 extern crate alloc;
 
 mod authorities;
+mod checkpoint;
 mod extrinsics;
 mod head;
 mod justification;
@@ -58,6 +62,7 @@ mod key;
 mod state;
 
 pub use authorities::{Authorities, AuthoritiesError, GenesisError, HandOverError};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use extrinsics::{extrinsic, prove_extrinsics};
 pub use head::{FinalizedHead, HeadError, TimeError, Tolerance};
 pub use justification::{JustificationError, MAX_ANCESTRY, MAX_JUSTIFICATION_BYTES};

@@ -121,7 +121,7 @@ pub enum Command {
     /// Keeps the chain of lite blocks in a file of your own, to verify, list and search without a node
     #[command(subcommand)]
     Lite(lite::Command),
-    /// Stores which chain a node must belong to: the hash of the chain's first block
+    /// Stores which chain a node must belong to: the hash of the chain's first block, and a checkpoint if there is one
     #[command(subcommand)]
     Chain(chain::Command),
     /// Checks what a hospital needs to take part, on its worker's machine, and says what to do
@@ -210,7 +210,7 @@ impl Command {
         let json = context.common().json;
         match self {
             Self::Keys(command) => command.run(&context),
-            Self::Chain(command) => command.run(&context),
+            Self::Chain(command) => command.run(context).await,
             Self::Devnet(command) => command.run(&context).await,
             Self::Doctor(args) => doctor::doctor(&args, &context).await,
             Self::Completions(args) => show(&completions::completions(&args)?, json),

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
+    checkpoints::Checkpoints,
     failure::Failure,
     invocation::Invocation,
     pins::{self, Pins},
@@ -67,11 +68,16 @@ impl Context {
         Ok(self.known_chain(url)?.and_then(from))
     }
 
-    /// What is believed of a chain. The last verified block is kept for the next run, if there is a place for it.
-    pub(super) fn pinned(&self, genesis: Hash) -> Pinned {
-        let pinned = Pinned::new(genesis).with_patience(CATCH_UP);
+    /// What is believed of a chain: its genesis block, and the checkpoint that the user accepted, if there is one. The
+    /// last verified block is kept for the next run, if there is a place for it.
+    pub(super) fn pinned(&self, genesis: Hash) -> Result<Pinned, Failure> {
         let devnet = self.devnet.as_ref().and(self.common.devnet.as_deref());
-        match prepared(pins::head_file(genesis, devnet)) {
+        let pinned = Pinned::new(genesis).with_patience(CATCH_UP);
+        let pinned = match Checkpoints::open(devnet)?.of(genesis)? {
+            Some(checkpoint) => pinned.beginning_at(checkpoint),
+            None => pinned,
+        };
+        Ok(match prepared(pins::head_file(genesis, devnet)) {
             Ok(file) => pinned.remembering(file),
             Err(reason) => {
                 progress::warn(
@@ -83,7 +89,7 @@ impl Context {
                 );
                 pinned
             }
-        }
+        })
     }
 }
 

@@ -32,6 +32,10 @@ pub const COMMANDS: &[(&str, Answers)] = &[
     ("audit who-looked", Changed),
     ("block show", Changed),
     ("block verify", Changed),
+    ("chain accept-checkpoint", Left(NO_NODE)),
+    // Its reads have tests of their own, in epione-client's `checkpoints`.
+    ("chain checkpoint", Left("the operator's own node is believed, which the operator says")),
+    ("chain forget-checkpoint", Left(NO_NODE)),
     ("chain list", Left(NO_NODE)),
     ("chain pin", Left(NO_NODE)),
     ("chain unpin", Left(NO_NODE)),

@@ -10,6 +10,7 @@
 mod accounts;
 mod bodies;
 pub mod calls;
+mod checkpoint;
 mod condition;
 mod consortium;
 mod council;
@@ -35,6 +36,7 @@ mod verified;
 pub(crate) use accounts::{Cosignature, is_in_time, judge};
 pub use accounts::{Member, PastUsers, Signers, SigningFault};
 pub use calls::Call;
+pub use checkpoint::{Checkpoint, CheckpointFault};
 pub use condition::RuntimeVersion;
 pub use consortium::{CeremonyState, ConsortiumKey};
 pub use council::{AuthorizedUpgrade, Closing, Motion, MotionOutcome};

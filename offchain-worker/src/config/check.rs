@@ -63,6 +63,13 @@ impl Config {
                  hospitals publish",
             );
         }
+        if self.checkpoint.is_some() && self.genesis.is_none() {
+            return refuse(
+                "checkpoint",
+                "needs genesis: without it, the worker believes its node and verifies nothing. Set genesis to the hash \
+                 of the chain's first block",
+            );
+        }
         if !matches!(self.public_url.scheme(), "http" | "https") {
             return refuse("public_url", "must begin with http:// or https://");
         }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use toml::{Table, Value};
 
 use super::{
-    Config, Discovery, Keystore, Limits, Notifications, Pack, S3Settings, Scrub, StoreConfig, Tls,
-    Transfer, documented::Documented,
+    CheckpointConfig, Config, Discovery, Keystore, Limits, Notifications, Pack, S3Settings, Scrub,
+    StoreConfig, Tls, Transfer, documented::Documented,
 };
 
 const INTRODUCTION: &str = "\
@@ -20,6 +20,9 @@ public_url = "https://worker.hospital.example"
 data_dir = "/var/lib/epione"
 genesis = "0x5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e"
 tls = { certificate = "/etc/epione/tls.pem", key = "/etc/epione/tls.key" }
+[checkpoint]
+file = "/etc/epione/checkpoint.json"
+sha256 = "0x5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e"
 [keystore]
 path = "/etc/epione/agent.json"
 password_file = "/etc/epione/agent.password"
@@ -49,6 +52,7 @@ pub fn example() -> String {
     let mut example = Example { text: INTRODUCTION.into(), values };
     example.settings::<Config>("");
     example.section::<Config, Tls>("tls", "# [tls]");
+    example.section::<Config, CheckpointConfig>("checkpoint", "# [checkpoint]");
     example.section::<Config, Keystore>("keystore", "[keystore]");
     example.section::<Config, Keystore>("earlier_keystores", "# [[earlier_keystores]]");
     example.section::<Config, StoreConfig>("store", "[store]");

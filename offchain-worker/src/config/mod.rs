@@ -22,7 +22,7 @@ use std::{
 };
 
 use epione_client::{
-    chain::{Pinned, Trust},
+    chain::{Checkpoint, CheckpointFault, Pinned, Trust},
     endpoint::without_userinfo,
 };
 use epione_primitives::{Hash, limits::MAX_BODY_BYTES};
@@ -67,6 +67,10 @@ settings! {
         /// PEM files with a certificate from an authority and its key, for browsers. The worker reads them again every
         /// ten minutes. Other hospitals and `epione` ignore them.
         pub tls: Option<Tls>,
+        /// After the council has changed the validators by force: the block from which on the worker verifies its node,
+        /// in the word of the hospitals (docs/consortium.md). Needs genesis. It has no effect any more once the worker
+        /// has verified a later block.
+        pub checkpoint: Option<CheckpointConfig>,
         /// The agent's account key and the hospital's sealing key.
         pub keystore: Keystore,
         /// Keystores with the hospital's previous sealing keys, at most 8. The worker opens patients' profiles with
@@ -102,6 +106,16 @@ settings! {
     pub struct Tls {
         pub certificate: PathBuf,
         pub key: PathBuf,
+    }
+}
+
+settings! {
+    /// A checkpoint that `epione chain checkpoint` wrote.
+    pub struct CheckpointConfig {
+        /// The file that the hospitals published.
+        pub file: PathBuf,
+        /// Its SHA-256, which the hospitals compared: 0x and 64 hexadecimal digits. A file with another one is refused.
+        pub sha256: Hash,
     }
 }
 
@@ -441,6 +455,8 @@ pub enum ConfigError {
     Outdated { old: String, new: String, line: String },
     #[error("the configuration is not valid: {key} {problem}")]
     Value { key: &'static str, problem: String },
+    #[error("[checkpoint] of the configuration cannot be used: {0}")]
+    Checkpoint(#[from] CheckpointFault),
 }
 
 impl From<toml::de::Error> for ConfigError {
@@ -465,12 +481,25 @@ impl Config {
         Ok(config)
     }
 
-    /// What the worker believes its node.
-    pub(crate) fn trust(&self) -> Trust {
-        match self.genesis {
-            Some(genesis) => Trust::Verified(Pinned::new(genesis).remembering(self.head_path())),
+    /// What the worker believes its node. Reads the checkpoint's file, if there is one.
+    pub(crate) fn trust(&self) -> Result<Trust, ConfigError> {
+        Ok(match self.pinned()? {
+            Some(pinned) => Trust::Verified(pinned.remembering(self.head_path())),
             None => Trust::Node,
-        }
+        })
+    }
+
+    /// Where verification of the node begins; none if the worker believes its node. Without the file of the last
+    /// verified block. Reads the checkpoint's file, if there is one.
+    pub(crate) fn pinned(&self) -> Result<Option<Pinned>, ConfigError> {
+        let Some(genesis) = self.genesis else { return Ok(None) };
+        let pinned = Pinned::new(genesis);
+        Ok(Some(match &self.checkpoint {
+            Some(CheckpointConfig { file, sha256 }) => {
+                pinned.beginning_at(Checkpoint::read(file, *sha256)?)
+            }
+            None => pinned,
+        }))
     }
 
     /// The file with the last verified block.

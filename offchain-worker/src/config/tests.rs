@@ -61,6 +61,7 @@ fn every_key_in_the_example_is_valid() {
     let config = Config::parse(&uncommented.join("\n")).unwrap();
     assert_eq!(config.earlier_keystores.len(), 1);
     assert!(config.tls.is_some() && config.store.s3.is_some() && config.genesis.is_some());
+    assert!(config.checkpoint.is_some());
 }
 
 #[test]
@@ -282,9 +283,54 @@ fn a_node_on_another_machine_is_not_believed_without_proof() {
         assert!(error.contains("genesis is missing") && error.contains("hospitals"), "{error}");
         let config = with_line(&format!("{node}\n{}", genesis())).unwrap();
         let pinned = Pinned::new(Hash::repeat_byte(7)).remembering(config.head_path());
-        assert_eq!(config.trust(), Trust::Verified(pinned));
+        assert_eq!(config.trust().unwrap(), Trust::Verified(pinned));
     }
-    assert_eq!(with_line("").unwrap().trust(), Trust::Node);
-    assert_ne!(with_line(&genesis()).unwrap().trust(), Trust::Node);
+    assert_eq!(with_line("").unwrap().trust().unwrap(), Trust::Node);
+    assert_ne!(with_line(&genesis()).unwrap().trust().unwrap(), Trust::Node);
     assert!(matches!(with_line("genesis = \"0x07\""), Err(ConfigError::Syntax(_))));
+}
+
+/// A checkpoint of the chain with this genesis block, as `epione chain checkpoint` writes it, and its SHA-256.
+fn checkpoint(genesis: Hash) -> (String, Hash) {
+    let (hash, key) = (Hash::repeat_byte(2), Hash::repeat_byte(3));
+    let text = format!(
+        "{{\n  \"format\": \"epione-checkpoint-1\",\n  \"genesis\": \"{genesis:?}\",\n  \"block\": 1200,\n  \
+         \"hash\": \"{hash:?}\",\n  \"set\": 3,\n  \"ahead\": 1,\n  \"authorities\": [\n    {{\n      \
+         \"key\": \"{key:?}\",\n      \"weight\": 1\n    }}\n  ]\n}}\n"
+    );
+    match Checkpoint::accept(text.as_bytes(), Hash::zero()) {
+        Err(CheckpointFault::OtherHash { found, .. }) => (text, found),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_checkpoint_is_used_only_by_its_hash_and_with_genesis() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoint.json");
+    let (text, sha256) = checkpoint(Hash::repeat_byte(7));
+    fs::write(&file, &text).unwrap();
+    let table = |sha256: Hash| {
+        format!("[checkpoint]\nfile = \"{}\"\nsha256 = \"{sha256:?}\"", file.display())
+    };
+    let with = |more: &str| Config::parse(&format!("{}\n{MINIMAL}\n{more}", genesis()));
+
+    let expected = Checkpoint::accept(text.as_bytes(), sha256).unwrap();
+    let config = with(&table(sha256)).unwrap();
+    let pinned = Pinned::new(Hash::repeat_byte(7)).beginning_at(expected);
+    assert_eq!(config.pinned().unwrap(), Some(pinned.clone()));
+    let pinned = pinned.remembering(config.head_path());
+    assert_eq!(config.trust().unwrap(), Trust::Verified(pinned));
+
+    let other = with(&table(Hash::repeat_byte(9))).unwrap();
+    let error = other.trust().unwrap_err().to_string();
+    assert!(error.contains("[checkpoint]") && error.contains("SHA-256"), "{error}");
+    fs::write(&file, text.replace("1200", "1201")).unwrap();
+    config.trust().unwrap_err();
+    fs::remove_file(&file).unwrap();
+    let error = config.trust().unwrap_err().to_string();
+    assert!(error.contains("checkpoint.json"), "{error}");
+
+    let error = with_table(&table(sha256)).unwrap_err().to_string();
+    assert!(error.contains("checkpoint needs genesis"), "{error}");
 }

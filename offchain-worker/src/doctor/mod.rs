@@ -15,7 +15,7 @@ pub mod report;
 use std::{path::PathBuf, time::Duration};
 
 use epione_client::{
-    chain::{Chain, ChainError, Pinned, Snapshot, Trust},
+    chain::{Chain, ChainError, Snapshot, Trust},
     signer::Account,
 };
 use epione_envelope::keystore::ActorKeys;
@@ -184,12 +184,19 @@ async fn chain(
 async fn proving(chain: Chain, patient: &Patient) -> (Chain, Finding) {
     const CHECK: &str = "node";
     let url = chain.url().to_owned();
-    let Some(genesis) = patient.config.genesis else {
-        return (chain, Finding::ok(CHECK, format!("{url} answers; the worker believes it")));
-    };
     // Without the worker's file of the last verified block, which only the worker's account writes.
-    let trust = Trust::Verified(Pinned::new(genesis));
-    match chain.clone().trusting(trust).await {
+    let pinned = match patient.config.pinned() {
+        Ok(Some(pinned)) => pinned,
+        Ok(None) => {
+            return (chain, Finding::ok(CHECK, format!("{url} answers; the worker believes it")));
+        }
+        Err(error) => {
+            let todo = "correct [checkpoint] in the worker's configuration, or remove it. The checks below believe \
+                        the node";
+            return (chain, Finding::problem(CHECK, error, todo));
+        }
+    };
+    match chain.clone().trusting(Trust::Verified(pinned)).await {
         Ok(proving) => (proving, Finding::ok(CHECK, format!("{url} answers, with proofs"))),
         Err(error) => {
             let todo = "check which program answers at node_url, and this machine's clock. The checks below believe \

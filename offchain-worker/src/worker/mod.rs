@@ -36,6 +36,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     descriptors::raise();
+    let trust = config.trust()?;
     let (node_sender, node) = watch::channel(None);
     let opened = open(config, node).await?;
     let state = AppState::new(services(&opened).await?);
@@ -48,7 +49,7 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let (metrics, high_water) = (opened.metrics.clone(), opened.chain.high_water.clone());
-    let (url, trust) = (config.node_url.clone(), config.trust());
+    let url = config.node_url.clone();
     let following = node::keep_connected(url, trust, metrics, high_water, node_sender);
     tasks.spawn(async move {
         following.await;

@@ -4,6 +4,7 @@
 
 mod authorities;
 mod chain;
+mod checkpoints;
 mod extrinsics;
 mod justifications;
 mod maps;

@@ -18,7 +18,7 @@ use epione_primitives::{
     release::ReviewId,
     sharing::SlotId,
 };
-use epione_proofs::{Authorities, FinalizedHead, StorageKey};
+use epione_proofs::{Authorities, FinalizedHead, HandOverError, HeadError, StorageKey};
 use epione_runtime::{
     Grandpa, Header, Hospitals, Runtime, RuntimeOrigin, System, council_root, genesis,
 };
@@ -373,5 +373,34 @@ fn a_client_follows_the_change_after_a_suspension() {
         let expected = Authorities::restore(1, header.number, Grandpa::grandpa_authorities());
         assert_eq!(next, expected.unwrap());
         assert_eq!(next.list().len(), 3);
+    });
+}
+
+/// Why a checkpoint has two numbers of its set: the state also counts a set that was announced while nothing became
+/// final. Nodes do not: a change by force replaces what they have not finalized, and their set has the next number after
+/// the one that stalled.
+#[test]
+fn the_state_counts_a_set_that_a_change_by_force_replaces() {
+    local(|chain| {
+        let stalled = Authorities::restore(0, 0, Grandpa::grandpa_authorities()).unwrap();
+        Hospitals::suspend(council(), B).unwrap();
+        while Grandpa::current_set_id() == 0 {
+            chain.next_block();
+        }
+        let in_vain = chain.next_block();
+        let refused = stalled.follow(&in_vain, &[]).unwrap_err();
+        assert!(
+            matches!(refused, HandOverError::Head(HeadError::NotJustified { .. })),
+            "{refused}"
+        );
+
+        Grandpa::note_stalled(RuntimeOrigin::root(), 40, 7).unwrap();
+        while Grandpa::stalled().is_some() {
+            chain.next_block();
+        }
+        let forced = chain.next_block();
+        let refused = stalled.follow(&forced, &[]).unwrap_err();
+        assert_eq!(refused, HandOverError::Forced { number: forced.number });
+        assert_eq!((stalled.set() + 1, Grandpa::current_set_id()), (1, 2));
     });
 }

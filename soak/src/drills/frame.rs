@@ -60,7 +60,8 @@ pub struct Setting {
     /// Places behind links that can be cut, at least one for each hospital. If absent, the network is on loopback.
     pub places: Option<u16>,
     pub storage: Storage,
-    /// Whether clients believe their nodes. After a change of the authorities by force, nothing can be proven to them.
+    /// Whether clients begin by believing their nodes. A drill that changes the authorities by force lets them verify
+    /// again at its end, from a checkpoint.
     pub trusting: bool,
     /// The file of the runtime with which the chain begins, in the folder of this crate; the node's own, if absent.
     pub runtime: Option<&'static str>,

@@ -105,7 +105,8 @@ impl Name {
                 "the node follows the chain again by itself, and never equivocates"
             }
             Self::StalledFinality7 => {
-                "the four recover finality by the steps of the runbook, and visits resume without a restart"
+                "the four recover finality by the steps of the runbook, and visits resume without a restart; the four \
+                 make equal checkpoints, and doctors who trust no node begin at them"
             }
             Self::SilentValidator => {
                 "the hospital loses its seat and nothing else; finality goes on with three; it is seated again after \

@@ -1,10 +1,11 @@
 //! Three of seven hospitals are gone for good: no block becomes final any more, and the council of the other four
 //! changes the authorities by force. These are the steps of docs/consortium.md, "Finality stalls because hospitals are
-//! gone for good", as one program.
+//! gone for good", as one program. At the end, the living agree on a checkpoint, and the doctors trust no node.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use epione_client::chain::{Chain, Checkpoint, Pinned, Trust};
 use epione_devnet::Probe;
 use epione_primitives::{BlockNumber, Hash, HospitalId};
 use serde_json::json;
@@ -31,7 +32,8 @@ const SESSION: Duration = Duration::from_secs(45 * 60);
 const DELAYED: Duration = Duration::from_secs(15 * 60);
 
 pub fn setting() -> Setting {
-    // A client that verifies needs votes of the old authorities for each change: there are none for this one.
+    // A client that verifies needs votes of the old authorities for each change, and there are none for this one: the
+    // doctors verify again when there is a checkpoint.
     Setting { hospitals: HOSPITALS, doctors: 4, trusting: true, ..Setting::default() }
 }
 
@@ -78,6 +80,51 @@ pub async fn run(drill: &mut Drill) -> anyhow::Result<()> {
         drill.back(id).await?;
     }
     drill.took("after the three were gone, until all workers were ready", begun);
+    let checkpoint = agree_on_checkpoint(drill, forced).await?;
+    drill.step(format!(
+        "step 7: the living made the same checkpoint of block {}",
+        checkpoint.number()
+    ));
+    let genesis = drill.network.state().genesis.context("no node of the network has answered")?;
+    refuse_without(drill, genesis).await?;
+    drill
+        .calm
+        .verify(&Pinned::new(genesis).with_patience(SETTLED).beginning_at(checkpoint))
+        .await?;
+    drill.step("step 8: the doctors begin at the checkpoint, and trust no node any more");
+    Ok(())
+}
+
+/// The checkpoint of the first block after which the new authorities are in force, which each living hospital makes at
+/// its own node.
+async fn agree_on_checkpoint(drill: &mut Drill, forced: BlockNumber) -> anyhow::Result<Checkpoint> {
+    let block = forced + DELAY;
+    let hospitals = drill.hospitals(&LIVING)?;
+    let mut files = Vec::new();
+    for hospital in hospitals {
+        let chain = Chain::connect(&hospital.node_url).await?;
+        let what = "waiting until the checkpoint's block and a later one are final";
+        let made = drill
+            .until(what, DELAYED, async || anyhow::Ok(Some(chain.checkpoint(block).await?)))
+            .await?;
+        files.push((made.to_bytes()?, made));
+    }
+    let (first, made) = files.first().context("no node is left")?;
+    let hashes: Vec<Hash> = files.iter().map(|(_, made)| made.sha256()).collect();
+    ensure!(files.iter().all(|(bytes, _)| bytes == first), "the checkpoints differ: {hashes:?}");
+    Ok(made.clone())
+}
+
+/// A client that verifies, and that has no checkpoint, refuses every living node.
+async fn refuse_without(drill: &Drill, genesis: Hash) -> anyhow::Result<()> {
+    for hospital in drill.hospitals(&LIVING)? {
+        let chain = Chain::connect(&hospital.node_url).await?;
+        let chain = chain.trusting(Trust::Verified(Pinned::new(genesis))).await?;
+        let refused = chain.finalized_head().await.err().context(
+            "a client without a checkpoint accepted a change of the authorities that nobody voted for",
+        )?;
+        ensure!(!refused.is_transient(), "the node of {} is not refused: {refused}", hospital.name);
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use epione_client::{
     api::{MAX_GRANT_RECORDS, VisitStage},
+    chain::{Pinned, Trust},
     reader::{OpenContent, OpenRecord, Reader},
     signer::Account,
     worker::WorkerClient,
@@ -79,6 +80,16 @@ impl Calm {
     pub fn take_in(&mut self, practice: Practice) {
         self.gone.remove(&practice.hospital);
         self.practices.push(practice);
+    }
+
+    /// From now on, the doctors of the hospitals that are part of the network believe only what is proven.
+    pub async fn verify(&mut self, pinned: &Pinned) -> anyhow::Result<()> {
+        let gone = &self.gone;
+        for practice in self.practices.iter_mut().filter(|it| !gone.contains(&it.hospital)) {
+            let trust = Trust::Verified(pinned.clone());
+            practice.chain = practice.chain.clone().trusting(trust).await?;
+        }
+        self.renew().await
     }
 
     /// The doctors of the hospitals that are part of the network.

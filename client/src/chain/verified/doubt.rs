@@ -1,7 +1,9 @@
 //! Why a client does not believe what its node says.
 
 use epione_primitives::{BlockNumber, Hash, RecordPointer};
-use epione_proofs::{GenesisError, HandOverError, HeadError, StateError, StorageKey, TimeError};
+use epione_proofs::{
+    CheckpointError, GenesisError, HandOverError, HeadError, StateError, StorageKey, TimeError,
+};
 
 use crate::chain::{Chain, ChainError};
 
@@ -18,6 +20,35 @@ pub enum Doubt {
     Time(#[from] TimeError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(
+        "the checkpoint's block {number} ({hash:?}) and block {seen} ({verified:?}), which was final earlier, are not \
+         on one chain: do not use this checkpoint, and ask the hospitals"
+    )]
+    OtherCheckpoint { number: BlockNumber, hash: Hash, seen: BlockNumber, verified: Hash },
+    #[error(
+        "the checkpoint's block {number} is more than {max} blocks from block {seen}, which was final earlier, so \
+         nothing shows that they are on one chain: ask the hospitals for a checkpoint that is nearer"
+    )]
+    FarCheckpoint { number: BlockNumber, seen: BlockNumber, max: BlockNumber },
+    #[error(
+        "a checkpoint of block {number} cannot be made, because the newest final block is {newest}: choose a block \
+         after the first one and before the newest final one"
+    )]
+    NotBeforeNewest { number: BlockNumber, newest: BlockNumber },
+    #[error(
+        "no change of the authorities was announced up to block {number}: verification begins at the first block, and \
+         needs no checkpoint"
+    )]
+    NotNeeded { number: BlockNumber },
+    #[error("the node has no votes for the blocks after the checkpoint: use another node")]
+    NoVotes,
+    #[error(
+        "the authorities in the state after block {number} did not vote for the blocks after it ({reason}): choose a \
+         later block, after which the change by force has taken effect"
+    )]
+    NotInForce { number: BlockNumber, reason: String },
     #[error("the node sent the header of block {found:?} instead of {asked:?}: use another node")]
     OtherHeader { asked: Hash, found: Hash },
     #[error(
@@ -113,6 +144,25 @@ impl Doubt {
             Self::NothingFinal => true,
             _ => false,
         }
+    }
+
+    /// Whether only the hospitals can say what is right: a node that is honest gives no better answer.
+    pub fn needs_the_hospitals(&self) -> bool {
+        matches!(
+            self,
+            Self::HandOver(HandOverError::Forced { .. })
+                | Self::Checkpoint(_)
+                | Self::OtherCheckpoint { .. }
+                | Self::FarCheckpoint { .. }
+        )
+    }
+
+    /// Whether another block must be chosen for a checkpoint.
+    pub fn needs_another_block(&self) -> bool {
+        matches!(
+            self,
+            Self::NotBeforeNewest { .. } | Self::NotNeeded { .. } | Self::NotInForce { .. }
+        )
     }
 
     /// Whether an honest node may give the same answer for a while, because it is behind.

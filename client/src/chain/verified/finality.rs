@@ -74,6 +74,25 @@ impl Latest {
     }
 }
 
+/// How far a client has verified the chain: what it keeps between two runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub authorities: Authorities,
+    /// How many authority sets the chain's state has counted that never voted, before a change by force.
+    pub ahead: u64,
+    /// The hash of the checkpoint's file at which the client began, if it did not begin at the genesis block.
+    pub checkpoint: Option<Hash>,
+    /// The newest verified block: the last new head, or a block that handed over.
+    pub head: Head,
+}
+
+impl Progress {
+    /// The number of the current authority set in the chain's state.
+    fn counted(&self) -> u64 {
+        self.authorities.set().saturating_add(self.ahead)
+    }
+}
+
 /// What a node says about its newest final block.
 struct Claim {
     header: ChainHeader,
@@ -84,19 +103,24 @@ struct Claim {
 
 /// How far a client has followed the chain.
 pub(super) struct Following {
-    authorities: Authorities,
-    /// The newest verified block: the last new head, or a block that handed over.
-    head: Head,
-    /// The last new head. Every later block must descend from it. None before the first one.
+    progress: Progress,
+    /// The last new head, or the block of the checkpoint. Every later block must descend from it. None before the first
+    /// one.
     seen: Option<Block>,
     pinned: Pinned,
 }
 
 impl Following {
     /// Begins at a block that was verified earlier.
-    pub(super) fn resume(pinned: Pinned, authorities: Authorities, head: Head) -> Self {
-        let seen = head.is_dated().then_some(head.block);
-        Self { authorities, head, seen, pinned }
+    pub(super) fn resume(pinned: Pinned, progress: Progress) -> Self {
+        let seen = progress.head.is_dated().then_some(progress.head.block);
+        Self { progress, seen, pinned }
+    }
+
+    /// Begins at the block of a checkpoint, from which every later block must descend.
+    pub(super) fn after(pinned: Pinned, progress: Progress) -> Self {
+        let seen = Some(progress.head.block);
+        Self { progress, seen, pinned }
     }
 
     /// Begins at the genesis block.
@@ -107,17 +131,19 @@ impl Following {
         let authorities =
             Authorities::genesis(genesis, &header, proof).map_err(|error| chain.doubt(error))?;
         // The genesis block has no time: it is never new enough to be read.
-        Ok(Self::resume(pinned, authorities, Head { block: Block::of(&header), time: 0 }))
+        let head = Head { block: Block::of(&header), time: 0 };
+        let progress = Progress { authorities, ahead: 0, checkpoint: None, head };
+        Ok(Self::resume(pinned, progress))
     }
 
     pub(super) fn head(&self) -> Head {
-        self.head
+        self.progress.head
     }
 
     /// Keeps the newest verified block for the next start.
     pub(super) fn keep(&self) {
         let Some(file) = &self.pinned.memory else { return };
-        let stored = memory::store(file, self.pinned.genesis, &self.authorities, &self.head);
+        let stored = memory::store(file, self.pinned.genesis, &self.progress);
         if let Err(error) = stored {
             tracing::warn!(%error, "the last verified block was not kept");
         }
@@ -141,19 +167,19 @@ impl Following {
             return Ok(false);
         };
         let set: u64 = read(chain, &claimed.state, &keys::current_set())?.unwrap_or(0);
-        while self.authorities.set() < set {
+        while self.progress.counted() < set {
             within(chain, LIMIT, self.follow(chain, claimed.header.number)).await?;
         }
         let (header, state) = within(chain, LIMIT, self.prove(chain, claimed)).await?;
         let head = Block::of(&header);
         // The votes may be for another block than the claimed one.
-        not_before(chain, self.head.block, head.number)?;
+        not_before(chain, self.head().block, head.number)?;
         if let Some(seen) = self.seen {
             within(chain, LIMIT, descends(chain, head, &state, seen)).await?;
         }
         let time = read(chain, &state, &FinalizedHead::time_key())?
             .ok_or_else(|| chain.doubt(TimeError::NoTime))?;
-        self.head = Head { block: head, time };
+        self.progress.head = Head { block: head, time };
         self.seen = Some(head);
         Ok(true)
     }
@@ -161,8 +187,8 @@ impl Following {
     /// What the node says about its newest final block. None if the client has verified this block already.
     async fn claim(&self, chain: &Chain) -> Result<Option<Claim>, ChainError> {
         let hash: Hash = chain.request("chain_getFinalizedHead", rpc_params![]).await?;
-        let before = self.head.block;
-        if hash == before.hash && (self.head.is_dated() || before.number == 0) {
+        let Head { block: before, .. } = self.head();
+        if hash == before.hash && (self.head().is_dated() || before.number == 0) {
             return Ok(None);
         }
         let claimed = claimed_head(chain, hash, self.seen);
@@ -183,15 +209,16 @@ impl Following {
         let Claim { header, state, newest } = claim;
         let (claimed, number) = (header.hash(), header.number);
         // The block that handed over to the current authorities is proven.
-        if self.head.block.number == number {
-            same_history(chain, self.head.block, number, claimed)?;
+        let verified = self.head().block;
+        if verified.number == number {
+            same_history(chain, verified, number, claimed)?;
             return Ok((header, state));
         }
         let (target, justification) = match newest.filter(|newest| newest.header.number >= number) {
             Some(newest) => (newest.header, newest.justification.0),
             None => next_justification(chain, number).await?,
         };
-        FinalizedHead::verify(&self.authorities, target.clone(), &justification)
+        FinalizedHead::verify(&self.progress.authorities, target.clone(), &justification)
             .map_err(|error| chain.doubt(error))?;
         if target.hash() == claimed {
             return Ok((target, state));
@@ -202,16 +229,17 @@ impl Following {
     /// Follows the next change of the authorities, which happened after the current set began, and not after block
     /// `latest`. A client that has seen no head yet keeps what it reached, because its way may be long.
     async fn follow(&mut self, chain: &Chain, latest: BlockNumber) -> Result<(), ChainError> {
-        let number = claimed_hand_over(chain, &self.authorities, latest).await?;
+        let (after, counted) = (self.progress.authorities.after(), self.progress.counted());
+        let number = claimed_hand_over(chain, after, counted, latest).await?;
         let hash = claimed_hash(chain, number).await?;
-        let before = self.head.block;
+        let before = self.head().block;
         not_before(chain, before, number)?;
         same_history(chain, before, number, hash)?;
         let header = header_of(chain, hash).await?;
         let justification = prove_finality(chain, number).await?.unwrap_or_default();
-        self.authorities =
-            self.authorities.follow(&header, &justification).map_err(|error| chain.doubt(error))?;
-        self.head = Head { block: Block::of(&header), time: 0 };
+        let next = self.progress.authorities.follow(&header, &justification);
+        self.progress.authorities = next.map_err(|error| chain.doubt(error))?;
+        self.progress.head = Head { block: Block::of(&header), time: 0 };
         if self.seen.is_none() {
             self.keep();
         }
@@ -219,21 +247,22 @@ impl Following {
     }
 }
 
-/// Where the node says that this set of authorities ended: found by halving, because changes are rare. The
-/// justification of this block proves it.
+/// Where the node says that a set of authorities ended, which began after block `before` and has the number `counted`
+/// in the chain's state: found by halving, because changes are rare. The justification of this block proves it.
 pub(super) async fn claimed_hand_over(
     chain: &Chain,
-    authorities: &Authorities,
+    mut before: BlockNumber,
+    counted: u64,
     latest: BlockNumber,
 ) -> Result<BlockNumber, ChainError> {
-    let (mut before, mut after) = (authorities.after(), latest);
+    let mut after = latest;
     // Not only the middle: many blocks at once save round trips.
     while after.saturating_sub(before) > 1 {
         let points = points(before, after);
         let claims = points.iter().copied().map(|number| claimed_set(chain, number));
         let sets = futures::future::try_join_all(claims).await?;
         for (number, set) in points.into_iter().zip(sets) {
-            if set > authorities.set() {
+            if set > counted {
                 after = number;
                 break;
             }
@@ -306,7 +335,7 @@ async fn subscribe(chain: &Chain) -> Result<RpcSubscription<Bytes>, ChainError> 
 }
 
 /// The block for which a justification is, which is not verified: a round, then hash and number.
-fn target(justification: &[u8]) -> Option<(Hash, BlockNumber)> {
+pub(super) fn target(justification: &[u8]) -> Option<(Hash, BlockNumber)> {
     let (_, hash, number) = <(u64, Hash, BlockNumber)>::decode(&mut &justification[..]).ok()?;
     Some((hash, number))
 }

@@ -13,7 +13,7 @@ use epione_proofs::Authorities;
 use serde::{Deserialize, Serialize};
 use sp_core::Bytes;
 
-use super::finality::{Block, Head};
+use super::finality::{Block, Head, Progress};
 use crate::{chain::ChainError, private};
 
 /// Maximum bytes of the file. A hundred authorities have 8 kB in hexadecimal.
@@ -26,6 +26,11 @@ struct Kept {
     genesis: Hash,
     /// The number of the authority set, the block that handed over to it, and the SCALE of its list.
     set: u64,
+    /// See [`Progress`]. Files from before there were checkpoints have none of the two.
+    #[serde(default)]
+    ahead: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<Hash>,
     after: BlockNumber,
     authorities: Bytes,
     number: BlockNumber,
@@ -35,7 +40,7 @@ struct Kept {
 }
 
 /// Reads the file. None if there is no file yet.
-pub(super) fn load(file: &Path, genesis: Hash) -> Result<Option<(Authorities, Head)>, ChainError> {
+pub(super) fn load(file: &Path, genesis: Hash) -> Result<Option<Progress>, ChainError> {
     let Some(kept) = read(file)? else { return Ok(None) };
     if kept.genesis != genesis {
         let reason = format!("it belongs to the chain {:?}, not to {genesis:?}", kept.genesis);
@@ -49,16 +54,14 @@ pub(super) fn load(file: &Path, genesis: Hash) -> Result<Option<(Authorities, He
         return Err(unusable(file, "its block is before its authorities"));
     }
     let block = Block { number: kept.number, hash: kept.hash, state_root: kept.state_root };
-    Ok(Some((authorities, Head { block, time: kept.time })))
+    let head = Head { block, time: kept.time };
+    let (ahead, checkpoint) = (kept.ahead, kept.checkpoint);
+    Ok(Some(Progress { authorities, ahead, checkpoint, head }))
 }
 
 /// Replaces the file, unless another process has written a later block meanwhile.
-pub(super) fn store(
-    file: &Path,
-    genesis: Hash,
-    authorities: &Authorities,
-    head: &Head,
-) -> Result<(), ChainError> {
+pub(super) fn store(file: &Path, genesis: Hash, progress: &Progress) -> Result<(), ChainError> {
+    let Progress { authorities, ahead, checkpoint, head } = progress;
     let Head { block: Block { number, hash, state_root }, time } = *head;
     let _turn = turn(file).map_err(|error| unusable(file, error))?;
     if read(file)?.is_some_and(|kept| kept.genesis == genesis && kept.number >= number) {
@@ -67,6 +70,8 @@ pub(super) fn store(
     let kept = Kept {
         genesis,
         set: authorities.set(),
+        ahead: *ahead,
+        checkpoint: *checkpoint,
         after: authorities.after(),
         authorities: Bytes(authorities.list().encode()),
         number,
@@ -114,9 +119,15 @@ mod tests {
         Authorities::restore(3, 10, vec![(key.into(), 1)]).unwrap()
     }
 
-    fn head(number: BlockNumber) -> Head {
+    fn progress(number: BlockNumber) -> Progress {
         let block = Block { number, hash: Hash::repeat_byte(7), state_root: Hash::repeat_byte(8) };
-        Head { block, time: 1_800_000_000_000 }
+        let head = Head { block, time: 1_800_000_000_000 };
+        Progress {
+            authorities: authorities(),
+            ahead: 2,
+            checkpoint: Some(Hash::repeat_byte(9)),
+            head,
+        }
     }
 
     #[test]
@@ -124,19 +135,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("head.json");
         assert!(load(&file, GENESIS).unwrap().is_none());
-        store(&file, GENESIS, &authorities(), &head(12)).unwrap();
-        assert_eq!(load(&file, GENESIS).unwrap(), Some((authorities(), head(12))));
+        store(&file, GENESIS, &progress(12)).unwrap();
+        assert_eq!(load(&file, GENESIS).unwrap(), Some(progress(12)));
+    }
+
+    /// A worker that was updated goes on from the file of its earlier version.
+    #[test]
+    fn a_file_from_before_there_were_checkpoints_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("head.json");
+        store(&file, GENESIS, &progress(12)).unwrap();
+        let mut kept: serde_json::Value =
+            serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        for key in ["ahead", "checkpoint"] {
+            assert!(kept.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+        }
+        fs::write(&file, kept.to_string()).unwrap();
+        let expected = Progress { ahead: 0, checkpoint: None, ..progress(12) };
+        assert_eq!(load(&file, GENESIS).unwrap(), Some(expected));
     }
 
     #[test]
     fn a_later_block_of_another_process_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("head.json");
-        store(&file, GENESIS, &authorities(), &head(12)).unwrap();
-        store(&file, GENESIS, &authorities(), &head(11)).unwrap();
-        assert_eq!(load(&file, GENESIS).unwrap().unwrap().1, head(12));
-        store(&file, GENESIS, &authorities(), &head(13)).unwrap();
-        assert_eq!(load(&file, GENESIS).unwrap().unwrap().1, head(13));
+        store(&file, GENESIS, &progress(12)).unwrap();
+        store(&file, GENESIS, &progress(11)).unwrap();
+        assert_eq!(load(&file, GENESIS).unwrap().unwrap(), progress(12));
+        store(&file, GENESIS, &progress(13)).unwrap();
+        assert_eq!(load(&file, GENESIS).unwrap().unwrap(), progress(13));
     }
 
     #[test]
@@ -148,20 +175,21 @@ mod tests {
                 let file = &file;
                 scope.spawn(move || {
                     for number in (12 + first..200).step_by(8) {
-                        store(file, GENESIS, &authorities(), &head(number)).unwrap();
-                        assert!(load(file, GENESIS).unwrap().unwrap().1.block.number >= number);
+                        store(file, GENESIS, &progress(number)).unwrap();
+                        let kept = load(file, GENESIS).unwrap().unwrap();
+                        assert!(kept.head.block.number >= number);
                     }
                 });
             }
         });
-        assert_eq!(load(&file, GENESIS).unwrap().unwrap().1, head(199));
+        assert_eq!(load(&file, GENESIS).unwrap().unwrap(), progress(199));
     }
 
     #[test]
     fn a_file_of_another_chain_or_a_damaged_one_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("head.json");
-        store(&file, GENESIS, &authorities(), &head(12)).unwrap();
+        store(&file, GENESIS, &progress(12)).unwrap();
         let refused = load(&file, Hash::repeat_byte(2)).unwrap_err().to_string();
         assert!(refused.contains("head.json") && refused.contains("belongs to"), "{refused}");
 

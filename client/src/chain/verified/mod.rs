@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`trust`] | what a client believes, and what it knows |
 //! | [`finality`] | follows the authorities to the newest final block |
+//! | [`checkpoint`] | begins at a checkpoint, if the hospitals changed the authorities by force |
 //! | [`ancestors`] | earlier final blocks |
 //! | [`memory`] | the file with the last verified block |
 //! | [`state`], [`known`] | values by storage proofs, and computations over them |
@@ -24,6 +25,7 @@
 mod ancestors;
 mod calls;
 mod chain_proof;
+mod checkpoint;
 mod doubt;
 mod events;
 mod finality;
@@ -54,7 +56,7 @@ use tokio::sync::Mutex;
 use super::{Chain, ChainError};
 use crate::waiting::Awaited;
 use ancestors::Blocks;
-use finality::{Following, Latest};
+use finality::{Following, Latest, Progress};
 
 pub(crate) use calls::numbers_of;
 pub(crate) use chain_proof::{ChainProof, ProvenChain, Proving, Wanted};
@@ -98,9 +100,14 @@ impl Verifier {
             Some(file) => memory::load(file, expected)?,
             None => None,
         };
-        let following = match kept {
-            Some((authorities, head)) => Following::resume(pinned.clone(), authorities, head),
-            None => Following::begin(chain, pinned.clone()).await?,
+        let is_used = |kept: &Progress| {
+            let wanted = pinned.checkpoint.as_ref().map(|checkpoint| checkpoint.sha256());
+            wanted.is_none() || kept.checkpoint == wanted
+        };
+        let following = match (kept, &pinned.checkpoint) {
+            (Some(kept), _) if is_used(&kept) => Following::resume(pinned.clone(), kept),
+            (kept, Some(given)) => checkpoint::begin(chain, pinned.clone(), given, kept).await?,
+            (_, None) => Following::begin(chain, pinned.clone()).await?,
         };
         let latest = Latest::new(following.head());
         let (blocks, metadata) = Default::default();

@@ -202,7 +202,8 @@ async fn hand_over(
     authorities: &Authorities,
     latest: BlockNumber,
 ) -> Result<Justified, ChainError> {
-    let number = claimed_hand_over(chain, authorities, latest).await?;
+    let (after, set) = (authorities.after(), authorities.set());
+    let number = claimed_hand_over(chain, after, set, latest).await?;
     let header = header_of(chain, claimed_hash(chain, number).await?).await?;
     let justification = prove_finality(chain, number).await?.unwrap_or_default();
     Ok(Justified { header, justification })

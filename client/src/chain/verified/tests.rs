@@ -1,6 +1,7 @@
 //! What a node could do to a client that verifies. The chain is in memory, with real keys, votes and proofs.
 
 mod changes;
+mod checkpoints;
 mod consortium;
 pub(crate) mod disclosed;
 pub(crate) mod evident;
@@ -26,7 +27,7 @@ use epione_proofs::{Authorities, HeadError, JustificationError, StateError, Time
 use serde_json::{Value, json};
 use sp_core::Bytes;
 
-use super::{Doubt, Pinned, Trust, finality::Head, keys, memory, within};
+use super::{Doubt, Pinned, Trust, keys, memory, within};
 use crate::chain::{Chain, ChainError, Snapshot};
 use node::{Network, Node};
 
@@ -290,10 +291,10 @@ async fn a_node_that_stops_is_refused_when_its_head_gets_old() {
     chain.finalized().await.unwrap();
 
     // As if two minutes had passed since then.
-    let (authorities, head) = memory::load(&file, genesis).unwrap().unwrap();
+    let mut older = memory::load(&file, genesis).unwrap().unwrap();
     std::fs::remove_file(&file).unwrap();
-    let older = Head { time: head.time - 120_000, ..head };
-    memory::store(&file, genesis, &authorities, &older).unwrap();
+    older.head.time -= 120_000;
+    memory::store(&file, genesis, &older).unwrap();
     let chain = connect(&node, pinned).await.unwrap();
     let refused = doubt(chain.finalized().await.unwrap_err());
     assert!(matches!(refused, Doubt::Time(TimeError::Behind { .. })), "{refused}");

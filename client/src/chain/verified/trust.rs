@@ -1,9 +1,11 @@
 //! What a client believes its node, and what it knows without the node.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use epione_primitives::{Hash, limits::MAX_CLOCK_LEAD_MILLIS};
 use epione_proofs::Tolerance;
+
+use crate::chain::Checkpoint;
 
 /// How old the newest final block may be, unless the client chooses another limit.
 pub const MAX_AGE: Duration = Duration::from_secs(300);
@@ -27,6 +29,7 @@ pub enum Trust {
 pub struct Pinned {
     pub(super) genesis: Hash,
     pub(super) memory: Option<PathBuf>,
+    pub(super) checkpoint: Option<Arc<Checkpoint>>,
     pub(super) tolerance: Tolerance,
     pub(super) patience: Duration,
 }
@@ -35,7 +38,7 @@ impl Pinned {
     /// The chain with this genesis block. Its newest final block may be at most [`MAX_AGE`] old.
     pub fn new(genesis: Hash) -> Self {
         let tolerance = Tolerance { behind: millis(MAX_AGE), ahead: MAX_CLOCK_LEAD_MILLIS };
-        Self { genesis, memory: None, tolerance, patience: Duration::ZERO }
+        Self { genesis, memory: None, checkpoint: None, tolerance, patience: Duration::ZERO }
     }
 
     /// Keeps the last verified block and its authorities in this file. The next start begins there, and refuses a node
@@ -43,6 +46,14 @@ impl Pinned {
     #[must_use]
     pub fn remembering(self, file: impl Into<PathBuf>) -> Self {
         Self { memory: Some(file.into()), ..self }
+    }
+
+    /// Begins at this checkpoint instead of the genesis block. Whoever gives it believes the hospitals' word for the
+    /// authorities after its block. It must be of this chain. If blocks were verified earlier and are remembered, it
+    /// must be on their chain, and a client that is beyond it does not go back.
+    #[must_use]
+    pub fn beginning_at(self, checkpoint: Checkpoint) -> Self {
+        Self { checkpoint: Some(Arc::new(checkpoint)), ..self }
     }
 
     /// The newest final block may be at most this old.

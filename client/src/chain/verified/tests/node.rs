@@ -52,6 +52,8 @@ pub struct Network {
     blocks: Vec<Block>,
     values: BTreeMap<StorageKey, Vec<u8>>,
     set: u64,
+    /// Sets that the state has counted and that never voted.
+    ahead: u64,
     /// Who votes.
     voters: Range<u8>,
     next_voters: Option<Range<u8>>,
@@ -75,6 +77,7 @@ impl Network {
             blocks: Vec::new(),
             values,
             set: 0,
+            ahead: 0,
             voters: authorities,
             next_voters: None,
             time: None,
@@ -150,14 +153,43 @@ impl Network {
             self.set += 1;
             self.voters = next.clone();
             self.hand_overs.push((number + 1, set));
-            self.values.insert(keys::current_set(), self.set.encode());
-            self.values.insert(Authorities::key(), list(next.clone()).encode());
+            self.state_names(next.clone());
             ConsensusLog::ScheduledChange(change(next, 0))
         });
         self.add(number + 1, parent, self.time.unwrap_or_else(now), log);
         if let Some(block) = self.blocks.last_mut() {
             block.justification = justified(set, voters, &block.header);
         }
+    }
+
+    /// The state of the next block counts and names these authorities.
+    fn state_names(&mut self, authorities: Range<u8>) {
+        self.values.insert(keys::current_set(), (self.set + self.ahead).encode());
+        self.values.insert(Authorities::key(), list(authorities).encode());
+    }
+
+    /// Adds a block that announces these authorities, while nothing becomes final: they never vote.
+    pub fn announce_in_vain(&mut self, authorities: Range<u8>) {
+        self.ahead += 1;
+        self.state_names(authorities.clone());
+        self.push_without_votes(ConsensusLog::ScheduledChange(change(authorities, 0)));
+    }
+
+    /// Adds a block that makes these the authorities by force, after the newest final block.
+    pub fn force(&mut self, authorities: Range<u8>) {
+        let last = self.blocks.iter().rfind(|block| !block.justification.is_empty()).unwrap();
+        let last = last.header.number;
+        self.hand_overs.push((last, self.set));
+        self.set += 1;
+        self.voters = authorities.clone();
+        self.state_names(authorities.clone());
+        self.push_without_votes(ConsensusLog::ForcedChange(last, change(authorities, 0)));
+    }
+
+    fn push_without_votes(&mut self, log: ConsensusLog<BlockNumber>) {
+        let (number, parent) = (self.newest().header.number, self.newest().header.hash());
+        self.values.insert(keys::block_hash(number), parent.encode());
+        self.add(number + 1, parent, now(), Some(log));
     }
 
     /// Adds a block with this number, for which nobody voted.

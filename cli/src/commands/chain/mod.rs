@@ -1,4 +1,8 @@
-//! `epione chain`: which chain a node must prove to belong to.
+//! `epione chain`: which chain a node must prove to belong to, and from which block on.
+
+mod checkpoint;
+
+pub use checkpoint::{AcceptCheckpointArgs, CheckpointArgs};
 
 use std::fmt;
 
@@ -23,15 +27,34 @@ pub enum Command {
     List,
     /// Removes what is stored for the node
     Unpin,
+    /// Writes a checkpoint for others, after the council changed the authorities by force
+    ///
+    /// Each hospital makes it of the same block at its own node, with --trust-node. All files are equal, byte for byte:
+    /// the hospitals compare the SHA-256, and publish file and SHA-256.
+    Checkpoint(CheckpointArgs),
+    /// Verifies a chain from a checkpoint on, which the hospitals published after they changed the authorities by force
+    ///
+    /// You then believe the hospitals' word for the authorities after one block, as no votes prove them. The checkpoint
+    /// must be of your chain, and of the same history as what you verified before.
+    AcceptCheckpoint(AcceptCheckpointArgs),
+    /// Removes the checkpoint of a chain that you accepted
+    ForgetCheckpoint,
 }
 
 impl Command {
-    pub(super) fn run(&self, context: &Context) -> Result<bool, Failure> {
+    pub(super) async fn run(&self, context: Context) -> Result<bool, Failure> {
         let json = context.common().json;
         match self {
-            Self::Pin(args) => show(&pin(args, context)?, json),
+            Self::Pin(args) => show(&pin(args, &context)?, json),
             Self::List => show(&list()?, json),
-            Self::Unpin => show(&unpin(context)?, json),
+            Self::Unpin => show(&unpin(&context)?, json),
+            Self::Checkpoint(args) => {
+                show(&checkpoint::checkpoint(args, &context.with_devnet()?).await?, json)
+            }
+            Self::AcceptCheckpoint(args) => {
+                show(&checkpoint::accept(args, &context.with_devnet()?)?, json)
+            }
+            Self::ForgetCheckpoint => show(&checkpoint::forget(&context.with_devnet()?)?, json),
         }
     }
 }
