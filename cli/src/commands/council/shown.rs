@@ -84,12 +84,18 @@ pub struct Shown {
     proposed_by: String,
 }
 
+/// The voters by the numbers of their hospitals. The chain has them in another order.
+fn voters<'a>(accounts: impl IntoIterator<Item = &'a AccountId>, council: &Council) -> Vec<Voter> {
+    let mut voters: Vec<_> = accounts.into_iter().map(|it| council.voter(it)).collect();
+    voters.sort_by_key(|voter| voter.hospital);
+    voters
+}
+
 impl Shown {
     pub(super) fn of(motion: &Motion, council: &Council) -> Self {
         let proposal = motion.proposal();
         let said = sentence(motion, council);
         let standing = motion.standing(council.size(), council.at.number);
-        let voters = |accounts: &[AccountId]| accounts.iter().map(|it| council.voter(it)).collect();
         let silent = council.members.iter().filter(|member| motion.vote_of(member).is_none());
         let proposer = motion.proposer.as_ref().map(|(_, hospital)| *hospital);
         Self {
@@ -100,9 +106,9 @@ impl Shown {
             details: said.details,
             call: proposal.map(|proposal| proposal.to_json()),
             encoded: format!("0x{}", hex::encode(&motion.call)),
-            ayes: voters(&motion.ayes),
-            nays: voters(&motion.nays),
-            silent: silent.map(|member| council.voter(member)).collect(),
+            ayes: voters(&motion.ayes, council),
+            nays: voters(&motion.nays, council),
+            silent: voters(silent, council),
             threshold: motion.threshold,
             needed: motion.needed(council.size()),
             members: council.size(),
