@@ -154,7 +154,8 @@ impl From<ChainError> for Failure {
             }
             ChainError::Unproven { doubt, .. } if doubt.needs_the_hospitals() => {
                 "nothing of this answer was used. Ask your hospital for the checkpoint that the hospitals published, \
-                 and for its SHA-256; then run `epione chain accept-checkpoint FILE --hash HASH`, and your command"
+                 and for its SHA-256. `epione chain accept-checkpoint --help` says how to use both; then repeat your \
+                 command"
             }
             ChainError::Unproven { doubt, .. } if doubt.needs_another_block() => {
                 "choose a final block after the change by force has taken effect, and before the newest final block, \

@@ -16,6 +16,9 @@ use crate::{
 const ALL: [HospitalId; 4] = [HospitalId(0), HospitalId(1), HospitalId(2), HospitalId(3)];
 
 const WITHOUT_B: [HospitalId; 3] = [HospitalId(0), HospitalId(2), HospitalId(3)];
+/// A hospital that has not made the first block, unlike Bob's.
+const C: HospitalId = HospitalId(2);
+const WITHOUT_C: [HospitalId; 3] = [HospitalId(0), HospitalId(1), HospitalId(3)];
 
 fn validators() -> Vec<HospitalId> {
     pallet_session::Validators::<Runtime>::get()
@@ -171,12 +174,12 @@ fn an_admitted_hospital_validates_two_sessions_after_its_worker_is_ready() {
 #[test]
 fn a_silent_validator_is_unseated_and_seated_again_after_its_worker_is_ready() {
     local(|chain| {
-        chain.silent = vec![B];
+        chain.silent = vec![C];
         chain.reach(SESSION_BLOCKS + 1);
-        assert_eq!(Hospitals::unready(), [B]);
+        assert_eq!(Hospitals::unready(), [C]);
         assert_eq!(validators(), ALL);
         chain.reach(2 * SESSION_BLOCKS + 1);
-        assert_eq!(validators(), WITHOUT_B);
+        assert_eq!(validators(), WITHOUT_C);
         assert_eq!(Grandpa::grandpa_authorities().len(), 3);
         assert_eq!((Grandpa::current_set_id(), seats()), (1, 4));
         chain.reach(3 * SESSION_BLOCKS + 1);
@@ -184,7 +187,7 @@ fn a_silent_validator_is_unseated_and_seated_again_after_its_worker_is_ready() {
         assert_eq!(invariants::check(), Ok(()));
 
         chain.silent.clear();
-        ready("Bob//agent");
+        ready("Charlie//agent");
         chain.reach(5 * SESSION_BLOCKS + 1);
         assert_eq!(validators(), ALL);
         assert_eq!(Grandpa::current_set_id(), 2);
@@ -197,7 +200,7 @@ fn a_silent_validator_is_unseated_and_seated_again_after_its_worker_is_ready() {
 #[test]
 fn of_two_silent_validators_of_four_neither_is_unseated() {
     local(|chain| {
-        chain.silent = vec![B, HospitalId(2)];
+        chain.silent = vec![C, HospitalId(3)];
         chain.reach(4 * SESSION_BLOCKS + 1);
         assert_eq!(Hospitals::unready(), []);
         assert_eq!(validators(), ALL);
@@ -209,11 +212,11 @@ fn of_two_silent_validators_of_four_neither_is_unseated() {
 #[test]
 fn a_hospital_that_is_ready_in_words_only_is_unseated_again_and_benches_nobody() {
     local(|chain| {
-        chain.silent = vec![B];
+        chain.silent = vec![C];
         for session in 1..=6 {
             chain.reach(session * SESSION_BLOCKS + 1);
-            if Hospitals::unready() == [B] {
-                ready("Bob//agent");
+            if Hospitals::unready() == [C] {
+                ready("Charlie//agent");
             }
         }
         assert!(Grandpa::current_set_id() <= 4, "{}", Grandpa::current_set_id());
@@ -225,10 +228,10 @@ fn a_hospital_that_is_ready_in_words_only_is_unseated_again_and_benches_nobody()
 #[test]
 fn an_equivocation_of_an_unready_hospital_still_counts() {
     local(|chain| {
-        chain.silent = vec![B];
+        chain.silent = vec![C];
         chain.reach(SESSION_BLOCKS + 1);
-        assert_eq!(Hospitals::unready(), [B]);
-        assert!(Hospitals::answers_for(B, 0));
+        assert_eq!(Hospitals::unready(), [C]);
+        assert!(Hospitals::answers_for(C, 0));
     });
 }
 
