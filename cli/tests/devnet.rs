@@ -41,6 +41,17 @@ fn down(network: &Network) {
 }
 
 #[test]
+fn a_network_without_workers_has_nodes_only() {
+    let network = Network::place();
+    let mut up = in_background(network.up(1).arg("--without-workers"));
+    runs(&network);
+    let hospitals = network.state().unwrap().hospitals;
+    assert!(hospitals.iter().all(|it| it.node.is_some() && it.worker.is_none()));
+    send(&up, Signal::INT);
+    assert!(up.wait().unwrap().success());
+}
+
+#[test]
 fn ctrl_c_stops_a_running_network() {
     let network = Network::place();
     let mut up = in_background(&mut network.up(1));

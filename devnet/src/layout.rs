@@ -20,6 +20,8 @@ pub struct Layout {
     /// How many hospitals the chain begins with; all, if absent. Nothing of the others is started: the council can
     /// admit them later.
     pub founders: Option<u16>,
+    /// Whether only nodes are started: a test then uses the hospitals' agents itself, and no worker does so meanwhile.
+    pub without_workers: bool,
     /// A file with the runtime with which the chain begins; the node's own runtime, if absent.
     pub runtime: Option<PathBuf>,
     /// Further arguments of every node.

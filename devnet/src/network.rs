@@ -26,6 +26,7 @@ pub struct Devnet {
     plan: Plan,
     processes: Processes,
     probe: Probe,
+    has_workers: bool,
     armed: bool,
 }
 
@@ -45,6 +46,7 @@ impl Devnet {
             processes: Processes::of(&plan),
             plan,
             probe: Probe::new()?,
+            has_workers: !options.layout.without_workers,
             armed: true,
         };
         // From here on, dropping the devnet removes its data.
@@ -63,8 +65,10 @@ impl Devnet {
         let nodes = names(self.plan.founding_validators(), Service::Node);
         say(&format!("waiting until {nodes} have compiled the runtime and answer"));
         self.start_nodes().await?;
-        for hospital in ids(self.plan.founders()) {
-            self.start_process(hospital, Service::Worker)?;
+        if self.has_workers {
+            for hospital in ids(self.plan.founders()) {
+                self.start_process(hospital, Service::Worker)?;
+            }
         }
         say("waiting until the nodes are connected and each has finalized a block");
         for site in self.plan.founding_validators() {
@@ -72,6 +76,14 @@ impl Devnet {
             let ask = async || probe.node(&url).await.filter(|view| view.finalized > 0);
             self.processes.wait(site.id(), Service::Node, FINALITY_PATIENCE, ask).await?;
         }
+        if self.has_workers {
+            self.await_workers(say).await?;
+        }
+        self.state.phase = Phase::Running;
+        self.save()
+    }
+
+    async fn await_workers(&mut self, say: &(dyn Fn(&str) + Sync)) -> Result<(), DevnetError> {
         let workers = names(self.plan.founders(), Service::Worker);
         say(&format!("waiting until {workers} are ready"));
         for site in self.plan.founders() {
@@ -79,8 +91,7 @@ impl Devnet {
             let ask = async || probe.worker_is_ready(&url).await.then_some(());
             self.processes.wait(site.id(), Service::Worker, WORKER_PATIENCE, ask).await?;
         }
-        self.state.phase = Phase::Running;
-        self.save()
+        Ok(())
     }
 
     /// Starts all nodes, and checks that they have the same first block.

@@ -22,7 +22,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     Starting,
-    /// Blocks are final and every worker is ready.
+    /// Blocks are final and every worker that was started is ready.
     Running,
 }
 

@@ -85,6 +85,9 @@ pub struct UpArgs {
     /// Where workers store segments
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub store: Storage,
+    /// Start nodes only, for a program that uses the agents' keys itself
+    #[arg(long)]
+    pub without_workers: bool,
 }
 
 /// A running network.
@@ -150,7 +153,11 @@ async fn up(args: &UpArgs, context: &Context) -> Result<bool, Failure> {
         base_port: args.base_port,
         binaries: Binaries::find(args.bin_dir.as_deref())?,
         pack_millis: args.pack_ms,
-        layout: Layout { storage: args.store, ..Layout::default() },
+        layout: Layout {
+            storage: args.store,
+            without_workers: args.without_workers,
+            ..Layout::default()
+        },
     };
     let starting = progress::waiting(context, "starting");
     let say = |step: &str| starting.becomes(step.to_owned());
