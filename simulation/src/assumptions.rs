@@ -268,6 +268,10 @@ mod tests {
         let limits = [
             format!("SLOT_MILLIS: u64 = {};", thousands(SLOT * 1_000.0)),
             "BLOCK_BYTES: u32 = 8 * 1024 * 1024;".to_owned(),
+            format!(
+                "BLOCK_PICOSECONDS: u64 = {};",
+                thousands(BLOCK_SECONDS * 1e12).replace(',', "_")
+            ),
             format!("MAX_HOSPITALS: u32 = {MAX_HOSPITALS};"),
             format!("MAX_PENDING_ANNOUNCEMENTS: u32 = {MAX_PENDING};"),
             format!("BALLOT_BLOCKS: BlockNumber = {BALLOT_BLOCKS};"),
@@ -278,7 +282,6 @@ mod tests {
         limits.iter().for_each(|limit| assert!(LIMITS.contains(limit), "{limit}"));
         assert_eq!((BLOCK_BYTES, SEGMENT), (8.0 * 1_048_576.0, 4.0 * 1_048_576.0));
         assert!(SYSTEM.contains(&format!("from_percent({})", NORMAL_SHARE * 100.0)));
-        assert!(SYSTEM.contains(&format!("{BLOCK_SECONDS} * WEIGHT_REF_TIME_PER_SECOND")));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::chain::{
     disclosed::{AT, DOCTOR, PATIENT},
-    evident::{OTHER, Play, QUERY, RECORD, REQUESTER, UNANSWERED, played},
+    evident::{BUILT, OTHER, Play, QUERY, RECORD, REQUESTER, UNANSWERED, played},
 };
 
 const WRONG: Hash = Hash::repeat_byte(9);
@@ -96,7 +96,8 @@ async fn a_call_in_a_batch_is_a_proof() {
 #[tokio::test]
 async fn calls_of_other_versions_accuse_nobody() {
     // Of the call's bytes, another version means something else.
-    let play = Play { transaction_version: 2, said: (1, 2), ..Play::default() };
+    let play =
+        Play { transaction_version: BUILT.1 + 1, said: (BUILT.0, BUILT.1 + 1), ..Play::default() };
     let query = of_query(play).await;
     assert!(query.is_sound() && !query.is_complete(), "{query:?}");
     for proof in &query.proofs {
@@ -104,7 +105,8 @@ async fn calls_of_other_versions_accuse_nobody() {
         assert!(reason.contains("another version"), "{reason}");
     }
     // What a later runtime did with calls of the same form is known by the state only.
-    let later = || Play { spec_version: 2, said: (2, 1), ..Play::default() };
+    let later =
+        || Play { spec_version: BUILT.0 + 1, said: (BUILT.0 + 1, BUILT.1), ..Play::default() };
     assert!(of_query(later()).await.is_complete());
     let query = of_query(Play { accepted: Some(WRONG), ..later() }).await;
     only_missing(&query, Step::Accept, "another version");

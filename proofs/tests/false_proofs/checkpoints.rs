@@ -27,7 +27,7 @@ fn begun() -> Authorities {
 #[test]
 fn verification_begins_at_a_checkpoint_and_goes_on_over_later_hand_overs() {
     let first = begun();
-    assert_eq!((first.set(), first.after(), first.list()), (3, 40, list(4..8)));
+    assert_eq!(first, Authorities::restore(3, 40, list(4..8)).unwrap());
     assert_eq!(first.keys().len(), 4);
     assert_eq!(checkpoint().ahead(), 1);
     let head = FinalizedHead::verify(&first, block(41), &justified(3, 4..7, &block(41))).unwrap();

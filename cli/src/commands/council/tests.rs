@@ -380,7 +380,9 @@ fn only_a_consent_that_the_chain_will_accept_is_proposed() {
         consents::read(&file, HospitalId(4), Duty::Agent, &council)
     };
     let good = consent(HospitalId(4), Duty::Agent, 400);
-    assert_eq!(read(&good).unwrap(), named(HospitalId(4), Duty::Agent));
+    let named = read(&good).unwrap();
+    assert_eq!((&named.account, named.until), (&good.account, 400));
+    assert_eq!(hex::encode(codec::Encode::encode(&named.consent)), good.consent);
     let forged = AccountConsent { account: AccountId::new([7; 32]), ..good.clone() };
     for (wrong, why) in [
         (consent(HospitalId(5), Duty::Agent, 400), "hospital 5"),

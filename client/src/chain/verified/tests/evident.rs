@@ -32,6 +32,7 @@ use sp_runtime::{
 };
 
 use super::{
+    super::BUILT_VERSIONS,
     disclosed::{AT, DOCTOR, PATIENT, account, hospital, register},
     honest, keys,
     node::Network,
@@ -42,6 +43,8 @@ use crate::chain::{
     numbers_of,
 };
 
+/// The versions that this client knows, of the runtime and of its transactions.
+pub(crate) const BUILT: (u32, u32) = BUILT_VERSIONS;
 pub(crate) const REQUESTER: UserId = UserId([0x33; 32]);
 /// A parent of the patient.
 pub(crate) const PARENT: UserId = UserId([0x44; 32]);
@@ -72,7 +75,7 @@ pub(crate) struct Play {
     pub accepted: Option<Hash>,
     /// The grant that the hospital hands out, by the state.
     pub transferred: Hash,
-    /// The spec version that all signers sign; the node says 1.
+    /// The spec version that all signers sign; the node says [`BUILT`].
     pub spec_version: u32,
     pub is_withdrawn: bool,
     /// Who signs the request of the look, and the call that records it.
@@ -125,7 +128,7 @@ impl Default for Play {
             approved: None,
             accepted: None,
             transferred: GRANT,
-            spec_version: 1,
+            spec_version: BUILT.0,
             is_withdrawn: false,
             requester: "requester",
             releaser: "agent",
@@ -135,8 +138,8 @@ impl Default for Play {
             voted_later: 0,
             announced: None,
             change: |_, _, _| {},
-            transaction_version: 1,
-            said: (1, 1),
+            transaction_version: BUILT.1,
+            said: BUILT,
             has_body: true,
             signed_at: None,
             by: PATIENT,
@@ -221,7 +224,7 @@ pub(crate) async fn played(play: &Play) -> Chain {
         node.refuse("bitswap_v1_get", -32810);
     }
     let (spec, transaction) = play.said;
-    if play.said != (1, 1) {
+    if play.said != BUILT {
         node.lie(move |method, _, truth| match method {
             "state_getRuntimeVersion" => {
                 json!({ "specVersion": spec, "transactionVersion": transaction })

@@ -30,6 +30,7 @@ use subxt::rpcs::{
 };
 
 use super::{
+    evident::BUILT,
     keys,
     made::{State, change, header, justified, list, with_log},
     nodes,
@@ -332,7 +333,10 @@ impl Network {
                 let extrinsics: Vec<_> = block.extrinsics.iter().cloned().map(Bytes).collect();
                 json!({ "block": { "extrinsics": extrinsics } })
             }
-            "state_getRuntimeVersion" => json!({ "specVersion": 1, "transactionVersion": 1 }),
+            "state_getRuntimeVersion" => {
+                let (spec, transaction) = BUILT;
+                json!({ "specVersion": spec, "transactionVersion": transaction })
+            }
             "bitswap_v1_get" => {
                 let body = self.bodies.get(params[0].as_str().unwrap()).ok_or("no such body")?;
                 json!(Bytes(body.clone()))
