@@ -84,10 +84,10 @@ pub struct Shown {
     proposed_by: String,
 }
 
-/// The voters by the numbers of their hospitals. The chain has them in another order.
+/// The voters by the numbers of their hospitals, and former members last. The chain has them in another order.
 fn voters<'a>(accounts: impl IntoIterator<Item = &'a AccountId>, council: &Council) -> Vec<Voter> {
     let mut voters: Vec<_> = accounts.into_iter().map(|it| council.voter(it)).collect();
-    voters.sort_by_key(|voter| voter.hospital);
+    voters.sort_by_key(|voter| (voter.hospital.is_none(), voter.hospital));
     voters
 }
 
