@@ -7,7 +7,8 @@ use super::report::Finding;
 const CHECK: &str = "clock";
 /// A difference that is permitted, in milliseconds: blocks and HTTP dates are some seconds old when they arrive.
 const TOLERANCE: i64 = 15_000;
-const TODO: &str = "set the clock by NTP: sudo timedatectl set-ntp true; then: timedatectl status";
+const REMEDY: &str =
+    "set the clock by NTP: sudo timedatectl set-ntp true; then: timedatectl status";
 
 /// A clock.
 pub trait Clock: Send + Sync {
@@ -59,7 +60,7 @@ pub fn judge(mut readings: Vec<Reading>) -> Finding {
             "this machine's clock is {seconds} s {word} the clocks of {}",
             names(&readings)
         );
-        return Finding::problem(CHECK, found, TODO);
+        return Finding::problem(CHECK, found, REMEDY);
     }
     let is_off = |reading: &&Reading| reading.ahead.unsigned_abs() > TOLERANCE.unsigned_abs();
     let wrong: Vec<_> = readings.iter().filter(is_off).cloned().collect();
@@ -70,7 +71,7 @@ pub fn judge(mut readings: Vec<Reading>) -> Finding {
         || high.unsigned_abs() > TOLERANCE.unsigned_abs()
     {
         let found = format!("the clocks of {} contradict each other", names(&readings));
-        return Finding::problem(CHECK, found, format!("compare this clock with NTP: {TODO}"));
+        return Finding::problem(CHECK, found, format!("compare this clock with NTP: {REMEDY}"));
     }
     let found = format!("agrees with most clocks, but those of {} differ", names(&wrong));
     Finding::ok(CHECK, found)
